@@ -1,0 +1,1 @@
+"""Training: recipes, data, the update step, the loop and the evaluation."""

@@ -1,0 +1,36 @@
+"""Data: `load(Data(...))` gives a `Dataset`, `Batches` its training stream, `batches` its evaluation batches."""
+
+import difflib
+from collections.abc import Callable
+
+from train.data.dataset import Data, DataError, Dataset, Split
+from train.data.embedded import digits, mnist_1bit
+from train.data.images import images
+from train.data.standard import standard
+from train.data.stream import Batches, batches
+from train.data.values import convert
+
+__all__ = ["NAMES", "Batches", "Data", "DataError", "Dataset", "Split", "batches", "load"]
+
+IMAGES: dict[str, Callable[[Data], Dataset]] = {
+    "mnist_1bit": mnist_1bit,
+    "digits": digits,
+    "mnist": standard,
+    "binarized_mnist": standard,
+    "fashion_mnist": standard,
+    "cifar10": standard,
+    "images": images,
+}
+LOADERS = {**IMAGES}
+NAMES = tuple(LOADERS)
+
+
+def load(data: Data) -> Dataset:
+    """Loads the chosen data, or raises a `DataError` that says what to do."""
+    if data.name not in LOADERS:
+        near = difflib.get_close_matches(data.name, NAMES, cutoff=0.4) or NAMES
+        raise DataError(
+            f"there is no data set {data.name!r}; did you mean {' or '.join(near)}? All: {', '.join(NAMES)}"
+        )
+    own = data.path is not None and data.name in IMAGES
+    return convert((images if own else LOADERS[data.name])(data), data)

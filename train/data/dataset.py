@@ -1,0 +1,82 @@
+"""What a data set is: the user's choice, the splits, and the one error."""
+
+import dataclasses
+from typing import Literal, NamedTuple
+
+import numpy as np
+from jaxtyping import Int32, UInt8
+
+
+class DataError(ValueError):
+    """The data cannot be had; the message says what was expected, what came and what to do."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Data:
+    """Which data to train on."""
+
+    name: str = "mnist_1bit"
+    """mnist_1bit and digits need no network; mnist, fashion_mnist, cifar10 and binarized_mnist are downloaded once;
+    images is your own data, from `path`."""
+    path: str | None = None
+    """Your own images: .npz, .npy, or a folder of image files; `name` then only says the kind of data."""
+    binarise: Literal["none", "dynamic", "threshold"] = "none"
+    """dynamic: Bernoulli(grey/255), anew each time an image is used in training, once with a fixed seed for validation
+    and test. threshold: grey > 127. The likelihoods of the two are not comparable."""
+    levels: int = 256
+    """Requantise grey or colour values to this many levels (256: as they are)."""
+    valid: int = 5000
+    """Training examples held out for validation (the last ones) where the set brings no validation split."""
+    data_dir: str | None = None
+    """Where tensorflow_datasets keeps prepared sets (default: its own, ~/tensorflow_datasets)."""
+    manual_dir: str | None = None
+    """Folder with the original downloaded files, taken instead of the network."""
+
+
+class Split(NamedTuple):
+    """Examples as integers, `[N, *site_shape]` or `[N, *site_shape, 3]`, and their labels."""
+
+    x: UInt8[np.ndarray, "N *site"]
+    context: Int32[np.ndarray, " N"] | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Dataset:
+    """Three splits and what has to be said beside every number measured on them.
+
+    With `dynamic`, the training images are grey (0..255) and `Batches` draws their bits; `num_levels` is 2.
+    """
+
+    name: str
+    description: str
+    train: Split
+    valid: Split
+    test: Split
+    num_levels: int
+    num_classes: int | None = None
+    dynamic: bool = False
+
+
+def hold_out(split: Split, valid: int) -> tuple[Split, Split]:
+    """Cuts the last `valid` examples off a training split."""
+    n = len(split.x)
+    if not 0 < valid < n:
+        raise DataError(
+            f"cannot hold out valid={valid} of {n} training examples; pass --data.valid between 1 and {n - 1}"
+        )
+    return take(split, slice(n - valid)), take(split, slice(n - valid, n))
+
+
+def take(split: Split, index: np.ndarray | slice) -> Split:
+    """The examples of a split at `index`, in that order."""
+    return Split(split.x[index], None if split.context is None else split.context[index])
+
+
+def generator(*seed: int) -> np.random.Generator:
+    """A numpy generator that is a function of a tuple of integers."""
+    return np.random.Generator(np.random.Philox(seed))
+
+
+def bernoulli(rng: np.random.Generator, grey: UInt8[np.ndarray, "..."]) -> UInt8[np.ndarray, "..."]:
+    """Exact Bernoulli(grey/255) draws, in integers: a uniform of 0..254 is below `grey` with probability grey/255."""
+    return (rng.integers(255, size=grey.shape, dtype=np.uint8) < grey).astype(np.uint8)

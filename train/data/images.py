@@ -1,0 +1,149 @@
+"""Your own images: an .npz, an .npy, or a folder of image files.
+
+- `.npz` with `train` and `test`, optionally `valid`, and labels for all of them or none: `train_labels`,
+  `test_labels`, `valid_labels`;
+- `.npz` with one array of images under any name, optionally `labels`; or `.npy`: split 80/10/10 by a fixed
+  permutation;
+- a folder of image files of one size and mode (1 bit, grey or RGB), split 80/10/10 likewise; or one sub-folder a
+  class, whose names in alphabetical order become the labels 0, 1, ...
+
+Arrays are uint8 or bool, `[N, H, W]` or `[N, H, W, 3]`. Without `valid`, the last `--data.valid` training images are
+held out, at most a tenth of them. Values 0 and 1 alone make 2 levels; arrays below `--data.levels` are taken as they
+are; everything else is 256 levels, requantised to `--data.levels`.
+"""
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from train.data.dataset import Data, DataError, Dataset, Split, generator, hold_out, take
+
+_SPLITS = ("train", "valid", "test")
+_MODES = ("1", "L", "RGB")
+
+
+def images(data: Data) -> Dataset:
+    """The user's own images at `data.path`."""
+    if data.path is None:
+        raise DataError("images needs your own data: pass --data.path FILE.npz, FILE.npy or a folder of image files")
+    path = Path(data.path).expanduser()
+    if path.is_dir():
+        splits = {"all": _folder(path)}
+    elif not path.exists():
+        raise DataError(f"there is nothing at {path}; --data.path needs an .npz, an .npy or a folder of image files")
+    elif path.suffix in (".npz", ".npy"):
+        splits = _arrays(path)
+    else:
+        raise DataError(f"{path} is neither an .npz, an .npy nor a folder of image files")
+    if "all" in splits:
+        splits = _cut(splits["all"], path)
+    elif "valid" not in splits:
+        count = min(data.valid, max(1, len(splits["train"].x) // 10))
+        splits["train"], splits["valid"] = hold_out(splits["train"], count)
+    largest = max(int(split.x.max(initial=0)) for split in splits.values())
+    is_array = path.is_file()
+    levels = 2 if largest < 2 else data.levels if is_array and largest < data.levels else 256
+    labels = [split.context for split in splits.values() if split.context is not None]
+    classes = 1 + max(int(each.max()) for each in labels) if labels else None
+    title = f"{path.name} ({len(splits['train'].x):,} training images)"
+    return Dataset("images", title, **splits, num_levels=levels, num_classes=classes)
+
+
+def _cut(whole, path):
+    n = len(whole.x)
+    if n < 10:
+        raise DataError(f"{path} holds {n} images; at least 10 are needed to split them 80/10/10")
+    parts = np.split(generator(0).permutation(n), [n * 8 // 10, n * 9 // 10])
+    return {name: take(whole, index) for name, index in zip(_SPLITS, parts, strict=True)}
+
+
+def _arrays(path):
+    try:
+        loaded = np.load(path, allow_pickle=False)
+        arrays = {"images": loaded} if isinstance(loaded, np.ndarray) else _members(loaded)
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        raise DataError(
+            f"{path} cannot be read as arrays of numbers ({error}); pickled objects are never loaded"
+        ) from None
+    found = [name for name in _SPLITS if name in arrays]
+    if {"train", "test"} <= set(found):
+        labelled = {f"{name}_labels" in arrays for name in found}
+        if len(labelled) > 1:
+            raise DataError(f"{path} has labels for some of {', '.join(found)} only: give them for all or for none")
+        splits = {name: _split(path, name, arrays[name], arrays.get(f"{name}_labels")) for name in found}
+        shapes = {name: split.x.shape[1:] for name, split in splits.items()}
+        if len(set(shapes.values())) > 1:
+            raise DataError(f"{path} has images of different shapes: {shapes}")
+        return splits
+    labels = arrays.pop("labels", arrays.pop("train_labels", None))
+    if len(arrays) != 1:
+        raise DataError(
+            f"{path} holds the arrays {', '.join(arrays) or '(none)'}; expected `train` and `test`, or one array"
+        )
+    ((name, x),) = arrays.items()
+    return {"all": _split(path, name, x, labels)}
+
+
+def _members(file):
+    with file:
+        return dict(file)
+
+
+def _split(path, name, x, labels):
+    x = x.astype(np.uint8) if x.dtype == bool else x
+    if x.dtype != np.uint8:
+        raise DataError(f"{path}: `{name}` is {x.dtype}, expected uint8 (0..255) or bool; convert it first")
+    if not (x.ndim == 3 or (x.ndim == 4 and x.shape[3] == 3)) or not x.size:
+        raise DataError(f"{path}: `{name}` has the shape {x.shape}, expected [N, H, W] or [N, H, W, 3]")
+    if labels is None:
+        return Split(x, None)
+    if labels.shape != x.shape[:1] or labels.dtype.kind not in "iu" or labels.min() < 0:
+        raise DataError(
+            f"{path}: the labels of `{name}` are {labels.dtype} {labels.shape}, expected {len(x)} integers from 0"
+        )
+    return Split(x, labels.astype(np.int32))
+
+
+def _folder(path):
+    entries = [entry for entry in sorted(path.iterdir()) if not entry.name.startswith(".")]
+    folders = [entry for entry in entries if entry.is_dir()]
+    if not entries:
+        raise DataError(f"{path} is empty; expected image files, or one sub-folder of them a class")
+    if not folders:
+        return Split(_read(entries), None)
+    if len(folders) < len(entries):
+        stray = next(entry for entry in entries if not entry.is_dir())
+        raise DataError(f"{path} mixes sub-folders and files ({stray.name}); expected one or the other")
+    if {folder.name for folder in folders} & set(_SPLITS):
+        raise DataError(
+            f"{path} has the sub-folders of a split, {folders[0].name}: sub-folders are classes; use an .npz"
+        )
+    files = [[f for f in sorted(folder.rglob("*")) if f.is_file() and f.name[0] != "."] for folder in folders]
+    if not all(files):
+        raise DataError(f"{folders[files.index([])]} is empty; every sub-folder is a class and needs images")
+    labels = np.repeat(np.arange(len(files), dtype=np.int32), [len(each) for each in files])
+    return Split(_read([file for each in files for file in each]), labels)
+
+
+def _read(files):
+    from PIL import Image, UnidentifiedImageError
+
+    x, first = [], None
+    for file in files:
+        try:
+            with Image.open(file) as image:
+                mode, size, pixels = image.mode, image.size, np.asarray(image).astype(np.uint8)
+        except (UnidentifiedImageError, OSError) as error:
+            raise DataError(f"{file} is not a readable image ({error}); take it out of the folder") from None
+        if mode not in _MODES:
+            raise DataError(f"{file} has the mode {mode}, expected one of {', '.join(_MODES)}; convert it")
+        first = first or (file, mode, size)
+        if (mode, size) != first[1:]:
+            raise DataError(f"{first[0]} is {_say(*first[1:])} but {file} is {_say(mode, size)}; all must be alike")
+        x.append(pixels)
+    return np.stack(x)
+
+
+def _say(mode, size):
+    return f"{size[0]}x{size[1]} {mode}"

@@ -1,0 +1,89 @@
+"""The standard sets through tensorflow_datasets: prepared once, then read whole into memory."""
+
+import contextlib
+import io
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from train.data.dataset import Data, DataError, Dataset, Split, hold_out
+
+_TITLES = {
+    "mnist": "MNIST",
+    "fashion_mnist": "Fashion-MNIST",
+    "binarized_mnist": "binarized MNIST (Larochelle's fixed binarisation)",
+    "cifar10": "CIFAR-10",
+}
+
+
+def standard(data: Data) -> Dataset:
+    """mnist, fashion_mnist, binarized_mnist or cifar10."""
+    manual_dir = Path(data.manual_dir).expanduser() if data.manual_dir else None
+    if manual_dir and not manual_dir.is_dir():
+        raise DataError(f"{data.name}: --data.manual-dir {manual_dir} is not a folder")
+    try:
+        with _quiet():
+            builder, title = _builder(data, manual_dir)
+            _prepare(builder, data.name, manual_dir)
+            splits = {split: _read(builder, split) for split in builder.info.splits}
+    except ImportError as error:
+        raise DataError(
+            f"{data.name} needs tensorflow-datasets: pip install 'autoregressive-zoo[data]' ({error})"
+        ) from None
+    if "valid" not in splits:
+        splits["train"], splits["valid"] = hold_out(splits["train"], data.valid)
+    levels = 2 if data.name == "binarized_mnist" else 256
+    return Dataset(data.name, title, **splits, num_levels=levels, num_classes=builder.num_classes)
+
+
+def _builder(data, manual_dir):
+    import tensorflow_datasets as tfds
+
+    from train.data import builders
+
+    tfds.disable_progress_bar()
+    title, config = _TITLES[data.name], None
+    if data.name == "cifar10" and manual_dir and not list(manual_dir.glob("cifar-10-binary.tar.gz*")):
+        batches = builders.cifar_batches(manual_dir)
+        if batches and (len(batches) < 2 or batches[-1] != "test_batch.bin"):
+            raise DataError(
+                f"cifar10: {manual_dir} needs test_batch.bin and a data_batch_N.bin; found {', '.join(batches)}"
+            )
+        if batches:
+            numbers = "".join(name[11] for name in batches[:-1])
+            title += f" (training batches {', '.join(numbers)} of 5)" if len(numbers) < 5 else ""
+            config = tfds.core.BuilderConfig(name=f"batches_{numbers}", version="1.0.0")
+    data_dir = str(Path(data.data_dir).expanduser()) if data.data_dir else None
+    return builders.BUILDERS[data.name](data_dir=data_dir, config=config), title
+
+
+def _prepare(builder, name, manual_dir):
+    if builder.data_path.exists():
+        return
+    import tensorflow_datasets as tfds
+
+    builder.manual_dir = manual_dir
+    print(f"{name}: preparing once in {builder.data_path}", file=sys.stderr)
+    config = tfds.download.DownloadConfig(manual_dir=manual_dir, try_download_gcs=False)
+    builder.download_and_prepare(download_config=config, file_format="array_record")
+
+
+def _read(builder, split):
+    source = builder.as_data_source(split=split)
+    examples = source.__getitems__(list(range(len(source))))
+    x = np.stack([e["image"] for e in examples])
+    return Split(x, np.array([e["label"] for e in examples], np.int32) if builder.num_classes else None)
+
+
+@contextlib.contextmanager
+def _quiet():
+    from absl import logging
+
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity(logging.ERROR)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        logging.set_verbosity(verbosity)

@@ -1,0 +1,53 @@
+"""Batches: for training a pure function of the step, for evaluation in order."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from jaxtyping import Int32, UInt8
+
+from train.data.dataset import DataError, Split, bernoulli, generator, take
+
+_ORDER, _NOISE = 0, 1  # two independent streams of one seed
+
+
+class Batches:
+    """The training stream as a pure function of the step, so that a resumed run sees what it would have seen.
+
+    Epoch e visits the permutation of (seed, e) and drops the remainder; the bits of a dynamic binarisation are those
+    of (seed, step).
+    """
+
+    def __init__(self, split: Split, batch_size: int, seed: int, dynamic: bool = False):
+        if not 0 < batch_size <= len(split.x):
+            raise DataError(
+                f"a batch of {batch_size} cannot be taken from {len(split.x)} training examples; "
+                f"choose a batch size between 1 and {len(split.x)}"
+            )
+        self.split, self.batch_size, self.seed, self.dynamic = split, batch_size, seed, dynamic
+        self._epoch: tuple[int, np.ndarray] = (-1, np.empty(0, np.int64))
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """How many whole batches one epoch holds."""
+        return len(self.split.x) // self.batch_size
+
+    def __call__(self, step: int) -> tuple[UInt8[np.ndarray, "B *site"], Int32[np.ndarray, " B"] | None]:
+        """The batch of a step (0, 1, ...): examples and labels."""
+        epoch, i = divmod(step, self.steps_per_epoch)
+        batch = take(self.split, self._order(epoch)[i * self.batch_size : (i + 1) * self.batch_size])
+        if not self.dynamic:
+            return batch.x, batch.context
+        return bernoulli(generator(self.seed, _NOISE, step), batch.x), batch.context
+
+    def _order(self, epoch: int) -> np.ndarray:
+        cached, order = self._epoch
+        if cached != epoch:
+            order = generator(self.seed, _ORDER, epoch).permutation(len(self.split.x))
+            self._epoch = (epoch, order)
+        return order
+
+
+def batches(split: Split, batch_size: int) -> Iterator[Split]:
+    """The examples of a split in order; the last batch may be smaller."""
+    for start in range(0, len(split.x), batch_size):
+        yield take(split, slice(start, start + batch_size))

@@ -1,0 +1,54 @@
+"""Requantising and binarising the values of a data set, as the user chose."""
+
+import dataclasses
+
+import numpy as np
+
+from train.data.dataset import Data, DataError, Dataset, Split, bernoulli, generator
+
+
+def convert(dataset: Dataset, data: Data) -> Dataset:
+    """Applies `data.levels` and `data.binarise`, and completes the description."""
+    if data.binarise == "none":
+        dataset, values = _requantise(dataset, data.levels)
+    elif data.levels != 256:
+        raise DataError(f"--data.levels {data.levels} and --data.binarise {data.binarise} exclude each other: drop one")
+    else:
+        dataset, values = _binarise(dataset, data.binarise)
+    parts = [dataset.description, *([values] if values else []), f"test split of {len(dataset.test.x):,}"]
+    return dataclasses.replace(dataset, description=", ".join(parts))
+
+
+def _requantise(dataset, levels):
+    native = dataset.num_levels
+    if levels != 256 and not 2 <= levels <= native:
+        raise DataError(f"{dataset.name} has {native} levels; --data.levels must be 256 (as they are) or 2..{native}")
+    if levels >= native:
+        return dataset, f"{native} levels" if native > 2 else ""
+    dataset = _each(dataset, lambda x, _: (x.astype(np.uint16) * levels // native).astype(np.uint8))
+    return dataclasses.replace(dataset, num_levels=levels), f"{native} levels requantised to {levels}"
+
+
+def _binarise(dataset, how):
+    native = dataset.num_levels
+    if native == 2:
+        raise DataError(
+            f"{dataset.name} has 2 levels already, --data.binarise {how} needs grey values: "
+            "take a grey set (--data.name mnist) or --data.binarise none"
+        )
+    grey = dataclasses.replace(_each(dataset, lambda x, _: _grey(x, native)), num_levels=2)
+    if how == "threshold":
+        return _each(grey, lambda x, _: (x > 127).astype(np.uint8)), "1 bit a pixel (grey > 127)"
+    drawn = _each(grey, lambda x, split: bernoulli(generator(split), x) if split else x)
+    values = "dynamic binarisation (validation and test: one fixed seeded draw)"
+    return dataclasses.replace(drawn, dynamic=True), values
+
+
+def _grey(x, levels):
+    return x if levels == 256 else np.round(x * (255 / (levels - 1))).astype(np.uint8)
+
+
+def _each(dataset, function):
+    splits = (dataset.train, dataset.valid, dataset.test)
+    train, valid, test = (Split(function(x, i), context) for i, (x, context) in enumerate(splits))
+    return dataclasses.replace(dataset, train=train, valid=valid, test=test)

@@ -1,0 +1,18 @@
+"""Autoregressive generative models under one contract."""
+
+from zoo.autoregressive import (
+    Autoregressive,
+    Decoder,
+    bits_per_dim,
+    check_values,
+    conditionals,
+    decoder,
+    init,
+    log_prob,
+    recompute,
+)
+from zoo.fvsbn import FVSBN
+from zoo.heads import Bernoulli, Categorical, Head
+from zoo.made import MADE
+from zoo.nade import NADE
+from zoo.orderings import Ordering

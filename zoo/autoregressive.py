@@ -1,0 +1,246 @@
+"""The contract: what every autoregressive model is, and what follows from it.
+
+    p(x | c) = prod_t p(x[s_t] | x[s_<t], c)
+
+A model gives all conditionals at once (`__call__`) and one at a time (`step`); everything else, from likelihood to
+sampling, completion and coding, is derived here and in `sample` for every model alike.
+"""
+
+import functools
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, PyTree, Shaped
+
+from zoo.heads import Head
+from zoo.orderings import Ordering
+
+Variables = dict[str, Any]
+Cache = PyTree
+Canvas = Shaped[Array, "batch *sites_and_event"]
+Rank = Int[Array, ""] | int
+
+
+class Autoregressive(nn.Module):
+    """A distribution over arrays of sites, factorised by the chain rule along an ordering.
+
+    A final subclass declares three fields (or properties), all hashable and JSON-able, so that the module is the whole
+    configuration: two equal models share one compiled function, and a checkpoint holds the model in a header.
+
+      site_shape: shape of the array of sites, such as (28, 28).
+      head: the law of one site given its parameters.
+      ordering: the order in which the chain rule visits the sites.
+
+    It implements `__call__`, and, to sample fast, `step` (with `enter` where work is better done for a whole block of
+    `block` consecutive ranks, such as a row of pixels). What `step` and `enter` must remember from rank to rank is kept
+    in the linen collection "cache", read by `get_variable(..., default=zeros)` and written by `put_variable`: a cache
+    begins as zeros. Activations follow the dtype of the parameters; heads compute in float32.
+    """
+
+    if TYPE_CHECKING:
+        site_shape: tuple[int, ...]
+        head: Head
+        ordering: Ordering
+
+    def __call__(self, x: Canvas, memory: PyTree = None, *, train: bool = False) -> Float[Array, "..."]:
+        """All conditionals under teacher forcing.
+
+        Args:
+          x: values [batch, *site_shape, *event_shape].
+          memory: what `encode` made of the context.
+          train: whether dropout, mask resampling and the like are on (they take the rng stream "train").
+
+        Returns:
+          params [batch, *site_shape, num_params]: those at rank t depend on `x` at ranks < t only.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define __call__: all conditionals at once.")
+
+    def encode(self, context: PyTree) -> PyTree:
+        """What the sites need of the context (label, sentence, image), computed once per draw. By default: nothing."""
+        if context is not None:
+            raise ValueError(f"{type(self).__name__} takes no context; got one. Pass context=None.")
+        return None
+
+    def enter(self, x: Canvas, t: Rank, memory: PyTree = None) -> None:
+        """Work for the `block` ranks that begin at rank t, before the first of them. By default: nothing."""
+
+    def step(self, x: Canvas, t: Rank, memory: PyTree = None) -> Float[Array, "batch num_params"]:
+        """Parameters of the site at rank t, given `x` at ranks < t; all other entries of `x` are arbitrary.
+
+        Ranks are visited in order, each once, so `step` may keep a cache. By default: site t of the whole network.
+        """
+        return _site(self, self(x, memory), t)
+
+    @property
+    def block(self) -> int:
+        """How many consecutive ranks share one `enter`: all of them unless a model says otherwise."""
+        return self.num_sites
+
+    @property
+    def num_sites(self) -> int:
+        """The number of sites, prod(site_shape)."""
+        return math.prod(self.site_shape)
+
+    @property
+    def num_dims(self) -> int:
+        """The number of dimensions for bits/dim: sites times the dimensions of one site's value."""
+        return math.prod((*self.site_shape, *self.head.event_shape))
+
+    @property
+    def sites(self) -> np.ndarray:
+        """The flat site of every rank, int32 [num_sites]."""
+        return self.ordering.sites(self.site_shape)
+
+
+class Decoder(NamedTuple):
+    """All that a sampler sees of a model: pure functions of an opaque cache, nothing of flax.
+
+    Attributes:
+      init: () -> cache before the first rank.
+      enter: (cache, canvas, t) -> cache; called once per block of `block` consecutive ranks, at its first rank t.
+      step: (cache, canvas, t) -> (params [batch, num_params] of the site at rank t, cache).
+      block: ranks per block.
+    """
+
+    init: Callable[[], Cache]
+    enter: Callable[[Cache, Canvas, Rank], Cache]
+    step: Callable[[Cache, Canvas, Rank], tuple[Float[Array, "batch num_params"], Cache]]
+    block: int
+
+
+def init(model: Autoregressive, key: Array, x: Canvas, context: PyTree = None) -> Variables:
+    """Fresh variables for `model`, shaped by an example batch. The key is consumed."""
+    check_values(model, x)
+    params_key, train_key = jax.random.split(key)
+    return _init(model, {"params": params_key, "train": train_key}, jnp.asarray(x), context)
+
+
+def log_prob(
+    model: Autoregressive,
+    variables: Variables,
+    x: Canvas,
+    context: PyTree = None,
+    *,
+    train: bool = False,
+    key: Array | None = None,
+) -> Float[Array, " batch"]:
+    """Exact log likelihood log p(x | context) = sum_t log p(x[s_t] | x[s_<t], context).
+
+    Args:
+      model: the model.
+      variables: its variables.
+      x: values [batch, *site_shape, *event_shape]; integers for a discrete head.
+      context: what the model conditions on, leading axis `batch`; None for an unconditional model.
+      train: whether dropout, mask resampling and the like are on.
+      key: consumed by those; needed only when `train` and the model draws random numbers.
+
+    Returns:
+      nats, one per example.
+
+    Raises:
+      ValueError: `x` has a shape, dtype or values that the model does not describe.
+    """
+    check_values(model, x)
+    return _log_prob(model, variables, jnp.asarray(x), context, train, key)
+
+
+def bits_per_dim(log_prob: Shaped[Array, "..."] | float, num_dims: int) -> Any:
+    """Negative log likelihood in bits per dimension: -log_prob / (num_dims ln 2).
+
+    Args:
+      log_prob: log likelihood in nats, as `log_prob` returns it (a mean of them serves as well).
+      num_dims: the number of dimensions of one example, `model.num_dims`.
+    """
+    return -log_prob / (num_dims * math.log(2.0))
+
+
+def decoder(model: Autoregressive, variables: Variables, batch: int, context: PyTree = None) -> Decoder:
+    """The model as a sampler sees it, through `enter` and `step`; the context is encoded once, here."""
+    memory = _encode(model, variables, context)
+
+    def apply(method, cache, x, t):
+        out, state = model.apply({**variables, "cache": cache}, x, t, memory, method=method, mutable=["cache"])
+        return out, state.get("cache", {})
+
+    def enter(cache, x, t):
+        return apply("enter", cache, x, t)[1]
+
+    def step(cache, x, t):
+        return apply("step", cache, x, t)
+
+    def init():
+        x = jnp.zeros((batch, *model.site_shape, *model.head.event_shape), model.head.dtype)
+        rank = jnp.zeros((), jnp.int32)
+        shapes = jax.eval_shape(lambda: step(enter({}, x, rank), x, rank)[1])
+        return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+
+    return Decoder(init, enter, step, model.block)
+
+
+def recompute(model: Autoregressive, variables: Variables, batch: int, context: PyTree = None) -> Decoder:
+    """The oracle: a decoder that runs the whole network at every rank, never through `step`."""
+    del batch  # nothing is cached
+    memory = _encode(model, variables, context)
+    return Decoder(
+        init=lambda: (),
+        enter=lambda cache, x, t: cache,
+        step=lambda cache, x, t: (_site(model, model.apply(variables, x, memory), t), cache),
+        block=model.num_sites,
+    )
+
+
+def conditionals(model: Autoregressive, variables: Variables, x: Canvas, context: PyTree = None) -> Float[Array, "..."]:
+    """All conditionals under teacher forcing: params [batch, *site_shape, num_params]."""
+    return model.apply(variables, x, _encode(model, variables, context))
+
+
+def check_values(model: Autoregressive, x: Any, what: str = "x") -> None:
+    """Raises ValueError, in one line, unless `x` is a batch of values of `model`.
+
+    Shape and dtype are checked always, the values themselves where they are at hand (not under a jax trace).
+    """
+    event = (*model.site_shape, *model.head.event_shape)
+    name = f"{type(model).__name__} of site_shape {tuple(model.site_shape)}"
+    shape, dtype = np.shape(x), getattr(x, "dtype", None)
+    if dtype is None:
+        raise ValueError(f"{name}: {what} must be an array [batch, {', '.join(map(str, event))}]; got {type(x).__name__}.")
+    if shape[1:] != event or len(shape) != len(event) + 1:
+        raise ValueError(f"{name}: {what} must have shape [batch, {', '.join(map(str, event))}]; got {list(shape)}.")
+    if jnp.issubdtype(model.head.dtype, jnp.integer) != (jnp.issubdtype(dtype, jnp.integer) or dtype == bool):
+        wanted = "integers" if jnp.issubdtype(model.head.dtype, jnp.integer) else "floating-point numbers"
+        raise ValueError(
+            f"{name}: {what} must hold {wanted} ({type(model.head).__name__} head); got {dtype}. "
+            f"Convert it: x.astype({model.head.dtype})."
+        )
+    if not isinstance(x, jax.core.Tracer) and (complaint := model.head.complaint(np.asarray(x))):
+        raise ValueError(f"{name}: {what} is outside the model's support: {complaint}.")
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _init(model, rngs, x, context):
+    return model.init(rngs, x.astype(model.head.dtype), context, method=_encode_and_call)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 4))
+def _log_prob(model, variables, x, context, train, key):
+    x = x.astype(model.head.dtype)
+    rngs = {} if key is None else {"train": key}
+    params = model.apply(variables, x, context, train, method=_encode_and_call, rngs=rngs)
+    return model.head.log_prob(params, x).reshape(len(x), -1).sum(-1)
+
+
+def _encode_and_call(model, x, context, train=False):
+    return model(x, model.encode(context), train=train)
+
+
+def _encode(model, variables, context):
+    return model.apply(variables, context, method="encode")
+
+
+def _site(model, params, t):
+    return params.reshape(len(params), model.num_sites, -1)[:, jnp.asarray(model.sites)[t]]

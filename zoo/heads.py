@@ -1,0 +1,142 @@
+"""Heads: the law of one site given the network's parameters for it.
+
+A head is a frozen value without arrays. It owns three readings of one cumulative distribution function: the log mass
+of a value (likelihood), the value at a uniform number (sampling by inversion) and the interval of uniform numbers that
+give a value (coding). They agree by construction: `quantile(params, u) == x` exactly when `low <= u < high` for
+`low, high = interval(params, x)`.
+"""
+
+import dataclasses
+from typing import ClassVar, Protocol, runtime_checkable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Shaped
+
+
+@runtime_checkable
+class Head(Protocol):
+    """What a model and a sampler may ask of the law of one site.
+
+    Attributes:
+      num_params: how many numbers of the network parameterise one site.
+      event_shape: shape of one site's value: `()` for a scalar, `(3,)` where one site is an RGB pixel.
+      uniforms: how many U(0, 1) numbers one draw consumes.
+      num_features: how many numbers represent one site's value to a network.
+      dtype: dtype of values.
+    """
+
+    @property
+    def num_params(self) -> int: ...
+    @property
+    def event_shape(self) -> tuple[int, ...]: ...
+    @property
+    def uniforms(self) -> int: ...
+    @property
+    def num_features(self) -> int: ...
+    @property
+    def dtype(self) -> np.dtype: ...
+
+    def features(self, x: Shaped[Array, "..."]) -> Float[Array, "... num_features"]:
+        """Values as a network sees them, float32."""
+        ...
+
+    def log_prob(self, params: Float[Array, "... num_params"], x: Shaped[Array, "..."]) -> Float[Array, "..."]:
+        """Log probability (density) of a site's value, in nats."""
+        ...
+
+    def quantile(self, params: Float[Array, "... num_params"], u: Float[Array, "... uniforms"]) -> Shaped[Array, "..."]:
+        """The value at uniforms u in [0, 1): exact inverse-transform sampling."""
+        ...
+
+    def complaint(self, x: np.ndarray) -> str | None:
+        """Why the values `x` are outside the support, in words, or None if they are inside."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True)
+class Bernoulli:
+    """A bit: P(x = 1) = sigmoid(logit). Values are integers 0 and 1."""
+
+    num_params: ClassVar[int] = 1
+    event_shape: ClassVar[tuple[int, ...]] = ()
+    uniforms: ClassVar[int] = 1
+    num_features: ClassVar[int] = 1
+    dtype: ClassVar[np.dtype] = np.dtype(np.int32)
+
+    def features(self, x):
+        return x[..., None].astype(jnp.float32)
+
+    def log_prob(self, params, x):
+        logit = params[..., 0].astype(jnp.float32)
+        return -jax.nn.softplus(jnp.where(x > 0, -logit, logit))
+
+    def quantile(self, params, u):
+        return (u[..., 0] >= self._zero(params)).astype(self.dtype)
+
+    def interval(self, params, x):
+        """Lower and upper end of the uniforms that give `x`."""
+        zero = self._zero(params)
+        return jnp.where(x > 0, zero, 0.0), jnp.where(x > 0, 1.0, zero)
+
+    def complaint(self, x):
+        return _outside(x, 2, "a Bernoulli head takes bits")
+
+    def _zero(self, params):
+        return jax.nn.sigmoid(-params[..., 0].astype(jnp.float32))
+
+
+@dataclasses.dataclass(frozen=True)
+class Categorical:
+    """One of `num_classes` values by softmax: P(x = k) = exp(a_k) / sum_j exp(a_j). Values are integers 0..K-1.
+
+    Attributes:
+      num_classes: K, the number of values.
+    """
+
+    num_classes: int = 256
+
+    event_shape: ClassVar[tuple[int, ...]] = ()
+    uniforms: ClassVar[int] = 1
+    dtype: ClassVar[np.dtype] = np.dtype(np.int32)
+
+    @property
+    def num_params(self) -> int:
+        return self.num_classes
+
+    @property
+    def num_features(self) -> int:
+        return self.num_classes
+
+    def features(self, x):
+        return jax.nn.one_hot(x, self.num_classes, dtype=jnp.float32)
+
+    def log_prob(self, params, x):
+        # Entries of a canvas that are not drawn yet may be anything; only a value in range has a probability.
+        log_probs = jax.nn.log_softmax(params.astype(jnp.float32))
+        picked = jnp.take_along_axis(log_probs, jnp.clip(x, 0, self.num_classes - 1)[..., None], axis=-1)
+        return picked[..., 0]
+
+    def quantile(self, params, u):
+        return (self._cdf(params) <= u).sum(-1).astype(self.dtype)
+
+    def interval(self, params, x):
+        """Lower and upper end of the uniforms that give `x`."""
+        cdf = self._cdf(params)
+        low = jnp.take_along_axis(cdf, jnp.maximum(x - 1, 0)[..., None], axis=-1)[..., 0]
+        return jnp.where(x > 0, low, 0.0), jnp.take_along_axis(cdf, x[..., None], axis=-1)[..., 0]
+
+    def complaint(self, x):
+        return _outside(x, self.num_classes, f"a Categorical head of {self.num_classes} classes takes classes")
+
+    def _cdf(self, params):
+        """P(X <= k), its last entries exactly 1: a value without mass is never drawn."""
+        mass = jnp.cumsum(jax.nn.softmax(params.astype(jnp.float32)), axis=-1)
+        return mass / mass[..., -1:]
+
+
+def _outside(x: np.ndarray, num_values: int, takes: str) -> str | None:
+    if x.size == 0 or (x.min() >= 0 and x.max() < num_values):
+        return None
+    return f"{takes} 0..{num_values - 1}; got values from {x.min()} to {x.max()}"

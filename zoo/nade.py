@@ -1,0 +1,83 @@
+"""NADE: one hidden layer per conditional, all of them sharing their weights."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from zoo.autoregressive import Autoregressive
+from zoo.heads import Bernoulli, Head
+from zoo.layers import at_ranks, value_before
+from zoo.orderings import Ordering
+
+_BLOCK = 16  # ranks whose hidden units are evaluated by one matmul, and recomputed together in the backward pass
+
+
+class NADE(Autoregressive):
+    """Neural autoregressive distribution estimator: h_t = sigmoid(c + sum_{r<t} W_r x_r), params_t = b_t + V_t h_t.
+
+    The pre-activation is a running sum, so the likelihood and one draw both cost O(num_sites * hidden).
+
+    **Reference**: H. Larochelle, I. Murray, The neural autoregressive distribution estimator, AISTATS 2011.
+
+    Differs from the paper: any head; with a categorical one, x_r is one-hot and W_r x_r a column of W_r.
+
+    Attributes:
+      site_shape: shape of the array of sites.
+      hidden: H, the number of hidden units.
+      head: the law of one site.
+      ordering: the order in which the chain rule visits the sites.
+    """
+
+    site_shape: tuple[int, ...] = (28, 28)
+    hidden: int = 500
+    head: Head = Bernoulli()
+    ordering: Ordering = Ordering()
+
+    def setup(self):
+        f, p = self.head.num_features, self.head.num_params
+        init = nn.initializers.normal(0.05)
+        self.inward = self.param("inward", init, (self.num_sites, f, self.hidden))  # W
+        self.inward_bias = self.param("inward_bias", nn.initializers.zeros, (self.hidden,))  # c
+        self.outward = self.param("outward", init, (self.num_sites, self.hidden, p))  # V
+        self.outward_bias = self.param("outward_bias", nn.initializers.zeros, (self.num_sites, p))  # b
+
+    def __call__(self, x, memory=None, *, train=False):
+        features = self.head.features(x).reshape(len(x), self.num_sites, -1).astype(self.inward.dtype)
+        by_rank = (features.swapaxes(0, 1), self.inward, self.outward, self.outward_bias)
+        blocks = jax.tree.map(lambda leaf: _blocks(at_ranks(leaf, 0, self.num_sites, self.sites, 0)), by_rank)
+        before = jnp.broadcast_to(self.inward_bias, (len(x), self.hidden))
+        params = jax.lax.scan(_block, before, blocks)[1].reshape(-1, len(x), self.head.num_params)
+        params = params[self.ordering.ranks(self.site_shape)].swapaxes(0, 1)
+        return params.reshape(len(x), *self.site_shape, -1)
+
+    def step(self, x, t, memory=None):
+        value = value_before(x, t, self.sites, self.head).astype(self.inward.dtype)
+        weights = at_ranks(self.inward, jnp.maximum(t - 1, 0), 1, self.sites, 0)[0]
+        before = self.get_variable("cache", "before", jnp.zeros((len(x), self.hidden), self.inward.dtype))
+        before = before + _contract(value, weights)
+        self.put_variable("cache", "before", before)
+        outward = at_ranks(self.outward, t, 1, self.sites, 0)[0]
+        return jax.nn.sigmoid(before + self.inward_bias) @ outward + at_ranks(self.outward_bias, t, 1, self.sites, 0)[0]
+
+
+@jax.checkpoint  # its [batch, ranks, hidden] activations are cheaper to recompute than to keep
+def _block(before, block):
+    """Params of a block of ranks, given the pre-activation before it; returns the one after it as well."""
+    features, inward, outward, bias = block
+    earlier = jnp.tril(jnp.ones((len(bias), len(bias)), features.dtype), -1)
+    seen = jnp.einsum("ts,sbf->btsf", earlier, features)  # batch first: 4x faster gradients on CPU
+    pre = before[:, None] + jnp.tensordot(seen, inward, 2)
+    params = jnp.einsum("bth,thp->tbp", jax.nn.sigmoid(pre), outward) + bias[:, None]
+    return before + jnp.einsum("sbf,sfh->bh", features, inward), params
+
+
+def _blocks(by_rank):
+    """[ranks, ...] -> [blocks, _BLOCK, ...], the last block filled up with zeros."""
+    fill = -len(by_rank) % _BLOCK
+    by_rank = jnp.pad(by_rank, [(0, fill)] + [(0, 0)] * (by_rank.ndim - 1))
+    return by_rank.reshape(-1, _BLOCK, *by_rank.shape[1:])
+
+
+def _contract(value, weights):
+    """[batch, features] @ [features, hidden]; a scalar feature needs no matmul."""
+    return value * weights[0] if len(weights) == 1 else value @ weights

@@ -1,0 +1,93 @@
+"""Orderings as data: in which order the chain rule visits the sites."""
+
+import dataclasses
+import functools
+from typing import Literal
+
+import numpy as np
+
+Scan = Literal["raster", "reversed", "columns", "snake", "diagonal", "spiral", "random"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Ordering:
+    """A permutation s of the sites: p(x) = prod_t p(x[s_t] | x[s_<t]).
+
+    Sites are numbered in row-major order of `site_shape`, whatever the scan. An ordering knows no shape: the same
+    one serves every `site_shape` that its scan is defined for.
+
+    Attributes:
+      scan: how the sites are visited. `raster` row by row; `reversed` the raster backwards; `columns` column by
+        column; `snake` rows left to right and right to left in turn; `diagonal` along the anti-diagonals; `spiral`
+        from the first corner inwards (the last three need two axes); `random` a permutation drawn from `seed`.
+      seed: seed of the `random` scan; no other scan reads it.
+      permutation: the sites themselves, in the order in which they are visited; replaces `scan` when given.
+    """
+
+    scan: Scan = "raster"
+    seed: int = 0
+    permutation: tuple[int, ...] | None = None
+
+    def sites(self, site_shape: tuple[int, ...]) -> np.ndarray:
+        """The site of every rank, int32 [num_sites]: `sites[t]` is the flat index of s_t."""
+        return _sites(self, tuple(site_shape))
+
+    def ranks(self, site_shape: tuple[int, ...]) -> np.ndarray:
+        """The rank of every site, int32 [num_sites]: the inverse permutation of `sites`."""
+        return np.argsort(self.sites(site_shape)).astype(np.int32)
+
+
+@functools.lru_cache(maxsize=256)
+def _sites(ordering: Ordering, site_shape: tuple[int, ...]) -> np.ndarray:
+    num_sites = int(np.prod(site_shape, dtype=np.int64))
+    if ordering.permutation is not None:
+        sites = np.asarray(ordering.permutation, np.int32)
+        if not np.array_equal(np.sort(sites), np.arange(num_sites)):
+            raise ValueError(
+                f"Ordering.permutation must hold each of the sites 0..{num_sites - 1} of site_shape {site_shape} once; "
+                f"got {sites.size} entries, {np.unique(sites).size} of them different."
+            )
+    elif ordering.scan in _SCANS:
+        sites = _SCANS[ordering.scan](ordering, np.arange(num_sites).reshape(site_shape))
+    else:
+        raise ValueError(f"Ordering.scan must be one of {', '.join(_SCANS)}; got {ordering.scan!r}.")
+    sites = np.ascontiguousarray(sites, np.int32)
+    sites.setflags(write=False)
+    return sites
+
+
+def _snake(grid: np.ndarray) -> np.ndarray:
+    _two_axes("snake", grid)
+    return np.concatenate([row[:: 1 - 2 * (i % 2)] for i, row in enumerate(grid)])
+
+
+def _diagonal(grid: np.ndarray) -> np.ndarray:
+    _two_axes("diagonal", grid)
+    row, column = np.indices(grid.shape)
+    return grid.ravel()[np.lexsort((row.ravel(), (row + column).ravel()))]
+
+
+def _spiral(grid: np.ndarray) -> np.ndarray:
+    _two_axes("spiral", grid)
+    pieces = []
+    while grid.size:
+        pieces.append(grid[0])
+        grid = np.rot90(grid[1:])
+    return np.concatenate(pieces)
+
+
+def _two_axes(scan: str, grid: np.ndarray) -> None:
+    if grid.ndim != 2:
+        raise ValueError(f"the {scan!r} scan needs a site_shape of two axes (height, width); got {grid.shape}.")
+
+
+# RandomState's stream is frozen by numpy's compatibility policy, so `random` means the same sites for ever.
+_SCANS = {
+    "raster": lambda _, grid: grid.ravel(),
+    "reversed": lambda _, grid: grid.ravel()[::-1],
+    "columns": lambda _, grid: grid.T.ravel(),
+    "snake": lambda _, grid: _snake(grid),
+    "diagonal": lambda _, grid: _diagonal(grid),
+    "spiral": lambda _, grid: _spiral(grid),
+    "random": lambda ordering, grid: np.random.RandomState(ordering.seed).permutation(grid.size),
+}
