@@ -11,6 +11,9 @@ from zoo.autoregressive import (
     log_prob,
     recompute,
 )
+from zoo.catalogue import CATALOGUE, Entry, entry, example
+from zoo.checkpoint import CheckpointError, from_config, load, save, to_config
+from zoo.ensemble import ensemble_log_prob
 from zoo.fvsbn import FVSBN
 from zoo.heads import Bernoulli, Categorical, Head
 from zoo.made import MADE

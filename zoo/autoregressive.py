@@ -81,6 +81,10 @@ class Autoregressive(nn.Module):
         """How many consecutive ranks share one `enter`: all of them unless a model says otherwise."""
         return self.num_sites
 
+    def members(self) -> tuple["Autoregressive", ...]:
+        """The models that these variables describe, whose mixture `ensemble_log_prob` scores. By default: this one."""
+        return (self,)
+
     @property
     def num_sites(self) -> int:
         """The number of sites, prod(site_shape)."""

@@ -1,9 +1,12 @@
 """MADE: a multi-layer perceptron whose masks make it autoregressive."""
 
+from typing import NamedTuple
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 
 from zoo.autoregressive import Autoregressive
 from zoo.heads import Bernoulli, Head
@@ -59,6 +62,9 @@ class MADE(Autoregressive):
             )
         return self.clone(mask=k, ordering=self._orderings[k])
 
+    def members(self):
+        return tuple(self.member(k) for k in range(self.num_masks)) if self.mask == 0 else (self,)
+
     def setup(self):
         if not self.hidden:
             raise ValueError("MADE needs at least one hidden layer; without any it is an FVSBN.")
@@ -105,96 +111,102 @@ class MADE(Autoregressive):
         shapes = [(units,) for units in self.hidden] + [self.bias_out.shape]
         zeros = [jnp.zeros((*shape, len(x)), self.bias_out.dtype) for shape in shapes]
         sums = [self.get_variable("cache", f"sums_{i}", zero) for i, zero in enumerate(zeros)]
-        if self.has_variable("cache", "base_0"):
+        if self.has_variable("cache", "block_0"):
             sums = self._finish(sums, x, t)
         for i, total in enumerate(sums):
-            self.put_variable("cache", f"sums_{i}", total)
+            self._put(f"sums_{i}", total)
         self._begin(sums, t)
         if self.direct:
             self.linear.enter(x, t)
 
     def step(self, x, t, memory=None):
         place = t % self.block
-        value = jnp.where(place > 0, value_before(x, t, self.sites, self.head), 0)
-        units = self._advance(value, jnp.maximum(place - 1, 0))[-1]
-        outward = jax.lax.dynamic_index_in_dim(self.get_variable("cache", "outward"), place, 0, keepdims=False)
-        base = jax.lax.dynamic_index_in_dim(self.get_variable("cache", "base_out"), place, 0, keepdims=False)
-        params = (base + outward @ units).T
+        inside = jnp.where(place > 0, t - 1, -1)  # the rank that became known, if it is this block's
+        sums = self._advance(jnp.where(place > 0, value_before(x, t, self.sites, self.head), 0), inside)
+        params = jax.lax.dynamic_index_in_dim(sums[-1], place, 0, keepdims=False).T
         return params + self.linear.step(x, t) if self.direct else params
 
     def _begin(self, sums, t):
-        """Lays out the block at rank t: its units' sums so far, and the weights among them."""
-        below = jnp.arange(self.block) + t  # ranks of the block's sites, the degrees of the inputs
+        """Lays out the block at rank t: what its units and outputs have received so far, and the weights among them."""
+        slabs = [self._slab(i, t) for i in range(len(self.hidden))]
+        ranks = jnp.arange(self.block) + t
         kernel = at_ranks(self.kernels[0], t, self.block, self.sites, 0)
-        for i, bias in enumerate(self.biases):
-            start, order, degree, inside = self._slab(i, t)
-            if i > 0:
-                lower, lower_order, _, lower_inside = self._slab(i - 1, t)
-                kernel = ordered_slice(self.kernels[i], lower, len(below), lower_order, 0)
-                below = jnp.where(lower_inside, below, self.num_sites)
-            kernel = ordered_slice(kernel, start, len(degree), order, kernel.ndim - 1)
-            seen = (below[:, None] <= degree).reshape(len(below), *[1] * (kernel.ndim - 2), len(degree))
-            self.put_variable("cache", f"inward_{i}", jnp.where(seen, kernel, 0).swapaxes(-1, -2))
-            base = ordered_slice(sums[i], start, len(degree), order, 0)
-            base = base + ordered_slice(bias, start, len(degree), order, 0)[:, None]
-            self.put_variable("cache", f"base_{i}", base)
-            below = degree
-        outward = at_ranks(self.kernel_out, t, self.block, self.sites, 1)
-        outward = ordered_slice(outward, start, len(degree), order, 0)
-        seen = (jnp.where(inside, degree, self.num_sites) < t + jnp.arange(self.block)[:, None])[:, None, :]
-        self.put_variable("cache", "outward", jnp.where(seen, outward.transpose(1, 2, 0), 0))
-        base = at_ranks(sums[-1], t, self.block, self.sites, 0)
-        self.put_variable("cache", "base_out", base + at_ranks(self.bias_out, t, self.block, self.sites, 0)[..., None])
+        seen = ranks[:, None] <= slabs[0].degree
+        self._put("inward_0", jnp.where(seen[:, None], self._cut(kernel, slabs[0], 2), 0))
+        for i, (lower, upper) in enumerate(zip(slabs, slabs[1:], strict=False), 1):
+            kernel = self._cut(self._cut(self.kernels[i], lower, 0), upper, 1)
+            self._put(f"inward_{i}", jnp.where(lower.degree[:, None] <= upper.degree, kernel, 0))
+        self._put("outward", self._cut(at_ranks(self.kernel_out, t, self.block, self.sites, 1), slabs[-1], 0))
+        for i, (bias, slab) in enumerate(zip(self.biases, slabs, strict=True)):
+            self._put(f"block_{i}", self._cut(sums[i], slab, 0) + self._cut(bias, slab, 0)[:, None])
+        bias = at_ranks(self.bias_out, t, self.block, self.sites, 0)
+        self._put("block_out", at_ranks(sums[-1], t, self.block, self.sites, 0) + bias[..., None])
 
-    def _advance(self, value, place):
-        """Takes in the value at `place` of the block; returns the block's units, layer by layer, [units, batch] each.
+    def _advance(self, value, rank):
+        """Takes in the value at `rank` of the block: the units it completes add their share to those above them.
 
-        Units that wait for later values are not final yet; the masks of what they feed leave them out.
+        Returns the block's sums: of each layer's units [units, batch], then of its outputs [block, num_params, batch].
         """
-        inward = jax.lax.dynamic_index_in_dim(self.get_variable("cache", "inward_0"), place, 0, keepdims=False)
-        base = self.get_variable("cache", "base_0")
-        value = value.T.astype(base.dtype)
-        base = base + (inward * value if len(value) == 1 else inward @ value)
-        self.put_variable("cache", "base_0", base)
-        units = [nn.relu(base)]
-        for i in range(1, len(self.hidden)):
-            inward, base = self.get_variable("cache", f"inward_{i}"), self.get_variable("cache", f"base_{i}")
-            units.append(nn.relu(base + inward @ units[-1]))
-        return units
+        names = [*(f"block_{i}" for i in range(len(self.hidden))), "block_out"]
+        weights = [*(f"inward_{i}" for i in range(len(self.hidden))), "outward"]
+        first = rank // self.block * self.block
+        row = jax.lax.dynamic_index_in_dim(self.get_variable("cache", weights[0]), rank - first, 0, keepdims=False)
+        share, sums = _spread(value.T.astype(row.dtype), row), []
+        for i, name in enumerate(names):
+            sums.append(self.get_variable("cache", name) + share)
+            self._put(name, sums[-1])
+            if i < len(self.hidden):
+                start, degree = self._completed(i, rank, first)
+                units = jax.lax.dynamic_slice_in_dim(sums[-1], start, len(degree))
+                units = jnp.where((degree == rank)[:, None], nn.relu(units), 0)
+                rows = jax.lax.dynamic_slice_in_dim(self.get_variable("cache", weights[i + 1]), start, len(degree))
+                share = _spread(units, rows)
+        return sums
 
     def _finish(self, sums, x, t):
         """Adds what the block before rank t holds, values and units, to the sums of everything after it.
 
         Sums go to each hidden layer, then to the outputs, [units, batch]; at rank 0 there is nothing to add.
         """
-        place = jnp.asarray(self.block - 1)
-        units = self._advance(value_before(x, t, self.sites, self.head), place)
+        block_sums = self._advance(value_before(x, t, self.sites, self.head), t - 1)
+        first = jnp.maximum(t - self.block, 0)
         values = x.reshape(len(x), self.num_sites, *self.head.event_shape)
-        values = self.head.features(at_ranks(values, jnp.maximum(t - self.block, 0), self.block, self.sites, 1))
+        values = self.head.features(at_ranks(values, first, self.block, self.sites, 1))
         values = jnp.where(t > 0, values, 0).astype(sums[0].dtype)
-        kernel = at_ranks(self.kernels[0], jnp.maximum(t - self.block, 0), self.block, self.sites, 0)
-        shares = [jnp.einsum("bif,ifh->hb", values, kernel)]
+        shares = [jnp.einsum("bif,ifh->hb", values, at_ranks(self.kernels[0], first, self.block, self.sites, 0))]
         for i, kernel in enumerate([*self.kernels[1:], self.kernel_out]):
-            start, order, degree, inside = self._slab(i, t - self.block)
-            finished = jnp.where(inside[:, None], units[i], 0)
-            shares.append(jnp.tensordot(ordered_slice(kernel, start, len(degree), order, 0), finished, (0, 0)))
+            slab = self._slab(i, t - self.block)
+            units = jnp.where(slab.inside[:, None], nn.relu(block_sums[i]), 0)
+            shares.append(jnp.tensordot(self._cut(kernel, slab, 0), units, (0, 0)))
         return [total + share for total, share in zip(sums, shares, strict=True)]
 
     def _slab(self, i, t):
-        """The units of layer i whose degrees lie in the block at rank t.
-
-        Returns:
-          start, order: they are units order[start : start + size] for one static size that holds any block's.
-          degree: degree of each, [size].
-          inside: which of them really belong to the block, [size].
-        """
-        degrees = self._degrees(i, self.mask)
-        order = np.argsort(degrees, kind="stable").astype(np.int32)
-        firsts = np.searchsorted(degrees[order], np.arange(0, self.num_sites + self.block, self.block))
+        """The units of layer i whose degrees lie in the block at rank t."""
+        degrees, order = self._sorted_degrees(i)
+        firsts = np.searchsorted(degrees, np.arange(0, self.num_sites + self.block, self.block))
         size = max(1, int(np.diff(firsts).max()))
         start = jnp.asarray(np.minimum(firsts, len(order) - size).astype(np.int32))[jnp.maximum(t // self.block, 0)]
-        degree = jax.lax.dynamic_slice_in_dim(jnp.asarray(degrees[order]), start, size)
-        return start, order, degree, (degree >= t) & (degree < t + self.block)
+        degree = jax.lax.dynamic_slice_in_dim(jnp.asarray(degrees), start, size)
+        return _Slab(start, size, order, degree, (degree >= t) & (degree < t + self.block))
+
+    def _completed(self, i, rank, first):
+        """Where in the slab of the block at `first` the units of degree `rank` begin, and degrees from there on."""
+        degrees, _ = self._sorted_degrees(i)
+        slab = self._slab(i, first)
+        begin = np.searchsorted(degrees, np.arange(self.num_sites + 1)).astype(np.int32)
+        start = jnp.clip(jnp.asarray(begin)[rank] - slab.start, 0, slab.size - int(np.diff(begin).max()))
+        return start, jax.lax.dynamic_slice_in_dim(slab.degree, start, int(np.diff(begin).max()))
+
+    def _cut(self, values, slab, axis):
+        return ordered_slice(values, slab.start, slab.size, slab.order, axis)
+
+    def _put(self, name, value):
+        self.put_variable("cache", name, value)
+
+    def _sorted_degrees(self, i):
+        degrees = self._degrees(i, self.mask)
+        order = np.argsort(degrees, kind="stable").astype(np.int32)
+        return degrees[order], order
 
     def _degrees(self, i, mask):
         """Degrees of the units of hidden layer i, int32; sorted for mask 0, dealt out at random for the others."""
@@ -206,3 +218,24 @@ class MADE(Autoregressive):
         """The orderings of the K members: this model's own, then random ones if they are resampled."""
         others = [Ordering("random", seed=k) if self.resample_order else self.ordering for k in range(1, self.num_masks)]
         return [self.ordering, *others]
+
+
+class _Slab(NamedTuple):
+    """A run of `size` units in order of degree, size the same for all blocks.
+
+    They are order[start : start + size]; `degree` [size] holds their degrees, and `inside` [size] says which of them
+    really belong to the block.
+    """
+
+    start: Array
+    size: int
+    order: np.ndarray
+    degree: Array
+    inside: Array
+
+
+def _spread(units, rows):
+    """sum_u rows[u] units[u]: [units, batch], [units, *above] -> [*above, batch]; one unit needs no matmul."""
+    if len(rows) == 1:
+        return rows[0][..., None] * units[0]
+    return jnp.tensordot(rows, units, (0, 0))

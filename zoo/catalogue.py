@@ -1,0 +1,73 @@
+"""The catalogue: every model by name, in the paper's size and in a tiny one whose whole space can be enumerated."""
+
+import dataclasses
+import difflib
+from collections.abc import Callable
+
+import jax.numpy as jnp
+import numpy as np
+
+from zoo.autoregressive import Autoregressive, Canvas
+from zoo.fvsbn import FVSBN
+from zoo.heads import Bernoulli, Categorical
+from zoo.made import MADE
+from zoo.nade import NADE
+from zoo.orderings import Ordering
+
+
+def unconditional(model: Autoregressive, batch: int) -> tuple[Canvas, None]:
+    """A batch of valid values, drawn by the head itself from a fixed seed, and no context."""
+    shape = (batch, *model.site_shape)
+    u = np.random.RandomState(0).uniform(size=(*shape, model.head.uniforms)).astype(np.float32)
+    return model.head.quantile(jnp.zeros((*shape, model.head.num_params)), jnp.asarray(u)), None
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """One model of the catalogue.
+
+    Attributes:
+      paper: the configuration of the paper.
+      tiny: a small instance, on which the conformance suite proves the contract.
+      blind: for the tiny instance, how many pairs of an earlier and a later rank do not depend on each other although
+        the ordering would allow it (0: every allowed dependence exists).
+      example: (model, batch) -> (x, context), valid inputs for any instance.
+    """
+
+    paper: Autoregressive
+    tiny: Autoregressive
+    blind: int = 0
+    example: Callable = unconditional
+
+
+CATALOGUE: dict[str, Entry] = {
+    "fvsbn": Entry(FVSBN(), FVSBN((2, 4))),
+    "nade": Entry(NADE(), NADE((2, 4), hidden=5, ordering=Ordering("random", seed=1))),
+    "made": Entry(
+        MADE(hidden=(8000, 8000), num_masks=32),
+        MADE((2, 5), hidden=(12, 9), num_masks=3, resample_order=True),
+    ),
+}
+
+HEADS = (Bernoulli, Categorical)
+
+
+def entry(name: str) -> Entry:
+    """The entry of that name.
+
+    Raises:
+      ValueError: there is none; the message names the nearest.
+    """
+    if name not in CATALOGUE:
+        near = difflib.get_close_matches(name, CATALOGUE, n=1, cutoff=0.5)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"unknown model {name!r}; the catalogue has {', '.join(sorted(CATALOGUE))}.{hint}")
+    return CATALOGUE[name]
+
+
+def example(model: Autoregressive, batch: int) -> tuple:
+    """Valid inputs (x, context) for `model`, by the entry of its class."""
+    for candidate in CATALOGUE.values():
+        if type(candidate.paper) is type(model):
+            return candidate.example(model, batch)
+    return unconditional(model, batch)

@@ -1,0 +1,124 @@
+"""One file a model: the arrays in safetensors, the model itself as JSON in the header. Nothing in it is ever executed."""
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import safetensors
+import safetensors.numpy
+from flax import linen as nn
+from flax.traverse_util import flatten_dict, unflatten_dict
+
+from zoo import catalogue
+from zoo.autoregressive import Autoregressive, Variables, init
+from zoo.orderings import Ordering
+
+FORMAT = "autoregressive-zoo/1"
+FILE = "model.safetensors"
+
+
+class CheckpointError(ValueError):
+    """A file that is missing, empty, truncated, corrupt or foreign."""
+
+
+def save(path: str | os.PathLike, model: Autoregressive, variables: Variables) -> None:
+    """Writes `model` and its variables to one safetensors file, whole or not at all.
+
+    Raises:
+      ValueError: the model's class is not in the catalogue, so that `load` could not find it again.
+      OSError: the file cannot be written.
+    """
+    config = to_config(model)
+    if config["class"] not in _classes():
+        raise ValueError(f"{config['class']} is not in the catalogue; add it to zoo.CATALOGUE before saving one.")
+    arrays = {name: np.asarray(leaf) for name, leaf in flatten_dict(variables, sep="/").items()}
+    header = {"format": FORMAT, "model": json.dumps(config)}
+    path = Path(path)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        partial.write_bytes(safetensors.numpy.save(arrays, header))
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def load(path: str | os.PathLike) -> tuple[Autoregressive, Variables]:
+    """Reads what `save` wrote. `path` is the file, or a folder that holds one named model.safetensors.
+
+    Raises:
+      CheckpointError: the file is missing, empty, truncated, corrupt or foreign, or its arrays do not fit its model.
+    """
+    path = Path(path)
+    if path.is_dir():
+        path = path / FILE
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such checkpoint; expected a file that zoo.save wrote or a run's folder.")
+    try:
+        with safetensors.safe_open(path, framework="numpy") as file:
+            header = file.metadata() or {}
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+    except (safetensors.SafetensorError, OSError, ValueError) as error:
+        what = "is empty" if path.stat().st_size == 0 else f"is truncated or no safetensors file ({error})"
+        raise CheckpointError(f"{path}: {what}; expected a file that zoo.save wrote.") from None
+    if header.get("format") != FORMAT:
+        raise CheckpointError(
+            f"{path}: a safetensors file, but not of this zoo (format {header.get('format')!r}, expected {FORMAT!r})."
+        )
+    try:
+        model = from_config(json.loads(header["model"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path}: its header describes no model of this zoo: {error}.") from None
+    variables = unflatten_dict(arrays, sep="/")
+    _check_fit(path, model, arrays)
+    return model, jax.tree.map(jnp.asarray, variables)
+
+
+def to_config(value: Any) -> Any:
+    """A model, head or ordering as JSON: {"class": name, field: value, ...}."""
+    if dataclasses.is_dataclass(value):
+        skip = {"parent", "name"} if isinstance(value, nn.Module) else set()
+        fields = [field.name for field in dataclasses.fields(value) if field.name not in skip]
+        return {"class": type(value).__name__, **{name: to_config(getattr(value, name)) for name in fields}}
+    if isinstance(value, tuple | list):
+        return [to_config(item) for item in value]
+    return value
+
+
+def from_config(config: Any) -> Any:
+    """The inverse of `to_config`. Class names are looked up among the catalogue's, never imported.
+
+    Raises:
+      ValueError: an unknown class, or fields that it does not have.
+    """
+    if isinstance(config, list):
+        return tuple(from_config(item) for item in config)
+    if not isinstance(config, dict):
+        return config
+    fields, known = dict(config), _classes()
+    name = fields.pop("class", None)
+    if name not in known:
+        raise ValueError(f"unknown class {name!r}; known are {', '.join(sorted(known))}")
+    names = {field.name for field in dataclasses.fields(known[name])}
+    if unknown := sorted(set(fields) - names):
+        raise ValueError(f"{name} has no field {unknown[0]!r}")
+    return known[name](**{name: from_config(value) for name, value in fields.items()})
+
+
+def _classes() -> dict[str, type]:
+    models = {type(entry.paper) for entry in catalogue.CATALOGUE.values()}
+    return {cls.__name__: cls for cls in (*models, *catalogue.HEADS, Ordering)}
+
+
+def _check_fit(path: Path, model: Autoregressive, arrays: dict[str, np.ndarray]) -> None:
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    wanted = flatten_dict(jax.eval_shape(lambda key: init(model, key, *catalogue.example(model, 1)), key), sep="/")
+    if odd := sorted(set(wanted) ^ set(arrays)):
+        raise CheckpointError(f"{path}: array {odd[0]!r} is {'missing' if odd[0] in wanted else 'not part of'} its model.")
+    for name, array in arrays.items():
+        if array.shape != wanted[name].shape:
+            raise CheckpointError(f"{path}: array {name!r} has shape {array.shape}; its model has {wanted[name].shape}.")

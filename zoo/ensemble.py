@@ -1,0 +1,36 @@
+"""Mixtures of models: the honest way to average over orderings, masks or runs."""
+
+import math
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PyTree
+
+from zoo.autoregressive import Autoregressive, Canvas, Variables, log_prob
+
+
+def ensemble_log_prob(
+    models: Sequence[Autoregressive],
+    variables: Variables | Sequence[Variables],
+    x: Canvas,
+    context: PyTree = None,
+) -> Float[Array, " batch"]:
+    """Log likelihood of the uniform mixture: log (1/K) sum_k p_k(x), nats per example.
+
+    Probabilities of whole examples are averaged. Averaging logits or conditionals over orderings is no likelihood.
+
+    Args:
+      models: its K members, such as `[made.member(k) for k in range(made.num_masks)]`.
+      variables: those of all members, or one for each.
+      x: values [batch, *site_shape, *event_shape].
+      context: what the members condition on.
+
+    Raises:
+      ValueError: no members, or not as many variables as members.
+    """
+    each = [variables] * len(models) if isinstance(variables, dict) else list(variables)
+    if not models or len(each) != len(models):
+        raise ValueError(f"an ensemble needs one set of variables a member; got {len(models)} models, {len(each)} sets.")
+    members = [log_prob(model, member, x, context) for model, member in zip(models, each, strict=True)]
+    return jax.nn.logsumexp(jnp.stack(members), axis=0) - math.log(len(members))
