@@ -9,6 +9,18 @@ from jaxtyping import Array, Float, Int, Shaped
 from zoo import Autoregressive, Decoder
 
 
+class Prefix(NamedTuple):
+    """What is known of each example before it is drawn.
+
+    Attributes:
+      values: [batch, *site_shape, *event_shape]; entries that are not known are ignored.
+      known: how many ranks of each example are known, [batch].
+    """
+
+    values: Shaped[Array, "batch ..."]
+    known: Int[Array, " batch"]
+
+
 class Sample(NamedTuple):
     """Draws and their likelihood.
 
@@ -25,8 +37,7 @@ def ancestral(
     model: Autoregressive,
     decoder: Decoder,
     u: Float[Array, "ranks batch uniforms"],
-    prefix: Shaped[Array, "batch ..."],
-    known: Int[Array, " batch"],
+    prefix: Prefix | None = None,
 ) -> Sample:
     """Ancestral sampling: x[s_t] = quantile of p(. | x[s_<t]) at u_t, for t = 0, 1, ... in turn.
 
@@ -34,11 +45,10 @@ def ancestral(
       model: only its shapes, head and ordering are read.
       decoder: its conditionals, one rank at a time.
       u: uniforms in [0, 1) for every rank and example.
-      prefix: values to keep, [batch, *site_shape, *event_shape]; entries from rank `known` on are ignored.
-      known: how many ranks of each example are kept from `prefix`.
+      prefix: what is known already and kept.
     """
     head, sites, batch = model.head, jnp.asarray(model.sites), u.shape[1]
-    values = prefix.reshape(batch, model.num_sites, *head.event_shape)
+    shape = (batch, model.num_sites, *head.event_shape)
 
     def canvas(x):
         return x.reshape(batch, *model.site_shape, *head.event_shape)
@@ -46,9 +56,11 @@ def ancestral(
     def visit(t, carry):
         cache, x, log_prob = carry
         params, cache = decoder.step(cache, canvas(x), t)
-        given = jax.lax.dynamic_index_in_dim(values, sites[t], 1, keepdims=False)
-        keep = (t < known).reshape(batch, *[1] * len(head.event_shape))
-        value = jnp.where(keep, given, head.quantile(params, u[t]))
+        value = head.quantile(params, u[t])
+        if prefix is not None:
+            given = jax.lax.dynamic_index_in_dim(prefix.values.reshape(shape), sites[t], 1, keepdims=False)
+            keep = (t < prefix.known).reshape(batch, *[1] * len(head.event_shape))
+            value = jnp.where(keep, given, value)
         x = jax.lax.dynamic_update_index_in_dim(x, value, sites[t], 1)
         return cache, x, log_prob + head.log_prob(params, value)
 
@@ -58,7 +70,7 @@ def ancestral(
         return jax.lax.fori_loop(0, size, lambda i, carry: visit(first + i, carry), (cache, x, log_prob))
 
     whole, rest = divmod(model.num_sites, decoder.block)
-    carry = (decoder.init(), jnp.zeros_like(values), jnp.zeros(batch))
+    carry = (decoder.init(), jnp.zeros(shape, head.dtype), jnp.zeros(batch))
     carry = jax.lax.fori_loop(0, whole, lambda i, carry: block(i * decoder.block, decoder.block, carry), carry)
     if rest:
         carry = block(jnp.asarray(whole * decoder.block), rest, carry)

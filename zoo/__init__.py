@@ -4,6 +4,9 @@ from zoo.autoregressive import (
     Autoregressive,
     Decoder,
     bits_per_dim,
+    Cache,
+    Canvas,
+    Variables,
     check_values,
     conditionals,
     decoder,
@@ -12,7 +15,7 @@ from zoo.autoregressive import (
     recompute,
 )
 from zoo.catalogue import CATALOGUE, Entry, entry, example
-from zoo.checkpoint import CheckpointError, from_config, load, save, to_config
+from zoo.checkpoint import CheckpointError, find, from_config, load, save, to_config
 from zoo.ensemble import ensemble_log_prob
 from zoo.fvsbn import FVSBN
 from zoo.heads import Bernoulli, Categorical, Head

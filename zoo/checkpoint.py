@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,23 @@ def load(path: str | os.PathLike) -> tuple[Autoregressive, Variables]:
     variables = unflatten_dict(arrays, sep="/")
     _check_fit(path, model, arrays)
     return model, jax.tree.map(jnp.asarray, variables)
+
+
+def find(run: str | os.PathLike, runs: str | os.PathLike = "runs") -> Path:
+    """The checkpoint file that `run` means: a file, a folder that holds one, or a name whose newest run in `runs` does.
+
+    Raises:
+      CheckpointError: there is none.
+    """
+    path = Path(run)
+    if path.is_file() or (path / FILE).is_file():
+        return path if path.is_file() else path / FILE
+    trained = [file for file in Path(runs).glob(f"{run}*/{FILE}") if re.fullmatch(rf"{run}(-\d+)?", file.parent.name)]
+    if not trained:
+        raise CheckpointError(
+            f"no trained model at {path} and none named {run!r} in {runs}; train one first: python -m train MODEL."
+        )
+    return max(trained, key=lambda file: file.stat().st_mtime)
 
 
 def to_config(value: Any) -> Any:

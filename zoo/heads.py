@@ -24,6 +24,7 @@ class Head(Protocol):
       event_shape: shape of one site's value: `()` for a scalar, `(3,)` where one site is an RGB pixel.
       uniforms: how many U(0, 1) numbers one draw consumes.
       num_features: how many numbers represent one site's value to a network.
+      num_values: how many values a scalar takes, 0..num_values - 1; None for real numbers.
       dtype: dtype of values.
     """
 
@@ -35,6 +36,8 @@ class Head(Protocol):
     def uniforms(self) -> int: ...
     @property
     def num_features(self) -> int: ...
+    @property
+    def num_values(self) -> int | None: ...
     @property
     def dtype(self) -> np.dtype: ...
 
@@ -63,6 +66,7 @@ class Bernoulli:
     event_shape: ClassVar[tuple[int, ...]] = ()
     uniforms: ClassVar[int] = 1
     num_features: ClassVar[int] = 1
+    num_values: ClassVar[int] = 2
     dtype: ClassVar[np.dtype] = np.dtype(np.int32)
 
     def features(self, x):
@@ -107,6 +111,10 @@ class Categorical:
 
     @property
     def num_features(self) -> int:
+        return self.num_classes
+
+    @property
+    def num_values(self) -> int:
         return self.num_classes
 
     def features(self, x):

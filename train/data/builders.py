@@ -5,6 +5,7 @@ The stock builders of the same sets unpack through TensorFlow. Importing this mo
 
 import gzip
 import io
+import sys
 import tarfile
 from pathlib import Path
 
@@ -54,10 +55,11 @@ class _Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         try:
             if not cached.exists():
                 requests.head(file.url, timeout=3)  # is there a network at all?
+                print(f"{self.source}: downloading {file.url}", file=sys.stderr)
             return Path(dl_manager.download(file.url)).read_bytes()
         except (requests.RequestException, tfds.download.DownloadError) as error:
             offline = isinstance(error, requests.ConnectionError | requests.Timeout)
-            why = "no network" if offline else " ".join(str(error).split())
+            why = f"no network ({type(error).__name__})" if offline else " ".join(str(error).split())
         except download_manager.NonMatchingChecksumError:
             why = f"what came is not the original of sha256 {file.sha256}"
         names = ", ".join(f.name for f in FILES[self.source])

@@ -13,6 +13,7 @@ are; everything else is 256 levels, requantised to `--data.levels`.
 """
 
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -43,7 +44,7 @@ def images(data: Data) -> Dataset:
         splits["train"], splits["valid"] = hold_out(splits["train"], count)
     largest = max(int(split.x.max(initial=0)) for split in splits.values())
     is_array = path.is_file()
-    levels = 2 if largest < 2 else data.levels if is_array and largest < data.levels else 256
+    levels = 2 if largest < 2 else min(data.levels, 256) if is_array and largest < data.levels else 256
     labels = [split.context for split in splits.values() if split.context is not None]
     classes = 1 + max(int(each.max()) for each in labels) if labels else None
     title = f"{path.name} ({len(splits['train'].x):,} training images)"
@@ -60,14 +61,19 @@ def _cut(whole, path):
 
 def _arrays(path):
     try:
-        loaded = np.load(path, allow_pickle=False)
-        arrays = {"images": loaded} if isinstance(loaded, np.ndarray) else _members(loaded)
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        with path.open("rb") as file:
+            loaded = np.load(file, allow_pickle=False)
+            arrays = {"images": loaded} if isinstance(loaded, np.ndarray) else dict(loaded)
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(
             f"{path} cannot be read as arrays of numbers ({error}); pickled objects are never loaded"
         ) from None
     found = [name for name in _SPLITS if name in arrays]
     if {"train", "test"} <= set(found):
+        if strange := set(arrays) - {f"{name}{kind}" for name in found for kind in ("", "_labels")}:
+            raise DataError(
+                f"{path} holds {', '.join(sorted(strange))} beside {', '.join(found)}; expected only their labels"
+            )
         labelled = {f"{name}_labels" in arrays for name in found}
         if len(labelled) > 1:
             raise DataError(f"{path} has labels for some of {', '.join(found)} only: give them for all or for none")
@@ -83,11 +89,6 @@ def _arrays(path):
         )
     ((name, x),) = arrays.items()
     return {"all": _split(path, name, x, labels)}
-
-
-def _members(file):
-    with file:
-        return dict(file)
 
 
 def _split(path, name, x, labels):
@@ -127,14 +128,14 @@ def _folder(path):
 
 
 def _read(files):
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
     x, first = [], None
     for file in files:
         try:
             with Image.open(file) as image:
                 mode, size, pixels = image.mode, image.size, np.asarray(image).astype(np.uint8)
-        except (UnidentifiedImageError, OSError) as error:
+        except (OSError, SyntaxError, ValueError) as error:  # what PIL raises on damaged files
             raise DataError(f"{file} is not a readable image ({error}); take it out of the folder") from None
         if mode not in _MODES:
             raise DataError(f"{file} has the mode {mode}, expected one of {', '.join(_MODES)}; convert it")

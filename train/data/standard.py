@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +24,7 @@ def standard(data: Data) -> Dataset:
     try:
         with _quiet():
             builder, title = _builder(data, manual_dir)
-            _prepare(builder, data.name, manual_dir)
+            _prepare(builder, manual_dir)
             splits = {split: _read(builder, split) for split in builder.info.splits}
     except ImportError as error:
         raise DataError(
@@ -58,13 +57,12 @@ def _builder(data, manual_dir):
     return builders.BUILDERS[data.name](data_dir=data_dir, config=config), title
 
 
-def _prepare(builder, name, manual_dir):
+def _prepare(builder, manual_dir):
     if builder.data_path.exists():
         return
     import tensorflow_datasets as tfds
 
     builder.manual_dir = manual_dir
-    print(f"{name}: preparing once in {builder.data_path}", file=sys.stderr)
     config = tfds.download.DownloadConfig(manual_dir=manual_dir, try_download_gcs=False)
     builder.download_and_prepare(download_config=config, file_format="array_record")
 

@@ -1,0 +1,69 @@
+"""Samples as pictures: uint8 images, grids of them, PNG files."""
+
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import Array, UInt8
+
+import zoo
+from sample.draw import draw
+
+
+def images(
+    source: str | os.PathLike | tuple[zoo.Autoregressive, zoo.Variables],
+    num: int = 64,
+    key: Array | None = None,
+    **options: Any,
+) -> UInt8[np.ndarray, "num height width *channels"]:
+    """Draws images, for a notebook.
+
+    Args:
+      source: a checkpoint, a run's folder, or a pair (model, variables).
+      num: how many.
+      key: a key, consumed; `jax.random.key(0)` if None.
+      **options: as for `draw`: context, prefix, engine, batch_size.
+
+    Returns:
+      uint8 [num, height, width], or [num, height, width, 3] in colour, 0 black and 255 white.
+    """
+    model, variables = source if isinstance(source, tuple) else zoo.load(source)
+    key = jax.random.key(0) if key is None else key
+    return as_images(model, draw(model, variables, key, num, **options).x)
+
+
+def as_images(model: zoo.Autoregressive, x: Any) -> UInt8[np.ndarray, "num height width *channels"]:
+    """Values of an image model as uint8 images, its levels spread over 0..255.
+
+    Raises:
+      ValueError: the model's sites form no image (height, width), or its values are no levels.
+    """
+    shape, levels = (*model.site_shape, *model.head.event_shape), model.head.num_values
+    if not (len(shape) == 2 or (len(shape) == 3 and shape[2] in (1, 3))) or levels is None:
+        raise ValueError(f"{type(model).__name__} with sites and values of shape {shape} describes no images.")
+    pixels = np.asarray(x).astype(np.int64) * 255 // (levels - 1)
+    return (pixels[..., 0] if pixels.shape[3:] == (1,) else pixels).astype(np.uint8)
+
+
+def grid(images: np.ndarray, columns: int | None = None, gap: int = 1) -> UInt8[np.ndarray, "height width *channels"]:
+    """Images [num, height, width(, 3)] side by side in rows of `columns` (about square by default)."""
+    num, height, width = images.shape[:3]
+    columns = columns or math.ceil(math.sqrt(num))
+    rows = -(-num // columns)
+    sheet = np.full((rows * (height + gap) + gap, columns * (width + gap) + gap, *images.shape[3:]), 128, np.uint8)
+    for i, image in enumerate(images):
+        top, left = (i // columns) * (height + gap) + gap, (i % columns) * (width + gap) + gap
+        sheet[top : top + height, left : left + width] = image
+    return sheet
+
+
+def save_png(path: str | os.PathLike, picture: np.ndarray, scale: int = 1) -> Path:
+    """Writes a uint8 picture [height, width(, 3)] to a PNG file, every pixel `scale` times as wide and as high."""
+    from PIL import Image
+
+    picture = picture.repeat(scale, axis=0).repeat(scale, axis=1)
+    Image.fromarray(picture).save(path, format="PNG")
+    return Path(path)

@@ -1,0 +1,281 @@
+"""What it means to be a model of the zoo: checks that hold for every entry of the catalogue.
+
+Each check takes an entry and raises AssertionError where the entry's tiny instance breaks the contract. They know no
+model: all they use is the public contract.
+"""
+
+import functools
+import itertools
+import math
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import sample
+import zoo
+
+DRAWS = 20_000
+FAR = 6.0  # standard deviations by which a chi-square statistic may exceed its mean: one in a million and less
+
+
+@functools.cache
+def variables_of(model, seed=0):
+    """Variables far from their initial values, so that every dependence shows."""
+    x, context = zoo.example(model, 2)
+    variables = zoo.init(model, jax.random.key(seed), x, context)
+    leaves, tree = jax.tree.flatten(variables)
+    keys = jax.random.split(jax.random.key(seed + 1), len(leaves))
+    moved = [leaf + 0.7 * jax.random.normal(key, leaf.shape) for leaf, key in zip(leaves, keys, strict=True)]
+    return jax.tree.unflatten(tree, moved)
+
+
+def example_of(entry, batch):
+    """Values that vary from row to row, and the entry's context."""
+    model = entry.tiny
+    _, context = entry.example(model, batch)
+    u = np.random.RandomState(7).uniform(size=(batch, *model.site_shape, model.head.uniforms)).astype(np.float32)
+    x = model.head.quantile(jnp.zeros((*u.shape[:-1], model.head.num_params)), jnp.asarray(u))
+    return x, context
+
+
+def same_context(entry, num):
+    """The first row of the entry's context, `num` times."""
+    _, context = entry.example(entry.tiny, 1)
+    return jax.tree.map(lambda leaf: jnp.repeat(jnp.asarray(leaf), num, axis=0), context)
+
+
+def by_rank(model, params):
+    return params.reshape(len(params), model.num_sites, -1)[:, model.sites]
+
+
+def space_of(model):
+    """Every value there is, [size, *site_shape, *event_shape]."""
+    event = (*model.site_shape, *model.head.event_shape)
+    values = itertools.product(range(model.head.num_values), repeat=math.prod(event))
+    return jnp.asarray(np.array(list(values), np.int32).reshape(-1, *event))
+
+
+def probabilities(entry):
+    space = space_of(entry.tiny)
+    log_probs = zoo.log_prob(entry.tiny, variables_of(entry.tiny), space, same_context(entry, len(space)))
+    return np.exp(np.asarray(log_probs, np.float64))
+
+
+def codes(model, x):
+    """The index of each value within `space_of`."""
+    digits = np.asarray(x).reshape(len(x), -1)
+    return digits @ (model.head.num_values ** np.arange(digits.shape[1])[::-1])
+
+
+def assert_law(counts, expected):
+    """Chi-square of counts against expected counts; rare cells are merged."""
+    order = np.argsort(expected)
+    cells = np.searchsorted(np.cumsum(expected[order]), np.arange(1, 1 + int(expected.sum() // 10)) * 10.0)
+    edges = np.unique(np.concatenate([[0], cells[:-1]]))
+    counts, expected = np.add.reduceat(counts[order], edges), np.add.reduceat(expected[order], edges)
+    chi_square, freedom = ((counts - expected) ** 2 / expected).sum(), len(expected) - 1
+    assert freedom > 3, "too few cells to judge a law"
+    assert chi_square < freedom + FAR * math.sqrt(2 * freedom), f"chi-square {chi_square:.0f} with {freedom} cells"
+
+
+def check_normalised(entry):
+    """The probabilities of the whole space sum to 1."""
+    total = probabilities(entry).sum()
+    assert abs(total - 1) < 1e-4, f"probabilities sum to {total:.6f}"
+
+
+def check_causal(entry):
+    """A site moves no params at its own rank or before, and none of any other row, not by one bit."""
+    model, (x, context) = entry.tiny, example_of(entry, 3)
+    other = _another_value(model, x)
+    params = jax.jit(lambda x: zoo.conditionals(model, variables_of(model), x, context))
+    before = by_rank(model, params(x))
+    for rank, site in enumerate(model.sites):
+        flat = x.reshape(len(x), model.num_sites, *model.head.event_shape)
+        moved = flat.at[1, site].set(other.reshape(flat.shape)[1, site]).reshape(x.shape)
+        after = by_rank(model, params(moved))
+        assert (after[1, : rank + 1] == before[1, : rank + 1]).all(), f"rank {rank} is seen at or before itself"
+        assert (after[0] == before[0]).all() and (after[2] == before[2]).all(), "a row sees another row"
+
+
+def check_alive(entry):
+    """Each rank depends on every rank before it, but for as many pairs as the entry declares blind."""
+    model, (x, context) = entry.tiny, example_of(entry, 32)
+    other = _another_value(model, x)
+    params = jax.jit(lambda x: zoo.conditionals(model, variables_of(model), x, context))
+    before, dead = by_rank(model, params(x)), []
+    for rank, site in enumerate(model.sites):
+        flat = x.reshape(len(x), model.num_sites, *model.head.event_shape)
+        moved = flat.at[:, site].set(other.reshape(flat.shape)[:, site]).reshape(x.shape)
+        changed = (by_rank(model, params(moved)) != before).any((0, 2))
+        dead += [(rank, later) for later in range(rank + 1, model.num_sites) if not changed[later]]
+    assert len(dead) == entry.blind, f"{len(dead)} pairs of ranks do not depend, {entry.blind} declared: {dead[:5]}"
+
+
+def check_context(entry):
+    """Params depend on the context, each row on its own."""
+    model, (x, context) = entry.tiny, example_of(entry, 4)
+    if context is None:
+        return
+    params = zoo.conditionals(model, variables_of(model), x, context)
+    rolled = jax.tree.map(lambda leaf: jnp.concatenate([leaf[1:2], leaf[1:]]), context)
+    after = zoo.conditionals(model, variables_of(model), x, rolled)
+    assert (after[0] != params[0]).any(), "params do not depend on the context"
+    assert (after[1:] == params[1:]).all(), "a row sees the context of another"
+
+
+def check_step(entry):
+    """Step by step under teacher forcing, with junk in the future, gives what the whole network gives at once."""
+    model, (x, context) = entry.tiny, example_of(entry, 3)
+    variables, ranks = variables_of(model), model.ordering.ranks(model.site_shape).reshape(model.site_shape)
+    whole = by_rank(model, zoo.conditionals(model, variables, x, context))
+    decoder = zoo.decoder(model, variables, len(x), context)
+    cache, enter, step = decoder.init(), jax.jit(decoder.enter), jax.jit(decoder.step)
+    later = ranks.reshape(*ranks.shape, *[1] * len(model.head.event_shape))[None]
+    for rank in range(model.num_sites):
+        canvas = jnp.where(later < rank, x, jnp.asarray(7, x.dtype))
+        if rank % decoder.block == 0:
+            cache = enter(cache, canvas, jnp.asarray(rank))
+        params, cache = step(cache, canvas, jnp.asarray(rank))
+        np.testing.assert_allclose(params, whole[:, rank], rtol=1e-4, atol=2e-5, err_msg=f"step differs at rank {rank}")
+
+
+def check_engines(entry):
+    """The same key gives the same tokens from every engine, batch size and chunk, each with its own likelihood."""
+    model, variables, key, num = entry.tiny, variables_of(entry.tiny), jax.random.key(11), 50
+    context = entry.example(model, num)[1]
+    draws = functools.partial(sample.draw, model, variables, key)
+    cached = draws(num, context=context)
+    for engine in ("recompute", "jacobi"):
+        other = draws(num, context=context, engine=engine)
+        assert _same(model, cached.x, other.x), f"{engine} draws other values than cached"
+        np.testing.assert_allclose(other.log_prob, cached.log_prob, rtol=1e-5, atol=1e-4)
+    assert _same(model, draws(num, context=context, batch_size=3).x, cached.x), "values depend on the chunks"
+    first = jax.tree.map(lambda leaf: leaf[:1], context)
+    assert _same(model, draws(1, context=first).x, cached.x[:1]), "values depend on the batch size"
+    scored = zoo.log_prob(model, variables, cached.x, context)
+    np.testing.assert_allclose(cached.log_prob, scored, rtol=1e-5, atol=1e-4, err_msg="samples are scored wrongly")
+
+
+def check_law(entry):
+    """Samples follow the model's own probabilities."""
+    drawn = sample.draw(
+        entry.tiny, variables_of(entry.tiny), jax.random.key(5), DRAWS, context=same_context(entry, DRAWS), batch_size=5000
+    )
+    expected = probabilities(entry) * DRAWS
+    assert_law(np.bincount(codes(entry.tiny, drawn.x), minlength=len(expected)), expected)
+
+
+def check_completion(entry):
+    """Completions keep the prefix and follow the exact posterior; what is no prefix is refused."""
+    model, context = entry.tiny, same_context(entry, DRAWS)
+    first = model.ordering.ranks(model.site_shape).reshape(model.site_shape) < max(1, model.num_sites // 3)
+    space, law = space_of(model), probabilities(entry)
+    full = np.broadcast_to(first.reshape(*first.shape, *[1] * len(model.head.event_shape)), space.shape[1:])
+    given = np.asarray(space[len(space) // 3])
+    drawn = sample.draw(
+        model, variables_of(model), jax.random.key(6), DRAWS, context=context, prefix=(given, first), batch_size=5000
+    )
+    assert (np.asarray(drawn.x)[:, full] == given[full]).all(), "the prefix is not kept"
+    law = np.where((np.asarray(space)[:, full] == given[full]).all(1), law, 0)
+    counts = np.bincount(codes(model, drawn.x), minlength=len(law))
+    possible = law > 0
+    assert counts[~possible].sum() == 0
+    assert_law(counts[possible], law[possible] / law.sum() * DRAWS)
+    try:
+        sample.draw(model, variables_of(model), jax.random.key(6), 1, context=same_context(entry, 1), prefix=(given, ~first))
+    except ValueError as error:
+        assert "no prefix of the ordering" in str(error)
+    else:
+        raise AssertionError("known sites that are no prefix were accepted")
+
+
+def check_gradients(entry):
+    """Gradients of the loss are finite and somewhere not zero, in training mode; jit and pmap agree on them."""
+    model, (x, context), variables = entry.tiny, example_of(entry, 4), variables_of(entry.tiny)
+
+    def loss(variables, x, context):
+        return -zoo.log_prob(model, variables, x, context, train=True, key=jax.random.key(0)).mean()
+
+    gradient = jax.jit(jax.grad(loss))(variables, x, context)
+    assert all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(gradient)), "a gradient is not finite"
+    assert any((leaf != 0).any() for leaf in jax.tree.leaves(gradient)), "all gradients are zero"
+    num = min(2, jax.local_device_count())
+    split = jax.tree.map(lambda leaf: jnp.asarray(leaf).reshape(num, -1, *leaf.shape[1:]), (x, context))
+
+    def mean(variables, x, context):
+        return jax.lax.pmean(jax.grad(loss)(variables, x, context), "data")
+
+    parallel = jax.pmap(mean, "data", in_axes=(None, 0, 0), devices=jax.local_devices()[:num])(variables, *split)
+    parallel = jax.tree.map(lambda leaf: np.asarray(leaf)[0], jax.block_until_ready(parallel))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4), parallel, gradient)
+
+
+def check_compiles_once(entry):
+    """Calls of the same shapes, and of an equal model, share one compiled function."""
+    model, (x, context), variables = entry.tiny, example_of(entry, 4), variables_of(entry.tiny)
+
+    def use(model, seed):
+        sample.draw(model, variables, jax.random.key(seed), 4, context=context)
+        zoo.log_prob(model, variables, x, context)
+
+    use(model, 0)
+    with jax.log_compiles(), _compilations() as seen:
+        use(model.clone(), 1)
+    assert not seen, f"compiled again: {seen}"
+
+
+def check_checkpoint(entry, folder: Path):
+    """load(save(m)) == m: the model, its hash, its arrays and so its likelihoods."""
+    model, (x, context), variables = entry.tiny, example_of(entry, 4), variables_of(entry.tiny)
+    zoo.save(folder / "model.safetensors", model, variables)
+    loaded, arrays = zoo.load(folder)
+    assert loaded == model and hash(loaded) == hash(model)
+    jax.tree.map(np.testing.assert_array_equal, arrays, variables)
+    same = zoo.log_prob(loaded, arrays, x, context) == zoo.log_prob(model, variables, x, context)
+    assert same.all()
+
+
+CHECKS = (
+    check_normalised,
+    check_causal,
+    check_alive,
+    check_context,
+    check_step,
+    check_engines,
+    check_law,
+    check_completion,
+    check_gradients,
+    check_compiles_once,
+)
+
+
+def _same(model, a, b):
+    if model.head.num_values is None:
+        return np.allclose(a, b, rtol=1e-4, atol=1e-4)
+    return bool((a == b).all())
+
+
+def _another_value(model, x):
+    """A valid value different from `x` at every site."""
+    return (x + 1) % model.head.num_values if model.head.num_values else x + 1.0
+
+
+class _compilations:  # noqa: N801 (used as a context manager)
+    """Collects the names of what jax compiles meanwhile."""
+
+    def __enter__(self):
+        import logging
+
+        self.seen, self.logger = [], logging.getLogger("jax._src.interpreters.pxla")
+        self.handler = logging.Handler()
+        self.handler.emit = lambda record: self.seen.append(record.getMessage().split(" with ")[0])
+        self.logger.addHandler(self.handler)
+        self.propagate, self.logger.propagate = self.logger.propagate, False
+        return self.seen
+
+    def __exit__(self, *exception):
+        self.logger.removeHandler(self.handler)
+        self.logger.propagate = self.propagate

@@ -1,0 +1,25 @@
+"""Every test runs strictly: no silent promotion of dtypes or ranks, warnings are errors, shapes are checked, 4 devices."""
+
+from pathlib import Path
+
+import jax
+import pytest
+from jaxtyping import install_import_hook
+
+jax.config.update("jax_num_cpu_devices", 4)
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+with install_import_hook(["zoo", "sample", "train"], "beartype.beartype"):
+    import sample  # noqa: F401
+    import train  # noqa: F401
+    import zoo  # noqa: F401
+
+
+@pytest.fixture(scope="session")
+def standard_data() -> Path:
+    """The folder with the standard data sets, where there is one."""
+    folder = Path(__file__).resolve().parents[2] / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("the standard data sets are not at ../shared/data")
+    return folder

@@ -1,0 +1,140 @@
+import pickle
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from train.data import Data, DataError, load
+from train.data.dataset import generator
+
+
+def fails(data, *words):
+    with pytest.raises(DataError) as caught:
+        load(data)
+    message = str(caught.value)
+    assert "\n" not in message
+    for word in words:
+        assert word in message
+
+
+def some_images(n=20, *shape, high=256):
+    return generator(0).integers(high, size=(n, *(shape or (6, 5))), dtype=np.uint8)
+
+
+def test_npz_of_splits(tmp_path):
+    file, labels = tmp_path / "own.npz", np.arange(30) % 3
+    np.savez(file, train=some_images(30), test=some_images(4), train_labels=labels, test_labels=labels[:4])
+    dataset = load(Data(path=str(file)))
+    assert (dataset.name, dataset.num_levels, dataset.num_classes) == ("images", 256, 3)
+    assert dataset.description == "own.npz (27 training images), 256 levels, test split of 4"
+    np.testing.assert_array_equal(dataset.valid.x, some_images(30)[27:])
+    np.testing.assert_array_equal(dataset.train.context, labels[:27])
+    np.savez(file, train=some_images(30), valid=some_images(5), test=some_images(4))
+    dataset = load(Data("images", path=str(file)))
+    assert dataset.num_classes is None and len(dataset.valid.x) == 5
+    np.savez(file, train=some_images(30), test=some_images(4), test_labels=labels[:4])
+    fails(Data(path=str(file)), "labels for some")
+    np.savez(file, train=some_images(30), test=some_images(4, 5, 5))
+    fails(Data(path=str(file)), "different shapes", "(6, 5)", "(5, 5)")
+    np.savez(file, train=some_images(30), test=some_images(4), train_lables=labels)
+    fails(Data(path=str(file)), "train_lables")
+
+
+def test_one_array(tmp_path):
+    file = tmp_path / "own.npy"
+    np.save(file, some_images(40, 6, 5, 3))
+    dataset = load(Data(path=str(file)))
+    assert [len(s.x) for s in (dataset.train, dataset.valid, dataset.test)] == [32, 4, 4]
+    assert dataset.train.x.shape[1:] == (6, 5, 3)
+    np.testing.assert_array_equal(dataset.test.x, load(Data(path=str(file))).test.x)
+    whole = np.concatenate([dataset.train.x, dataset.valid.x, dataset.test.x])
+    assert {x.tobytes() for x in whole} == {x.tobytes() for x in some_images(40, 6, 5, 3)}
+    np.savez(tmp_path / "own.npz", anything=some_images(40), labels=np.arange(40))
+    assert load(Data(path=str(tmp_path / "own.npz"))).num_classes == 40
+
+
+@pytest.mark.parametrize("array, levels, expected", [
+    (some_images(high=2), 256, (2, 1)),
+    (some_images(high=2) > 0, 256, (2, 1)),
+    (some_images(high=16), 16, (16, 15)),
+    (some_images(40), 16, (16, 15)),
+    (some_images(high=16), 256, (256, 15)),
+])  # fmt: skip
+def test_levels_of_arrays(tmp_path, array, levels, expected):
+    np.save(tmp_path / "own.npy", array)
+    dataset = load(Data(path=str(tmp_path / "own.npy"), levels=levels))
+    assert (dataset.num_levels, dataset.train.x.max()) == expected
+
+
+@pytest.mark.parametrize("array, words", [
+    (np.zeros((20, 6, 5), np.float32), ("float32", "uint8")),
+    (np.zeros((20, 30), np.uint8), ("(20, 30)", "[N, H, W]")),
+    (np.zeros((20, 6, 5, 4), np.uint8), ("(20, 6, 5, 4)",)),
+    (np.zeros((0, 6, 5), np.uint8), ("(0, 6, 5)",)),
+    (np.zeros((9, 6, 5), np.uint8), ("9 images", "at least 10")),
+    (np.array([{}, None]), ("pickled objects are never loaded",)),
+])  # fmt: skip
+def test_bad_arrays(tmp_path, array, words):
+    np.save(tmp_path / "own.npy", array)
+    fails(Data(path=str(tmp_path / "own.npy")), "own.npy", *words)
+
+
+def test_bad_files(tmp_path):
+    fails(Data(path=str(tmp_path / "absent.npz")), "nothing at", "absent.npz")
+    (tmp_path / "own.txt").write_text("text")
+    fails(Data(path=str(tmp_path / "own.txt")), "neither")
+    (tmp_path / "own.npz").write_bytes(b"PK\x03\x04 not a zip")
+    fails(Data(path=str(tmp_path / "own.npz")), "own.npz")
+    (tmp_path / "own.npy").write_bytes(pickle.dumps([1]))
+    fails(Data(path=str(tmp_path / "own.npy")), "never loaded")
+    np.savez(tmp_path / "two.npz", a=some_images(), b=some_images())
+    fails(Data(path=str(tmp_path / "two.npz")), "a, b")
+    np.savez(tmp_path / "labels.npz", a=some_images(), labels=np.arange(3))
+    fails(Data(path=str(tmp_path / "labels.npz")), "expected 20 integers")
+
+
+def save_images(folder, images, mode=None, suffix="png"):
+    folder.mkdir(parents=True, exist_ok=True)
+    for i, image in enumerate(images):
+        picture = Image.fromarray(image)
+        (picture.convert(mode) if mode else picture).save(folder / f"{i:03}.{suffix}")
+
+
+def test_folder(tmp_path):
+    save_images(tmp_path / "grey", some_images(20))
+    dataset = load(Data(path=str(tmp_path / "grey")))
+    assert dataset.train.x.shape == (16, 6, 5) and dataset.num_levels == 256 and dataset.train.context is None
+    assert {x.tobytes() for x in dataset.train.x} < {x.tobytes() for x in some_images(20)}
+    save_images(tmp_path / "bits", some_images(20), "1", "bmp")
+    assert load(Data(path=str(tmp_path / "bits"))).num_levels == 2
+    save_images(tmp_path / "colour", some_images(20), "RGB", "jpg")
+    assert load(Data(path=str(tmp_path / "colour"), levels=8)).train.x.shape == (16, 6, 5, 3)
+
+
+def test_folder_of_classes(tmp_path):
+    for name, value in (("b", 200), ("a", 100), ("c", 0)):
+        save_images(tmp_path / name, np.full((8, 6, 5), value, np.uint8))
+    (tmp_path / ".hidden").touch()
+    dataset = load(Data(path=str(tmp_path)))
+    assert dataset.num_classes == 3
+    np.testing.assert_array_equal(dataset.train.x[:, 0, 0], np.array([100, 200, 0])[dataset.train.context])
+    (tmp_path / "stray.png").touch()
+    fails(Data(path=str(tmp_path)), "mixes", "stray.png")
+
+
+def test_bad_folders(tmp_path):
+    (tmp_path / "empty" / "class").mkdir(parents=True)
+    fails(Data(path=str(tmp_path / "empty")), "class is empty")
+    fails(Data(path=str(tmp_path / "empty" / "class")), "is empty")
+    folder = tmp_path / "mixed"
+    save_images(folder, some_images(12))
+    Image.fromarray(some_images(1, 7, 9)[0]).save(folder / "z.png")
+    fails(Data(path=str(folder)), "000.png is 5x6 L", "z.png is 9x7 L")
+    Image.fromarray(some_images(1)[0]).convert("RGBA").save(folder / "z.png")
+    fails(Data(path=str(folder)), "z.png", "RGBA")
+    (folder / "z.png").write_text("not an image")
+    fails(Data(path=str(folder)), "z.png is not a readable image")
+    (folder / "z.png").write_bytes((folder / "000.png").read_bytes()[:60])
+    fails(Data(path=str(folder)), "z.png")
+    save_images(tmp_path / "splits" / "train", some_images(2))
+    fails(Data(path=str(tmp_path / "splits")), "sub-folders are classes")
