@@ -29,7 +29,7 @@ def jacobi(
     by_site = u[ranks].swapaxes(0, 1).reshape(*shape, head.uniforms)
     keep = None
     if prefix is not None:
-        keep = (ranks < prefix.known[:, None]).reshape(*shape, *[1] * len(head.event_shape))
+        keep = (ranks[None] < prefix.known[:, None]).reshape(*shape, *[1] * len(head.event_shape))
 
     def given(x):
         return x if keep is None else jnp.where(keep, prefix.values, x)

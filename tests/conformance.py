@@ -204,11 +204,12 @@ def check_gradients(entry):
     assert any((leaf != 0).any() for leaf in jax.tree.leaves(gradient)), "all gradients are zero"
     num = min(2, jax.local_device_count())
     split = jax.tree.map(lambda leaf: jnp.asarray(leaf).reshape(num, -1, *leaf.shape[1:]), (x, context))
+    copies = jax.tree.map(lambda leaf: jnp.stack([leaf] * num), variables)
 
     def mean(variables, x, context):
         return jax.lax.pmean(jax.grad(loss)(variables, x, context), "data")
 
-    parallel = jax.pmap(mean, "data", in_axes=(None, 0, 0), devices=jax.local_devices()[:num])(variables, *split)
+    parallel = jax.pmap(mean, "data", devices=jax.local_devices()[:num])(copies, *split)
     parallel = jax.tree.map(lambda leaf: np.asarray(leaf)[0], jax.block_until_ready(parallel))
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4), parallel, gradient)
 

@@ -6,6 +6,7 @@ from zoo.autoregressive import (
     bits_per_dim,
     Cache,
     Canvas,
+    Values,
     Variables,
     check_values,
     conditionals,

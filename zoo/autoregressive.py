@@ -23,6 +23,7 @@ from zoo.orderings import Ordering
 Variables = dict[str, Any]
 Cache = PyTree
 Canvas = Shaped[Array, "batch *sites_and_event"]
+Values = Shaped[Array | np.ndarray, "*batch_sites_and_event"]
 Rank = Int[Array, ""] | int
 
 
@@ -117,7 +118,7 @@ class Decoder(NamedTuple):
     block: int
 
 
-def init(model: Autoregressive, key: Array, x: Canvas, context: PyTree = None) -> Variables:
+def init(model: Autoregressive, key: Array, x: Values, context: PyTree = None) -> Variables:
     """Fresh variables for `model`, shaped by an example batch. The key is consumed."""
     check_values(model, x)
     params_key, train_key = jax.random.split(key)
@@ -127,7 +128,7 @@ def init(model: Autoregressive, key: Array, x: Canvas, context: PyTree = None) -
 def log_prob(
     model: Autoregressive,
     variables: Variables,
-    x: Canvas,
+    x: Values,
     context: PyTree = None,
     *,
     train: bool = False,
@@ -198,9 +199,9 @@ def recompute(model: Autoregressive, variables: Variables, batch: int, context: 
     )
 
 
-def conditionals(model: Autoregressive, variables: Variables, x: Canvas, context: PyTree = None) -> Float[Array, "..."]:
+def conditionals(model: Autoregressive, variables: Variables, x: Values, context: PyTree = None) -> Float[Array, "..."]:
     """All conditionals under teacher forcing: params [batch, *site_shape, num_params]."""
-    return model.apply(variables, x, _encode(model, variables, context))
+    return model.apply(variables, jnp.asarray(x, model.head.dtype), _encode(model, variables, context))
 
 
 def check_values(model: Autoregressive, x: Any, what: str = "x") -> None:

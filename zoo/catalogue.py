@@ -7,7 +7,7 @@ from collections.abc import Callable
 import jax.numpy as jnp
 import numpy as np
 
-from zoo.autoregressive import Autoregressive, Canvas
+from zoo.autoregressive import Autoregressive, Values
 from zoo.fvsbn import FVSBN
 from zoo.heads import Bernoulli, Categorical
 from zoo.made import MADE
@@ -15,7 +15,7 @@ from zoo.nade import NADE
 from zoo.orderings import Ordering
 
 
-def unconditional(model: Autoregressive, batch: int) -> tuple[Canvas, None]:
+def unconditional(model: Autoregressive, batch: int) -> tuple[Values, None]:
     """A batch of valid values, drawn by the head itself from a fixed seed, and no context."""
     shape = (batch, *model.site_shape)
     u = np.random.RandomState(0).uniform(size=(*shape, model.head.uniforms)).astype(np.float32)

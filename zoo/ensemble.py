@@ -7,13 +7,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
-from zoo.autoregressive import Autoregressive, Canvas, Variables, log_prob
+from zoo.autoregressive import Autoregressive, Values, Variables, log_prob
 
 
 def ensemble_log_prob(
     models: Sequence[Autoregressive],
     variables: Variables | Sequence[Variables],
-    x: Canvas,
+    x: Values,
     context: PyTree = None,
 ) -> Float[Array, " batch"]:
     """Log likelihood of the uniform mixture: log (1/K) sum_k p_k(x), nats per example.

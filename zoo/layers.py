@@ -69,7 +69,7 @@ class CausalLinear(nn.Module):
         """Params [batch, sites, num_params] of all sites, by site; `ranks` are those of the sites."""
         causal = (ranks[:, None] < ranks[None, :])[:, None, :, None]
         params = jnp.einsum("bif,ifjp->bjp", features.astype(self.kernel.dtype), jnp.where(causal, self.kernel, 0))
-        return params + self.bias if self.use_bias else params
+        return params + self.bias[None] if self.use_bias else params
 
     @property
     def block(self) -> int:
@@ -78,7 +78,7 @@ class CausalLinear(nn.Module):
     def enter(self, x, t):
         num_sites, f, _, p = self.kernel.shape
         features = self.head.features(x.reshape(len(x), num_sites, *self.head.event_shape)).astype(self.kernel.dtype)
-        known = jnp.where(jnp.asarray(self._sites_and_ranks[1])[:, None] < t, features, 0)
+        known = jnp.where((jnp.asarray(self._sites_and_ranks[1]) < t)[None, :, None], features, 0)
         kernel = at_ranks(self.kernel, t, self.block, self._sites_and_ranks[0], 2)
         sums = kernel.reshape(num_sites * f, -1).T @ known.reshape(len(x), -1).T
         if self.use_bias:

@@ -95,10 +95,10 @@ class MADE(Autoregressive):
         units, below = features.reshape(len(x), -1), ranks.repeat(features.shape[2])
         for kernel, bias, degree in zip(self.kernels, self.biases, degrees, strict=True):
             mask = below[:, None] <= degree[None, :]
-            units = nn.relu(units @ jnp.where(mask, kernel.reshape(mask.shape), 0) + bias)
+            units = nn.relu(units @ jnp.where(mask, kernel.reshape(mask.shape), 0) + bias[None])
             below = degree
         mask = (below[:, None] < ranks[None, :])[..., None]
-        params = jnp.tensordot(units, jnp.where(mask, self.kernel_out, 0), 1) + self.bias_out
+        params = jnp.tensordot(units, jnp.where(mask, self.kernel_out, 0), 1) + self.bias_out[None]
         if self.direct:
             params = params + self.linear(features, ranks)
         return params.reshape(len(x), *self.site_shape, -1)
@@ -131,11 +131,11 @@ class MADE(Autoregressive):
         slabs = [self._slab(i, t) for i in range(len(self.hidden))]
         ranks = jnp.arange(self.block) + t
         kernel = at_ranks(self.kernels[0], t, self.block, self.sites, 0)
-        seen = ranks[:, None] <= slabs[0].degree
+        seen = ranks[:, None] <= slabs[0].degree[None]
         self._put("inward_0", jnp.where(seen[:, None], self._cut(kernel, slabs[0], 2), 0))
         for i, (lower, upper) in enumerate(zip(slabs, slabs[1:], strict=False), 1):
             kernel = self._cut(self._cut(self.kernels[i], lower, 0), upper, 1)
-            self._put(f"inward_{i}", jnp.where(lower.degree[:, None] <= upper.degree, kernel, 0))
+            self._put(f"inward_{i}", jnp.where(lower.degree[:, None] <= upper.degree[None], kernel, 0))
         self._put("outward", self._cut(at_ranks(self.kernel_out, t, self.block, self.sites, 1), slabs[-1], 0))
         for i, (bias, slab) in enumerate(zip(self.biases, slabs, strict=True)):
             self._put(f"block_{i}", self._cut(sums[i], slab, 0) + self._cut(bias, slab, 0)[:, None])
@@ -237,5 +237,5 @@ class _Slab(NamedTuple):
 def _spread(units, rows):
     """sum_u rows[u] units[u]: [units, batch], [units, *above] -> [*above, batch]; one unit needs no matmul."""
     if len(rows) == 1:
-        return rows[0][..., None] * units[0]
+        return rows[0][..., None] * units[0].reshape(*[1] * (rows.ndim - 1), -1)
     return jnp.tensordot(rows, units, (0, 0))

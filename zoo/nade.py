@@ -57,7 +57,7 @@ class NADE(Autoregressive):
         before = before + _contract(value, weights)
         self.put_variable("cache", "before", before)
         outward = at_ranks(self.outward, t, 1, self.sites, 0)[0]
-        return jax.nn.sigmoid(before + self.inward_bias) @ outward + at_ranks(self.outward_bias, t, 1, self.sites, 0)[0]
+        return jax.nn.sigmoid(before + self.inward_bias[None]) @ outward + at_ranks(self.outward_bias, t, 1, self.sites, 0)
 
 
 @jax.checkpoint  # its [batch, ranks, hidden] activations are cheaper to recompute than to keep
@@ -67,7 +67,7 @@ def _block(before, block):
     earlier = jnp.tril(jnp.ones((len(bias), len(bias)), features.dtype), -1)
     seen = jnp.einsum("ts,sbf->btsf", earlier, features)  # batch first: 4x faster gradients on CPU
     pre = before[:, None] + jnp.tensordot(seen, inward, 2)
-    params = jnp.einsum("bth,thp->tbp", jax.nn.sigmoid(pre), outward) + bias[:, None]
+    params = jnp.einsum("bth,thp->tbp", jax.nn.sigmoid(pre), outward) + bias[:, None, :]
     return before + jnp.einsum("sbf,sfh->bh", features, inward), params
 
 
@@ -80,4 +80,4 @@ def _blocks(by_rank):
 
 def _contract(value, weights):
     """[batch, features] @ [features, hidden]; a scalar feature needs no matmul."""
-    return value * weights[0] if len(weights) == 1 else value @ weights
+    return value * weights if len(weights) == 1 else value @ weights

@@ -1,0 +1,122 @@
+"""Checkpoints: one file, whole or refused in one line; nothing in it is executed."""
+
+import json
+
+import conformance
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import safetensors.numpy
+
+import zoo
+
+MODEL = zoo.CATALOGUE["made"].tiny
+
+
+@pytest.fixture
+def path(tmp_path):
+    zoo.save(tmp_path / "model.safetensors", MODEL, conformance.variables_of(MODEL))
+    return tmp_path / "model.safetensors"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda data: b"", "is empty"),
+        (lambda data: data[:-9], "truncated"),
+        (lambda data: data[: len(data) // 2], "truncated"),
+        (lambda data: data[:4], "truncated"),
+        (lambda data: b"PK\x03\x04" + data, "no safetensors file"),
+        (lambda data: bytes(200), "safetensors"),
+    ],
+)
+def test_damaged_files_are_refused(path, change, message):
+    path.write_bytes(change(path.read_bytes()))
+    with pytest.raises(zoo.CheckpointError, match=message) as caught:
+        zoo.load(path)
+    assert str(path) in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_missing_and_foreign(tmp_path):
+    with pytest.raises(zoo.CheckpointError, match="no such checkpoint"):
+        zoo.load(tmp_path / "nothing")
+    safetensors.numpy.save_file({"weight": np.zeros(3, np.float32)}, tmp_path / "other.safetensors", {"format": "pt"})
+    with pytest.raises(zoo.CheckpointError, match="not of this zoo .format 'pt'"):
+        zoo.load(tmp_path / "other.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"class": "os.system"}, "unknown class 'os.system'; known are Bernoulli, Categorical, FVSBN"),
+        ({"class": "NADE"}, "NADE has no field 'direct'"),
+        ({"hidden": [12, 10]}, "array 'params/bias_1' has shape .9,.; its model has .10,."),
+        ({"hidden": [12]}, "array .* its model"),
+        ({"ordering": {"class": "Ordering", "scan": "raster", "colour": 3}}, "Ordering has no field 'colour'"),
+    ],
+)
+def test_headers_that_do_not_fit(path, change, message):
+    config = zoo.to_config(MODEL) | change
+    arrays = safetensors.numpy.load_file(path)
+    header = {"format": "autoregressive-zoo/1", "model": json.dumps(config)}
+    safetensors.numpy.save_file(arrays, path, header)
+    with pytest.raises(zoo.CheckpointError, match=message):
+        zoo.load(path)
+
+
+def test_header_without_json(path):
+    arrays = safetensors.numpy.load_file(path)
+    safetensors.numpy.save_file(arrays, path, {"format": "autoregressive-zoo/1", "model": "{nonsense"})
+    with pytest.raises(zoo.CheckpointError, match="describes no model"):
+        zoo.load(path)
+
+
+def test_failed_save_leaves_the_old_file(path, monkeypatch):
+    before = path.read_bytes()
+    monkeypatch.setattr("pathlib.Path.replace", _full)
+    with pytest.raises(OSError, match="No space"):
+        zoo.save(path, MODEL, conformance.variables_of(MODEL, seed=3))
+    assert path.read_bytes() == before and [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+def _full(self, target):
+    raise OSError(28, "No space left on device")
+
+
+def test_only_the_catalogue_is_saved(tmp_path):
+    class Stranger(zoo.FVSBN):
+        pass
+
+    model = Stranger((2, 2))
+    with pytest.raises(ValueError, match="Stranger is not in the catalogue"):
+        zoo.save(tmp_path / "m", model, conformance.variables_of(model))
+    assert not list(tmp_path.iterdir())
+
+
+def test_bfloat16_survives(tmp_path):
+    variables = conformance.variables_of(MODEL)
+    half = {"params": {name: leaf for name, leaf in variables["params"].items()}}
+    half["params"]["bias_out"] = half["params"]["bias_out"].astype(jnp.bfloat16)
+    zoo.save(tmp_path / "m", MODEL, half)
+    assert zoo.load(tmp_path / "m")[1]["params"]["bias_out"].dtype == jnp.bfloat16
+
+
+@pytest.mark.parametrize("name", sorted(zoo.CATALOGUE))
+@pytest.mark.parametrize("size", ["tiny", "paper"])
+def test_config_is_json_and_back(name, size):
+    model = getattr(zoo.CATALOGUE[name], size)
+    again = zoo.from_config(json.loads(json.dumps(zoo.to_config(model))))
+    assert again == model and hash(again) == hash(model)
+
+
+def test_find(tmp_path, path):
+    runs = tmp_path / "runs"
+    for i, name in enumerate(["made", "made-2", "made-extra", "nade"]):
+        (runs / name).mkdir(parents=True)
+        (runs / name / "model.safetensors").write_bytes(path.read_bytes())
+        __import__("os").utime(runs / name / "model.safetensors", (i, i))
+    assert zoo.find("made", runs) == runs / "made-2" / "model.safetensors"
+    assert zoo.find(runs / "nade", runs) == runs / "nade" / "model.safetensors"
+    assert zoo.find(path, runs) == path
+    with pytest.raises(zoo.CheckpointError, match="none named 'lstm'.* train one first"):
+        zoo.find("lstm", runs)

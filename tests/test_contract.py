@@ -1,0 +1,113 @@
+"""The public functions: what they accept, what they refuse, what they mean."""
+
+import conformance
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import zoo
+
+MODEL = zoo.CATALOGUE["fvsbn"].tiny
+X = jnp.zeros((3, 2, 4), jnp.int32)
+
+
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        (jnp.zeros((3, 2, 5), jnp.int32), r"must have shape \[batch, 2, 4\]; got \[3, 2, 5\]"),
+        (jnp.zeros((2, 4), jnp.int32), r"got \[2, 4\]"),
+        (jnp.zeros((3, 2, 4)), r"must hold integers .Bernoulli head.; got float32.*x.astype.int32."),
+        (jnp.full((3, 2, 4), 2), r"a Bernoulli head takes bits 0..1; got values from 2 to 2"),
+        (jnp.full((3, 2, 4), -1), "values from -1 to -1"),
+    ],
+)
+def test_unfit_values_are_refused(x, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        zoo.log_prob(MODEL, conformance.variables_of(MODEL), x)
+    assert "\n" not in str(caught.value)
+    with pytest.raises(ValueError, match=message):
+        zoo.init(MODEL, jax.random.key(0), x)
+
+
+@pytest.mark.parametrize("dtype", [bool, np.uint8, np.int64, np.int32])
+def test_any_integers_serve(dtype):
+    x = np.asarray(conformance.example_of(zoo.CATALOGUE["fvsbn"], 5)[0])
+    variables = conformance.variables_of(MODEL)
+    assert (zoo.log_prob(MODEL, variables, x.astype(dtype)) == zoo.log_prob(MODEL, variables, x)).all()
+
+
+def test_context_for_an_unconditional_model_is_refused():
+    with pytest.raises(ValueError, match="FVSBN takes no context"):
+        zoo.log_prob(MODEL, conformance.variables_of(MODEL), X, jnp.zeros(3))
+
+
+def test_values_are_not_checked_under_a_trace():
+    variables = conformance.variables_of(MODEL)
+    traced = jax.jit(lambda x: zoo.log_prob(MODEL, variables, x))(X)
+    np.testing.assert_allclose(traced, zoo.log_prob(MODEL, variables, X), rtol=1e-6)
+
+
+def test_unknown_names_get_the_nearest():
+    with pytest.raises(ValueError, match=r"unknown model 'mde'; the catalogue has .*Did you mean 'made'\?"):
+        zoo.entry("mde")
+
+
+def test_likelihood_is_the_chain_rule():
+    """log_prob against a sum written out by hand, with numpy and float64, for the simplest model there is."""
+    variables = conformance.variables_of(MODEL)
+    kernel = np.asarray(variables["params"]["linear"]["kernel"], np.float64).reshape(8, 8)
+    bias = np.asarray(variables["params"]["linear"]["bias"], np.float64)[:, 0]
+    x = np.asarray(conformance.example_of(zoo.CATALOGUE["fvsbn"], 6)[0]).reshape(6, 8)
+    total = np.zeros(6)
+    for t in range(8):
+        p = 1 / (1 + np.exp(-(bias[t] + x[:, :t] @ kernel[:t, t])))
+        total += np.where(x[:, t], np.log(p), np.log1p(-p))
+    np.testing.assert_allclose(zoo.log_prob(MODEL, variables, x.reshape(6, 2, 4)), total, rtol=1e-5)
+
+
+def test_nade_is_its_formula():
+    model = zoo.NADE((5,), hidden=3, head=zoo.Categorical(4), ordering=zoo.Ordering("reversed"))
+    p = {name: np.asarray(leaf, np.float64) for name, leaf in conformance.variables_of(model)["params"].items()}
+    x = np.random.RandomState(0).randint(0, 4, (6, 5))
+    total, pre = np.zeros(6), np.repeat(p["inward_bias"][None], 6, 0)
+    for site in [4, 3, 2, 1, 0]:
+        logits = 1 / (1 + np.exp(-pre)) @ p["outward"][site] + p["outward_bias"][site]
+        total += logits[np.arange(6), x[:, site]] - np.log(np.exp(logits).sum(1))
+        pre = pre + p["inward"][site][x[:, site]]
+    np.testing.assert_allclose(zoo.log_prob(model, conformance.variables_of(model), x), total, rtol=1e-5)
+
+
+def test_made_members_share_variables_but_not_orderings():
+    model = zoo.CATALOGUE["made"].tiny
+    members = model.members()
+    assert len(members) == 3 and members[0] == model and len({m.ordering for m in members}) == 3
+    with pytest.raises(ValueError, match=r"k in 0..2 .* got k=3"):
+        model.member(3)
+    with pytest.raises(ValueError, match="of mask=1"):
+        members[1].member(2)
+    with pytest.raises(ValueError, match="at least one hidden layer"):
+        zoo.init(zoo.MADE((2, 2), hidden=()), jax.random.key(0), jnp.zeros((1, 2, 2), jnp.int32))
+
+
+def test_made_training_resamples_its_members():
+    """In training each batch sees one of the K members, and each of them in turn."""
+    model = zoo.CATALOGUE["made"].tiny
+    x, variables = conformance.example_of(zoo.CATALOGUE["made"], 4)[0], conformance.variables_of(model)
+    members = [zoo.log_prob(member, variables, x) for member in model.members()]
+    seen = set()
+    for seed in range(12):
+        drawn = zoo.log_prob(model, variables, x, train=True, key=jax.random.key(seed))
+        matches = [k for k, member in enumerate(members) if np.allclose(drawn, member, rtol=1e-5)]
+        assert len(matches) == 1
+        seen.update(matches)
+    assert seen == {0, 1, 2}
+
+
+def test_ensembles_need_their_parts():
+    with pytest.raises(ValueError, match="got 0 models, 1 sets"):
+        zoo.ensemble_log_prob([], [{}], X)
+    variables = conformance.variables_of(MODEL), conformance.variables_of(MODEL, seed=5)
+    mixture = zoo.ensemble_log_prob([MODEL, MODEL], variables, X)
+    each = [np.exp(zoo.log_prob(MODEL, v, X)) for v in variables]
+    np.testing.assert_allclose(np.exp(mixture), np.mean(each, axis=0), rtol=1e-5)

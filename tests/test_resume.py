@@ -1,0 +1,205 @@
+"""Stop, kill, resume: as if nothing had happened."""
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from test_training import data, noisy_copies, tiny  # noqa: F401 (a fixture)
+
+import train.loop
+from train.checkpoint import CheckpointError, Checkpoints
+from train.inputs import inputs
+from train.loop import NonFiniteError
+from train.loop import train as train_run
+from train.run import Run, create
+from train.update import initial_state
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def contents(run, recipe):
+    """Everything a training leaves that must not depend on interruptions."""
+    with Checkpoints(run.checkpoints) as checkpoints:
+        state, progress = checkpoints.restore(initial_state(recipe, noisy_copies(8)))
+    records = [{key: value for key, value in record.items() if key != "seconds"} for record in run.records()]
+    return state, (progress.best, progress.waited, progress.window), records, run.model.read_bytes()
+
+
+def assert_identical(ours, theirs):
+    state, *rest = ours
+    expected, *others = theirs
+    assert jax.tree.structure(state) == jax.tree.structure(expected)
+    for a, b in zip(jax.tree.leaves(state), jax.tree.leaves(expected), strict=True):
+        assert a.dtype == b.dtype
+        np.testing.assert_array_equal(a, b)
+    assert rest == others
+
+
+def interrupt_at(monkeypatch, *steps):
+    """Sends SIGINT, once each, while the batch of those steps is fetched."""
+    left = set(steps)
+
+    class Interrupting(train.data.Batches):
+        def __call__(self, step):
+            if step in left:
+                left.remove(step)
+                os.kill(os.getpid(), signal.SIGINT)
+            return super().__call__(step)
+
+    monkeypatch.setattr(train.loop, "Batches", Interrupting)
+
+
+@pytest.mark.parametrize("changes", [{}, {"parallel": "pmap"}, {"checkpoint_every": 7}], ids=str)
+def test_interrupted_and_resumed_is_bit_for_bit_the_same(data, tmp_path, monkeypatch, changes):  # noqa: F811
+    recipe = tiny(data=data, steps=20, **changes)
+    dataset = inputs(recipe)
+    monkeypatch.setattr(train.loop, "LOG_EVERY", 4)
+    straight = create("made", recipe, tmp_path / "straight")
+    train_run(straight, recipe, dataset)
+    stopped = create("made", recipe, tmp_path / "stopped")
+    interrupt_at(monkeypatch, 0, 2, 13, 19)
+    for step in (1, 3, 14, 20):
+        with pytest.raises(KeyboardInterrupt):
+            train_run(stopped, recipe, dataset)
+        with Checkpoints(stopped.checkpoints) as checkpoints:
+            assert checkpoints.latest == step
+    train_run(stopped, recipe, dataset)
+    assert_identical(contents(stopped, recipe), contents(straight, recipe))
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_metrics_beyond_the_checkpoint_are_written_again(data, tmp_path, monkeypatch):  # noqa: F811
+    monkeypatch.setattr(train.loop, "LOG_EVERY", 4)
+    recipe = tiny(data=data, steps=20)
+    run = create("made", recipe, tmp_path / "run")
+    train_run(run, recipe, inputs(recipe))
+    before = contents(run, recipe)
+    shutil.rmtree(run.checkpoints / "20")
+    with run.metrics.open("a") as file:
+        file.write('{"step": 20, "valid_n')  # killed while writing
+    train_run(run, recipe, inputs(recipe))
+    assert_identical(contents(run, recipe), before)
+
+
+def test_early_stop_and_its_resume(data, tmp_path, monkeypatch):  # noqa: F811
+    recipe = tiny(data=data, steps=1000, learning_rate=1e-30, weight_decay=0.0, patience=2, eval_every=3)
+    run = create("made", recipe, tmp_path / "run")
+    train_run(run, recipe, inputs(recipe))
+    steps = [record["step"] for record in run.records() if "valid_nats" in record]
+    assert steps == [3, 6, 9]
+    with Checkpoints(run.checkpoints) as checkpoints:
+        assert checkpoints.latest == 9
+    train_run(run, recipe, inputs(recipe))
+    assert max(record["step"] for record in run.records()) == 9
+
+
+def test_best_validation_model_is_kept(data, tmp_path, monkeypatch):  # noqa: F811
+    recipe = tiny(data=data, steps=30)
+    run, scores = create("made", recipe, tmp_path / "run"), iter([5.0, 3.0, 4.0, 6.0, 3.0, 7.0])
+    seen = []
+
+    def fake(model, variables, split, batch_size):
+        seen.append(jax.tree.map(np.asarray, variables))
+        return train.evaluate.Evaluation(next(scores), 0.1, 0.0, 30)
+
+    monkeypatch.setattr(train.loop, "evaluate", fake)
+    train_run(run, recipe, inputs(recipe))
+    _, variables = train.loop.zoo.load(run.model)
+    for got, best in zip(jax.tree.leaves(variables), jax.tree.leaves(seen[1]), strict=True):
+        np.testing.assert_array_equal(got, best)
+
+
+def test_non_finite_loss_names_the_step_and_keeps_the_checkpoint(data, tmp_path, monkeypatch):  # noqa: F811
+    recipe = tiny(data=data, steps=20)
+    run = create("made", recipe, tmp_path / "run")
+    interrupt_at(monkeypatch, 7)
+    with pytest.raises(KeyboardInterrupt):
+        train_run(run, recipe, inputs(recipe))
+    model = run.model.read_bytes()
+    restore = Checkpoints.restore
+
+    def poisoned(self, like):
+        state, progress = restore(self, like)
+        return state._replace(variables=jax.tree.map(lambda leaf: leaf * np.float32("nan"), state.variables)), progress
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpoints, "restore", poisoned)
+        with pytest.raises(NonFiniteError, match="loss became nan at step 9. The checkpoint of step 8 .*learning-rate"):
+            train_run(run, recipe, inputs(recipe))
+    assert run.model.read_bytes() == model
+    train_run(run, recipe, inputs(recipe))
+    assert max(record["step"] for record in run.records()) == 20
+
+
+def test_absurd_learning_rate(data, tmp_path):  # noqa: F811
+    recipe = tiny(data=data, steps=500, learning_rate=1e38, warmup=0, eval_every=1000, clip=0.0)
+    run = create("made", recipe, tmp_path / "run")
+    with pytest.raises(NonFiniteError, match=r"at step [23]\. There is no checkpoint yet"):
+        train_run(run, recipe, inputs(recipe))
+    assert not run.model.exists()
+
+
+def test_corrupt_and_foreign_checkpoints(data, tmp_path):  # noqa: F811
+    recipe = tiny(data=data, steps=5)
+    run = create("made", recipe, tmp_path / "run")
+    train_run(run, recipe, inputs(recipe))
+    with Checkpoints(run.checkpoints) as checkpoints:
+        for other in (tiny("nade"), tiny("made", clip=0.0)):
+            with pytest.raises(CheckpointError, match=r"checkpoints/5 is corrupt|another training"):
+                checkpoints.restore(initial_state(other, noisy_copies(8)))
+        wider = initial_state(tiny(), noisy_copies(8))
+        wider = jax.tree.map(lambda leaf: np.zeros((*leaf.shape, 2), leaf.dtype), wider)
+        with pytest.raises(CheckpointError, match=r"checkpoints/5"):
+            checkpoints.restore(wider)
+    for file in (run.checkpoints / "5").rglob("*"):
+        if file.is_file() and file.stat().st_size > 100:
+            file.write_bytes(b"junk" * 10)
+    with Checkpoints(run.checkpoints) as checkpoints, pytest.raises(CheckpointError, match="5 is corrupt") as caught:
+        checkpoints.restore(initial_state(recipe, noisy_copies(8)))
+    assert "\n" not in str(caught.value)
+
+
+def command(path, folder, *flags):
+    """A training as a user starts it, small, with a checkpoint every few steps."""
+    words = ["made", "--data.name", "images", "--data.path", path, "--model.site-shape", "2", "5", "--model.hidden", "12"]
+    words += ["--model.num-masks", "3", "--steps", "150", "--batch-size", "8", "--eval-every", "3", "--samples", "0"]
+    return [sys.executable, "-m", "train", *map(str, words), "--run-dir", str(folder), *flags]
+
+
+def start(*args):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"}
+    return subprocess.Popen(command(*args), env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_killed_at_random_moments_and_resumed(data, tmp_path):  # noqa: F811
+    straight, killed = Run(tmp_path / "straight"), Run(tmp_path / "killed")
+    process = start(data.path, straight.folder)
+    assert process.wait() == 0, process.stderr.read()
+    moments, kills = random.Random(0), 0
+    for _ in range(20):
+        flags = ["--resume"] if killed.config.exists() else []
+        process = start(data.path, killed.folder, *flags)
+        have = set(killed.checkpoints.glob("*"))
+        while process.poll() is None and set(killed.checkpoints.glob("*")) == have:
+            time.sleep(0.01)  # until it writes
+        time.sleep(moments.uniform(0, 0.7))
+        if process.poll() is not None:
+            break
+        process.kill()
+        process.wait()
+        kills += 1
+    assert process.returncode == 0, process.stderr.read()
+    assert kills >= 2
+    _, recipe = straight.name_and_recipe()
+    assert_identical(contents(killed, recipe), contents(straight, recipe))
+    results = [json.loads(run.results.read_text()) for run in (straight, killed)]
+    assert results[0]["nats"] == results[1]["nats"]
