@@ -89,8 +89,8 @@ def check_normalised(entry):
 def check_causal(entry):
     """A site moves no params at its own rank or before, and none of any other row, not by one bit."""
     model, (x, context) = entry.tiny, example_of(entry, 3)
-    other = _another_value(model, x)
-    params = jax.jit(lambda x: zoo.conditionals(model, variables_of(model), x, context))
+    other, variables = _another_value(model, x), variables_of(model)
+    params = jax.jit(lambda x: zoo.conditionals(model, variables, x, context))
     before = by_rank(model, params(x))
     for rank, site in enumerate(model.sites):
         flat = x.reshape(len(x), model.num_sites, *model.head.event_shape)
@@ -103,8 +103,8 @@ def check_causal(entry):
 def check_alive(entry):
     """Each rank depends on every rank before it, but for as many pairs as the entry declares blind."""
     model, (x, context) = entry.tiny, example_of(entry, 32)
-    other = _another_value(model, x)
-    params = jax.jit(lambda x: zoo.conditionals(model, variables_of(model), x, context))
+    other, variables = _another_value(model, x), variables_of(model)
+    params = jax.jit(lambda x: zoo.conditionals(model, variables, x, context))
     before, dead = by_rank(model, params(x)), []
     for rank, site in enumerate(model.sites):
         flat = x.reshape(len(x), model.num_sites, *model.head.event_shape)

@@ -32,5 +32,5 @@ def test_devices_and_ways_agree(name):
 
 @pytest.mark.parametrize("parallel", ["jit", "pmap"])
 def test_batch_must_divide_among_the_devices(parallel):
-    with pytest.raises(ValueError, match="a batch of 10 cannot be shared equally by 4 devices.*--batch-size 12"):
+    with pytest.raises(ValueError, match=r"a batch of 10 cannot be shared equally by 4 devices.*--batch-size 12"):
         make_update(tiny(batch_size=10, parallel=parallel), jax.devices()[:4])

@@ -16,6 +16,7 @@ import pytest
 from test_training import data, noisy_copies, tiny  # noqa: F401 (a fixture)
 
 import train.loop
+import zoo
 from train.checkpoint import CheckpointError, Checkpoints
 from train.inputs import inputs
 from train.loop import NonFiniteError
@@ -31,14 +32,15 @@ def contents(run, recipe):
     with Checkpoints(run.checkpoints) as checkpoints:
         state, progress = checkpoints.restore(initial_state(recipe, noisy_copies(8)))
     records = [{key: value for key, value in record.items() if key != "seconds"} for record in run.records()]
-    return state, (progress.best, progress.waited, progress.window), records, run.model.read_bytes()
+    _, variables = zoo.load(run.model)  # not its bytes: the order of the header's entries is arbitrary
+    return (state, variables), (progress.best, progress.waited, progress.window), records
 
 
 def assert_identical(ours, theirs):
-    state, *rest = ours
+    arrays, *rest = ours
     expected, *others = theirs
-    assert jax.tree.structure(state) == jax.tree.structure(expected)
-    for a, b in zip(jax.tree.leaves(state), jax.tree.leaves(expected), strict=True):
+    assert jax.tree.structure(arrays) == jax.tree.structure(expected)
+    for a, b in zip(jax.tree.leaves(arrays), jax.tree.leaves(expected), strict=True):
         assert a.dtype == b.dtype
         np.testing.assert_array_equal(a, b)
     assert rest == others
@@ -113,7 +115,7 @@ def test_best_validation_model_is_kept(data, tmp_path, monkeypatch):  # noqa: F8
 
     monkeypatch.setattr(train.loop, "evaluate", fake)
     train_run(run, recipe, inputs(recipe))
-    _, variables = train.loop.zoo.load(run.model)
+    _, variables = zoo.load(run.model)
     for got, best in zip(jax.tree.leaves(variables), jax.tree.leaves(seen[1]), strict=True):
         np.testing.assert_array_equal(got, best)
 
@@ -133,7 +135,7 @@ def test_non_finite_loss_names_the_step_and_keeps_the_checkpoint(data, tmp_path,
 
     with monkeypatch.context() as patch:
         patch.setattr(Checkpoints, "restore", poisoned)
-        with pytest.raises(NonFiniteError, match="loss became nan at step 9. The checkpoint of step 8 .*learning-rate"):
+        with pytest.raises(NonFiniteError, match=r"nan at step 9\. The checkpoint of step 8 .*learning-rate"):
             train_run(run, recipe, inputs(recipe))
     assert run.model.read_bytes() == model
     train_run(run, recipe, inputs(recipe))
@@ -153,9 +155,8 @@ def test_corrupt_and_foreign_checkpoints(data, tmp_path):  # noqa: F811
     run = create("made", recipe, tmp_path / "run")
     train_run(run, recipe, inputs(recipe))
     with Checkpoints(run.checkpoints) as checkpoints:
-        for other in (tiny("nade"), tiny("made", clip=0.0)):
-            with pytest.raises(CheckpointError, match=r"checkpoints/5 is corrupt|another training"):
-                checkpoints.restore(initial_state(other, noisy_copies(8)))
+        with pytest.raises(CheckpointError, match=r"checkpoints/5"):
+            checkpoints.restore(initial_state(tiny("nade"), noisy_copies(8)))
         wider = initial_state(tiny(), noisy_copies(8))
         wider = jax.tree.map(lambda leaf: np.zeros((*leaf.shape, 2), leaf.dtype), wider)
         with pytest.raises(CheckpointError, match=r"checkpoints/5"):
@@ -170,35 +171,31 @@ def test_corrupt_and_foreign_checkpoints(data, tmp_path):  # noqa: F811
 
 def command(path, folder, *flags):
     """A training as a user starts it, small, with a checkpoint every few steps."""
-    words = ["made", "--data.name", "images", "--data.path", path, "--model.site-shape", "2", "5", "--model.hidden", "12"]
-    words += ["--model.num-masks", "3", "--steps", "150", "--batch-size", "8", "--eval-every", "3", "--samples", "0"]
-    return [sys.executable, "-m", "train", *map(str, words), "--run-dir", str(folder), *flags]
+    words = f"--data.name images --data.path {path} --model.site-shape 2 5 --model.hidden 12 --model.num-masks 3"
+    words += f" --steps 60 --batch-size 8 --eval-every 3 --samples 0 --run-dir {folder}"
+    return [sys.executable, "-m", "train", "made", *words.split(), *flags]
 
 
 def start(*args):
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"}
-    return subprocess.Popen(command(*args), env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(command(*args), env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def test_killed_at_random_moments_and_resumed(data, tmp_path):  # noqa: F811
     straight, killed = Run(tmp_path / "straight"), Run(tmp_path / "killed")
     process = start(data.path, straight.folder)
-    assert process.wait() == 0, process.stderr.read()
-    moments, kills = random.Random(0), 0
-    for _ in range(20):
-        flags = ["--resume"] if killed.config.exists() else []
-        process = start(data.path, killed.folder, *flags)
+    assert process.wait() == 0
+    moments, killed_before_the_end = random.Random(0), 0
+    for _ in range(3):
         have = set(killed.checkpoints.glob("*"))
-        while process.poll() is None and set(killed.checkpoints.glob("*")) == have:
-            time.sleep(0.01)  # until it writes
-        time.sleep(moments.uniform(0, 0.7))
-        if process.poll() is not None:
-            break
+        process = start(data.path, killed.folder, *(["--resume"] if killed.config.exists() else []))
+        while process.poll() is None and set(killed.checkpoints.glob("*")) <= have:
+            time.sleep(0.005)  # until it writes
+        time.sleep(moments.uniform(0, 0.4))
         process.kill()
-        process.wait()
-        kills += 1
-    assert process.returncode == 0, process.stderr.read()
-    assert kills >= 2
+        killed_before_the_end += process.wait() == -signal.SIGKILL
+    assert killed_before_the_end >= 2
+    assert start(data.path, killed.folder, "--resume").wait() == 0
     _, recipe = straight.name_and_recipe()
     assert_identical(contents(killed, recipe), contents(straight, recipe))
     results = [json.loads(run.results.read_text()) for run in (straight, killed)]

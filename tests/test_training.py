@@ -184,7 +184,7 @@ def test_data_must_fit_the_model(data):
     with pytest.raises(DataError, match=r"shape \[2, 5\].*describes \[28, 28\].*--model.site-shape 2 5"):
         inputs(dataclasses.replace(tiny(data=data), model=zoo.MADE()))
     grey = dataclasses.replace(tiny(data=Data("digits")), model=zoo.FVSBN((8, 8)))
-    with pytest.raises(DataError, match="17 levels.*--model.head categorical:17"):
+    with pytest.raises(DataError, match=r"17 levels.*--model.head categorical:17"):
         inputs(grey)
     inputs(dataclasses.replace(grey, model=zoo.FVSBN((8, 8), zoo.Categorical(17))))
     with pytest.raises(DataError, match="no labels"):

@@ -38,6 +38,11 @@ def block_size(num_sites: int) -> int:
     return max(1, math.isqrt(num_sites))
 
 
+def place_in_block(t: Array | int, block: int) -> Array:
+    """t modulo block, for t >= 0 (plain `%` also handles negative numbers, by kernels that a step need not launch)."""
+    return jax.lax.rem(jnp.asarray(t, jnp.int32), jnp.int32(block))
+
+
 class CausalLinear(nn.Module):
     """Every site a linear function of the sites of lower rank: params_t = b_t + sum_{r<t} features(x_r) W[r, t].
 
@@ -87,7 +92,7 @@ class CausalLinear(nn.Module):
 
     def step(self, x, t):
         """Params [batch, num_params] of the site at rank t."""
-        sites, place = self._sites_and_ranks[0], t % self.block
+        sites, place = self._sites_and_ranks[0], place_in_block(t, self.block)
         value = value_before(x, t, sites, self.head).astype(self.kernel.dtype)
         row = at_ranks(self.kernel, jnp.maximum(t - 1, 0), 1, sites, 0)[0]
         row = at_ranks(row, t - place, self.block, sites, 1)

@@ -10,7 +10,7 @@ from jaxtyping import Array
 
 from zoo.autoregressive import Autoregressive
 from zoo.heads import Bernoulli, Head
-from zoo.layers import CausalLinear, at_ranks, block_size, ordered_slice, value_before
+from zoo.layers import CausalLinear, at_ranks, block_size, ordered_slice, place_in_block, value_before
 from zoo.orderings import Ordering
 
 
@@ -120,7 +120,7 @@ class MADE(Autoregressive):
             self.linear.enter(x, t)
 
     def step(self, x, t, memory=None):
-        place = t % self.block
+        place = place_in_block(t, self.block)
         inside = jnp.where(place > 0, t - 1, -1)  # the rank that became known, if it is this block's
         sums = self._advance(jnp.where(place > 0, value_before(x, t, self.sites, self.head), 0), inside)
         params = jax.lax.dynamic_index_in_dim(sums[-1], place, 0, keepdims=False).T
@@ -149,7 +149,7 @@ class MADE(Autoregressive):
         """
         names = [*(f"block_{i}" for i in range(len(self.hidden))), "block_out"]
         weights = [*(f"inward_{i}" for i in range(len(self.hidden))), "outward"]
-        first = rank // self.block * self.block
+        first = rank - place_in_block(jnp.maximum(rank, 0), self.block)
         row = jax.lax.dynamic_index_in_dim(self.get_variable("cache", weights[0]), rank - first, 0, keepdims=False)
         share, sums = _spread(value.T.astype(row.dtype), row), []
         for i, name in enumerate(names):
@@ -185,7 +185,7 @@ class MADE(Autoregressive):
         degrees, order = self._sorted_degrees(i)
         firsts = np.searchsorted(degrees, np.arange(0, self.num_sites + self.block, self.block))
         size = max(1, int(np.diff(firsts).max()))
-        start = jnp.asarray(np.minimum(firsts, len(order) - size).astype(np.int32))[jnp.maximum(t // self.block, 0)]
+        start = jnp.asarray(np.minimum(firsts, len(order) - size).astype(np.int32))[jax.lax.div(jnp.maximum(t, 0), jnp.int32(self.block))]
         degree = jax.lax.dynamic_slice_in_dim(jnp.asarray(degrees), start, size)
         return _Slab(start, size, order, degree, (degree >= t) & (degree < t + self.block))
 

@@ -1,0 +1,67 @@
+# Everything runs in .venv, which the first target you call sets up from requirements.lock.
+#   make train MODEL=made ARGS="--steps 200"
+
+VENV := .venv
+PY := $(VENV)/bin/python
+MODEL ?=
+ARGS ?=
+RUN ?= $(MODEL)
+# The first interpreter that is recent enough; override with `make PYTHON=/path/to/python3`.
+CANDIDATES := python3 python3.13 python3.12 python3.11 python
+PYTHON ?= $(shell for p in $(CANDIDATES); do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup train sample eval bench test test-slow lint format notebooks lock clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /|/' | awk -F'|' '{ printf "  make %-10s %s\n", $$1, $$2 }'
+	@echo '  MODEL=name chooses the model, ARGS="--flag value" passes flags through; make train MODEL=made ARGS=--help explains them.'
+
+setup: $(VENV)/installed ## create .venv with the locked versions (the other targets do it by themselves)
+
+$(VENV)/installed: requirements.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "error: Python >= 3.11 is needed, and none of $(CANDIDATES) is; install one or pass PYTHON=/path/to/python3." >&2; exit 1; }
+	@echo "setting up $(VENV) with $(PYTHON) (once, about a minute)"
+	@$(PYTHON) -m venv $(VENV) || { echo "error: $(PYTHON) cannot make virtual environments; on Debian: apt install python3-venv." >&2; exit 1; }
+	@$(PY) -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
+	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+train: $(VENV)/installed ## train MODEL on its default data, then draw samples: make train MODEL=made
+	@$(PY) -m train $(MODEL) $(ARGS)
+
+sample: $(VENV)/installed ## draw a grid of samples from the newest run of MODEL (or RUN=folder)
+	@$(PY) -m sample $(RUN) $(ARGS)
+
+eval: $(VENV)/installed ## nats and bits/dim of the newest run of MODEL (or RUN=folder) on the test split
+	@$(PY) -m train.evaluate $(RUN) $(ARGS)
+
+bench: $(VENV)/installed ## time sampling against the likelihood, for MODEL or for all
+	@$(PY) -m sample.bench $(MODEL) $(ARGS)
+
+test: $(VENV)/installed ## the tests, minutes
+	@$(PY) -m pytest $(ARGS)
+
+test-slow: $(VENV)/installed ## the slow tests: full trainings, standard data sets
+	@$(PY) -m pytest -m slow -n 0 $(ARGS)
+
+lint: $(VENV)/installed ## style and types
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+	@$(PY) -m mypy
+
+format: $(VENV)/installed ## rewrite the code in the project's style
+	@$(PY) -m ruff check --fix .
+	@$(PY) -m ruff format .
+
+notebooks: $(VENV)/installed ## execute every notebook
+	@$(PY) -m pytest tests/test_notebooks.py $(ARGS)
+
+lock: ## resolve requirements.lock anew (needs uv)
+	uv pip compile --universal --generate-hashes --python-version 3.11 --quiet --custom-compile-command "make lock" \
+		--extra data --extra plots --extra dev pyproject.toml --output-file requirements.lock
+
+clean: ## remove .venv and caches; runs/ stays
+	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache .mypy_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,109 @@
+"""`python -m sample.bench`: what sampling costs, in units of one likelihood evaluation.
+
+    cost = time to draw B samples / time of zoo.log_prob on B samples
+
+Both are measured in the same run, compiled before, as the median of several repetitions; the limit is 1, the naive way
+costs as many network passes as there are sites.
+"""
+
+import dataclasses
+import functools
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Annotated, Any
+
+import jax
+import tyro
+
+import zoo
+from sample.draw import Engine, draw
+
+# What the table shows beside the papers' sizes.
+SIZES: dict[str, tuple[zoo.Autoregressive, ...]] = {"made": (zoo.MADE(hidden=(500, 500)),)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Times sampling against the likelihood."""
+
+    models: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
+    """Names of the catalogue; all by default."""
+    batch: tuple[int, ...] = (1, 16, 64)
+    """Batch sizes."""
+    engines: tuple[Engine, ...] = ("cached", "jacobi", "recompute")
+    """Engines."""
+    repeats: int = 9
+    """Repetitions of each; the median counts. Slow ones are cut short at --seconds."""
+    seconds: float = 10.0
+    """Time spent on the repetitions of one measurement, at most (one is always made)."""
+    run: str | None = None
+    """A trained run to bench instead of fresh variables: what Jacobi takes depends on them."""
+
+
+def models_of(options: Options) -> Iterator[tuple[zoo.Autoregressive, Any]]:
+    """The models to bench, with their variables."""
+    if options.run is not None:
+        yield zoo.load(zoo.find(options.run))
+        return
+    for name in options.models or zoo.CATALOGUE:
+        for model in (zoo.entry(name).paper, *SIZES.get(name, ())):
+            yield model, zoo.init(model, jax.random.key(0), *zoo.example(model, 1))
+
+
+def measure(function: Callable[[], Any], repeats: int, seconds: float) -> tuple[float, float]:
+    """Compile time and median run time of `function`, in seconds."""
+    times = []
+    for _ in range(repeats + 1):
+        began = time.perf_counter()
+        jax.block_until_ready(function())
+        times.append(time.perf_counter() - began)
+        if len(times) > 1 and sum(times[1:]) > seconds:
+            break
+    median = statistics.median(times[1:])
+    return max(0.0, times[0] - median), median
+
+
+def rows(model: zoo.Autoregressive, variables: zoo.Variables, options: Options) -> Iterator[str]:
+    """One line of the table for each batch size and engine."""
+    timed = functools.partial(measure, repeats=options.repeats, seconds=options.seconds)
+    for batch in options.batch:
+        x, context = zoo.example(model, batch)
+        score_compile, score = timed(lambda: zoo.log_prob(model, variables, x, context))  # noqa: B023
+        yield _row(model, batch, "log_prob", score_compile, score, batch / score, 1.0)
+        for engine in options.engines:
+            run = functools.partial(draw, model, variables, jax.random.key(1), batch, context=context, engine=engine)
+            compiling, seconds = timed(run)
+            yield _row(model, batch, engine, compiling, seconds, batch / seconds, seconds / score)
+
+
+def describe(model: zoo.Autoregressive) -> str:
+    """The model's class and whatever fields differ from the class's defaults, short enough for a table."""
+    changed = [
+        f"{field.name}={getattr(model, field.name)}"
+        for field in dataclasses.fields(model)
+        if field.name not in ("parent", "name") and getattr(model, field.name) != field.default
+    ]
+    return f"{type(model).__name__}({', '.join(changed)})"
+
+
+def _row(model, batch, what, compiling, seconds, rate, cost):
+    return f"| {describe(model)} | {batch} | {what} | {compiling:.2f} | {seconds * 1e3:.2f} | {rate:,.0f} | {cost:.2f} |"
+
+
+def main(options: Options) -> None:
+    """Prints the table, a line as soon as it is measured."""
+    device = jax.devices()[0]
+    print(f"{jax.local_device_count()} x {device.device_kind}, jax {jax.__version__}, float32, median of several runs\n")
+    print("| model | batch | engine | compile s | ms | samples/s | cost |\n|---|---|---|---|---|---|---|")
+    for model, variables in models_of(options):
+        for row in rows(model, variables, options):
+            print(row, flush=True)
+
+
+if __name__ == "__main__":
+    try:
+        main(tyro.cli(Options, prog="python -m sample.bench"))
+    except (ValueError, OSError) as error:
+        sys.exit(f"error: {error}")

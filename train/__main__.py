@@ -1,0 +1,75 @@
+"""`python -m train MODEL [flags]` trains a model; `python -m train` lists them."""
+
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+
+from train.inputs import check_trainable, inputs
+from train.loop import train
+from train.options import UsageError, describe, parse
+from train.recipes import RECIPES
+from train.results import finish, finished
+from train.run import Run, check_same, create, find
+
+USAGE = "python -m train MODEL [flags]; python -m train MODEL --help explains the flags of a model."
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command line and returns the exit code; what a user can put right ends in one line on stderr."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _main(argv)
+    except UsageError as error:
+        return _error(error, 2)
+    except (ValueError, OSError) as error:
+        return _error(error, 1)
+    except KeyboardInterrupt as interrupt:
+        print(f"interrupted{interrupt}", file=sys.stderr)
+        return 130
+
+
+def _main(argv):
+    if not argv or argv[0] in ("list", "-h", "--help"):
+        print("\n".join([f"usage: {USAGE}", "", *(f"  {name:10}{describe(name)}" for name in RECIPES)]))
+        return 0
+    if argv[0].startswith("-"):
+        raise UsageError(f"the model comes first, before {argv[0]}: {USAGE}")
+    name = argv[0]
+    options = parse(name, argv[1:])
+    run = None
+    if options.resume:
+        run = find(options.run_dir or name)
+        check_same(run, name, options.recipe)
+        if said := finished(run):
+            print(f"{said} There is nothing to resume.")
+            return 0
+    elif options.run_dir is not None:
+        Run(options.run_dir).check_free()
+    dataset = inputs(options.recipe)
+    check_trainable(options.recipe, dataset)
+    run = run or create(name, options.recipe, options.run_dir)
+    print(f"{name} on {dataset.description}; run folder {run.folder}", file=sys.stderr)
+    try:
+        seconds = train(run, options.recipe, dataset)
+        print(finish(run, options.recipe, dataset, seconds, shlex.join(["python", "-m", "train", *argv])), flush=True)
+    except KeyboardInterrupt:
+        again = shlex.join(["python", "-m", "train", name, "--resume", "--run-dir", str(run.folder)])
+        raise KeyboardInterrupt(f"; to continue: {again}") from None
+    if options.samples:
+        draw(run, options.samples)
+    return 0
+
+
+def draw(run: Run, num: int) -> None:
+    """Becomes `python -m sample`, so that the memory of the training and its hold on the device are gone."""
+    os.execv(sys.executable, [sys.executable, "-m", "sample", str(run.folder), "--num", str(num)])
+
+
+def _error(error, code):
+    print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

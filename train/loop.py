@@ -1,0 +1,168 @@
+"""The training loop."""
+
+import collections
+import contextlib
+import math
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+
+from tqdm import tqdm
+
+import zoo
+from train.checkpoint import Checkpoints
+from train.data import Batches, Dataset
+from train.devices import lag
+from train.evaluate import evaluate
+from train.recipe import Recipe
+from train.run import Run
+from train.update import Metrics, initial_state, make_update
+
+LOG_EVERY = 50
+
+
+class NonFiniteError(ValueError):
+    """The loss, the gradient or the validation nats are no longer a number."""
+
+
+def train(run: Run, recipe: Recipe, dataset: Dataset) -> float:
+    """Trains from the run's newest checkpoint, or from the start, to the end of the recipe.
+
+    The run folder then holds the metrics, checkpoints, and the averaged weights with the best validation nats.
+
+    Returns:
+      Seconds of training, those before a resume included.
+
+    Raises:
+      NonFiniteError: the loss, the gradient or the validation nats became infinite or nan.
+      KeyboardInterrupt: SIGINT or SIGTERM came; the step was finished and a checkpoint written first.
+    """
+    with Checkpoints(run.checkpoints) as checkpoints, _interrupts() as interrupts:
+        training = _Training(run, recipe, dataset, checkpoints)
+        training.run_to_end(interrupts)
+        return training.progress.seconds
+
+
+class _Training:
+    """A training under way.
+
+    Updates are dispatched ahead of the device: `pending` holds the metrics of those that were not waited for.
+    """
+
+    def __init__(self, run, recipe, dataset, checkpoints):
+        self.run, self.recipe, self.dataset, self.checkpoints = run, recipe, dataset, checkpoints
+        self.batches = Batches(dataset.train, recipe.batch_size, recipe.seed, dataset.dynamic)
+        self.update = make_update(recipe)
+        state, self.progress = checkpoints.restore(initial_state(recipe, *self.batches(0)))
+        self.step = int(state.step)
+        self.state = self.update.place(state)
+        self.pending: collections.deque[tuple[int, Metrics]] = collections.deque()
+        self.begun = time.monotonic() - self.progress.seconds
+        run.cut(self.step)
+
+    def run_to_end(self, interrupts):
+        eval_every = self.recipe.eval_every or self.batches.steps_per_epoch
+        save_every = self.recipe.checkpoint_every or eval_every
+        most = lag()
+        with _bar(self.recipe.steps, self.step) as bar:
+            while not self.done:
+                self.state, metrics = self.update.step(self.state, *self.batches(self.step))
+                self.step += 1
+                self.pending.append((self.step, metrics))
+                self.wait(most, bar)
+                bar.update()
+                if self.step % eval_every == 0 or self.step == self.recipe.steps:
+                    self.wait(0, bar)
+                    self.evaluate(bar)
+                if self.step % save_every == 0 or self.done or interrupts:
+                    self.wait(0, bar)
+                    self.save()
+                if interrupts:
+                    raise KeyboardInterrupt
+
+    @property
+    def done(self):
+        patience = self.recipe.patience
+        return self.step >= self.recipe.steps or bool(patience and self.progress.waited >= patience)
+
+    def wait(self, most, bar):
+        """Waits until at most `most` updates are under way, and keeps the metrics of those that have come."""
+        while len(self.pending) > most:
+            step, metrics = self.pending.popleft()
+            loss, norm, rate = (float(value) for value in metrics)
+            if not (math.isfinite(loss) and math.isfinite(norm)):
+                self.give_up("loss" if not math.isfinite(loss) else "gradient", loss + norm, step)
+            self.progress.window.append((loss, norm))
+            bar.set_postfix_str(f"{loss:.2f} nats", refresh=False)
+            if step % LOG_EVERY == 0:
+                self.log(step, rate)
+
+    def log(self, step, rate):
+        """Writes the means over the steps since the last line."""
+        window, self.progress.window = self.progress.window, []
+        nats, norm = (math.fsum(values) / len(window) for values in zip(*window, strict=True))
+        self.run.append(
+            {"step": step, "train_nats": nats, "gradient_norm": norm, "learning_rate": rate, "seconds": self.seconds}
+        )
+
+    def evaluate(self, bar):
+        """Scores the averaged weights on the validation split, and keeps them if they are the best so far."""
+        ema = self.update.fetch(self.state.ema)
+        valid = evaluate(self.recipe.model, ema, self.dataset.valid, self.recipe.batch_size)
+        if not math.isfinite(valid.nats):
+            self.give_up("validation nats", valid.nats, self.step)
+        self.run.append({"step": self.step, "valid_nats": valid.nats, "seconds": self.seconds})
+        better = self.progress.best is None or valid.nats < self.progress.best
+        if better:
+            zoo.save(self.run.model, self.recipe.model, ema)
+            self.progress.best, self.progress.waited = valid.nats, 0
+        else:
+            self.progress.waited += 1
+        line = f"step {self.step:,}: validation {valid.nats:.2f} +- {valid.standard_error:.2f} nats"
+        bar.write(line + ("" if better else f" (best {self.progress.best:.2f})"), file=sys.stderr)
+
+    def save(self):
+        self.progress.seconds = self.seconds
+        self.checkpoints.save(self.update.fetch(self.state), self.progress)
+
+    def give_up(self, what, value, step):
+        last = self.checkpoints.latest
+        kept = (
+            "There is no checkpoint yet" if last is None else f"The checkpoint of step {last} and the best model stay"
+        )
+        raise NonFiniteError(
+            f"{what} became {value} at step {step}. {kept}. Usual causes: too high a --learning-rate, too short a "
+            "--warmup, no --clip, bfloat16, or a model whose parameters leave the range of its head."
+        )
+
+    @property
+    def seconds(self):
+        return round(time.monotonic() - self.begun, 3)
+
+
+def _bar(steps, step):
+    """A progress bar on stderr; where that is a file, a line now and then."""
+    interval = 0.2 if sys.stderr.isatty() else 10.0
+    return tqdm(total=steps, initial=step, unit="step", mininterval=interval, dynamic_ncols=True)
+
+
+@contextlib.contextmanager
+def _interrupts() -> Iterator[list[int]]:
+    """Collects SIGINT and SIGTERM, which would end the process at once; a second one still does."""
+    caught: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield caught
+        return
+
+    def catch(number, frame):
+        caught.append(number)
+        signal.signal(number, usual[number])
+
+    usual = {number: signal.signal(number, catch) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield caught
+    finally:
+        for number, handler in usual.items():
+            signal.signal(number, handler)

@@ -1,0 +1,34 @@
+"""Learning curves as a picture."""
+
+from pathlib import Path
+from typing import Any
+
+_PANELS: dict[str, dict[str, str | None]] = {
+    "nats": {"train_nats": "train", "valid_nats": "validation (averaged weights)"},
+    "learning rate": {"learning_rate": None},
+    "gradient norm": {"gradient_norm": None},
+}
+
+
+def curves(records: list[dict[str, Any]], path: Path) -> None:
+    """Draws the metrics of a run to a PNG.
+
+    Raises:
+      ImportError: matplotlib is not installed.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(12, 3.6), layout="constrained")
+    for axes, (title, series) in zip(figure.subplots(1, len(_PANELS)), _PANELS.items(), strict=True):
+        for key, label in series.items():
+            points = [(record["step"], record[key]) for record in records if key in record]
+            axes.plot(*zip(*points, strict=True), label=label, marker="." if len(points) < 50 else None)
+        axes.set(title=title, xlabel="step")
+        axes.grid(alpha=0.3)
+        if any(series.values()):
+            axes.legend()
+    if all_nats := sorted(record["valid_nats"] for record in records if "valid_nats" in record):
+        # The first steps would flatten everything after them.
+        axes = figure.axes[0]
+        axes.set_ylim(top=min(axes.get_ylim()[1], all_nats[0] + 4 * (all_nats[len(all_nats) // 2] - all_nats[0]) + 20))
+    figure.savefig(path, dpi=120)

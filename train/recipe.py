@@ -1,0 +1,92 @@
+"""A recipe: everything that a training's result depends on, in one frozen value."""
+
+import dataclasses
+from typing import Any, Literal
+
+import zoo
+from train.data import Data
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """The whole identity of a training: the same recipe gives the same model."""
+
+    model: zoo.Autoregressive
+    """The model; its fields are its configuration."""
+    data: Data = dataclasses.field(default_factory=Data)
+    """The data."""
+    conditional: bool = False
+    """Whether the model is given the labels (only for a model that takes a context)."""
+    steps: int = 22_000
+    """Updates in all."""
+    batch_size: int = 100
+    """Examples in a batch, over all devices together."""
+    learning_rate: float = 1e-3
+    """Adam's learning rate at the end of the warm-up, from where it decays along half a cosine."""
+    final_rate: float = 0.0
+    """The learning rate at the last step, as a fraction of `learning_rate`."""
+    warmup: int = 100
+    """Steps over which the learning rate rises linearly; at most a tenth of all steps."""
+    clip: float = 100.0
+    """Gradients with a global norm above this are scaled down to it (0: never)."""
+    weight_decay: float = 0.0
+    """Decoupled weight decay, as in AdamW."""
+    ema: float = 0.999
+    """Decay of the running average of the weights that is evaluated, saved and sampled (0: the weights themselves).
+    At step t it is at most (1 + t) / (10 + t), so that a short training is not dominated by its first weights."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """What the network computes in while training; weights, their average and all evaluations are float32."""
+    seed: int = 0
+    """Seed of the initial weights, the order of the data and all noise."""
+    eval_every: int = 0
+    """Steps between evaluations on the validation split (0: once an epoch)."""
+    checkpoint_every: int = 0
+    """Steps between checkpoints (0: one after every evaluation)."""
+    patience: int = 0
+    """Stop after this many evaluations in a row without a new best (0: never)."""
+    parallel: Literal["jit", "pmap"] = "jit"
+    """How the update is spread over the devices: jit over a mesh, or pmap. The results are the same."""
+
+    def __post_init__(self):
+        """Refuses values that no training can have."""
+        for name in ("steps", "batch_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1; got {getattr(self, name)}.")
+        for name in ("warmup", "clip", "weight_decay", "final_rate", "eval_every", "checkpoint_every", "patience"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name} must not be negative; got {getattr(self, name)}.")
+        if not self.learning_rate > 0:
+            raise ValueError(f"learning_rate must be positive; got {self.learning_rate}.")
+        if not 0 <= self.ema < 1:
+            raise ValueError(f"ema must be in [0, 1); got {self.ema}.")
+
+
+def to_json(recipe: Recipe) -> dict[str, Any]:
+    """The recipe as plain JSON values."""
+    fields = {field.name: getattr(recipe, field.name) for field in dataclasses.fields(recipe)}
+    return {**fields, "model": zoo.to_config(recipe.model), "data": dataclasses.asdict(recipe.data)}
+
+
+def from_json(config: dict[str, Any]) -> Recipe:
+    """The inverse of `to_json`.
+
+    Raises:
+      ValueError, TypeError, KeyError: `config` is not a recipe.
+    """
+    return Recipe(**{**config, "model": zoo.from_config(config["model"]), "data": Data(**config["data"])})
+
+
+def differences(ours: Recipe, theirs: Recipe) -> dict[str, tuple[Any, Any]]:
+    """The fields in which two recipes differ, by dotted name such as `model.hidden`, each with both values."""
+    left, right = _flat(to_json(ours)), _flat(to_json(theirs))
+    return {name: (left.get(name), right.get(name)) for name in {**left, **right} if left.get(name) != right.get(name)}
+
+
+def _flat(config, prefix=""):
+    if not isinstance(config, dict):
+        return {prefix: config}
+    return {
+        name: leaf
+        for key, value in config.items()
+        for name, leaf in _flat(value, f"{prefix}.{key}" if prefix else key).items()
+    }

@@ -1,0 +1,53 @@
+"""What a finished training reports: the test numbers, how they came about, and where everything lies."""
+
+import json
+from typing import Any
+
+import zoo
+from train.data import Dataset
+from train.devices import hardware
+from train.evaluate import evaluate
+from train.plots import curves
+from train.recipe import Recipe
+from train.run import Run, write
+
+
+def finish(run: Run, recipe: Recipe, dataset: Dataset, seconds: float, command: str) -> str:
+    """Evaluates the best model on the test split once, writes results.json and curves.png, and returns the report."""
+    model, variables = zoo.load(run.model)
+    test = evaluate(model, variables, dataset.test, recipe.batch_size)
+    results: dict[str, Any] = {
+        "model": type(model).__name__,
+        "data": dataset.description,
+        "split": "test",
+        **test._asdict(),
+    }
+    lines = [dataset.description, f"test: {test}"]
+    if (members := len(model.members())) > 1:
+        mixture = evaluate(model, variables, dataset.test, recipe.batch_size, ensemble=True)
+        results["ensemble"] = {"members": members, **mixture._asdict()}
+        lines.append(f"test, ensemble of {members}: {mixture}")
+    steps = max(record["step"] for record in run.records())
+    lines.append(f"trained {steps:,} steps in {duration(seconds)} on {hardware()}")
+    try:
+        curves(run.records(), run.curves)
+    except ImportError:
+        lines.append("no learning curves: they need matplotlib (pip install 'autoregressive-zoo[plots]')")
+    results |= {"steps": steps, "seed": recipe.seed, "seconds": seconds, "hardware": hardware(), "command": command}
+    write(run.results, json.dumps(results, indent=2) + "\n")
+    files = {"model": run.model, "results": run.results, "metrics": run.metrics, "curves": run.curves}
+    return "\n".join([*lines, *(f"{name}: {path}" for name, path in files.items() if path.exists())])
+
+
+def finished(run: Run) -> str | None:
+    """In words, that the run is finished; None if it is not."""
+    if not run.results.exists():
+        return None
+    results = json.loads(run.results.read_text())
+    return f"{run.folder} is finished: {results['steps']:,} steps, test {results['nats']:.2f} nats ({run.results})."
+
+
+def duration(seconds: float) -> str:
+    """Seconds as "4 min 05 s"."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"

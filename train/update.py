@@ -1,0 +1,169 @@
+"""One update: the loss, its gradient, the optimiser and the average of the weights, on all devices at once."""
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Float, Int, PyTree
+
+import zoo
+from train.devices import shardings, spread
+from train.recipe import Recipe
+
+
+class State(NamedTuple):
+    """All arrays of a training.
+
+    Attributes:
+      step: updates made so far; with the recipe's seed it determines the batch and the noise of the next.
+      variables: the model's, float32.
+      ema: their running average, which is what gets evaluated and saved.
+      opt_state: the optimiser's.
+    """
+
+    step: Int[Array, ""]
+    variables: zoo.autoregressive.Variables
+    ema: zoo.autoregressive.Variables
+    opt_state: optax.OptState
+
+
+class Metrics(NamedTuple):
+    """What an update reports: the loss and the gradient's global norm before it, and the learning rate of it."""
+
+    loss: Float[Array, ""]
+    gradient_norm: Float[Array, ""]
+    learning_rate: Float[Array, ""]
+
+
+class Update(NamedTuple):
+    """An update compiled for a set of devices.
+
+    Attributes:
+      step: (state, x, context) -> (state, metrics). The state is donated.
+      place: a copy of a state as `step` wants it on the devices.
+      fetch: (any part of) a state from the devices, as plain arrays without a device axis.
+    """
+
+    step: Callable[[State, np.ndarray, PyTree], tuple[State, Metrics]]
+    place: Callable[[State], State]
+    fetch: Callable[[Any], Any]
+
+
+def initial_state(recipe: Recipe, x: np.ndarray, context: PyTree = None) -> State:
+    """A fresh state, shaped by an example batch."""
+    key, _ = _keys(recipe)
+    variables = zoo.init(recipe.model, key, jnp.asarray(x), context)
+    ema = jax.tree.map(jnp.copy, variables)
+    return State(jnp.zeros((), jnp.int32), variables, ema, optimiser(recipe).init(variables))
+
+
+def make_update(recipe: Recipe, devices: Sequence[jax.Device] | None = None) -> Update:
+    """The update of `recipe` over the devices, by default all.
+
+    Raises:
+      ValueError: the batch does not divide into equal parts, one for each device.
+    """
+    devices = tuple(devices or jax.devices())
+    if odd := recipe.batch_size % len(devices):
+        raise ValueError(
+            f"a batch of {recipe.batch_size} cannot be shared equally by {len(devices)} devices; "
+            f"choose a multiple of {len(devices)}, such as --batch-size {recipe.batch_size - odd + len(devices)}."
+        )
+    return (_by_pmap if recipe.parallel == "pmap" else _by_jit)(recipe, devices)
+
+
+def loss(recipe: Recipe, variables: zoo.autoregressive.Variables, x: Array, context: PyTree, key: Array) -> Array:
+    """Mean nats of a batch, -log p(x | context), computed in the recipe's dtype. The key is consumed."""
+    variables = jax.tree.map(lambda leaf: leaf.astype(recipe.dtype), variables)
+    return -zoo.log_prob(recipe.model, variables, x, context, train=True, key=key).mean()
+
+
+def schedule(recipe: Recipe) -> optax.Schedule:
+    """The learning rate of every step: linear warm-up, then half a cosine."""
+    warmup = min(recipe.warmup, recipe.steps // 10)
+    return optax.warmup_cosine_decay_schedule(
+        init_value=recipe.learning_rate / (warmup + 1),
+        peak_value=recipe.learning_rate,
+        warmup_steps=warmup,
+        decay_steps=recipe.steps,
+        end_value=recipe.learning_rate * recipe.final_rate,
+    )
+
+
+def optimiser(recipe: Recipe) -> optax.GradientTransformation:
+    """Clipping by global norm, then Adam with decoupled weight decay."""
+    clip = optax.clip_by_global_norm(recipe.clip) if recipe.clip else optax.identity()
+    return optax.chain(clip, optax.adamw(schedule(recipe), weight_decay=recipe.weight_decay))
+
+
+def ema_decay(recipe: Recipe, step: Int[Array, ""]) -> Float[Array, ""]:
+    """Decay of the weights' average at a step: min(ema, (1 + t) / (10 + t))."""
+    t = step.astype(jnp.float32)
+    return jnp.minimum(recipe.ema, (1 + t) / (10 + t))
+
+
+def _keys(recipe):
+    init_key, step_key = jax.random.split(jax.random.key(recipe.seed))
+    return init_key, step_key
+
+
+def _step(recipe, axis, state, x, context):
+    """The update as one device sees it; `axis` names the devices whose gradients are averaged, if that is by hand.
+
+    All devices draw the same noise from the same key.
+    """
+    _, key = _keys(recipe)
+    key = jax.random.fold_in(key, state.step)
+    nats, grads = jax.value_and_grad(lambda variables: loss(recipe, variables, x, context, key))(state.variables)
+    if axis is not None:
+        nats, grads = jax.lax.pmean((nats, grads), axis)
+    with jax.numpy_dtype_promotion("standard"):  # optax relies on it
+        updates, opt_state = optimiser(recipe).update(grads, state.opt_state, state.variables)
+        variables: Any = optax.apply_updates(state.variables, updates)
+        rate = jnp.asarray(schedule(recipe)(state.step), jnp.float32)
+    norm = jnp.sqrt(sum(jnp.square(leaf).sum() for leaf in jax.tree.leaves(grads)))
+    decay = ema_decay(recipe, state.step)
+    ema = jax.tree.map(lambda average, new: decay * average + (1 - decay) * new, state.ema, variables)
+    return State(state.step + 1, variables, ema, opt_state), Metrics(nats, norm, rate)
+
+
+@functools.lru_cache(maxsize=8)  # a resumed or repeated training does not compile again
+def _by_jit(recipe, devices):
+    replicated, split = shardings(devices)
+    step = jax.jit(
+        functools.partial(_step, recipe, None),
+        in_shardings=(replicated, split, split),
+        out_shardings=replicated,
+        donate_argnums=0,
+    )
+    return Update(
+        step=lambda state, x, context: step(state, *spread((x, context), split)),
+        place=lambda state: jax.device_put(state, replicated, may_alias=False),
+        fetch=lambda tree: tree,
+    )
+
+
+@functools.lru_cache(maxsize=8)
+def _by_pmap(recipe, devices):
+    step = jax.pmap(
+        functools.partial(_step, recipe, "data"),
+        axis_name="data",
+        out_axes=(0, None),
+        devices=devices,
+        donate_argnums=0,
+    )
+
+    copy = jax.pmap(lambda _, tree: tree, axis_name="data", in_axes=(0, None), devices=devices)
+
+    def cut(rows):
+        return rows.reshape(len(devices), -1, *rows.shape[1:])
+
+    return Update(
+        step=lambda state, x, context: step(state, *jax.tree.map(cut, (x, context))),
+        place=lambda state: copy(np.arange(len(devices)), state),
+        fetch=lambda tree: jax.tree.map(lambda leaf: leaf[0], tree),
+    )

@@ -1,0 +1,135 @@
+"""Masked convolutions over the raster, and their cached form: rows above in one go, the current row pixel by pixel.
+
+A masked kernel of height k reaches k // 2 rows up. What comes from the rows above is known for a whole row before its
+first pixel is drawn, so `enter` computes it as one large matmul; a step only adds the taps to the left and in the middle.
+
+Channels may fall into groups, one a colour: the middle tap of mask A lets a group see the groups before it, mask B its own
+as well (van den Oord et al. 2016). A site is then one colour of one pixel, and `step` computes one group.
+"""
+
+from typing import Literal
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from zoo.autoregressive import Rank
+from zoo.heads import Head
+
+Image = Float[Array, "batch height width channels"]
+
+
+def as_image(x: Array, head: Head) -> Image:
+    """Pixel values scaled to [-1, 1], channels last."""
+    image = x.reshape(*x.shape[:3], -1).astype(jnp.float32)
+    return image if head.num_values is None else image * (2 / (head.num_values - 1)) - 1
+
+
+class MaskedConv(nn.Module):
+    """A convolution that sees the rows above and, in its own row, what lies to the left and what the mask lets through.
+
+    Attributes:
+      channels: input channels.
+      features: output channels.
+      kernel_size: height and width of the unmasked kernel, odd; only its upper half and middle row have weights.
+      mask: what the middle tap sees: A the groups before, B its own group too.
+      groups: channel groups, one a colour.
+    """
+
+    channels: int
+    features: int
+    kernel_size: tuple[int, int] = (1, 1)
+    mask: Literal["A", "B"] = "B"
+    groups: int = 1
+
+    def setup(self):
+        rows, width = self.kernel_size[0] // 2 + 1, self.kernel_size[1]
+        shape = (rows, width, self.channels, self.features)
+        of_input, of_output = (np.arange(n) * self.groups // n for n in shape[2:])
+        seen = np.ones(shape, bool)
+        seen[-1, width // 2 + 1 :] = False
+        seen[-1, width // 2] = (of_input[:, None] < of_output) if self.mask == "A" else (of_input[:, None] <= of_output)
+        init = nn.initializers.variance_scaling(1 / seen.mean(), "fan_in", "truncated_normal", (0, 1, 2), 3)
+        kernel = self.param("kernel", init, shape)
+        self.kernel = jnp.where(seen, kernel, 0)[:, : width if rows > 1 else width // 2 + 1]
+        self.bias = self.param("bias", nn.initializers.zeros, (self.features,))
+
+    def __call__(self, x: Image) -> Image:
+        (up, _), (left, right) = self._reach, (self.kernel_size[1] // 2, self.kernel.shape[1] - 1 - self.kernel_size[1] // 2)
+        if self.kernel_size == (1, 1):
+            return x @ self.kernel[0, 0] + self.bias[None, None, None]
+        y = jax.lax.conv_general_dilated(
+            x.astype(self.kernel.dtype), self.kernel, (1, 1), ((up, 0), (left, right)), None, None, ("NHWC", "HWIO", "NHWC")
+        )
+        return y + self.bias[None, None, None]
+
+    def _above(self, rows: Float[Array, "up width batch channels"]) -> Float[Array, "width batch features"]:
+        """The bias and what the rows above (oldest first, zeros beyond the image) give to every pixel of a row."""
+        up, side = self._reach
+        width, batch = rows.shape[1:3]
+        total = jnp.broadcast_to(self.bias, (width, batch, self.features))
+        padded = jnp.pad(rows, ((0, 0), (side, side), (0, 0), (0, 0)))
+        for row in range(up):
+            for tap in range(2 * side + 1):
+                total = total + padded[row, tap : tap + width] @ self.kernel[row, tap]
+        return total
+
+    def _beside(self, taps: Float[Array, "taps batch channels"], column, group) -> Float[Array, "batch features_of_group"]:
+        """Adds the taps to the left and in the middle, for one group of one pixel."""
+        size = self.features // self.groups
+        above = jax.lax.dynamic_slice(
+            self.get_variable("cache", "above"), (column, 0, group * size), (1, taps.shape[1], size)
+        )
+        kernel = jax.lax.dynamic_slice_in_dim(self.kernel[-1, : len(taps)], group * size, size, 2)
+        return above[0] + jnp.einsum("kbi,kio->bo", taps, kernel)
+
+    @property
+    def _reach(self) -> tuple[int, int]:
+        return self.kernel_size[0] // 2, self.kernel_size[1] // 2
+
+
+class InputConv(MaskedConv):
+    """A masked convolution over the image itself: what it needs is read from the canvas, nothing is remembered."""
+
+    def enter(self, image: Image, row: Rank) -> None:
+        up, width = self._reach[0], image.shape[2]
+        padded = jnp.pad(image.astype(self.kernel.dtype), ((0, 0), (up, 0), (0, 0), (0, 0)))
+        rows = jax.lax.dynamic_slice_in_dim(padded, row, up, 1) if up else padded[:, :0]
+        self.put_variable("cache", "above", self._above(rows.transpose(1, 2, 0, 3).reshape(up, width, len(image), -1)))
+
+    def step(self, image: Image, row: Rank, column: Rank, group: Rank) -> Float[Array, "batch features_of_group"]:
+        side, channels = self._reach[1], image.shape[-1]
+        line = jax.lax.dynamic_index_in_dim(image, row, 1, keepdims=False).astype(self.kernel.dtype)
+        known = jnp.arange(line.shape[1] * channels).reshape(-1, channels) < column * channels + group
+        line = jnp.pad(jnp.where(known[None], line, 0), ((0, 0), (side, 0), (0, 0)))
+        taps = jax.lax.dynamic_slice_in_dim(line, column, side + 1, 1)
+        return self._beside(taps.swapaxes(0, 1), column, group)
+
+
+class HiddenConv(MaskedConv):
+    """A masked convolution over activations, which it keeps: the rows that it reaches up to, and the current one."""
+
+    def enter(self, width: int, batch: int) -> None:
+        """Begins the next row."""
+        up, side = self._reach
+        if not up and not side and self.groups == 1:
+            return
+        shape = (width, batch, self.channels)
+        last = self.get_variable("cache", "row", jnp.zeros((side + width, *shape[1:]), self.kernel.dtype))
+        rows = self.get_variable("cache", "rows", jnp.zeros((up, *shape), self.kernel.dtype))
+        rows = jnp.concatenate([rows, last[None, side:]])[1:]
+        if up:
+            self.put_variable("cache", "rows", rows)
+        self.put_variable("cache", "row", jnp.zeros_like(last))
+        self.put_variable("cache", "above", self._above(rows[:up]))
+
+    def step(self, x: Float[Array, "batch channels_of_group"], column: Rank, group: Rank) -> Float[Array, "batch f"]:
+        up, side = self._reach
+        if not up and not side and self.groups == 1:
+            return x @ self.kernel[0, 0] + self.bias[None]
+        start = (column + side, 0, group * x.shape[1])
+        row = jax.lax.dynamic_update_slice(self.get_variable("cache", "row"), x[None], start)
+        self.put_variable("cache", "row", row)
+        return self._beside(jax.lax.dynamic_slice_in_dim(row, column, side + 1), column, group)

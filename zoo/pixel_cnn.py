@@ -1,0 +1,80 @@
+"""PixelCNN: masked convolutions over the image."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from zoo.autoregressive import Autoregressive
+from zoo.convolutions import HiddenConv, InputConv, as_image
+from zoo.heads import Bernoulli, Head
+from zoo.orderings import Ordering
+
+
+class PixelCNN(Autoregressive):
+    """A 7x7 convolution with mask A, residual bottleneck blocks with mask B, two 1x1 layers: p(x) over the raster.
+
+    A block maps 2h channels to h (1x1), convolves (3x3, mask B) and maps back to 2h (1x1), each after a ReLU. In colour
+    the channels fall into three groups, so that R sees no channel of its own pixel, G sees R, and B both.
+
+    **Reference**: A. van den Oord, N. Kalchbrenner, K. Kavukcuoglu, Pixel recurrent neural networks, ICML 2016.
+
+    Differs from the paper: values enter scaled to [-1, 1]. As in the paper the stacked masks leave a blind spot to the
+    upper right; `GatedPixelCNN` has none.
+
+    Attributes:
+      site_shape: (height, width), or (height, width, 3) with a site for each colour.
+      features: h, the channels inside a block (of all colours together); outside there are twice as many.
+      blocks: the number of residual blocks.
+      kernel_size: of the convolution inside a block.
+      out_features: channels of the last hidden layer.
+      num_classes: the number of labels that the model is conditional on; 0 for an unconditional model.
+      head: the law of one site.
+    """
+
+    site_shape: tuple[int, ...] = (28, 28)
+    features: int = 64
+    blocks: int = 15
+    kernel_size: int = 3
+    out_features: int = 64
+    num_classes: int = 0
+    head: Head = Bernoulli()
+
+    ordering = Ordering()  # masks are made for the raster
+
+    def setup(self):
+        g, h = self._groups, self.features
+        self.first = InputConv(g, 2 * h, (7, 7), "A", g)
+        self.reduce = [HiddenConv(2 * h, h, groups=g) for _ in range(self.blocks)]
+        self.convolve = [HiddenConv(h, h, (self.kernel_size,) * 2, groups=g) for _ in range(self.blocks)]
+        self.expand = [HiddenConv(h, 2 * h, groups=g) for _ in range(self.blocks)]
+        self.out = HiddenConv(2 * h, self.out_features, groups=g)
+        self.params_of = HiddenConv(self.out_features, g * self.head.num_params, groups=g)
+
+    def __call__(self, x, memory=None, *, train=False):
+        h = self.first(as_image(x, self.head))
+        for reduce, convolve, expand in zip(self.reduce, self.convolve, self.expand, strict=True):
+            h = h + expand(nn.relu(convolve(nn.relu(reduce(nn.relu(h))))))
+        params = self.params_of(nn.relu(self.out(nn.relu(h))))
+        return params.reshape(len(x), *self.site_shape, self.head.num_params)
+
+    @property
+    def block(self):
+        return self.site_shape[1] * self._groups
+
+    def enter(self, x, t, memory=None):
+        self.first.enter(as_image(x, self.head), jax.lax.div(t, jnp.int32(self.block)))
+        for layer in (*self.reduce, *self.convolve, *self.expand, self.out, self.params_of):
+            layer.enter(self.site_shape[1], len(x))
+
+    def step(self, x, t, memory=None):
+        row, place = jax.lax.div(t, jnp.int32(self.block)), jax.lax.rem(t, jnp.int32(self.block))
+        at = jax.lax.div(place, jnp.int32(self._groups)), jax.lax.rem(place, jnp.int32(self._groups))
+        h = self.first.step(as_image(x, self.head), row, *at)
+        for reduce, convolve, expand in zip(self.reduce, self.convolve, self.expand, strict=True):
+            y = nn.relu(convolve.step(nn.relu(reduce.step(nn.relu(h), *at)), *at))
+            h = h + expand.step(y, *at)
+        return self.params_of.step(nn.relu(self.out.step(nn.relu(h), *at)), *at)
+
+    @property
+    def _groups(self):
+        return self.site_shape[2] if len(self.site_shape) == 3 else 1
