@@ -89,13 +89,17 @@ def describe(model: zoo.Autoregressive) -> str:
 
 
 def _row(model, batch, what, compiling, seconds, rate, cost):
-    return f"| {describe(model)} | {batch} | {what} | {compiling:.2f} | {seconds * 1e3:.2f} | {rate:,.0f} | {cost:.2f} |"
+    return (
+        f"| {describe(model)} | {batch} | {what} | {compiling:.2f} | {seconds * 1e3:.2f} | {rate:,.0f} | {cost:.2f} |"
+    )
 
 
 def main(options: Options) -> None:
     """Prints the table, a line as soon as it is measured."""
     device = jax.devices()[0]
-    print(f"{jax.local_device_count()} x {device.device_kind}, jax {jax.__version__}, float32, median of several runs\n")
+    print(
+        f"{jax.local_device_count()} x {device.device_kind}, jax {jax.__version__}, float32, median of several runs\n"
+    )
     print("| model | batch | engine | compile s | ms | samples/s | cost |\n|---|---|---|---|---|---|---|")
     for model, variables in models_of(options):
         for row in rows(model, variables, options):

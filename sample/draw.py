@@ -63,6 +63,7 @@ def draw(
     for leaf in jax.tree.leaves(context):
         if np.shape(leaf)[:1] != (num,):
             raise ValueError(f"context must have a leading axis of num={num}; got shape {list(np.shape(leaf))}.")
+    zoo.check_context(model, context)
     known = prefixes.resolve(model, prefix, num)
 
     mesh = _mesh()
@@ -116,7 +117,9 @@ def _draw(model, engine, mesh, variables, key, indices, context, known):
 
 @functools.cache
 def _mesh() -> Mesh:
-    return jax.make_mesh((jax.local_device_count(),), ("data",), axis_types=(AxisType.Auto,), devices=jax.local_devices())
+    return jax.make_mesh(
+        (jax.local_device_count(),), ("data",), axis_types=(AxisType.Auto,), devices=jax.local_devices()
+    )
 
 
 def _typed(key):

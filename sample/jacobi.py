@@ -27,12 +27,12 @@ def jacobi(
     ranks = jnp.asarray(model.ordering.ranks(model.site_shape))
     shape = (batch, *model.site_shape)
     by_site = u[ranks].swapaxes(0, 1).reshape(*shape, head.uniforms)
-    keep = None
-    if prefix is not None:
-        keep = (ranks[None] < prefix.known[:, None]).reshape(*shape, *[1] * len(head.event_shape))
 
     def given(x):
-        return x if keep is None else jnp.where(keep, prefix.values, x)
+        if prefix is None:
+            return x
+        keep = (ranks[None] < prefix.known[:, None]).reshape(*shape, *[1] * len(head.event_shape))
+        return jnp.where(keep, prefix.values, x)
 
     def unfinished(carry):
         iteration, changed, _, _ = carry

@@ -27,7 +27,9 @@ def resolve(model: zoo.Autoregressive, prefix: Any, num: int) -> Prefix | None:
     event = (*model.site_shape, *model.head.event_shape)
     if isinstance(prefix, tuple | list):
         if len(prefix) != 2:
-            raise ValueError(f"prefix must be an array of the first rows or a pair (values, known); got {len(prefix)} items.")
+            raise ValueError(
+                f"prefix must be an array of the first rows or a pair (values, known); got {len(prefix)} items."
+            )
         values, known = np.asarray(prefix[0]), np.asarray(prefix[1])
         if known.dtype != bool:
             raise ValueError(f"prefix: the mask of known sites must be boolean; got {known.dtype}.")

@@ -95,7 +95,7 @@ def test_only_the_catalogue_is_saved(tmp_path):
 
 def test_bfloat16_survives(tmp_path):
     variables = conformance.variables_of(MODEL)
-    half = {"params": {name: leaf for name, leaf in variables["params"].items()}}
+    half = {"params": dict(variables["params"])}
     half["params"]["bias_out"] = half["params"]["bias_out"].astype(jnp.bfloat16)
     zoo.save(tmp_path / "m", MODEL, half)
     assert zoo.load(tmp_path / "m")[1]["params"]["bias_out"].dtype == jnp.bfloat16

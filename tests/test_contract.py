@@ -38,7 +38,7 @@ def test_any_integers_serve(dtype):
 
 
 def test_context_for_an_unconditional_model_is_refused():
-    with pytest.raises(ValueError, match="FVSBN takes no context"):
+    with pytest.raises(ValueError, match="FVSBN cannot condition on this context: it takes no context"):
         zoo.log_prob(MODEL, conformance.variables_of(MODEL), X, jnp.zeros(3))
 
 

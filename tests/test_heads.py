@@ -1,5 +1,7 @@
 """Heads: mass, quantile and interval are three readings of one distribution."""
 
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -34,7 +36,7 @@ def test_intervals_tile_the_unit(head):
     params = 3 * jax.random.normal(KEY, (10, head.num_params))
     ends = [head.interval(params, jnp.full(10, x)) for x in range(head.num_values)]
     assert (ends[0][0] == 0).all() and (ends[-1][1] == 1).all()
-    assert all((before[1] == after[0]).all() for before, after in zip(ends, ends[1:], strict=False))
+    assert all((before[1] == after[0]).all() for before, after in itertools.pairwise(ends))
 
 
 @pytest.mark.parametrize("head", HEADS, ids=str)

@@ -3,9 +3,8 @@
 import jax
 import numpy as np
 import pytest
-from test_training import noisy_copies, run_steps, tiny
+from test_training import MODELS, noisy_copies, run_steps, tiny
 
-import zoo
 from train.update import make_update
 
 STEPS = 6
@@ -17,7 +16,7 @@ def assert_same(ours, theirs):
         np.testing.assert_allclose(a, b, rtol=2e-5, atol=2e-6)
 
 
-@pytest.mark.parametrize("name", zoo.CATALOGUE)  # the tiny MADE resamples its masks
+@pytest.mark.parametrize("name", MODELS)  # the tiny MADE resamples its masks
 def test_devices_and_ways_agree(name):
     x, devices = noisy_copies(16), jax.devices()
     assert len(devices) >= 4

@@ -183,8 +183,7 @@ def start(*args):
 
 def test_killed_at_random_moments_and_resumed(data, tmp_path):  # noqa: F811
     straight, killed = Run(tmp_path / "straight"), Run(tmp_path / "killed")
-    process = start(data.path, straight.folder)
-    assert process.wait() == 0
+    undisturbed = start(data.path, straight.folder)
     moments, killed_before_the_end = random.Random(0), 0
     for _ in range(3):
         have = set(killed.checkpoints.glob("*"))
@@ -196,6 +195,7 @@ def test_killed_at_random_moments_and_resumed(data, tmp_path):  # noqa: F811
         killed_before_the_end += process.wait() == -signal.SIGKILL
     assert killed_before_the_end >= 2
     assert start(data.path, killed.folder, "--resume").wait() == 0
+    assert undisturbed.wait() == 0
     _, recipe = straight.name_and_recipe()
     assert_identical(contents(killed, recipe), contents(straight, recipe))
     results = [json.loads(run.results.read_text()) for run in (straight, killed)]

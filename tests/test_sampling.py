@@ -45,7 +45,9 @@ def test_odd_shapes_heads_and_orderings(model):
     entry = zoo.Entry(model, model)
     conformance.check_step(entry)
     variables = conformance.variables_of(model)
-    drawn = {engine: sample.draw(model, variables, KEY, 20, engine=engine) for engine in ("cached", "recompute", "jacobi")}
+    drawn = {
+        engine: sample.draw(model, variables, KEY, 20, engine=engine) for engine in ("cached", "recompute", "jacobi")
+    }
     assert (drawn["cached"].x == drawn["recompute"].x).all() and (drawn["cached"].x == drawn["jacobi"].x).all()
     np.testing.assert_allclose(drawn["cached"].log_prob, zoo.log_prob(model, variables, drawn["cached"].x), rtol=1e-4)
 
@@ -106,7 +108,9 @@ def test_number_of_devices_does_not_matter(tmp_path, variables):
         "drawn = sample.draw(*zoo.load(sys.argv[1]), jax.random.key(0), 30)\n"
         "numpy.savez(sys.argv[2], x=drawn.x, log_prob=drawn.log_prob)"
     )
-    subprocess.run([sys.executable, "-c", script, tmp_path / "m.safetensors", tmp_path / "x.npz"], check=True, timeout=120)
+    subprocess.run(
+        [sys.executable, "-c", script, tmp_path / "m.safetensors", tmp_path / "x.npz"], check=True, timeout=120
+    )
     alone, here = np.load(tmp_path / "x.npz"), sample.draw(MADE, variables, KEY, 30)
     assert jax.local_device_count() > 1
     assert (alone["x"] == here.x).all()
@@ -151,14 +155,17 @@ def test_empty_prefix_is_no_prefix(variables):
         ({"batch_size": 0}, "batch_size=0"),
         ({"engine": "cahced"}, "unknown engine 'cahced'.*Did you mean 'cached'"),
         ({"key": 3}, "key must be one jax.random.key"),
-        ({"context": np.zeros(4)}, "takes no context"),
+        ({"context": np.zeros(4)}, "it takes no context"),
         ({"context": np.zeros(3)}, r"leading axis of num=4; got shape \[3\]"),
         ({"prefix": np.zeros((1, 4), int)}, r"first n <= 2 slices of an array of shape \[2, 5\].*got shape \[1, 4\]"),
         ({"prefix": np.zeros((3, 5), int)}, "first n <= 2 slices"),
         ({"prefix": np.full((1, 5), 2)}, "prefix is outside the model's support: .* 0..1; got values from 0 to 2"),
         ({"prefix": np.zeros((1, 5))}, "prefix must hold integers"),
         ({"prefix": (np.zeros((2, 5), int), np.zeros((2, 5), int))}, "mask of known sites must be boolean; got int64"),
-        ({"prefix": (np.zeros((2, 5), int), np.eye(2, 5) > 0)}, r"site \(1, 1\) \(rank 6\) is known, but site \(0, 1\)"),
+        (
+            {"prefix": (np.zeros((2, 5), int), np.eye(2, 5) > 0)},
+            r"site \(1, 1\) \(rank 6\) is known, but site \(0, 1\)",
+        ),
         ({"prefix": (np.zeros((2, 4), int), np.zeros((2, 5), bool))}, r"values must have shape \[2, 5\]"),
         ({"prefix": (np.zeros((2, 5), int),)}, "got 1 items"),
     ],

@@ -56,7 +56,7 @@ def _main(argv):
     except KeyboardInterrupt:
         again = shlex.join(["python", "-m", "train", name, "--resume", "--run-dir", str(run.folder)])
         raise KeyboardInterrupt(f"; to continue: {again}") from None
-    if options.samples:
+    if options.samples > 0:
         draw(run, options.samples)
     return 0
 

@@ -42,6 +42,8 @@ def train(run: Run, recipe: Recipe, dataset: Dataset) -> float:
     with Checkpoints(run.checkpoints) as checkpoints, _interrupts() as interrupts:
         training = _Training(run, recipe, dataset, checkpoints)
         training.run_to_end(interrupts)
+        if interrupts:
+            raise KeyboardInterrupt
         return training.progress.seconds
 
 
@@ -76,11 +78,12 @@ class _Training:
                 if self.step % eval_every == 0 or self.step == self.recipe.steps:
                     self.wait(0, bar)
                     self.evaluate(bar)
-                if self.step % save_every == 0 or self.done or interrupts:
+                stop = bool(interrupts)  # asked once: what comes later is for the next step
+                if self.step % save_every == 0 or self.done or stop:
                     self.wait(0, bar)
                     self.save()
-                if interrupts:
-                    raise KeyboardInterrupt
+                if stop:
+                    break
 
     @property
     def done(self):

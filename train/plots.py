@@ -27,8 +27,8 @@ def curves(records: list[dict[str, Any]], path: Path) -> None:
         axes.grid(alpha=0.3)
         if any(series.values()):
             axes.legend()
-    if all_nats := sorted(record["valid_nats"] for record in records if "valid_nats" in record):
-        # The first steps would flatten everything after them.
-        axes = figure.axes[0]
-        axes.set_ylim(top=min(axes.get_ylim()[1], all_nats[0] + 4 * (all_nats[len(all_nats) // 2] - all_nats[0]) + 20))
+    if nats := sorted(record[key] for record in records for key in _PANELS["nats"] if key in record):
+        low, high = nats[0], nats[len(nats) * 9 // 10]  # the first steps would flatten everything after them
+        margin = (high - low) / 20 + 0.1
+        figure.axes[0].set_ylim(low - margin, high + margin)
     figure.savefig(path, dpi=120)

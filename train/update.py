@@ -156,7 +156,6 @@ def _by_pmap(recipe, devices):
         devices=devices,
         donate_argnums=0,
     )
-
     copy = jax.pmap(lambda _, tree: tree, axis_name="data", in_axes=(0, None), devices=devices)
 
     def cut(rows):

@@ -2,12 +2,13 @@
 
 from zoo.autoregressive import (
     Autoregressive,
-    Decoder,
-    bits_per_dim,
     Cache,
     Canvas,
+    Decoder,
     Values,
     Variables,
+    bits_per_dim,
+    check_context,
     check_values,
     conditionals,
     decoder,
@@ -19,7 +20,9 @@ from zoo.catalogue import CATALOGUE, Entry, entry, example
 from zoo.checkpoint import CheckpointError, find, from_config, load, save, to_config
 from zoo.ensemble import ensemble_log_prob
 from zoo.fvsbn import FVSBN
+from zoo.gated_pixel_cnn import GatedPixelCNN
 from zoo.heads import Bernoulli, Categorical, Head
 from zoo.made import MADE
 from zoo.nade import NADE
 from zoo.orderings import Ordering
+from zoo.pixel_cnn import PixelCNN

@@ -9,7 +9,7 @@ sampling, completion and coding, is derived here and in `sample` for every model
 import functools
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import flax.linen as nn
 import jax
@@ -20,8 +20,8 @@ from jaxtyping import Array, Float, Int, PyTree, Shaped
 from zoo.heads import Head
 from zoo.orderings import Ordering
 
-Variables = dict[str, Any]
-Cache = PyTree
+Variables: TypeAlias = dict[str, Any]
+Cache: TypeAlias = Any  # a pytree that only the model understands
 Canvas = Shaped[Array, "batch *sites_and_event"]
 Values = Shaped[Array | np.ndarray, "*batch_sites_and_event"]
 Rank = Int[Array, ""] | int
@@ -63,9 +63,11 @@ class Autoregressive(nn.Module):
 
     def encode(self, context: PyTree) -> PyTree:
         """What the sites need of the context (label, sentence, image), computed once per draw. By default: nothing."""
-        if context is not None:
-            raise ValueError(f"{type(self).__name__} takes no context; got one. Pass context=None.")
         return None
+
+    def complaint(self, context: PyTree) -> str | None:
+        """Why the model cannot condition on `context`, in words, or None if it can. By default it takes none."""
+        return None if context is None else "it takes no context; pass context=None"
 
     def enter(self, x: Canvas, t: Rank, memory: PyTree = None) -> None:
         """Work for the `block` ranks that begin at rank t, before the first of them. By default: nothing."""
@@ -121,6 +123,7 @@ class Decoder(NamedTuple):
 def init(model: Autoregressive, key: Array, x: Values, context: PyTree = None) -> Variables:
     """Fresh variables for `model`, shaped by an example batch. The key is consumed."""
     check_values(model, x)
+    check_context(model, context)
     params_key, train_key = jax.random.split(key)
     return _init(model, {"params": params_key, "train": train_key}, jnp.asarray(x), context)
 
@@ -148,9 +151,10 @@ def log_prob(
       nats, one per example.
 
     Raises:
-      ValueError: `x` has a shape, dtype or values that the model does not describe.
+      ValueError: `x` has a shape, dtype or values that the model does not describe, or `context` does not fit.
     """
     check_values(model, x)
+    check_context(model, context)
     return _log_prob(model, variables, jnp.asarray(x), context, train, key)
 
 
@@ -201,7 +205,8 @@ def recompute(model: Autoregressive, variables: Variables, batch: int, context: 
 
 def conditionals(model: Autoregressive, variables: Variables, x: Values, context: PyTree = None) -> Float[Array, "..."]:
     """All conditionals under teacher forcing: params [batch, *site_shape, num_params]."""
-    return model.apply(variables, jnp.asarray(x, model.head.dtype), _encode(model, variables, context))
+    params: Any = model.apply(variables, jnp.asarray(x, model.head.dtype), _encode(model, variables, context))
+    return params
 
 
 def check_values(model: Autoregressive, x: Any, what: str = "x") -> None:
@@ -213,10 +218,12 @@ def check_values(model: Autoregressive, x: Any, what: str = "x") -> None:
     name = f"{type(model).__name__} of site_shape {tuple(model.site_shape)}"
     shape, dtype = np.shape(x), getattr(x, "dtype", None)
     if dtype is None:
-        raise ValueError(f"{name}: {what} must be an array [batch, {', '.join(map(str, event))}]; got {type(x).__name__}.")
+        raise ValueError(
+            f"{name}: {what} must be an array [batch, {', '.join(map(str, event))}]; got {type(x).__name__}."
+        )
     if shape[1:] != event or len(shape) != len(event) + 1:
         raise ValueError(f"{name}: {what} must have shape [batch, {', '.join(map(str, event))}]; got {list(shape)}.")
-    if jnp.issubdtype(model.head.dtype, jnp.integer) != (jnp.issubdtype(dtype, jnp.integer) or dtype == bool):
+    if jnp.issubdtype(model.head.dtype, jnp.integer) != (jnp.issubdtype(dtype, jnp.integer) or dtype == np.bool_):
         wanted = "integers" if jnp.issubdtype(model.head.dtype, jnp.integer) else "floating-point numbers"
         raise ValueError(
             f"{name}: {what} must hold {wanted} ({type(model.head).__name__} head); got {dtype}. "
@@ -224,6 +231,13 @@ def check_values(model: Autoregressive, x: Any, what: str = "x") -> None:
         )
     if not isinstance(x, jax.core.Tracer) and (complaint := model.head.complaint(np.asarray(x))):
         raise ValueError(f"{name}: {what} is outside the model's support: {complaint}.")
+
+
+def check_context(model: Autoregressive, context: PyTree) -> None:
+    """Raises ValueError, in one line, if `model` cannot condition on `context` (not under a jax trace)."""
+    traced = any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(context))
+    if not traced and (complaint := model.complaint(context)):
+        raise ValueError(f"{type(model).__name__} cannot condition on this context: {complaint}.")
 
 
 @functools.partial(jax.jit, static_argnums=0)

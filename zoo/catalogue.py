@@ -9,10 +9,12 @@ import numpy as np
 
 from zoo.autoregressive import Autoregressive, Values
 from zoo.fvsbn import FVSBN
+from zoo.gated_pixel_cnn import GatedPixelCNN
 from zoo.heads import Bernoulli, Categorical
 from zoo.made import MADE
 from zoo.nade import NADE
 from zoo.orderings import Ordering
+from zoo.pixel_cnn import PixelCNN
 
 
 def unconditional(model: Autoregressive, batch: int) -> tuple[Values, None]:
@@ -20,6 +22,12 @@ def unconditional(model: Autoregressive, batch: int) -> tuple[Values, None]:
     shape = (batch, *model.site_shape)
     u = np.random.RandomState(0).uniform(size=(*shape, model.head.uniforms)).astype(np.float32)
     return model.head.quantile(jnp.zeros((*shape, model.head.num_params)), jnp.asarray(u)), None
+
+
+def labelled(model: Autoregressive, batch: int) -> tuple[Values, np.ndarray | None]:
+    """The same, and labels 0, 1, 2, ... for a class-conditional model."""
+    labels = np.arange(batch, dtype=np.int32) % model.num_classes if model.num_classes else None
+    return unconditional(model, batch)[0], labels
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +54,12 @@ CATALOGUE: dict[str, Entry] = {
     "made": Entry(
         MADE(hidden=(8000, 8000), num_masks=32),
         MADE((2, 5), hidden=(12, 9), num_masks=3, resample_order=True),
+    ),
+    "pixel_cnn": Entry(
+        PixelCNN(), PixelCNN((3, 3), features=8, blocks=2, out_features=16, num_classes=3), example=labelled
+    ),
+    "gated_pixel_cnn": Entry(
+        GatedPixelCNN(), GatedPixelCNN((3, 3), features=6, layers=2, out_features=16, num_classes=3), example=labelled
     ),
 }
 

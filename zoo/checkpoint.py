@@ -136,7 +136,11 @@ def _check_fit(path: Path, model: Autoregressive, arrays: dict[str, np.ndarray])
     key = jax.eval_shape(lambda: jax.random.key(0))
     wanted = flatten_dict(jax.eval_shape(lambda key: init(model, key, *catalogue.example(model, 1)), key), sep="/")
     if odd := sorted(set(wanted) ^ set(arrays)):
-        raise CheckpointError(f"{path}: array {odd[0]!r} is {'missing' if odd[0] in wanted else 'not part of'} its model.")
+        raise CheckpointError(
+            f"{path}: array {odd[0]!r} is {'missing' if odd[0] in wanted else 'not part of'} its model."
+        )
     for name, array in arrays.items():
         if array.shape != wanted[name].shape:
-            raise CheckpointError(f"{path}: array {name!r} has shape {array.shape}; its model has {wanted[name].shape}.")
+            raise CheckpointError(
+                f"{path}: array {name!r} has shape {array.shape}; its model has {wanted[name].shape}."
+            )

@@ -7,7 +7,7 @@ Channels may fall into groups, one a colour: the middle tap of mask A lets a gro
 as well (van den Oord et al. 2016). A site is then one colour of one pixel, and `step` computes one group.
 """
 
-from typing import Literal
+from typing import Any, Literal
 
 import flax.linen as nn
 import jax
@@ -17,14 +17,21 @@ from jaxtyping import Array, Float
 
 from zoo.autoregressive import Rank
 from zoo.heads import Head
+from zoo.orderings import Ordering
 
-Image = Float[Array, "batch height width channels"]
+Image = Float[Array, "_ _ _ _"]  # batch, height, width, channels
 
 
 def as_image(x: Array, head: Head) -> Image:
     """Pixel values scaled to [-1, 1], channels last."""
     image = x.reshape(*x.shape[:3], -1).astype(jnp.float32)
     return image if head.num_values is None else image * (2 / (head.num_values - 1)) - 1
+
+
+def check_raster(ordering: Ordering) -> None:
+    """Raises ValueError for any other ordering than the raster."""
+    if ordering != Ordering():
+        raise ValueError(f"masked convolutions know the raster only; got {ordering}.")
 
 
 class MaskedConv(nn.Module):
@@ -57,26 +64,23 @@ class MaskedConv(nn.Module):
         self.bias = self.param("bias", nn.initializers.zeros, (self.features,))
 
     def __call__(self, x: Image) -> Image:
-        (up, _), (left, right) = self._reach, (self.kernel_size[1] // 2, self.kernel.shape[1] - 1 - self.kernel_size[1] // 2)
+        (up, _), (left, right) = (
+            self._reach,
+            (self.kernel_size[1] // 2, self.kernel.shape[1] - 1 - self.kernel_size[1] // 2),
+        )
         if self.kernel_size == (1, 1):
             return x @ self.kernel[0, 0] + self.bias[None, None, None]
-        y = jax.lax.conv_general_dilated(
-            x.astype(self.kernel.dtype), self.kernel, (1, 1), ((up, 0), (left, right)), None, None, ("NHWC", "HWIO", "NHWC")
+        return (
+            convolve(x.astype(self.kernel.dtype), self.kernel, ((up, 0), (left, right))) + self.bias[None, None, None]
         )
-        return y + self.bias[None, None, None]
 
     def _above(self, rows: Float[Array, "up width batch channels"]) -> Float[Array, "width batch features"]:
         """The bias and what the rows above (oldest first, zeros beyond the image) give to every pixel of a row."""
-        up, side = self._reach
-        width, batch = rows.shape[1:3]
-        total = jnp.broadcast_to(self.bias, (width, batch, self.features))
-        padded = jnp.pad(rows, ((0, 0), (side, side), (0, 0), (0, 0)))
-        for row in range(up):
-            for tap in range(2 * side + 1):
-                total = total + padded[row, tap : tap + width] @ self.kernel[row, tap]
-        return total
+        return row_conv(rows, self.kernel[: self._reach[0]]) + self.bias[None, None]
 
-    def _beside(self, taps: Float[Array, "taps batch channels"], column, group) -> Float[Array, "batch features_of_group"]:
+    def _beside(
+        self, taps: Float[Array, "taps batch channels"], column: Rank, group: Rank
+    ) -> Float[Array, "batch features_of_group"]:
         """Adds the taps to the left and in the middle, for one group of one pixel."""
         size = self.features // self.groups
         above = jax.lax.dynamic_slice(
@@ -90,14 +94,66 @@ class MaskedConv(nn.Module):
         return self.kernel_size[0] // 2, self.kernel_size[1] // 2
 
 
+class RowsAbove(nn.Module):
+    """An unmasked convolution over the rows above, and the row itself unless `strict`: it never looks beside a pixel.
+
+    Attributes:
+      channels: input channels.
+      features: output channels.
+      kernel_size: width of the kernel, odd; it reaches kernel_size // 2 rows up.
+      strict: whether the row itself is left out.
+    """
+
+    channels: int
+    features: int
+    kernel_size: int
+    strict: bool
+
+    def setup(self):
+        rows = self.kernel_size // 2 + (not self.strict)
+        shape = (rows, self.kernel_size, self.channels, self.features)
+        init = nn.initializers.variance_scaling(1.0, "fan_in", "truncated_normal", (0, 1, 2), 3)
+        self.kernel = self.param("kernel", init, shape)
+        self.bias = self.param("bias", nn.initializers.zeros, (self.features,))
+
+    def __call__(self, x: Image) -> Image:
+        side = self.kernel_size // 2
+        y = convolve(x.astype(self.kernel.dtype), self.kernel, ((side, -int(self.strict)), (side, side)))
+        return y + self.bias[None, None, None]
+
+    def row(self, rows: Float[Array, "up width batch channels"]) -> Float[Array, "width batch features"]:
+        """One row of the output from the rows that it sees, oldest first."""
+        return row_conv(rows, self.kernel) + self.bias[None, None]
+
+
+def convolve(x: Image, kernel: Float[Array, "rows taps channels features"], padding: Any) -> Image:
+    """Channels-last convolution with stride 1; a negative padding cuts rows off."""
+    return jax.lax.conv_general_dilated(x, kernel, (1, 1), padding, dimension_numbers=("NHWC", "HWIO", "NHWC"))
+
+
+def row_conv(rows: Array, kernel: Array) -> Float[Array, "width batch features"]:
+    """One row of a convolution: [rows, width, batch, channels] with [rows, taps, channels, features]."""
+    (up, width, batch, _), side = rows.shape, kernel.shape[1] // 2
+    padded = jnp.pad(rows.astype(kernel.dtype), ((0, 0), (side, side), (0, 0), (0, 0)))
+    total = jnp.zeros((width, batch, kernel.shape[3]), kernel.dtype)
+    for row in range(up):
+        for tap in range(kernel.shape[1]):
+            total = total + padded[row, tap : tap + width] @ kernel[row, tap]
+    return total
+
+
+def rows_of(image: Image, first: Rank, count: int, above: int) -> Float[Array, "count width batch channels"]:
+    """Rows first - above ... of an image, as `row_conv` takes them; rows above the image are zeros."""
+    padded = jnp.pad(image, ((0, 0), (above, 0), (0, 0), (0, 0)))
+    return jax.lax.dynamic_slice_in_dim(padded, first, count, 1).transpose(1, 2, 0, 3)
+
+
 class InputConv(MaskedConv):
     """A masked convolution over the image itself: what it needs is read from the canvas, nothing is remembered."""
 
     def enter(self, image: Image, row: Rank) -> None:
-        up, width = self._reach[0], image.shape[2]
-        padded = jnp.pad(image.astype(self.kernel.dtype), ((0, 0), (up, 0), (0, 0), (0, 0)))
-        rows = jax.lax.dynamic_slice_in_dim(padded, row, up, 1) if up else padded[:, :0]
-        self.put_variable("cache", "above", self._above(rows.transpose(1, 2, 0, 3).reshape(up, width, len(image), -1)))
+        up = self._reach[0]
+        self.put_variable("cache", "above", self._above(rows_of(image, row, up, up)))
 
     def step(self, image: Image, row: Rank, column: Rank, group: Rank) -> Float[Array, "batch features_of_group"]:
         side, channels = self._reach[1], image.shape[-1]

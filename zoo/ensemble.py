@@ -31,6 +31,8 @@ def ensemble_log_prob(
     """
     each = [variables] * len(models) if isinstance(variables, dict) else list(variables)
     if not models or len(each) != len(models):
-        raise ValueError(f"an ensemble needs one set of variables a member; got {len(models)} models, {len(each)} sets.")
+        raise ValueError(
+            f"an ensemble needs one set of variables a member; got {len(models)} models, {len(each)} sets."
+        )
     members = [log_prob(model, member, x, context) for model, member in zip(models, each, strict=True)]
     return jax.nn.logsumexp(jnp.stack(members), axis=0) - math.log(len(members))

@@ -1,6 +1,5 @@
 """Fully visible sigmoid belief network: every conditional a logistic regression on the sites before it."""
 
-
 from zoo.autoregressive import Autoregressive
 from zoo.heads import Bernoulli, Head
 from zoo.layers import CausalLinear, block_size

@@ -66,11 +66,15 @@ class CausalLinear(nn.Module):
     def setup(self):
         num_sites = math.prod(self.site_shape)
         shape = (num_sites, self.head.num_features, num_sites, self.head.num_params)
-        self.kernel = self.param("kernel", nn.initializers.variance_scaling(0.1, "fan_in", "normal", (0, 1), (2, 3)), shape)
+        self.kernel = self.param(
+            "kernel", nn.initializers.variance_scaling(0.1, "fan_in", "normal", (0, 1), (2, 3)), shape
+        )
         if self.use_bias:
             self.bias = self.param("bias", nn.initializers.zeros, shape[2:])
 
-    def __call__(self, features: Float[Array, "batch sites f"], ranks: Int[Array, " sites"] | np.ndarray):
+    def __call__(
+        self, features: Float[Array, "batch sites f"], ranks: Int[Array, " sites"] | np.ndarray
+    ) -> Float[Array, "batch sites p"]:
         """Params [batch, sites, num_params] of all sites, by site; `ranks` are those of the sites."""
         causal = (ranks[:, None] < ranks[None, :])[:, None, :, None]
         params = jnp.einsum("bif,ifjp->bjp", features.astype(self.kernel.dtype), jnp.where(causal, self.kernel, 0))

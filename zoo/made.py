@@ -1,5 +1,6 @@
 """MADE: a multi-layer perceptron whose masks make it autoregressive."""
 
+import itertools
 from typing import NamedTuple
 
 import flax.linen as nn
@@ -68,7 +69,8 @@ class MADE(Autoregressive):
     def setup(self):
         if not self.hidden:
             raise ValueError("MADE needs at least one hidden layer; without any it is an FVSBN.")
-        shape, kernels, biases = (self.num_sites, self.head.num_features), [], []
+        shape: tuple[int, ...] = (self.num_sites, self.head.num_features)
+        kernels, biases = [], []
         for i, units in enumerate(self.hidden):
             init = nn.initializers.variance_scaling(2.0, "fan_in", "truncated_normal", tuple(range(len(shape))), -1)
             kernels.append(self.param(f"kernel_{i}", init, (*shape, units)))
@@ -90,9 +92,9 @@ class MADE(Autoregressive):
             ranks = jnp.asarray(np.stack([ordering.ranks(self.site_shape) for ordering in self._orderings]))[k]
         else:
             degrees = [self._degrees(i, self.mask) for i in range(len(self.hidden))]
-            ranks = self.ordering.ranks(self.site_shape)
+            ranks = jnp.asarray(self.ordering.ranks(self.site_shape))
         features = self.head.features(x).reshape(len(x), self.num_sites, -1).astype(self.bias_out.dtype)
-        units, below = features.reshape(len(x), -1), ranks.repeat(features.shape[2])
+        units, below = features.reshape(len(x), -1), jnp.repeat(ranks, features.shape[2])
         for kernel, bias, degree in zip(self.kernels, self.biases, degrees, strict=True):
             mask = below[:, None] <= degree[None, :]
             units = nn.relu(units @ jnp.where(mask, kernel.reshape(mask.shape), 0) + bias[None])
@@ -133,7 +135,7 @@ class MADE(Autoregressive):
         kernel = at_ranks(self.kernels[0], t, self.block, self.sites, 0)
         seen = ranks[:, None] <= slabs[0].degree[None]
         self._put("inward_0", jnp.where(seen[:, None], self._cut(kernel, slabs[0], 2), 0))
-        for i, (lower, upper) in enumerate(zip(slabs, slabs[1:], strict=False), 1):
+        for i, (lower, upper) in enumerate(itertools.pairwise(slabs), 1):
             kernel = self._cut(self._cut(self.kernels[i], lower, 0), upper, 1)
             self._put(f"inward_{i}", jnp.where(lower.degree[:, None] <= upper.degree[None], kernel, 0))
         self._put("outward", self._cut(at_ranks(self.kernel_out, t, self.block, self.sites, 1), slabs[-1], 0))
@@ -185,7 +187,8 @@ class MADE(Autoregressive):
         degrees, order = self._sorted_degrees(i)
         firsts = np.searchsorted(degrees, np.arange(0, self.num_sites + self.block, self.block))
         size = max(1, int(np.diff(firsts).max()))
-        start = jnp.asarray(np.minimum(firsts, len(order) - size).astype(np.int32))[jax.lax.div(jnp.maximum(t, 0), jnp.int32(self.block))]
+        starts = jnp.asarray(np.minimum(firsts, len(order) - size).astype(np.int32))
+        start = starts[jax.lax.div(jnp.maximum(t, 0), jnp.int32(self.block))]
         degree = jax.lax.dynamic_slice_in_dim(jnp.asarray(degrees), start, size)
         return _Slab(start, size, order, degree, (degree >= t) & (degree < t + self.block))
 
@@ -216,7 +219,9 @@ class MADE(Autoregressive):
     @property
     def _orderings(self):
         """The orderings of the K members: this model's own, then random ones if they are resampled."""
-        others = [Ordering("random", seed=k) if self.resample_order else self.ordering for k in range(1, self.num_masks)]
+        others = [
+            Ordering("random", seed=k) if self.resample_order else self.ordering for k in range(1, self.num_masks)
+        ]
         return [self.ordering, *others]
 
 

@@ -57,7 +57,9 @@ class NADE(Autoregressive):
         before = before + _contract(value, weights)
         self.put_variable("cache", "before", before)
         outward = at_ranks(self.outward, t, 1, self.sites, 0)[0]
-        return jax.nn.sigmoid(before + self.inward_bias[None]) @ outward + at_ranks(self.outward_bias, t, 1, self.sites, 0)
+        return jax.nn.sigmoid(before + self.inward_bias[None]) @ outward + at_ranks(
+            self.outward_bias, t, 1, self.sites, 0
+        )
 
 
 @jax.checkpoint  # its [batch, ranks, hidden] activations are cheaper to recompute than to keep

@@ -4,8 +4,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from zoo import labels
 from zoo.autoregressive import Autoregressive
-from zoo.convolutions import HiddenConv, InputConv, as_image
+from zoo.convolutions import HiddenConv, InputConv, as_image, check_raster
 from zoo.heads import Bernoulli, Head
 from zoo.orderings import Ordering
 
@@ -29,6 +30,7 @@ class PixelCNN(Autoregressive):
       out_features: channels of the last hidden layer.
       num_classes: the number of labels that the model is conditional on; 0 for an unconditional model.
       head: the law of one site.
+      ordering: the raster; the masks know no other.
     """
 
     site_shape: tuple[int, ...] = (28, 28)
@@ -38,10 +40,10 @@ class PixelCNN(Autoregressive):
     out_features: int = 64
     num_classes: int = 0
     head: Head = Bernoulli()
-
-    ordering = Ordering()  # masks are made for the raster
+    ordering: Ordering = Ordering()
 
     def setup(self):
+        check_raster(self.ordering)
         g, h = self._groups, self.features
         self.first = InputConv(g, 2 * h, (7, 7), "A", g)
         self.reduce = [HiddenConv(2 * h, h, groups=g) for _ in range(self.blocks)]
@@ -50,10 +52,25 @@ class PixelCNN(Autoregressive):
         self.out = HiddenConv(2 * h, self.out_features, groups=g)
         self.params_of = HiddenConv(self.out_features, g * self.head.num_params, groups=g)
 
+        if self.num_classes:
+            self.label = nn.Dense(self.blocks * h, use_bias=False)
+
+    def encode(self, context):
+        """Labels [batch] to the biases of each block, [blocks, batch, features]."""
+        if not self.num_classes:
+            return None
+        biases = self.label(labels.one_hot(context, self.num_classes, self.params_of.bias.dtype))
+        return biases.reshape(len(biases), self.blocks, self.features).swapaxes(0, 1)
+
+    def complaint(self, context):
+        return labels.complaint(context, self.num_classes)
+
     def __call__(self, x, memory=None, *, train=False):
         h = self.first(as_image(x, self.head))
-        for reduce, convolve, expand in zip(self.reduce, self.convolve, self.expand, strict=True):
-            h = h + expand(nn.relu(convolve(nn.relu(reduce(nn.relu(h))))))
+        for i in range(self.blocks):
+            y = self.convolve[i](nn.relu(self.reduce[i](nn.relu(h))))
+            y = y if memory is None else y + memory[i][:, None, None]
+            h = h + self.expand[i](nn.relu(y))
         params = self.params_of(nn.relu(self.out(nn.relu(h))))
         return params.reshape(len(x), *self.site_shape, self.head.num_params)
 
@@ -70,9 +87,11 @@ class PixelCNN(Autoregressive):
         row, place = jax.lax.div(t, jnp.int32(self.block)), jax.lax.rem(t, jnp.int32(self.block))
         at = jax.lax.div(place, jnp.int32(self._groups)), jax.lax.rem(place, jnp.int32(self._groups))
         h = self.first.step(as_image(x, self.head), row, *at)
-        for reduce, convolve, expand in zip(self.reduce, self.convolve, self.expand, strict=True):
-            y = nn.relu(convolve.step(nn.relu(reduce.step(nn.relu(h), *at)), *at))
-            h = h + expand.step(y, *at)
+        for i in range(self.blocks):
+            y = self.convolve[i].step(nn.relu(self.reduce[i].step(nn.relu(h), *at)), *at)
+            if memory is not None:
+                y = y + jax.lax.dynamic_slice_in_dim(memory[i], at[1] * y.shape[1], y.shape[1], 1)
+            h = h + self.expand[i].step(nn.relu(y), *at)
         return self.params_of.step(nn.relu(self.out.step(nn.relu(h), *at)), *at)
 
     @property

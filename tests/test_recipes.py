@@ -1,0 +1,26 @@
+"""The default recipes reach what the README promises, by the README's own commands. Minutes to a quarter of an hour each."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+REACH = {"fvsbn": 100.0, "made": 92.0, "nade": 93.0}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", REACH)
+def test_default_recipe(name, tmp_path):
+    run = tmp_path / "run"
+    done = subprocess.run(
+        [sys.executable, "-m", "train", name, "--run-dir", str(run)], capture_output=True, text=True, timeout=3600
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    results = json.loads((run / "results.json").read_text())
+    assert results["nats"] <= REACH[name]
+    for picture in ("samples.png", "curves.png"):
+        assert np.asarray(Image.open(run / picture)).std() > 10
+        assert str(run / picture) in done.stdout

@@ -1,0 +1,28 @@
+"""Labels as context: the one thing that class-conditional models share."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+
+def one_hot(labels: Any, num_classes: int, dtype: Any) -> Float[Array, "batch num_classes"]:
+    """Labels [batch] as rows with a single one."""
+    return jax.nn.one_hot(jnp.asarray(labels), num_classes, dtype=dtype)
+
+
+def complaint(labels: Any, num_classes: int) -> str | None:
+    """Why `labels` are not labels of `num_classes` classes (0: none at all), in words, or None."""
+    if num_classes == 0:
+        return None if labels is None else "it takes no context; pass context=None"
+    wanted = f"expected integer labels 0..{num_classes - 1}, shape [batch]"
+    if labels is None:
+        return f"{wanted}; got none"
+    array = np.asarray(labels)
+    if array.ndim != 1 or not np.issubdtype(array.dtype, np.integer):
+        return f"{wanted}; got {array.dtype} of shape {list(array.shape)}"
+    if array.size and (array.min() < 0 or array.max() >= num_classes):
+        return f"{wanted}; got values from {array.min()} to {array.max()}"
+    return None
