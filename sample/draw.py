@@ -76,6 +76,9 @@ def draw(
     for part in indices.reshape(-1, chunk):
         rows = (context, known) if len(indices) == num == chunk else _take((context, known), part)
         pieces.append(_draw(model, engine, mesh, variables, key, part, *rows))
+    if mesh.size > 1:  # together again by way of the host, so that what follows runs on one device
+        pieces = jax.tree.map(np.asarray, pieces)
+        return jax.tree.map(lambda *parts: jnp.asarray(np.concatenate(parts)[:num]), *pieces)
     if len(indices) == num == chunk:
         return pieces[0]
     return jax.tree.map(lambda *parts: jnp.concatenate(parts)[:num], *pieces)

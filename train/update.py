@@ -164,5 +164,10 @@ def _by_pmap(recipe, devices):
     return Update(
         step=lambda state, x, context: step(state, *jax.tree.map(cut, (x, context))),
         place=lambda state: copy(np.arange(len(devices)), state),
-        fetch=lambda tree: jax.tree.map(lambda leaf: leaf[0], tree),
+        fetch=lambda tree: jax.tree.map(_first_copy, tree),
     )
+
+
+def _first_copy(leaf):
+    """What the first device holds; read from there, for slicing the whole would run on all devices at once."""
+    return np.asarray(leaf.addressable_data(0)).reshape(leaf.shape[1:])
