@@ -5,6 +5,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 MODEL ?=
 ARGS ?=
+JOBS ?= 2
 RUN ?= $(MODEL)
 # The first interpreter that is recent enough; override with `make PYTHON=/path/to/python3`.
 CANDIDATES := python3 python3.13 python3.12 python3.11 python
@@ -41,10 +42,10 @@ bench: $(VENV)/installed ## time sampling against the likelihood, for MODEL or f
 	@$(PY) -m sample.bench $(MODEL) $(ARGS)
 
 test: $(VENV)/installed ## the tests, minutes
-	@$(PY) -m pytest $(ARGS)
+	@$(PY) -m pytest -n $(JOBS) $(ARGS)
 
 test-slow: $(VENV)/installed ## the slow tests: full trainings, standard data sets
-	@$(PY) -m pytest -m slow -n 0 $(ARGS)
+	@$(PY) -m pytest -m slow $(ARGS)
 
 lint: $(VENV)/installed ## style and types
 	@$(PY) -m ruff check .

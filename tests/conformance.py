@@ -22,18 +22,16 @@ FAR = 6.0  # standard deviations by which a chi-square statistic may exceed its 
 
 @functools.cache
 def variables_of(model, seed=0):
-    """Variables far from their initial values, so that every dependence shows, but not so far that laws have one peak."""
+    """Random variables, so large that every dependence shows, but not so large that a law has a single peak."""
     x, context = zoo.example(model, 8)
-    variables = zoo.init(model, jax.random.key(seed), x, context)
-    leaves, tree = jax.tree.flatten(variables)
-    keys = jax.random.split(jax.random.key(seed + 1), len(leaves))
-    noise = [jax.random.normal(key, leaf.shape) for key, leaf in zip(keys, leaves, strict=True)]
-    for scale in (0.7, 0.4, 0.25, 0.15, 0.1):
-        moved = [leaf + scale * change for leaf, change in zip(leaves, noise, strict=True)]
-        moved = jax.tree.unflatten(tree, moved)
-        if zoo.conditionals(model, moved, x, context).std() < 2:
+    shapes = jax.eval_shape(functools.partial(zoo.init, model, x=x, context=context), jax.random.key(0))
+    random = np.random.RandomState(seed)
+    noise = jax.tree.map(lambda leaf: random.normal(size=leaf.shape).astype(np.float32), shapes)
+    for scale in (0.8, 0.5, 0.3, 0.2, 0.1):
+        variables = jax.tree.map(lambda leaf: jnp.asarray(np.float32(scale) * leaf), noise)  # noqa: B023
+        if zoo.conditionals(model, variables, x, context).std() < 2:
             break
-    return moved
+    return variables
 
 
 def example_of(entry, batch):
@@ -89,6 +87,16 @@ def check_normalised(entry):
     """The probabilities of the whole space sum to 1."""
     total = probabilities(entry).sum()
     assert abs(total - 1) < 1e-4, f"probabilities sum to {total:.6f}"
+
+
+def check_initial(entry):
+    """Fresh variables are finite and give finite likelihoods; another key gives others, the same key the same."""
+    model, (x, context) = entry.tiny, example_of(entry, 4)
+    first, again, other = (zoo.init(model, jax.random.key(seed), x, context) for seed in (0, 0, 1))
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(first)), "an initial value is not finite"
+    assert all(map(np.array_equal, jax.tree.leaves(first), jax.tree.leaves(again))), "init is not a function of its key"
+    assert not all(map(np.array_equal, jax.tree.leaves(first), jax.tree.leaves(other))), "init ignores its key"
+    assert np.isfinite(zoo.log_prob(model, first, x, context)).all()
 
 
 def check_causal(entry):
@@ -252,6 +260,7 @@ def check_checkpoint(entry, folder: Path):
 
 
 CHECKS = (
+    check_initial,
     check_normalised,
     check_causal,
     check_alive,

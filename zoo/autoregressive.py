@@ -205,8 +205,7 @@ def recompute(model: Autoregressive, variables: Variables, batch: int, context: 
 
 def conditionals(model: Autoregressive, variables: Variables, x: Values, context: PyTree = None) -> Float[Array, "..."]:
     """All conditionals under teacher forcing: params [batch, *site_shape, num_params]."""
-    params: Any = model.apply(variables, jnp.asarray(x, model.head.dtype), _encode(model, variables, context))
-    return params
+    return _conditionals(model, variables, jnp.asarray(x), context)
 
 
 def check_values(model: Autoregressive, x: Any, what: str = "x") -> None:
@@ -246,10 +245,15 @@ def _init(model, rngs, x, context):
 
 
 @functools.partial(jax.jit, static_argnums=(0, 4))
-def _log_prob(model, variables, x, context, train, key):
-    x = x.astype(model.head.dtype)
+def _conditionals(model, variables, x, context, train=False, key=None):
     rngs = {} if key is None else {"train": key}
-    params = model.apply(variables, x, context, train, method=_encode_and_call, rngs=rngs)
+    return model.apply(variables, x.astype(model.head.dtype), context, train, method=_encode_and_call, rngs=rngs)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 4))
+def _log_prob(model, variables, x, context, train, key):
+    params = _conditionals(model, variables, x, context, train, key)
+    x = x.astype(model.head.dtype)
     return model.head.log_prob(params, x).reshape(len(x), -1).sum(-1)
 
 
@@ -257,6 +261,7 @@ def _encode_and_call(model, x, context, train=False):
     return model(x, model.encode(context), train=train)
 
 
+@functools.partial(jax.jit, static_argnums=0)
 def _encode(model, variables, context):
     return model.apply(variables, context, method="encode")
 
