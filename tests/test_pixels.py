@@ -1,0 +1,86 @@
+"""The pixel family beyond its tiny instances: colour, odd and non-square shapes, labels, other kernels."""
+
+import conformance
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import sample
+import zoo
+
+BITS = zoo.Categorical(2)
+VARIANTS = {
+    "PixelCNN, colour": (zoo.PixelCNN((2, 2, 3), features=12, blocks=2, out_features=24, head=BITS), 0),
+    "PixelCNN, 5 columns": (zoo.PixelCNN((2, 5), features=8, blocks=2, out_features=16), 1),
+    "PixelCNN, 5 rows, kernel 5": (zoo.PixelCNN((5, 2), features=8, blocks=1, kernel_size=5, out_features=16), 0),
+    "Gated, colour": (zoo.GatedPixelCNN((2, 2, 3), features=12, layers=2, out_features=24, head=BITS), 0),
+    "Gated, 5 columns": (zoo.GatedPixelCNN((2, 5), features=8, layers=3, out_features=16), 0),
+    "Gated, 5 rows, kernel 5": (zoo.GatedPixelCNN((5, 2), features=8, layers=2, kernel_size=5, out_features=16), 0),
+    "Gated, one row": (zoo.GatedPixelCNN((1, 6), features=8, layers=2, out_features=16), 0),
+}
+CHECKS = (conformance.check_normalised, conformance.check_causal, conformance.check_alive, conformance.check_step)
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__.removeprefix("check_"))
+def test_variants_conform(name, check):
+    model, blind = VARIANTS[name]
+    assert check(zoo.Entry(model, model, blind)) is None
+
+
+@pytest.mark.parametrize("name", ["PixelCNN, colour", "Gated, colour"])
+def test_colours_are_drawn_one_after_the_other(name):
+    model, _ = VARIANTS[name]
+    variables = conformance.variables_of(model)
+    cached = sample.draw(model, variables, jax.random.key(0), 40)
+    assert (cached.x == sample.draw(model, variables, jax.random.key(0), 40, engine="recompute").x).all()
+    np.testing.assert_allclose(cached.log_prob, zoo.log_prob(model, variables, cached.x), rtol=1e-4)
+
+
+def test_pixel_cnn_has_the_blind_spot_that_gated_lacks():
+    """A pixel up and far to the right is lost on PixelCNN with small kernels, and not on Gated PixelCNN."""
+    shape, x = (4, 9), jnp.zeros((1, 4, 9), jnp.int32)
+    models = {
+        "plain": zoo.PixelCNN(shape, features=8, blocks=3, out_features=8),
+        "gated": zoo.GatedPixelCNN(shape, features=8, layers=3, out_features=8),
+    }
+    seen = {}
+    for name, model in models.items():
+        variables = conformance.variables_of(model)
+
+        def last(image, model=model, variables=variables):
+            return jnp.abs(zoo.conditionals(model, variables, image)[0, 3, 2]).sum()
+
+        flips = [x.at[0, row, column].set(1) for row in range(4) for column in range(9)]
+        changed = np.array([float(last(flip)) != float(last(x)) for flip in flips]).reshape(4, 9)
+        seen[name] = changed
+    assert not seen["plain"][2, 6:].any() and not seen["gated"][3, 2:].any() and not seen["plain"][3, 2:].any()
+    assert seen["gated"].sum() > seen["plain"].sum()
+
+
+@pytest.mark.parametrize("name", ["pixel_cnn", "gated_pixel_cnn"])
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (None, "expected integer labels 0..2, shape .batch.; got none"),
+        (np.array([0, 3]), "got values from 0 to 3"),
+        (np.array([-1, 0]), "got values from -1 to 0"),
+        (np.array([0.0, 1.0]), "got float64 of shape .2."),
+        (np.zeros((2, 1), int), "got int64 of shape .2, 1."),
+    ],
+)
+def test_labels_out_of_range_are_refused(name, labels, message):
+    model = zoo.CATALOGUE[name].tiny
+    variables = conformance.variables_of(model)
+    with pytest.raises(ValueError, match=message):
+        zoo.log_prob(model, variables, np.zeros((2, *model.site_shape), int), labels)
+    with pytest.raises(ValueError, match=message):
+        sample.draw(model, variables, jax.random.key(0), 2, context=labels)
+
+
+@pytest.mark.parametrize("cls", [zoo.PixelCNN, zoo.GatedPixelCNN])
+def test_other_orderings_are_refused(cls):
+    model = cls((2, 2), ordering=zoo.Ordering("snake"))
+    with pytest.raises(ValueError, match="know the raster only"):
+        zoo.init(model, jax.random.key(0), np.zeros((1, 2, 2), int))
