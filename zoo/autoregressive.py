@@ -61,6 +61,13 @@ class Autoregressive(nn.Module):
         """
         raise NotImplementedError(f"{type(self).__name__} must define __call__: all conditionals at once.")
 
+    def training_loss(self, x: Canvas, memory: PyTree = None) -> Float[Array, " batch"]:
+        """What training minimises, nats of each example: -log p(x) in training mode, or an unbiased estimate of it.
+
+        An order-agnostic model estimates the mean of -log p(x) over orderings. Noise comes from the rng stream "train".
+        """
+        return -_score(self.head, self(x, memory, train=True), x)
+
     def encode(self, context: PyTree) -> PyTree:
         """What the sites need of the context (label, sentence, image), computed once per draw. By default: nothing."""
         return None
@@ -87,6 +94,13 @@ class Autoregressive(nn.Module):
     def members(self) -> tuple["Autoregressive", ...]:
         """The models that these variables describe, whose mixture `ensemble_log_prob` scores. By default: this one."""
         return (self,)
+
+    def with_known_first(self, known: np.ndarray) -> "Autoregressive":
+        """The model to complete with where `known` (bool, [*site_shape]) is given. By default: this one.
+
+        An order-agnostic model takes another ordering, in which the known sites come first.
+        """
+        return self
 
     @property
     def num_sites(self) -> int:
@@ -156,6 +170,22 @@ def log_prob(
     check_values(model, x)
     check_context(model, context)
     return _log_prob(model, variables, jnp.asarray(x), context, train, key)
+
+
+def training_loss(
+    model: Autoregressive, variables: Variables, x: Values, context: PyTree = None, *, key: Array | None = None
+) -> Float[Array, " batch"]:
+    """What training minimises, nats of each example: -log p(x | context) unless the model says otherwise.
+
+    Args:
+      model: the model.
+      variables: its variables.
+      x: values [batch, *site_shape, *event_shape].
+      context: what the model conditions on.
+      key: consumed by dropout, mask resampling, orderings and the like.
+    """
+    check_values(model, x)
+    return _training_loss(model, variables, jnp.asarray(x), context, key)
 
 
 def bits_per_dim(log_prob: Shaped[Array, "..."] | float, num_dims: int) -> Any:
@@ -253,8 +283,20 @@ def _conditionals(model, variables, x, context, train=False, key=None):
 @functools.partial(jax.jit, static_argnums=(0, 4))
 def _log_prob(model, variables, x, context, train, key):
     params = _conditionals(model, variables, x, context, train, key)
-    x = x.astype(model.head.dtype)
-    return model.head.log_prob(params, x).reshape(len(x), -1).sum(-1)
+    return _score(model.head, params, x.astype(model.head.dtype))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _training_loss(model, variables, x, context, key):
+    def loss(model, x):
+        return model.training_loss(x, model.encode(context))
+
+    rngs = {} if key is None else {"train": key}
+    return model.apply(variables, x.astype(model.head.dtype), method=loss, rngs=rngs)
+
+
+def _score(head, params, x):
+    return head.log_prob(params, x).reshape(len(x), -1).sum(-1)
 
 
 def _encode_and_call(model, x, context, train=False):
