@@ -235,17 +235,18 @@ def check_completion(entry):
 
 
 def check_gradients(entry):
-    """Gradients of the loss are finite and somewhere not zero, in training mode; jit and pmap agree on them."""
+    """Gradients of the loss are finite and somewhere not zero; pmap gives the mean of what jit gives on each part."""
     model, (x, context), variables = entry.tiny, example_of(entry, 4), variables_of(entry.tiny)
 
     def loss(variables, x, context):
         return zoo.training_loss(model, variables, x, context, key=jax.random.key(0)).mean()
 
-    gradient = jax.jit(jax.grad(loss))(variables, x, context)
-    assert all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(gradient)), "a gradient is not finite"
-    assert any((leaf != 0).any() for leaf in jax.tree.leaves(gradient)), "all gradients are zero"
     num = min(2, jax.local_device_count())
     split = jax.tree.map(lambda leaf: jnp.asarray(leaf).reshape(num, -1, *leaf.shape[1:]), (x, context))
+    each = [jax.jit(jax.grad(loss))(variables, *jax.tree.map(lambda leaf, i=i: leaf[i], split)) for i in range(num)]
+    gradient = jax.tree.map(lambda *leaves: sum(leaves) / num, *each)
+    assert all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(gradient)), "a gradient is not finite"
+    assert any((leaf != 0).any() for leaf in jax.tree.leaves(gradient)), "all gradients are zero"
     copies = jax.tree.map(lambda leaf: jnp.stack([leaf] * num), variables)
 
     def mean(variables, x, context):

@@ -76,7 +76,7 @@ def _look_ahead(args):
 
 
 def _registry():
-    """Heads as one word on the command line: `bernoulli`, `categorical:17`."""
+    """Heads as one word on the command line: `bernoulli`, `categorical:17`, `mixtureofgaussians:10:0.01`."""
     registry = tyro.constructors.ConstructorRegistry()
     names = {head.__name__.lower(): head for head in HEADS}
 
@@ -85,7 +85,8 @@ def _registry():
         if name not in names:
             near = difflib.get_close_matches(name, names, n=1, cutoff=0.0)[0]
             raise ValueError(f"unknown head {name!r}, did you mean {near!r}? Heads: {', '.join(names)}")
-        return names[name](*map(int, values))
+        fields = dataclasses.fields(names[name])[: len(values)]
+        return names[name](*(type(field.default)(value) for field, value in zip(fields, values, strict=True)))
 
     def show(head):
         values = (getattr(head, field.name) for field in dataclasses.fields(head))

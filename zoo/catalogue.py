@@ -62,7 +62,7 @@ CATALOGUE: dict[str, Entry] = {
     "rnade": Entry(RNADE(), RNADE((2,), hidden=5, head=MixtureOfGaussians(3, 0.3), ordering=Ordering("reversed"))),
     "eonade": Entry(
         EoNADE(num_orderings=128),
-        EoNADE((2, 4), hidden=5, ordering=Ordering("random", seed=1), num_orderings=3),
+        EoNADE((2, 4), hidden=5, ordering=Ordering("random", seed=9), num_orderings=3),
     ),
     "made": Entry(
         MADE(hidden=(8000, 8000), num_masks=32),
