@@ -1,5 +1,4 @@
-"""`python -m sample RUN`: draws images from a trained model into a PNG, or rows into a .csv, and says how likely and how
-fast they are."""
+"""`python -m sample RUN`: draws images into a PNG, or rows of a table into a .csv; says how likely and how fast."""
 
 import dataclasses
 import sys
@@ -58,7 +57,9 @@ def main(options: Options) -> None:
         np.savetxt(path, np.asarray(drawn.x).reshape(options.num, -1), delimiter=",", fmt="%.9g")
     else:
         what, pictures = f"grid of {options.num}", as_images(model, drawn.x)
-        path = save_png(options.out or checkpoint.parent / "samples.png", grid(pictures, options.columns), options.scale)
+        path = save_png(
+            options.out or checkpoint.parent / "samples.png", grid(pictures, options.columns), options.scale
+        )
     nats = -np.asarray(drawn.log_prob, np.float64)
     error = nats.std(ddof=1) / np.sqrt(len(nats)) if len(nats) > 1 else float("nan")
     print(f"{type(model).__name__} from {checkpoint}, {options.engine} engine, seed {options.seed}")

@@ -120,7 +120,9 @@ def test_completion_by_other_models_needs_a_prefix():
 
 
 def test_real_values_in_any_order():
-    model = zoo.Standardised(zoo.EoNADE((3,), hidden=4, head=zoo.MixtureOfGaussians(2)), (0.0, 1.0, 2.0), (1.0, 2.0, 3.0))
+    model = zoo.Standardised(
+        zoo.EoNADE((3,), hidden=4, head=zoo.MixtureOfGaussians(2)), (0.0, 1.0, 2.0), (1.0, 2.0, 3.0)
+    )
     variables, known = conformance.variables_of(model), np.array([False, True, True])
     drawn = sample.complete(model, variables, KEY, 5, np.array([0.0, 0.5, -1.0]), known)
     assert (np.asarray(drawn.x)[:, 1:] == np.float32([0.5, -1.0])).all() and len(np.unique(drawn.x[:, 0])) == 5

@@ -72,7 +72,9 @@ def test_draws_follow_the_cdf(head):
 @pytest.mark.parametrize("scale", [50.0, 1e4])
 def test_extreme_params_and_uniforms_stay_finite(head, scale):
     params = scale * jax.random.normal(KEY, (100, head.num_params))
-    u = jnp.concatenate([jax.random.uniform(jax.random.key(1), (98, 2)), jnp.array([[0.0, 0.0], [1.0, 1.0]]) * (1 - 2.0**-24)])
+    u = jnp.concatenate(
+        [jax.random.uniform(jax.random.key(1), (98, 2)), jnp.array([[0.0, 0.0], [1.0, 1.0]]) * (1 - 2.0**-24)]
+    )
     x = head.quantile(params, u)
     log_prob, gradient = jax.value_and_grad(lambda params: head.log_prob(params, x).sum())(params)
     assert jnp.isfinite(x).all() and jnp.isfinite(log_prob) and jnp.isfinite(gradient).all()

@@ -117,7 +117,9 @@ def main(args: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     mixture = f", ensemble of {len(model.members())}" if options.ensemble else ""
-    print(f"{dataset.description}\n{options.split}{mixture}: {result}{comparable(model, result.nats)} ({result.num:,} examples)")
+    print(
+        f"{dataset.description}\n{options.split}{mixture}: {result}{comparable(model, result.nats)} ({result.num:,} examples)"
+    )
     return 0
 
 

@@ -51,7 +51,9 @@ def _check(model, dataset):
             f"pass --model.site-shape {' '.join(map(str, got))}, or choose other data."
         )
     if (dataset.num_levels is None) != (model.head.num_values is None):
-        values, head = ("real values", "mixtureofgaussians:10") if dataset.num_levels is None else ("levels", "categorical")
+        values, head = (
+            ("real values", "mixtureofgaussians:10") if dataset.num_levels is None else ("levels", "categorical")
+        )
         raise DataError(
             f"{dataset.name} has {values}, but a {type(model.head).__name__} head does not describe them: pass another "
             f"--model.head, such as {head}."

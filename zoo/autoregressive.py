@@ -43,10 +43,14 @@ class Autoregressive(nn.Module):
     begins as zeros. Activations follow the dtype of the parameters; heads compute in float32.
     """
 
-    if TYPE_CHECKING:
-        site_shape: tuple[int, ...]
-        head: Head
-        ordering: Ordering
+    if TYPE_CHECKING:  # fields or properties, as a subclass likes
+
+        @property
+        def site_shape(self) -> tuple[int, ...]: ...
+        @property
+        def head(self) -> Head: ...
+        @property
+        def ordering(self) -> Ordering: ...
 
     def __call__(self, x: Canvas, memory: PyTree = None, *, train: bool = False) -> Float[Array, "..."]:
         """All conditionals under teacher forcing.

@@ -44,7 +44,9 @@ class NADE(Autoregressive):
         self.inward = self.param("inward", init, (self.num_sites, self._num_seen, self.hidden))  # W
         self.inward_bias = self.param("inward_bias", nn.initializers.zeros, (self.hidden,))  # c
         self.outward = self.param("outward", init, (self.num_sites, self.hidden, self.head.num_params))  # V
-        self.outward_bias = self.param("outward_bias", nn.initializers.zeros, (self.num_sites, self.head.num_params))  # b
+        self.outward_bias = self.param(
+            "outward_bias", nn.initializers.zeros, (self.num_sites, self.head.num_params)
+        )  # b
         self.rho = self.param("rho", nn.initializers.ones, (self.num_sites, 1)) if self._rescaled else None
 
     def __call__(self, x, memory=None, *, train=False):
@@ -63,7 +65,7 @@ class NADE(Autoregressive):
         before = before + _contract(jnp.where(t > 0, value, 0), weights)
         self.put_variable("cache", "before", before)
         pre = before + self.inward_bias[None]
-        if self._rescaled:
+        if self.rho is not None:
             pre = pre * at_ranks(self.rho, t, 1, self.sites, 0)
         outward = at_ranks(self.outward, t, 1, self.sites, 0)[0]
         return self._units(pre) @ outward + at_ranks(self.outward_bias, t, 1, self.sites, 0)

@@ -1,6 +1,6 @@
-"""Tables of real numbers, one row an example: scikit-learn's, red wine with the folds of the RNADE paper, your own .csv.
+"""Tables of real numbers, a row an example: scikit-learn's, red wine with the RNADE paper's folds, your own .csv.
 
-A table is cut into ten parts of floor(N / 10) rows (the last one takes the rest), after a fixed permutation of the rows.
+A table is cut into ten parts of floor(N / 10) rows (the last takes the rest), after a fixed permutation of the rows.
 Part `--data.fold` is the test split, the part after it validation, the other eight training. Values are as they are in
 the table; `train.inputs.standardised` makes standardisation a part of the model.
 """
@@ -16,8 +16,8 @@ from train.data.files import File, read_manual
 
 FOLDS = 10
 
-# The RNADE paper's folds: all 1,599 rows of 11 columns as float32, shuffled by its authors; tenths of them in this order
-# are the test parts of folds 1 to 10. The array lies in the file as it is, so no HDF5 library is needed to read it.
+# The RNADE paper's folds: all 1,599 rows of 11 columns as float32, shuffled by its authors; tenths of them in this
+# order are the test parts of folds 1 to 10. The array lies in the file as it is: no HDF5 library is needed.
 PAPER_FOLDS = File(
     "https://github.com/MarcCote/NADE/raw/master/deepnade/red_wine.hdf5",
     944716,
@@ -93,9 +93,13 @@ def _row(path, names, line, cells):
         raise DataError(f"{path}, line {line}: {len(cells)} cells, expected {len(names)}")
     for name, cell in zip(names, cells, strict=True):
         if _missing(cell):
-            raise DataError(f"{path}, line {line}: {name!r} is missing ({cell!r}); fill it in or drop the row or column")
+            raise DataError(
+                f"{path}, line {line}: {name!r} is missing ({cell!r}); fill it in or drop the row or column"
+            )
         if _number(cell) is None:
-            raise DataError(f"{path}, line {line}: {name!r} is {cell!r}, no finite number; drop the column or encode it")
+            raise DataError(
+                f"{path}, line {line}: {name!r} is {cell!r}, no finite number; drop the column or encode it"
+            )
     return [float(cell) for cell in cells]
 
 
@@ -127,5 +131,5 @@ def _folded(data, title, rows, names, shuffle=True):
         if column.min() == column.max():
             raise DataError(f"{title}: {name!r} is constant, {column[0]:g} in every training row; drop the column")
     description = f"{title}, {rows.shape[1]} columns, fold {data.fold} of {FOLDS}, test split of {len(test):,}"
-    splits = (Split(np.ascontiguousarray(each), None) for each in (train, valid, test))
-    return Dataset(data.name, description, *splits, num_levels=None)
+    train, valid, test = (Split(np.ascontiguousarray(each), None) for each in (train, valid, test))
+    return Dataset(data.name, description, train, valid, test, num_levels=None)
