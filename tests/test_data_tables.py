@@ -175,7 +175,7 @@ def test_rows_are_reproduced_and_resumed(table, tmp_path, monkeypatch, capsys):
     assert reproduce.main(["nde"]) == 1 and "Did you mean 'nade'?" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", [name for name in reproduce.ROWS])
+@pytest.mark.parametrize("name", list(reproduce.ROWS))
 def test_rows_are_runnable(name):
     row = reproduce.ROWS[name]
     assert row.name in RECIPES and all(isinstance(recipe, Recipe) for recipe in row.recipes)

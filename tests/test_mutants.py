@@ -100,8 +100,9 @@ class VarianceForScale(zoo.MixtureOfGaussians):
 
     def quantile(self, params, u):
         logits, means, raw = jnp.split(params, 3, axis=-1)
-        variance = jnp.square(self.min_scale + jax.nn.softplus(raw + jnp.log(jnp.e - 1)))
-        return super().quantile(jnp.concatenate([logits, means, jnp.log(jnp.expm1(variance)) - jnp.log(jnp.e - 1)], -1), u)
+        variance = self.min_scale + jnp.square(jax.nn.softplus(raw + jnp.log(jnp.e - 1)))
+        raw = jnp.log(jnp.expm1(variance - self.min_scale)) - jnp.log(jnp.e - 1)
+        return super().quantile(jnp.concatenate([logits, means, raw], -1), u)
 
 
 @dataclasses.dataclass(frozen=True)

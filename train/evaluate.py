@@ -117,9 +117,8 @@ def main(args: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     mixture = f", ensemble of {len(model.members())}" if options.ensemble else ""
-    print(
-        f"{dataset.description}\n{options.split}{mixture}: {result}{comparable(model, result.nats)} ({result.num:,} examples)"
-    )
+    line = f"{options.split}{mixture}: {result}{comparable(model, result.nats)} ({result.num:,} examples)"
+    print(f"{dataset.description}\n{line}")
     return 0
 
 

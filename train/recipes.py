@@ -35,7 +35,20 @@ RECIPES: dict[str, dict[str, Recipe]] = {
         ),
         "paper": Recipe(zoo.CATALOGUE["nade_categorical"].paper, _DIGITS, steps=10_000, weight_decay=0.1, patience=40),
     },
-    "rnade": {"cpu": _WINE},
+    "rnade": {
+        "cpu": _WINE,
+        "paper": Recipe(
+            zoo.RNADE((11,), hidden=50, head=zoo.MixtureOfGaussians(20, 0.01)),
+            Data("red_wine"),
+            steps=2_000,
+            learning_rate=3e-3,
+            weight_decay=0.1,
+            clip=10.0,
+            ema=0.99,
+            eval_every=24,
+            patience=25,
+        ),
+    },
     "eonade": {
         "cpu": Recipe(zoo.EoNADE(layers=1, num_orderings=8), steps=22_000, eval_every=2_000),
         "paper": Recipe(zoo.CATALOGUE["eonade"].paper, steps=200_000, eval_every=5_000, patience=10),

@@ -66,10 +66,7 @@ class Autoregressive(nn.Module):
         raise NotImplementedError(f"{type(self).__name__} must define __call__: all conditionals at once.")
 
     def training_loss(self, x: Canvas, memory: PyTree = None) -> Float[Array, " batch"]:
-        """What training minimises, nats of each example: -log p(x) in training mode, or an unbiased estimate of it.
-
-        An order-agnostic model estimates the mean of -log p(x) over orderings. Noise comes from the rng stream "train".
-        """
+        """What training minimises, nats: -log p(x) in training mode, or an unbiased estimate (rng stream "train")."""
         return -_score(self.head, self(x, memory, train=True), x)
 
     def encode(self, context: PyTree) -> PyTree:
@@ -100,10 +97,7 @@ class Autoregressive(nn.Module):
         return (self,)
 
     def with_known_first(self, known: np.ndarray) -> "Autoregressive":
-        """The model to complete with where `known` (bool, [*site_shape]) is given. By default: this one.
-
-        An order-agnostic model takes another ordering, in which the known sites come first.
-        """
+        """An order-agnostic model visits the sites `known` (bool, [*site_shape]) first. By default: this model."""
         return self
 
     @property
@@ -179,16 +173,9 @@ def log_prob(
 def training_loss(
     model: Autoregressive, variables: Variables, x: Values, context: PyTree = None, *, key: Array | None = None
 ) -> Float[Array, " batch"]:
-    """What training minimises, nats of each example: -log p(x | context) unless the model says otherwise.
-
-    Args:
-      model: the model.
-      variables: its variables.
-      x: values [batch, *site_shape, *event_shape].
-      context: what the model conditions on.
-      key: consumed by dropout, mask resampling, orderings and the like.
-    """
+    """What training minimises, nats of each example: `model.training_loss`. Arguments as for `log_prob`."""
     check_values(model, x)
+    check_context(model, context)
     return _training_loss(model, variables, jnp.asarray(x), context, key)
 
 
