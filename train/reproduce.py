@@ -99,7 +99,8 @@ def reproduce(row: Row, options: Options, command: str) -> str:
     if row.number == "ensemble":
         numbers = [number["nats"] for number in numbers]
     error = reports[0]["standard_error"] if len(reports) == 1 else np.std(numbers, ddof=1) / np.sqrt(len(numbers))
-    data, seconds = reports[0]["data"], sum(report["seconds"] for report in reports)
+    seconds = sum(report["seconds"] for report in reports)
+    data = reports[0]["data"].partition(", fold ")[0] if len(reports) > 1 else reports[0]["data"]
     published = "-" if row.published is None else f"{row.published:.2f}"
     return (
         f"| {options.row} | {data} | {row.unit} | {published} | {np.mean(numbers):.2f} +- {error:.2f} | `{command}` | "
