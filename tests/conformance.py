@@ -243,7 +243,8 @@ def check_gradients(entry):
 
     num = min(2, jax.local_device_count())
     split = jax.tree.map(lambda leaf: jnp.asarray(leaf).reshape(num, -1, *leaf.shape[1:]), (x, context))
-    each = [jax.jit(jax.grad(loss))(variables, *jax.tree.map(lambda leaf, i=i: leaf[i], split)) for i in range(num)]
+    gradient_of = jax.jit(jax.grad(loss))
+    each = [gradient_of(variables, *jax.tree.map(lambda leaf, i=i: leaf[i], split)) for i in range(num)]
     gradient = jax.tree.map(lambda *leaves: sum(leaves) / num, *each)
     assert all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(gradient)), "a gradient is not finite"
     assert any((leaf != 0).any() for leaf in jax.tree.leaves(gradient)), "all gradients are zero"

@@ -273,17 +273,13 @@ def _conditionals(model, variables, x, context, train=False, key=None):
 
 @functools.partial(jax.jit, static_argnums=(0, 4))
 def _log_prob(model, variables, x, context, train, key):
-    params = _conditionals(model, variables, x, context, train, key)
-    return _score(model.head, params, x.astype(model.head.dtype))
+    return _score(model.head, _conditionals(model, variables, x, context, train, key), x.astype(model.head.dtype))
 
 
 @functools.partial(jax.jit, static_argnums=0)
 def _training_loss(model, variables, x, context, key):
-    def loss(model, x):
-        return model.training_loss(x, model.encode(context))
-
-    rngs = {} if key is None else {"train": key}
-    return model.apply(variables, x.astype(model.head.dtype), method=loss, rngs=rngs)
+    x, rngs = x.astype(model.head.dtype), {} if key is None else {"train": key}
+    return model.apply(variables, x, method=lambda model, x: model.training_loss(x, model.encode(context)), rngs=rngs)
 
 
 def _score(head, params, x):

@@ -59,6 +59,9 @@ class Standardised(Autoregressive):
     def encode(self, context):
         return self.model.encode(context)
 
+    def complaint(self, context):
+        return self.model.complaint(context)
+
     def __call__(self, x, memory=None, *, train=False):
         affine = self._affine.reshape(1, *self.site_shape, 2)
         return _join(affine, self.model(self._z(x), memory, train=train))
