@@ -7,13 +7,14 @@ MODEL ?=
 ARGS ?=
 JOBS ?= 2
 RUN ?= $(MODEL)
+ROW ?=
 # The first interpreter that is recent enough; override with `make PYTHON=/path/to/python3`.
 CANDIDATES := python3 python3.13 python3.12 python3.11 python
 PYTHON ?= $(shell for p in $(CANDIDATES); do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train sample eval bench test test-slow lint format notebooks lock clean
+.PHONY: help setup train sample eval bench reproduce test test-slow lint format notebooks lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /|/' | awk -F'|' '{ printf "  make %-10s %s\n", $$1, $$2 }'
@@ -40,6 +41,9 @@ eval: $(VENV)/installed ## nats and bits/dim of the newest run of MODEL (or RUN=
 
 bench: $(VENV)/installed ## time sampling against the likelihood, for MODEL or for all
 	@$(PY) -m sample.bench $(MODEL) $(ARGS)
+
+reproduce: $(VENV)/installed ## train and evaluate one row of docs/results.md from scratch: make reproduce ROW=nade (or the list)
+	@$(PY) -m train.reproduce $(ROW) $(ARGS)
 
 test: $(VENV)/installed ## the tests, minutes
 	@$(PY) -m pytest -n $(JOBS) $(ARGS)

@@ -1,4 +1,4 @@
-"""`python -m sample RUN`: draws images from a trained model into a PNG, and says how likely and how fast they are."""
+"""`python -m sample RUN`: draws images into a PNG, or rows of a table into a .csv; says how likely and how fast."""
 
 import dataclasses
 import sys
@@ -34,7 +34,7 @@ class Options:
     scale: int = 2
     """Every pixel is this many pixels wide and high in the PNG."""
     out: Path | None = None
-    """Where the PNG goes; by default samples.png beside the checkpoint."""
+    """Where they go; by default samples.png (samples.csv where values are real) beside the checkpoint."""
 
 
 def main(options: Options) -> None:
@@ -52,8 +52,14 @@ def main(options: Options) -> None:
 
     first = once()[1]
     drawn, seconds = once()
-    pictures = as_images(model, drawn.x)
-    path = save_png(options.out or checkpoint.parent / "samples.png", grid(pictures, options.columns), options.scale)
+    if model.head.num_values is None:
+        what, path = f"{options.num} rows", options.out or checkpoint.parent / "samples.csv"
+        np.savetxt(path, np.asarray(drawn.x).reshape(options.num, -1), delimiter=",", fmt="%.9g")
+    else:
+        what, pictures = f"grid of {options.num}", as_images(model, drawn.x)
+        path = save_png(
+            options.out or checkpoint.parent / "samples.png", grid(pictures, options.columns), options.scale
+        )
     nats = -np.asarray(drawn.log_prob, np.float64)
     error = nats.std(ddof=1) / np.sqrt(len(nats)) if len(nats) > 1 else float("nan")
     print(f"{type(model).__name__} from {checkpoint}, {options.engine} engine, seed {options.seed}")
@@ -62,7 +68,7 @@ def main(options: Options) -> None:
         f"{zoo.bits_per_dim(-nats.mean(), model.num_dims):.4f} bits/dim by the model's own likelihood"
     )
     print(f"speed: {options.num / seconds:,.0f} samples/s ({seconds:.3f} s; compilation {first - seconds:.1f} s apart)")
-    print(f"grid of {options.num}: {path}")
+    print(f"{what}: {path}")
 
 
 if __name__ == "__main__":

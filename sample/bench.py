@@ -21,7 +21,11 @@ import zoo
 from sample.draw import Engine, draw
 
 # What the table shows beside the papers' sizes.
-SIZES: dict[str, tuple[zoo.Autoregressive, ...]] = {"made": (zoo.MADE(hidden=(500, 500)),)}
+SIZES: dict[str, tuple[zoo.Autoregressive, ...]] = {
+    "made": (zoo.MADE(hidden=(500, 500)),),
+    "rnade": (zoo.RNADE((63,), hidden=512),),
+    "eonade": (zoo.EoNADE(layers=1),),
+}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -17,6 +17,8 @@ import sample
 import zoo
 
 DRAWS = 20_000
+POINTS, CELLS = 300, 60  # of the quadrature along a real-valued site, and how many cells they make for a law
+SPREAD = 4.0  # real values x are laid out evenly in sigmoid(x / SPREAD)
 FAR = 6.0  # standard deviations by which a chi-square statistic may exceed its mean: one in a million and less
 
 
@@ -54,22 +56,42 @@ def by_rank(model, params):
 
 
 def space_of(model):
-    """Every value there is, [size, *site_shape, *event_shape]."""
+    """Every value there is, or where values are real the points of a quadrature: [size, *site_shape, *event_shape]."""
     event = (*model.site_shape, *model.head.event_shape)
+    if model.head.num_values is None:
+        points = SPREAD * np.log(_places() / (1 - _places()))
+        return jnp.asarray(np.stack(np.meshgrid(*[points] * math.prod(event), indexing="ij"), -1).reshape(-1, *event))
     values = itertools.product(range(model.head.num_values), repeat=math.prod(event))
     return jnp.asarray(np.array(list(values), np.int32).reshape(-1, *event))
 
 
 def probabilities(entry):
+    """The probability of every value in the space, or of the surroundings of every point."""
     space = space_of(entry.tiny)
     log_probs = zoo.log_prob(entry.tiny, variables_of(entry.tiny), space, same_context(entry, len(space)))
-    return np.exp(np.asarray(log_probs, np.float64))
+    densities = np.exp(np.asarray(log_probs, np.float64))
+    if entry.tiny.head.num_values is not None:
+        return densities
+    widths = SPREAD / (_places() * (1 - _places())) / POINTS
+    return densities * functools.reduce(np.multiply.outer, [widths] * entry.tiny.num_dims).ravel()
+
+
+def law_of(model, probabilities):
+    """The probability of every cell of `codes`, given those of the points of the space."""
+    return np.bincount(codes(model, space_of(model)), probabilities)
 
 
 def codes(model, x):
-    """The index of each value within `space_of`."""
-    digits = np.asarray(x).reshape(len(x), -1)
-    return digits @ (model.head.num_values ** np.arange(digits.shape[1])[::-1])
+    """The index of each value within `space_of`; where values are real, of the cell that it falls into."""
+    digits, base = np.asarray(x).reshape(len(x), -1), model.head.num_values
+    if base is None:
+        base = CELLS
+        digits = (CELLS / (1 + np.exp(-digits / SPREAD))).astype(int).clip(0, CELLS - 1)
+    return digits @ (base ** np.arange(digits.shape[1])[::-1])
+
+
+def _places():
+    return (np.arange(POINTS, dtype=np.float32) + 0.5) / POINTS
 
 
 def assert_law(counts, expected):
@@ -182,7 +204,7 @@ def check_law(entry):
         context=same_context(entry, DRAWS),
         batch_size=5000,
     )
-    expected = probabilities(entry) * DRAWS
+    expected = law_of(entry.tiny, probabilities(entry)) * DRAWS
     assert_law(np.bincount(codes(entry.tiny, drawn.x), minlength=len(expected)), expected)
 
 
@@ -192,12 +214,12 @@ def check_completion(entry):
     first = model.ordering.ranks(model.site_shape).reshape(model.site_shape) < max(1, model.num_sites // 3)
     space, law = space_of(model), probabilities(entry)
     full = np.broadcast_to(first.reshape(*first.shape, *[1] * len(model.head.event_shape)), space.shape[1:])
-    given = np.asarray(space[len(space) // 3])
+    given = np.asarray(space[len(space) // 3 if model.head.num_values else law.argmax()])
     drawn = sample.draw(
         model, variables_of(model), jax.random.key(6), DRAWS, context=context, prefix=(given, first), batch_size=5000
     )
     assert (np.asarray(drawn.x)[:, full] == given[full]).all(), "the prefix is not kept"
-    law = np.where((np.asarray(space)[:, full] == given[full]).all(1), law, 0)
+    law = law_of(model, np.where((np.asarray(space)[:, full] == given[full]).all(1), law, 0))
     counts = np.bincount(codes(model, drawn.x), minlength=len(law))
     possible = law > 0
     assert counts[~possible].sum() == 0
@@ -213,17 +235,19 @@ def check_completion(entry):
 
 
 def check_gradients(entry):
-    """Gradients of the loss are finite and somewhere not zero, in training mode; jit and pmap agree on them."""
+    """Gradients of the loss are finite and somewhere not zero; pmap gives the mean of what jit gives on each part."""
     model, (x, context), variables = entry.tiny, example_of(entry, 4), variables_of(entry.tiny)
 
     def loss(variables, x, context):
-        return -zoo.log_prob(model, variables, x, context, train=True, key=jax.random.key(0)).mean()
+        return zoo.training_loss(model, variables, x, context, key=jax.random.key(0)).mean()
 
-    gradient = jax.jit(jax.grad(loss))(variables, x, context)
-    assert all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(gradient)), "a gradient is not finite"
-    assert any((leaf != 0).any() for leaf in jax.tree.leaves(gradient)), "all gradients are zero"
     num = min(2, jax.local_device_count())
     split = jax.tree.map(lambda leaf: jnp.asarray(leaf).reshape(num, -1, *leaf.shape[1:]), (x, context))
+    gradient_of = jax.jit(jax.grad(loss))
+    each = [gradient_of(variables, *jax.tree.map(lambda leaf, i=i: leaf[i], split)) for i in range(num)]
+    gradient = jax.tree.map(lambda *leaves: sum(leaves) / num, *each)
+    assert all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(gradient)), "a gradient is not finite"
+    assert any((leaf != 0).any() for leaf in jax.tree.leaves(gradient)), "all gradients are zero"
     copies = jax.tree.map(lambda leaf: jnp.stack([leaf] * num), variables)
 
     def mean(variables, x, context):

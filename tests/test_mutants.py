@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import zoo
+from zoo.standardised import Affine
 
 
 class SelfSeeing(zoo.FVSBN):
@@ -85,6 +86,51 @@ class SigmoidTwice(zoo.Bernoulli):
         return jnp.where(x > 0, super().log_prob(jax.nn.sigmoid(params), x), super().log_prob(params, x))
 
 
+@dataclasses.dataclass(frozen=True)
+class OneUniform(zoo.MixtureOfGaussians):
+    """Picks the component and the place in it by the same number."""
+
+    def quantile(self, params, u):
+        return super().quantile(params, jnp.repeat(u[..., :1], 2, axis=-1))
+
+
+@dataclasses.dataclass(frozen=True)
+class VarianceForScale(zoo.MixtureOfGaussians):
+    """Scores with sigma, draws with its square."""
+
+    def quantile(self, params, u):
+        logits, means, raw = jnp.split(params, 3, axis=-1)
+        variance = self.min_scale + jnp.square(jax.nn.softplus(raw + jnp.log(jnp.e - 1)))
+        raw = jnp.log(jnp.expm1(variance - self.min_scale)) - jnp.log(jnp.e - 1)
+        return super().quantile(jnp.concatenate([logits, means, raw], -1), u)
+
+
+@dataclasses.dataclass(frozen=True)
+class MeanForDraw(zoo.MixtureOfGaussians):
+    """Takes the mean of the component for a draw."""
+
+    def quantile(self, params, u):
+        return super().quantile(params, jnp.stack([u[..., 0], jnp.full_like(u[..., 1], 0.5)], -1))
+
+
+class NoJacobian(zoo.Standardised):
+    """Scores the standardised values and forgets to divide by the scale."""
+
+    @property
+    def head(self):
+        return _WithoutJacobian(self.model.head)
+
+
+@dataclasses.dataclass(frozen=True)
+class _WithoutJacobian(Affine):
+    def log_prob(self, params, x):
+        return super().log_prob(params, x) + params[..., 1]
+
+
+def _rnade(head):
+    return zoo.RNADE((2,), hidden=5, head=head)
+
+
 SHAPE = (2, 3)
 MODELS = {
     "self-seeing": (SelfSeeing(SHAPE), "check_causal", "seen at or before itself"),
@@ -97,6 +143,15 @@ MODELS = {
     "temperature": (zoo.FVSBN(SHAPE, SharpQuantile()), "check_law", "chi-square"),
     "temperature, completed": (zoo.FVSBN(SHAPE, SharpQuantile()), "check_completion", "chi-square"),
     "argmax": (zoo.FVSBN(SHAPE, Argmax()), "check_law", "chi-square"),
+    "one uniform for two": (_rnade(OneUniform(3, 0.3)), "check_law", "chi-square"),
+    "variance for scale": (_rnade(VarianceForScale(3, 0.3)), "check_law", "chi-square"),
+    "variance for scale, completed": (_rnade(VarianceForScale(3, 0.3)), "check_completion", "chi-square"),
+    "mean for draw": (_rnade(MeanForDraw(3, 0.3)), "check_law", "chi-square"),
+    "no jacobian": (
+        NoJacobian(_rnade(zoo.MixtureOfGaussians(3, 0.3)), (0.0, 0.0), (2.0, 1.5)),
+        "check_normalised",
+        "sum to 3.0",
+    ),
     "sigmoid twice": (zoo.FVSBN(SHAPE, SigmoidTwice()), "check_normalised", "sum to"),
 }
 

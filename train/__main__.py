@@ -5,7 +5,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 
-from train.inputs import check_trainable, inputs
+from train.inputs import check_trainable, inputs, standardised
 from train.loop import train
 from train.options import UsageError, describe, parse
 from train.recipes import RECIPES
@@ -47,12 +47,13 @@ def _main(argv):
     elif options.run_dir is not None:
         Run(options.run_dir).check_free()
     dataset = inputs(options.recipe)
-    check_trainable(options.recipe, dataset)
+    recipe = standardised(options.recipe, dataset)
+    check_trainable(recipe, dataset)
     run = run or create(name, options.recipe, options.run_dir)
     print(f"{name} on {dataset.description}; run folder {run.folder}", file=sys.stderr)
     try:
-        seconds = train(run, options.recipe, dataset)
-        print(finish(run, options.recipe, dataset, seconds, shlex.join(["python", "-m", "train", *argv])), flush=True)
+        seconds = train(run, recipe, dataset)
+        print(finish(run, recipe, dataset, seconds, shlex.join(["python", "-m", "train", *argv])), flush=True)
     except KeyboardInterrupt:
         again = shlex.join(["python", "-m", "train", name, "--resume", "--run-dir", str(run.folder)])
         raise KeyboardInterrupt(f"; to continue: {again}") from None

@@ -66,6 +66,13 @@ def evaluate(
     return summarise(np.concatenate(nats), model.num_dims)
 
 
+def comparable(model: zoo.Autoregressive, nats: float) -> str:
+    """For a standardised model, the nats that papers on tables print: of the standardised columns; else nothing."""
+    if not isinstance(model, zoo.Standardised):
+        return ""
+    return f" ({nats + model.log_jacobian:.2f} nats of the standardised columns)"
+
+
 def summarise(nats: np.ndarray, num_dims: int) -> Evaluation:
     """The evaluation that the nats of single examples amount to."""
     mean, num = float(nats.mean()), len(nats)
@@ -110,7 +117,8 @@ def main(args: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     mixture = f", ensemble of {len(model.members())}" if options.ensemble else ""
-    print(f"{dataset.description}\n{options.split}{mixture}: {result} ({result.num:,} examples)")
+    line = f"{options.split}{mixture}: {result}{comparable(model, result.nats)} ({result.num:,} examples)"
+    print(f"{dataset.description}\n{line}")
     return 0
 
 

@@ -26,6 +26,15 @@ def inputs(recipe: Recipe) -> Dataset:
     return dataset
 
 
+def standardised(recipe: Recipe, dataset: Dataset) -> Recipe:
+    """The recipe to train: where values are real, its model is given the means and deviations of the training split."""
+    if dataset.num_levels is not None:
+        return recipe
+    rows = dataset.train.x.reshape(len(dataset.train.x), -1).astype(np.float64)
+    shift, scale = (tuple(float(np.float32(value)) for value in each) for each in (rows.mean(0), rows.std(0)))
+    return dataclasses.replace(recipe, model=zoo.Standardised(recipe.model, shift, scale))
+
+
 def check_trainable(recipe: Recipe, dataset: Dataset) -> None:
     """Raises ValueError if the first step would: everything that can be found out before anything is written."""
     make_update(recipe)
@@ -38,10 +47,18 @@ def _check(model, dataset):
     got = dataset.train.x.shape[1:]
     if got != wanted:
         raise DataError(
-            f"{dataset.name} has images of shape {list(got)}, but the {name} describes {list(wanted)}: "
+            f"{dataset.name} has examples of shape {list(got)}, but the {name} describes {list(wanted)}: "
             f"pass --model.site-shape {' '.join(map(str, got))}, or choose other data."
         )
-    if complaint := model.head.complaint(np.asarray([0, dataset.num_levels - 1])):
+    if (dataset.num_levels is None) != (model.head.num_values is None):
+        values, head = (
+            ("real values", "mixtureofgaussians:10") if dataset.num_levels is None else ("levels", "categorical")
+        )
+        raise DataError(
+            f"{dataset.name} has {values}, but a {type(model.head).__name__} head does not describe them: pass another "
+            f"--model.head, such as {head}."
+        )
+    if dataset.num_levels is not None and (complaint := model.head.complaint(np.asarray([0, dataset.num_levels - 1]))):
         raise DataError(
             f"{dataset.name} has {dataset.num_levels} levels, but {complaint}: pass "
             f"--model.head categorical:{dataset.num_levels}, or --data.binarise dynamic."

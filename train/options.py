@@ -5,7 +5,7 @@ import dataclasses
 import difflib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -76,7 +76,7 @@ def _look_ahead(args):
 
 
 def _registry():
-    """Heads as one word on the command line: `bernoulli`, `categorical:17`."""
+    """Heads as one word on the command line: `bernoulli`, `categorical:17`, `mixtureofgaussians:10:0.01`."""
     registry = tyro.constructors.ConstructorRegistry()
     names = {head.__name__.lower(): head for head in HEADS}
 
@@ -85,7 +85,10 @@ def _registry():
         if name not in names:
             near = difflib.get_close_matches(name, names, n=1, cutoff=0.0)[0]
             raise ValueError(f"unknown head {name!r}, did you mean {near!r}? Heads: {', '.join(names)}")
-        return names[name](*map(int, values))
+        kinds: list[Any] = [type(field.default) for field in dataclasses.fields(names[name])]
+        if len(values) > len(kinds):
+            raise ValueError(f"the head {name} takes at most {len(kinds)} values; got {words[0]!r}")
+        return names[name](*(kind(value) for kind, value in zip(kinds, values, strict=False)))
 
     def show(head):
         values = (getattr(head, field.name) for field in dataclasses.fields(head))

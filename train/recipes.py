@@ -1,7 +1,20 @@
 """The recipes, by model: `cpu` trains in minutes on a laptop, `paper` follows the publication."""
 
 import zoo
+from train.data import Data
 from train.recipe import Recipe
+
+_DIGITS = Data("digits")
+_WINE = Recipe(
+    zoo.RNADE((13,), hidden=20, head=zoo.MixtureOfGaussians(3, 0.05)),
+    Data("wine"),
+    steps=2_000,
+    batch_size=24,
+    weight_decay=1.0,
+    clip=10.0,
+    eval_every=20,
+    patience=40,
+)
 
 RECIPES: dict[str, dict[str, Recipe]] = {
     "fvsbn": {
@@ -15,5 +28,29 @@ RECIPES: dict[str, dict[str, Recipe]] = {
     "made": {
         "cpu": Recipe(zoo.MADE(), steps=15_000),
         "paper": Recipe(zoo.CATALOGUE["made"].paper, steps=110_000, patience=30),
+    },
+    "nade_categorical": {
+        "cpu": Recipe(
+            zoo.NADE((8, 8), hidden=100, head=zoo.Categorical(17)), _DIGITS, steps=4_000, weight_decay=0.1, patience=20
+        ),
+        "paper": Recipe(zoo.CATALOGUE["nade_categorical"].paper, _DIGITS, steps=10_000, weight_decay=0.1, patience=40),
+    },
+    "rnade": {
+        "cpu": _WINE,
+        "paper": Recipe(
+            zoo.RNADE((11,), hidden=50, head=zoo.MixtureOfGaussians(20, 0.01)),
+            Data("red_wine"),
+            steps=2_000,
+            learning_rate=1e-2,
+            weight_decay=0.1,
+            clip=10.0,
+            ema=0.995,
+            eval_every=24,
+            patience=25,
+        ),
+    },
+    "eonade": {
+        "cpu": Recipe(zoo.EoNADE(layers=1, num_orderings=8), steps=22_000, eval_every=2_000),
+        "paper": Recipe(zoo.CATALOGUE["eonade"].paper, steps=200_000, eval_every=5_000, patience=10),
     },
 }

@@ -77,9 +77,12 @@ def make_update(recipe: Recipe, devices: Sequence[jax.Device] | None = None) -> 
 
 
 def loss(recipe: Recipe, variables: zoo.autoregressive.Variables, x: Array, context: PyTree, key: Array) -> Array:
-    """Mean nats of a batch, -log p(x | context), computed in the recipe's dtype. The key is consumed."""
+    """Mean nats of a batch, -log p(x | context) or the model's estimate of it, in the recipe's dtype.
+
+    The key is consumed.
+    """
     variables = jax.tree.map(lambda leaf: leaf.astype(recipe.dtype), variables)
-    return -zoo.log_prob(recipe.model, variables, x, context, train=True, key=key).mean()
+    return zoo.training_loss(recipe.model, variables, x, context, key=key).mean()
 
 
 def schedule(recipe: Recipe) -> optax.Schedule:

@@ -15,14 +15,19 @@ from zoo.autoregressive import (
     init,
     log_prob,
     recompute,
+    training_loss,
 )
 from zoo.catalogue import CATALOGUE, Entry, entry, example
 from zoo.checkpoint import CheckpointError, find, from_config, load, save, to_config
 from zoo.ensemble import ensemble_log_prob
+from zoo.eonade import EoNADE
 from zoo.fvsbn import FVSBN
 from zoo.gated_pixel_cnn import GatedPixelCNN
 from zoo.heads import Bernoulli, Categorical, Head
 from zoo.made import MADE
+from zoo.mixtures import MixtureOfGaussians, MixtureOfLaplacians
 from zoo.nade import NADE
 from zoo.orderings import Ordering
 from zoo.pixel_cnn import PixelCNN
+from zoo.rnade import RNADE
+from zoo.standardised import Standardised

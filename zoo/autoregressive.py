@@ -43,10 +43,14 @@ class Autoregressive(nn.Module):
     begins as zeros. Activations follow the dtype of the parameters; heads compute in float32.
     """
 
-    if TYPE_CHECKING:
-        site_shape: tuple[int, ...]
-        head: Head
-        ordering: Ordering
+    if TYPE_CHECKING:  # fields or properties, as a subclass likes
+
+        @property
+        def site_shape(self) -> tuple[int, ...]: ...
+        @property
+        def head(self) -> Head: ...
+        @property
+        def ordering(self) -> Ordering: ...
 
     def __call__(self, x: Canvas, memory: PyTree = None, *, train: bool = False) -> Float[Array, "..."]:
         """All conditionals under teacher forcing.
@@ -60,6 +64,10 @@ class Autoregressive(nn.Module):
           params [batch, *site_shape, num_params]: those at rank t depend on `x` at ranks < t only.
         """
         raise NotImplementedError(f"{type(self).__name__} must define __call__: all conditionals at once.")
+
+    def training_loss(self, x: Canvas, memory: PyTree = None) -> Float[Array, " batch"]:
+        """What training minimises, nats: -log p(x) in training mode, or an unbiased estimate (rng stream "train")."""
+        return -_score(self.head, self(x, memory, train=True), x)
 
     def encode(self, context: PyTree) -> PyTree:
         """What the sites need of the context (label, sentence, image), computed once per draw. By default: nothing."""
@@ -87,6 +95,10 @@ class Autoregressive(nn.Module):
     def members(self) -> tuple["Autoregressive", ...]:
         """The models that these variables describe, whose mixture `ensemble_log_prob` scores. By default: this one."""
         return (self,)
+
+    def with_known_first(self, known: np.ndarray) -> "Autoregressive":
+        """An order-agnostic model visits the sites `known` (bool, [*site_shape]) first. By default: this model."""
+        return self
 
     @property
     def num_sites(self) -> int:
@@ -156,6 +168,15 @@ def log_prob(
     check_values(model, x)
     check_context(model, context)
     return _log_prob(model, variables, jnp.asarray(x), context, train, key)
+
+
+def training_loss(
+    model: Autoregressive, variables: Variables, x: Values, context: PyTree = None, *, key: Array | None = None
+) -> Float[Array, " batch"]:
+    """What training minimises, nats of each example: `model.training_loss`. Arguments as for `log_prob`."""
+    check_values(model, x)
+    check_context(model, context)
+    return _training_loss(model, variables, jnp.asarray(x), context, key)
 
 
 def bits_per_dim(log_prob: Shaped[Array, "..."] | float, num_dims: int) -> Any:
@@ -252,9 +273,17 @@ def _conditionals(model, variables, x, context, train=False, key=None):
 
 @functools.partial(jax.jit, static_argnums=(0, 4))
 def _log_prob(model, variables, x, context, train, key):
-    params = _conditionals(model, variables, x, context, train, key)
-    x = x.astype(model.head.dtype)
-    return model.head.log_prob(params, x).reshape(len(x), -1).sum(-1)
+    return _score(model.head, _conditionals(model, variables, x, context, train, key), x.astype(model.head.dtype))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _training_loss(model, variables, x, context, key):
+    x, rngs = x.astype(model.head.dtype), {} if key is None else {"train": key}
+    return model.apply(variables, x, method=lambda model, x: model.training_loss(x, model.encode(context)), rngs=rngs)
+
+
+def _score(head, params, x):
+    return head.log_prob(params, x).reshape(len(x), -1).sum(-1)
 
 
 def _encode_and_call(model, x, context, train=False):

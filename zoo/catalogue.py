@@ -8,13 +8,17 @@ import jax.numpy as jnp
 import numpy as np
 
 from zoo.autoregressive import Autoregressive, Values
+from zoo.eonade import EoNADE
 from zoo.fvsbn import FVSBN
 from zoo.gated_pixel_cnn import GatedPixelCNN
 from zoo.heads import Bernoulli, Categorical
 from zoo.made import MADE
+from zoo.mixtures import MixtureOfGaussians, MixtureOfLaplacians
 from zoo.nade import NADE
 from zoo.orderings import Ordering
 from zoo.pixel_cnn import PixelCNN
+from zoo.rnade import RNADE
+from zoo.standardised import Standardised
 
 
 def unconditional(model: Autoregressive, batch: int) -> tuple[Values, None]:
@@ -51,6 +55,15 @@ class Entry:
 CATALOGUE: dict[str, Entry] = {
     "fvsbn": Entry(FVSBN(), FVSBN((2, 4))),
     "nade": Entry(NADE(), NADE((2, 4), hidden=5, ordering=Ordering("random", seed=1))),
+    "nade_categorical": Entry(
+        NADE((8, 8), head=Categorical(17)),
+        NADE((2, 2), hidden=5, head=Categorical(3), ordering=Ordering("random", seed=1)),
+    ),
+    "rnade": Entry(RNADE(), RNADE((2,), hidden=5, head=MixtureOfGaussians(3, 0.3), ordering=Ordering("reversed"))),
+    "eonade": Entry(
+        EoNADE(num_orderings=128),
+        EoNADE((2, 4), hidden=5, ordering=Ordering("random", seed=9), num_orderings=3),
+    ),
     "made": Entry(
         MADE(hidden=(8000, 8000), num_masks=32),
         MADE((2, 5), hidden=(12, 9), num_masks=3, resample_order=True),
@@ -63,7 +76,8 @@ CATALOGUE: dict[str, Entry] = {
     ),
 }
 
-HEADS = (Bernoulli, Categorical)
+HEADS = (Bernoulli, Categorical, MixtureOfGaussians, MixtureOfLaplacians)
+WRAPPERS = (Standardised,)
 
 
 def entry(name: str) -> Entry:

@@ -129,7 +129,7 @@ def from_config(config: Any) -> Any:
 
 def _classes() -> dict[str, type]:
     models = {type(entry.paper) for entry in catalogue.CATALOGUE.values()}
-    return {cls.__name__: cls for cls in (*models, *catalogue.HEADS, Ordering)}
+    return {cls.__name__: cls for cls in (*models, *catalogue.WRAPPERS, *catalogue.HEADS, Ordering)}
 
 
 def _check_fit(path: Path, model: Autoregressive, arrays: dict[str, np.ndarray]) -> None:

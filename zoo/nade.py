@@ -1,5 +1,7 @@
 """NADE: one hidden layer per conditional, all of them sharing their weights."""
 
+from typing import Literal
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -26,51 +28,74 @@ class NADE(Autoregressive):
       hidden: H, the number of hidden units.
       head: the law of one site.
       ordering: the order in which the chain rule visits the sites.
+      activation: what makes the units of the pre-activation.
     """
 
     site_shape: tuple[int, ...] = (28, 28)
     hidden: int = 500
     head: Head = Bernoulli()
     ordering: Ordering = Ordering()
+    activation: Literal["sigmoid", "relu"] = "sigmoid"
+
+    _rescaled = False  # whether the pre-activation at each site is multiplied by a factor of its own, 1 at first
 
     def setup(self):
-        f, p = self.head.num_features, self.head.num_params
         init = nn.initializers.normal(0.05)
-        self.inward = self.param("inward", init, (self.num_sites, f, self.hidden))  # W
+        self.inward = self.param("inward", init, (self.num_sites, self._num_seen, self.hidden))  # W
         self.inward_bias = self.param("inward_bias", nn.initializers.zeros, (self.hidden,))  # c
-        self.outward = self.param("outward", init, (self.num_sites, self.hidden, p))  # V
-        self.outward_bias = self.param("outward_bias", nn.initializers.zeros, (self.num_sites, p))  # b
+        self.outward = self.param("outward", init, (self.num_sites, self.hidden, self.head.num_params))  # V
+        self.outward_bias = self.param(
+            "outward_bias", nn.initializers.zeros, (self.num_sites, self.head.num_params)
+        )  # b
+        self.rho = self.param("rho", nn.initializers.ones, (self.num_sites, 1)) if self._rescaled else None
 
     def __call__(self, x, memory=None, *, train=False):
-        features = self.head.features(x).reshape(len(x), self.num_sites, -1).astype(self.inward.dtype)
-        by_rank = (features.swapaxes(0, 1), self.inward, self.outward, self.outward_bias)
+        seen = self._seen(self.head.features(x).reshape(len(x), self.num_sites, -1)).astype(self.inward.dtype)
+        by_rank = (seen.swapaxes(0, 1), self.inward, self.outward, self.outward_bias, self.rho)
         blocks = jax.tree.map(lambda leaf: _blocks(at_ranks(leaf, 0, self.num_sites, self.sites, 0)), by_rank)
         before = jnp.broadcast_to(self.inward_bias, (len(x), self.hidden))
-        params = jax.lax.scan(_block, before, blocks)[1].reshape(-1, len(x), self.head.num_params)
+        params = jax.lax.scan(self._params_of_block, before, blocks)[1].reshape(-1, len(x), self.head.num_params)
         params = params[self.ordering.ranks(self.site_shape)].swapaxes(0, 1)
         return params.reshape(len(x), *self.site_shape, -1)
 
     def step(self, x, t, memory=None):
-        value = value_before(x, t, self.sites, self.head).astype(self.inward.dtype)
+        value = self._seen(value_before(x, t, self.sites, self.head)).astype(self.inward.dtype)
         weights = at_ranks(self.inward, jnp.maximum(t - 1, 0), 1, self.sites, 0)[0]
         before = self.get_variable("cache", "before", jnp.zeros((len(x), self.hidden), self.inward.dtype))
-        before = before + _contract(value, weights)
+        before = before + _contract(jnp.where(t > 0, value, 0), weights)
         self.put_variable("cache", "before", before)
+        pre = before + self.inward_bias[None]
+        if self.rho is not None:
+            pre = pre * at_ranks(self.rho, t, 1, self.sites, 0)
         outward = at_ranks(self.outward, t, 1, self.sites, 0)[0]
-        return jax.nn.sigmoid(before + self.inward_bias[None]) @ outward + at_ranks(
-            self.outward_bias, t, 1, self.sites, 0
-        )
+        return self._units(pre) @ outward + at_ranks(self.outward_bias, t, 1, self.sites, 0)
 
+    def _params_of_block(self, before, block):
+        """Params of a block of ranks, given the pre-activation before it; returns the one after it as well."""
 
-@jax.checkpoint  # its [batch, ranks, hidden] activations are cheaper to recompute than to keep
-def _block(before, block):
-    """Params of a block of ranks, given the pre-activation before it; returns the one after it as well."""
-    features, inward, outward, bias = block
-    earlier = jnp.tril(jnp.ones((len(bias), len(bias)), features.dtype), -1)
-    seen = jnp.einsum("ts,sbf->btsf", earlier, features)  # batch first: 4x faster gradients on CPU
-    pre = before[:, None] + jnp.tensordot(seen, inward, 2)
-    params = jnp.einsum("bth,thp->tbp", jax.nn.sigmoid(pre), outward) + bias[:, None, :]
-    return before + jnp.einsum("sbf,sfh->bh", features, inward), params
+        @jax.checkpoint  # the [batch, ranks, hidden] activations are cheaper to recompute than to keep
+        def run(before, block):
+            seen, inward, outward, bias, rho = block
+            earlier = jnp.tril(jnp.ones((len(bias), len(bias)), seen.dtype), -1)
+            known = jnp.einsum("ts,sbf->btsf", earlier, seen)  # batch first: 4x faster gradients on CPU
+            pre = before[:, None] + jnp.tensordot(known, inward, 2)
+            units = self._units(pre if rho is None else pre * rho[None])
+            params = jnp.einsum("bth,thp->tbp", units, outward) + bias[:, None, :]
+            return before + jnp.einsum("sbf,sfh->bh", seen, inward), params
+
+        return run(before, block)
+
+    def _units(self, pre):
+        """The hidden units that the pre-activation [..., hidden] amounts to."""
+        return getattr(nn, self.activation)(pre)
+
+    def _seen(self, features):
+        """What is summed up of a known value, given its features [..., num_features]: [..., num_seen]."""
+        return features
+
+    @property
+    def _num_seen(self):
+        return self.head.num_features
 
 
 def _blocks(by_rank):
@@ -81,5 +106,5 @@ def _blocks(by_rank):
 
 
 def _contract(value, weights):
-    """[batch, features] @ [features, hidden]; a scalar feature needs no matmul."""
-    return value * weights if len(weights) == 1 else value @ weights
+    """[batch, features] @ [features, hidden]; a feature or two need no matmul."""
+    return (value[..., None] * weights[None]).sum(1) if len(weights) <= 2 else value @ weights

@@ -8,6 +8,7 @@ from train.data.embedded import digits, mnist_1bit
 from train.data.images import images
 from train.data.standard import standard
 from train.data.stream import Batches, batches
+from train.data.tables import bundled, red_wine, table
 from train.data.values import convert
 
 __all__ = ["NAMES", "Batches", "Data", "DataError", "Dataset", "Split", "batches", "load"]
@@ -21,7 +22,14 @@ IMAGES: dict[str, Callable[[Data], Dataset]] = {
     "cifar10": standard,
     "images": images,
 }
-LOADERS = {**IMAGES}
+TABLES: dict[str, Callable[[Data], Dataset]] = {
+    "wine": bundled,
+    "breast_cancer": bundled,
+    "diabetes": bundled,
+    "red_wine": red_wine,
+    "table": table,
+}
+LOADERS = {**IMAGES, **TABLES}
 NAMES = tuple(LOADERS)
 
 
@@ -32,5 +40,8 @@ def load(data: Data) -> Dataset:
         raise DataError(
             f"there is no data set {data.name!r}; did you mean {' or '.join(near)}? All: {', '.join(NAMES)}"
         )
+    if data.name in TABLES:
+        own = data.path is not None and data.name != "red_wine"
+        return (table if own else TABLES[data.name])(data)
     own = data.path is not None and data.name in IMAGES
     return convert((images if own else LOADERS[data.name])(data), data)

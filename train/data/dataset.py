@@ -4,7 +4,7 @@ import dataclasses
 from typing import Literal, NamedTuple
 
 import numpy as np
-from jaxtyping import Int32, UInt8
+from jaxtyping import Float32, Int32, UInt8
 
 
 class DataError(ValueError):
@@ -17,9 +17,11 @@ class Data:
 
     name: str = "mnist_1bit"
     """mnist_1bit and digits need no network; mnist, fashion_mnist, cifar10 and binarized_mnist are downloaded once;
-    images is your own data, from `path`."""
+    images is your own data, from `path`. Tables of real numbers: wine, breast_cancer and diabetes need no network;
+    red_wine needs its file at `path`; table is your own, from `path`."""
     path: str | None = None
-    """Your own images: .npz, .npy, or a folder of image files; `name` then only says the kind of data."""
+    """Your own images: .npz, .npy, or a folder of image files; or your own table: .csv. `name` then only says the kind
+    of data."""
     binarise: Literal["none", "dynamic", "threshold"] = "none"
     """dynamic: Bernoulli(grey/255), anew each time an image is used in training, once with a fixed seed for validation
     and test. threshold: grey > 127. The likelihoods of the two are not comparable."""
@@ -27,6 +29,8 @@ class Data:
     """Requantise grey or colour values to this many levels (256: as they are)."""
     valid: int = 5000
     """Training examples held out for validation (the last ones) where the set brings no validation split."""
+    fold: int = 0
+    """Which tenth of a table is the test split, 0..9; the next tenth is for validation."""
     data_dir: str | None = None
     """Where tensorflow_datasets keeps prepared sets (default: its own, ~/tensorflow_datasets)."""
     manual_dir: str | None = None
@@ -34,9 +38,9 @@ class Data:
 
 
 class Split(NamedTuple):
-    """Examples as integers, `[N, *site_shape]` or `[N, *site_shape, 3]`, and their labels."""
+    """Examples `[N, *site_shape]` or `[N, *site_shape, 3]`, integers or real numbers, and their labels."""
 
-    x: UInt8[np.ndarray, "N *site"]
+    x: UInt8[np.ndarray, "N *site"] | Float32[np.ndarray, "N *site"]
     context: Int32[np.ndarray, " N"] | None
 
 
@@ -44,7 +48,8 @@ class Split(NamedTuple):
 class Dataset:
     """Three splits and what has to be said beside every number measured on them.
 
-    With `dynamic`, the training images are grey (0..255) and `Batches` draws their bits; `num_levels` is 2.
+    With `dynamic`, the training images are grey (0..255) and `Batches` draws their bits; `num_levels` is 2. Where
+    values are real numbers `num_levels` is None.
     """
 
     name: str
@@ -52,7 +57,7 @@ class Dataset:
     train: Split
     valid: Split
     test: Split
-    num_levels: int
+    num_levels: int | None
     num_classes: int | None = None
     dynamic: bool = False
 

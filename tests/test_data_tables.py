@@ -1,0 +1,182 @@
+"""Tables of real numbers: the bundled ones, red wine, your own, and what is wrong with them."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import train.__main__ as cli
+import train.evaluate
+import train.reproduce as reproduce
+import zoo
+from train.data import Batches, Data, DataError, load
+from train.inputs import inputs, standardised
+from train.recipe import Recipe
+from train.recipes import RECIPES
+from train.run import Run
+
+
+def written(folder, lines, name="t.csv"):
+    path = folder / name
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+@pytest.fixture
+def table(tmp_path):
+    """Two columns of very different scales that depend on each other."""
+    rng = np.random.RandomState(0)
+    first = rng.normal(1000.0, 0.5, 200)
+    rows = np.stack([first, 0.01 * (first - 1000) + 0.001 * rng.normal(size=200)], axis=1)
+    return written(tmp_path, ["length,width", *(f"{a:.6f},{b:.6f}" for a, b in rows)])
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"), [("wine", (178, 13)), ("breast_cancer", (569, 30)), ("diabetes", (442, 10))]
+)
+def test_bundled_tables(name, shape):
+    dataset = load(Data(name))
+    sizes = [len(split.x) for split in (dataset.train, dataset.valid, dataset.test)]
+    assert sum(sizes) == shape[0] and dataset.train.x.shape[1:] == shape[1:] and dataset.num_levels is None
+    assert sizes[1] == sizes[2] == shape[0] // 10 and dataset.train.x.dtype == np.float32
+    assert f"{shape[1]} columns, fold 0 of 10, test split of {sizes[2]}" in dataset.description
+
+
+def test_folds_partition_the_rows():
+    whole = np.concatenate([load(Data("wine", fold=fold)).test.x for fold in range(10)])
+    split = load(Data("wine", fold=3))
+    parts = np.concatenate([split.train.x, split.valid.x, split.test.x])
+    assert len(whole) == 178 and (np.unique(whole, axis=0) == np.unique(parts, axis=0)).all()
+    assert (split.valid.x == load(Data("wine", fold=4)).test.x).all()
+
+
+def test_csv_with_and_without_names(tmp_path, table):
+    named = load(Data("table", path=str(table)))
+    lines = table.read_text().splitlines()
+    bare = load(Data("wine", path=str(written(tmp_path, [line.replace(",", ";") for line in lines[1:]], "bare.csv"))))
+    assert (named.train.x == bare.train.x).all() and named.description.startswith("t.csv, 2 columns")
+    assert named.train.x.shape == (160, 2) and len(named.valid.x) == len(named.test.x) == 20
+
+
+GOOD = [f"{i},{i * i}" for i in range(30)]
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (["a,b", *GOOD[:20], "20,red"], r"t.csv, line 22: 'b' is 'red', no finite number"),
+        (["a,b", "x,2", *GOOD], r"line 2: 'a' is 'x'"),
+        (["1,red", *GOOD], r"line 1: 'column 2' is 'red'"),
+        (["a,b", "1,", *GOOD], r"line 2: 'b' is missing \(''\)"),
+        (["a,b", *GOOD, "", "?,3"], r"line 33: 'a' is missing \('\?'\)"),
+        (["a,b", "inf,3", *GOOD], r"line 2: 'a' is 'inf', no finite number"),
+        (["a,b", *GOOD, "1,2,3"], r"line 32: 3 cells, expected 2"),
+        (["a,b", *[f"{i},7" for i in range(30)]], r"'b' is constant, 7 in every training row"),
+        (GOOD[:19], r"19 rows; at least 20"),
+        ([], r"is empty"),
+    ],
+)
+def test_what_is_wrong_is_named(tmp_path, lines, message):
+    with pytest.raises(DataError, match=message) as caught:
+        load(Data("table", path=str(written(tmp_path, lines))))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (Data("table"), "pass --data.path FILE.csv"),
+        (Data("table", path="absent.csv"), "there is no file absent.csv"),
+        (Data("red_wine", path="absent.csv"), "red_wine: there is no absent.csv.*folds of the RNADE paper"),
+        (Data("wine", fold=10), "--data.fold must be 0..9; got 10"),
+        (Data("wine", binarise="dynamic"), "drop --data.binarise"),
+        (Data("wne"), "did you mean wine"),
+    ],
+)
+def test_refusals(data, message):
+    with pytest.raises(DataError, match=message):
+        load(data)
+
+
+def test_red_wine(standard_data, tmp_path):
+    paper = [load(Data("red_wine", path=str(standard_data / "rnade_red_wine"), fold=k)) for k in range(10)]
+    uci = load(Data("red_wine", path=str(standard_data / "uci" / "winequality-red.csv")))
+    assert [len(fold.test.x) for fold in paper] == [159] * 9 + [168]
+    whole = np.concatenate([fold.test.x for fold in paper])
+    ours = np.concatenate([uci.train.x, uci.valid.x, uci.test.x])
+    assert whole.shape == ours.shape == (1599, 11)
+    assert (whole[np.lexsort(whole.T)] == ours[np.lexsort(ours.T)]).all()
+    damaged = tmp_path / "red_wine.hdf5"
+    damaged.write_bytes(b"\x89HDF" + bytes(100))
+    with pytest.raises(DataError, match="is not the original"):
+        load(Data("red_wine", path=str(damaged)))
+
+
+def test_batches_of_a_table_are_a_function_of_the_step():
+    split = load(Data("diabetes")).train
+    x, context = Batches(split, 16, seed=3)(40)
+    assert x.dtype == np.float32 and context is None and (x == Batches(split, 16, seed=3)(40)[0]).all()
+
+
+def test_standardisation_is_that_of_the_training_split(table):
+    recipe = Recipe(zoo.RNADE((2,), hidden=4), Data("table", path=str(table)), batch_size=16)
+    dataset = inputs(recipe)
+    model = standardised(recipe, dataset).model
+    np.testing.assert_allclose(model.shift, dataset.train.x.astype(np.float64).mean(0), rtol=1e-6)
+    np.testing.assert_allclose(model.scale, dataset.train.x.astype(np.float64).std(0), rtol=1e-6)
+    discrete = RECIPES["nade_categorical"]["cpu"]
+    assert standardised(discrete, inputs(discrete)) == discrete
+    with pytest.raises(DataError, match=r"examples of shape \[2\].*--model.site-shape 2"):
+        inputs(dataclasses.replace(recipe, model=zoo.RNADE((3,))))
+    with pytest.raises(DataError, match=r"real values, but a Bernoulli head .* such as mixtureofgaussians:10"):
+        inputs(dataclasses.replace(recipe, model=zoo.NADE((2,))))
+    with pytest.raises(DataError, match=r"levels, but a MixtureOfGaussians head"):
+        inputs(dataclasses.replace(recipe, model=zoo.RNADE((8, 8)), data=Data("digits")))
+
+
+FLAGS = (
+    "--model.site-shape 2 --model.hidden 8 --steps 60 --batch-size 16 --eval-every 20 --learning-rate 0.02 --samples 0"
+)
+
+
+def test_training_on_a_table_from_the_command_line(table, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    head = ["--model.head", "mixtureoflaplacians:3:0.05"]
+    assert cli.main(["rnade", "--data.name", "table", "--data.path", str(table), *FLAGS.split(), *head]) == 0
+    run = Run(Path("runs/rnade"))
+    model, results = zoo.load(run.model)[0], json.loads(run.results.read_text())
+    assert isinstance(model, zoo.Standardised) and model.model.head == zoo.MixtureOfLaplacians(3, 0.05)
+    assert run.name_and_recipe()[1].model == model.model
+    assert results["nats_standardised"] == pytest.approx(results["nats"] - np.log(model.scale).sum())
+    assert results["nats_standardised"] < 2.8  # two independent standard normal columns: 2.84
+    line = f"{results['nats_standardised']:.2f} nats of the standardised columns"
+    assert line in capsys.readouterr().out
+    assert train.evaluate.main(["runs/rnade"]) == 0
+    assert line in capsys.readouterr().out
+
+
+def test_rows_are_reproduced_and_resumed(table, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    model = zoo.RNADE((2,), hidden=4, head=zoo.MixtureOfGaussians(2, 0.05))
+    recipe = Recipe(model, Data("table", path=str(table)), steps=4, batch_size=16)
+    folds = tuple(dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, fold=k)) for k in (0, 1))
+    monkeypatch.setitem(reproduce.ROWS, "small", reproduce.Row("rnade", folds, 1.5, "nats", "nats_standardised"))
+    arguments = ["small", "--path", str(table)]
+    assert reproduce.main(arguments) == 0
+    line = capsys.readouterr().out.splitlines()[-1]
+    results = [json.loads(Run(Path("runs/reproduce/small") / k).results.read_text()) for k in "01"]
+    mean = np.mean([result["nats_standardised"] for result in results])
+    assert line.startswith("| small | t.csv, 2 columns") and f"| 1.50 | {mean:.2f} +- " in line
+    monkeypatch.setattr(reproduce, "train", None)  # a finished row is not trained again
+    assert reproduce.main(arguments) == 0 and capsys.readouterr().out.splitlines()[-1] == line
+    assert reproduce.main([]) == 0 and "binarized_mnist" in capsys.readouterr().out
+    assert reproduce.main(["nde"]) == 1 and "Did you mean 'nade'?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", list(reproduce.ROWS))
+def test_rows_are_runnable(name):
+    row = reproduce.ROWS[name]
+    assert row.name in RECIPES and all(isinstance(recipe, Recipe) for recipe in row.recipes)
+    assert (row.number == "ensemble") == (len(row.recipes[0].model.members()) > 1)

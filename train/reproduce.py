@@ -1,0 +1,154 @@
+"""`python -m train.reproduce ROW` trains and evaluates a row of docs/results.md from scratch; without ROW it lists them.
+
+A row is one recipe, or one for each fold. Each is trained in a run folder of its own, and what is there already is
+resumed or taken as it is, so an interrupted row is continued by the same command.
+"""
+
+import dataclasses
+import difflib
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+import tyro
+
+import zoo
+from train.data import Data
+from train.inputs import check_trainable, inputs, standardised
+from train.loop import train
+from train.recipe import Recipe
+from train.recipes import RECIPES
+from train.results import duration, finish, finished
+from train.run import Run, check_same, create
+
+FIXED, DYNAMIC = Data("binarized_mnist"), Data("mnist", binarise="dynamic")
+RED_WINE = Data("red_wine")
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """A row of the table: what is trained on what, and the number that was published.
+
+    Attributes:
+      name: of the recipe that it starts from.
+      recipes: what is trained: one recipe, or one for each fold.
+      unit: of the numbers; "nats" of a split, lower is better.
+      published: the number in the paper, in that unit; None where there is none.
+      number: which number of results.json is the row's.
+    """
+
+    name: str
+    recipes: tuple[Recipe, ...]
+    published: float | None
+    unit: str = "nats"
+    number: Literal["nats", "nats_standardised", "ensemble"] = "nats"
+
+
+def _row(name, data, published, number="nats", preset="paper", **changes):
+    recipe = dataclasses.replace(RECIPES[name][preset], data=data, **changes)
+    return Row(name, (recipe,), published, number=number)
+
+
+ROWS: dict[str, Row] = {
+    "fvsbn": _row("fvsbn", FIXED, 97.45),
+    "nade": _row("nade", FIXED, 88.33, patience=20),
+    "made": _row("made", FIXED, 88.40, model=zoo.MADE(hidden=(8000,))),
+    "made_2x8000": _row("made", FIXED, 86.64, "ensemble", model=zoo.MADE(hidden=(8000, 8000), num_masks=32)),
+    "eonade": _row("eonade", FIXED, 85.10, "ensemble"),
+    "nade_dynamic": _row("nade", DYNAMIC, 84.0),
+    "made_dynamic": _row("made", DYNAMIC, 83.8, model=zoo.MADE(hidden=(8000,))),
+    "nade_categorical": _row("nade_categorical", Data("digits"), None, preset="cpu"),
+    "rnade": Row(
+        "rnade",
+        tuple(dataclasses.replace(RECIPES["rnade"]["paper"], data=Data("red_wine", fold=k)) for k in range(10)),
+        9.36,
+        "nats of the standardised columns, mean over the 10 folds of the paper",
+        "nats_standardised",
+    ),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Trains and evaluates a row of docs/results.md from scratch."""
+
+    row: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="ROW")] = None
+    """Which row; all are listed without."""
+    runs: Path = Path("runs/reproduce")
+    """Where the run folders go, one for each recipe."""
+    path: str | None = None
+    """The row's data file, for red wine."""
+    manual_dir: str | None = None
+    """Folder with the original downloaded files, taken instead of the network."""
+    data_dir: str | None = None
+    """Where tensorflow_datasets keeps prepared sets."""
+
+
+def reproduce(row: Row, options: Options, command: str) -> str:
+    """Runs all recipes of a row and returns its line of the table."""
+    reports = []
+    for k, recipe in enumerate(row.recipes):
+        changes = {field: getattr(options, field) for field in ("path", "manual_dir", "data_dir")}
+        recipe = dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, **changes))
+        folder = options.runs / str(options.row) / str(k) if len(row.recipes) > 1 else options.runs / str(options.row)
+        reports.append(_run(row.name, recipe, Run(folder), command))
+    numbers = [report[row.number] for report in reports]
+    if row.number == "ensemble":
+        numbers = [number["nats"] for number in numbers]
+    error = reports[0]["standard_error"] if len(reports) == 1 else np.std(numbers, ddof=1) / np.sqrt(len(numbers))
+    seconds = sum(report["seconds"] for report in reports)
+    data = reports[0]["data"].partition(", fold ")[0] if len(reports) > 1 else reports[0]["data"]
+    published = "-" if row.published is None else f"{row.published:.2f}"
+    return (
+        f"| {options.row} | {data} | {row.unit} | {published} | {np.mean(numbers):.2f} +- {error:.2f} | `{command}` | "
+        f"{reports[0]['seed']} | {reports[0]['hardware']} | {duration(seconds)} |"
+    )
+
+
+def _run(name, recipe, run, command):
+    if not finished(run):
+        dataset = inputs(recipe)
+        fitted = standardised(recipe, dataset)
+        check_trainable(fitted, dataset)
+        if run.config.exists():
+            check_same(run, name, recipe)
+        else:
+            create(name, recipe, run.folder)
+        print(f"{run.folder}: {dataset.description}", file=sys.stderr)
+        print(finish(run, fitted, dataset, train(run, fitted, dataset), command), file=sys.stderr)
+    return json.loads(run.results.read_text())
+
+
+def main(args: list[str] | None = None) -> int:
+    """`python -m train.reproduce [ROW]`."""
+    options = tyro.cli(Options, args=args, prog="python -m train.reproduce")
+    if options.row is None:
+        lines = (
+            f"  {name:18}{row.recipes[0].data.name:18}published {row.published or '-'}" for name, row in ROWS.items()
+        )
+        print("\n".join(["usage: python -m train.reproduce ROW", "", *lines]))
+        return 0
+    command = shlex.join(["python", "-m", "train.reproduce", *(sys.argv[1:] if args is None else args)])
+    try:
+        if options.row not in ROWS:
+            near = difflib.get_close_matches(options.row, ROWS, n=1, cutoff=0.4)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            raise ValueError(f"there is no row {options.row!r}; there are {', '.join(ROWS)}.{hint}")
+        line = reproduce(ROWS[options.row], options, command)
+    except (ValueError, OSError) as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted; the same command continues", file=sys.stderr)
+        return 130
+    print("| row | data | unit | published | reached | command | seed | hardware | training |")
+    print("|---|---|---|---|---|---|---|---|---|")
+    print(line)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,144 @@
+"""Standardisation as part of the model, so that likelihoods and samples are those of the data as given."""
+
+import dataclasses
+
+import jax.numpy as jnp
+import numpy as np
+
+from zoo.autoregressive import Autoregressive
+from zoo.heads import Head
+from zoo.layers import at_ranks
+from zoo.orderings import Ordering
+
+
+class Standardised(Autoregressive):
+    """A model of z = (x - shift) / scale, seen as a model of x: log p(x) = log p_z(z) - sum_i log scale_i.
+
+    It is a model like any other: samples, prefixes and nats are in the units of x, and `shift` and `scale` lie in the
+    checkpoint with the rest of the configuration. They reach the head as two more params of each site.
+
+    Attributes:
+      model: the model of z; its head is for real numbers.
+      shift: of every site, in row-major order, such as the means of the columns of the training data.
+      scale: of every site, positive, such as their standard deviations.
+    """
+
+    model: Autoregressive
+    shift: tuple[float, ...]
+    scale: tuple[float, ...]
+
+    def __post_init__(self):
+        if not len(self.shift) == len(self.scale) == self.model.num_sites or not min(self.scale) > 0:
+            raise ValueError(
+                f"Standardised needs a shift and a positive scale for each of the {self.model.num_sites} sites; "
+                f"got {len(self.shift)} shifts and {len(self.scale)} scales, the least of them {min(self.scale)}."
+            )
+        super().__post_init__()
+
+    @property
+    def site_shape(self) -> tuple[int, ...]:
+        return self.model.site_shape
+
+    @property
+    def ordering(self) -> Ordering:
+        return self.model.ordering
+
+    @property
+    def head(self) -> "Affine":
+        return Affine(self.model.head)
+
+    @property
+    def block(self) -> int:
+        return self.model.block
+
+    @property
+    def log_jacobian(self) -> float:
+        """log |dz / dx| = -sum_i log scale_i: what a log density of z gains when it is one of x."""
+        return -float(np.log(np.asarray(self.scale, np.float64)).sum())
+
+    def encode(self, context):
+        return self.model.encode(context)
+
+    def complaint(self, context):
+        return self.model.complaint(context)
+
+    def __call__(self, x, memory=None, *, train=False):
+        affine = self._affine.reshape(1, *self.site_shape, 2)
+        return _join(affine, self.model(self._z(x), memory, train=train))
+
+    def training_loss(self, x, memory=None):
+        return self.model.training_loss(self._z(x), memory) - self.log_jacobian
+
+    def enter(self, x, t, memory=None):
+        self.model.enter(self._z(x), t, memory)
+
+    def step(self, x, t, memory=None):
+        return _join(at_ranks(self._affine, t, 1, self.sites, 0), self.model.step(self._z(x), t, memory))
+
+    def members(self):
+        return tuple(self.clone(model=member) for member in self.model.members())
+
+    def with_known_first(self, known):
+        return self.clone(model=self.model.with_known_first(known))
+
+    @property
+    def _affine(self):
+        return jnp.stack([jnp.asarray(self.shift), jnp.log(jnp.asarray(self.scale))], axis=-1)
+
+    def _z(self, x):
+        shift, scale = (jnp.asarray(each).reshape(1, *self.site_shape) for each in (self.shift, self.scale))
+        return (x - shift) / scale
+
+
+@dataclasses.dataclass(frozen=True)
+class Affine:
+    """The law of shift + scale z, where z follows another head; params are (shift, log scale, params of z).
+
+    Attributes:
+      head: the law of z.
+    """
+
+    head: Head
+
+    @property
+    def num_params(self) -> int:
+        return 2 + self.head.num_params
+
+    @property
+    def event_shape(self) -> tuple[int, ...]:
+        return self.head.event_shape
+
+    @property
+    def uniforms(self) -> int:
+        return self.head.uniforms
+
+    @property
+    def num_features(self) -> int:
+        return self.head.num_features
+
+    @property
+    def num_values(self) -> int | None:
+        return self.head.num_values
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self.head.dtype
+
+    def features(self, x):
+        return self.head.features(x)
+
+    def log_prob(self, params, x):
+        shift, log_scale = params[..., 0].astype(jnp.float32), params[..., 1].astype(jnp.float32)
+        return self.head.log_prob(params[..., 2:], (x - shift) * jnp.exp(-log_scale)) - log_scale
+
+    def quantile(self, params, u):
+        shift, log_scale = params[..., 0].astype(jnp.float32), params[..., 1].astype(jnp.float32)
+        return shift + jnp.exp(log_scale) * self.head.quantile(params[..., 2:], u)
+
+    def complaint(self, x):
+        return self.head.complaint(x)
+
+
+def _join(affine, params):
+    """The two params of `Affine` before those of its head, in float32 whatever the network computes in."""
+    return jnp.concatenate([jnp.broadcast_to(affine, (*params.shape[:-1], 2)), params.astype(jnp.float32)], axis=-1)
