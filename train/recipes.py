@@ -22,11 +22,11 @@ RECIPES: dict[str, dict[str, Recipe]] = {
         "paper": Recipe(zoo.CATALOGUE["fvsbn"].paper, steps=55_000),
     },
     "nade": {
-        "cpu": Recipe(zoo.NADE(), steps=7_000, learning_rate=4e-3),
+        "cpu": Recipe(zoo.NADE(), steps=5_000, learning_rate=4e-3),
         "paper": Recipe(zoo.CATALOGUE["nade"].paper, steps=110_000, learning_rate=2e-3),
     },
     "made": {
-        "cpu": Recipe(zoo.MADE(), steps=15_000),
+        "cpu": Recipe(zoo.MADE(), steps=22_000),
         "paper": Recipe(zoo.CATALOGUE["made"].paper, steps=110_000, patience=30),
     },
     "nade_categorical": {
