@@ -39,6 +39,8 @@ class Options:
 
 def main(options: Options) -> None:
     """Draws, writes the grid and prints the figures."""
+    if not 0 <= options.seed < 2**32:
+        raise ValueError(f"--seed must be in 0..2**32 - 1; got {options.seed}.")
     if options.num < 1 or options.scale < 1 or (options.columns is not None and options.columns < 1):
         raise ValueError("--num, --scale and --columns must be at least 1.")
     checkpoint = zoo.find(options.run)
@@ -76,3 +78,5 @@ if __name__ == "__main__":
         main(tyro.cli(Options, prog="python -m sample"))
     except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -100,6 +100,10 @@ def _row(model, batch, what, compiling, seconds, rate, cost):
 
 def main(options: Options) -> None:
     """Prints the table, a line as soon as it is measured."""
+    if min(*options.batch, options.repeats) < 1:
+        raise ValueError(f"--batch and --repeats must be at least 1; got {options.batch} and {options.repeats}.")
+    for name in options.models:
+        zoo.entry(name)
     device = jax.devices()[0]
     print(
         f"{jax.local_device_count()} x {device.device_kind}, jax {jax.__version__}, float32, median of several runs\n"
@@ -115,3 +119,5 @@ if __name__ == "__main__":
         main(tyro.cli(Options, prog="python -m sample.bench"))
     except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)

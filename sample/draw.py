@@ -53,8 +53,8 @@ def draw(
     Raises:
       ValueError: a count, engine, key, context or prefix that does not fit.
     """
-    if num < 1 or batch_size < 1:
-        raise ValueError(f"num and batch_size must be at least 1; got num={num}, batch_size={batch_size}.")
+    if not all(isinstance(count, int | np.integer) and count >= 1 for count in (num, batch_size)):
+        raise ValueError(f"num and batch_size must be whole numbers >= 1; got num={num!r}, batch_size={batch_size!r}.")
     if engine not in get_args(Engine):
         near = difflib.get_close_matches(str(engine), get_args(Engine), n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""

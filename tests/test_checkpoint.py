@@ -120,3 +120,46 @@ def test_find(tmp_path, path):
     assert zoo.find(path, runs) == path
     with pytest.raises(zoo.CheckpointError, match="none named 'lstm'.* train one first"):
         zoo.find("lstm", runs)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        *("[1, 2]", '"x"', "3", "null", '{"class": "Bernoulli"}'),
+        *({"hidden": "abc"}, {"hidden": [9.0]}, {"mask": "a"}, {"head": None}, {"head": "b"}),
+        *({"hidden": []}, {"site_shape": [-3, 5]}, {"num_masks": 0}, {"hidden": [0]}),
+    ],
+)
+def test_any_header_ends_in_one_line(path, header):
+    text = header if isinstance(header, str) else json.dumps(zoo.to_config(MODEL) | header)
+    arrays = safetensors.numpy.load_file(path)
+    safetensors.numpy.save_file(arrays, path, {"format": "autoregressive-zoo/1", "model": text})
+    with pytest.raises(zoo.CheckpointError) as caught:
+        zoo.load(path)
+    assert str(path) in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_integer_weights_are_refused(path):
+    arrays = {name: array.astype(np.int8) for name, array in safetensors.numpy.load_file(path).items()}
+    header = {"format": "autoregressive-zoo/1", "model": json.dumps(zoo.to_config(MODEL))}
+    safetensors.numpy.save_file(arrays, path, header)
+    with pytest.raises(zoo.CheckpointError, match="is int8; its model has float32"):
+        zoo.load(path)
+
+
+def test_what_could_not_be_loaded_is_not_saved(tmp_path):
+    class Odd(zoo.Bernoulli):
+        pass
+
+    model = zoo.FVSBN((2, 2), Odd())
+    with pytest.raises(ValueError, match="unknown class 'Odd'"):
+        zoo.save(tmp_path / "m", model, conformance.variables_of(model))
+    with pytest.raises(ValueError, match="not the variables of this MADE"):
+        zoo.save(tmp_path / "m", MODEL, conformance.variables_of(zoo.CATALOGUE["fvsbn"].tiny))
+    assert not list(tmp_path.iterdir())
+
+
+def test_paths_that_are_no_runs(tmp_path):
+    for run in (tmp_path / "absent", "made[", "*", "a(b"):
+        with pytest.raises(zoo.CheckpointError, match="train one first"):
+            zoo.find(run, tmp_path)

@@ -111,3 +111,14 @@ def test_ensembles_need_their_parts():
     mixture = zoo.ensemble_log_prob([MODEL, MODEL], variables, X)
     each = [np.exp(zoo.log_prob(MODEL, v, X)) for v in variables]
     np.testing.assert_allclose(np.exp(mixture), np.mean(each, axis=0), rtol=1e-5)
+
+
+def test_an_empty_batch_is_refused():
+    with pytest.raises(ValueError, match=r"must have shape \[batch, 2, 4\]; got \[0, 2, 4\]"):
+        zoo.log_prob(MODEL, conformance.variables_of(MODEL), X[:0])
+
+
+@pytest.mark.parametrize("change", [{"hidden": (0,)}, {"num_masks": 0}, {"mask": 3}])
+def test_impossible_made_is_refused(change):
+    with pytest.raises(ValueError, match="at least 1 unit and a mask below num_masks"):
+        zoo.init(zoo.MADE((2, 2)).clone(**change), jax.random.key(0), jnp.zeros((1, 2, 2), jnp.int32))

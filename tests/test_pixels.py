@@ -84,3 +84,18 @@ def test_other_orderings_are_refused(cls):
     model = cls((2, 2), ordering=zoo.Ordering("snake"))
     with pytest.raises(ValueError, match="know the raster only"):
         zoo.init(model, jax.random.key(0), np.zeros((1, 2, 2), int))
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (zoo.PixelCNN((2, 2, 3)), "3 colours need as many channels each"),
+        (zoo.GatedPixelCNN((2, 2, 3), features=6), "3 colours need as many channels each: 6 and 64"),
+        (zoo.PixelCNN((2, 2), kernel_size=2), "odd sizes"),
+        (zoo.PixelCNN((4,)), "need a site_shape"),
+        (zoo.GatedPixelCNN((4,)), "need a site_shape"),
+    ],
+)
+def test_configurations_that_cannot_be_are_refused(model, message):
+    with pytest.raises(ValueError, match=message):
+        zoo.init(model, jax.random.key(0), np.zeros((1, *model.site_shape), int))

@@ -151,7 +151,7 @@ def test_empty_prefix_is_no_prefix(variables):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"num": 0}, "num and batch_size must be at least 1; got num=0"),
+        ({"num": 0}, "num and batch_size must be whole numbers >= 1; got num=0"),
         ({"batch_size": 0}, "batch_size=0"),
         ({"engine": "cahced"}, "unknown engine 'cahced'.*Did you mean 'cached'"),
         ({"key": 3}, "key must be one jax.random.key"),

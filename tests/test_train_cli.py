@@ -223,7 +223,7 @@ def test_evaluate_a_run(flags, capsys):
     assert train.evaluate.main(["runs/made", "--ensemble", "--split", "valid"]) == 0
     assert "valid, ensemble of 2: " in capsys.readouterr().out
     assert train.evaluate.main(["nade"]) == 1
-    assert capsys.readouterr().err.startswith("error: no run nade")
+    assert capsys.readouterr().err.startswith("error: no trained model at nade")
     Path("runs/made/model.safetensors").write_bytes(b"")
     assert train.evaluate.main(["made"]) == 1
     assert "is empty" in capsys.readouterr().err

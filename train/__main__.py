@@ -5,6 +5,8 @@ import shlex
 import sys
 from collections.abc import Sequence
 
+import jax
+
 from train.inputs import check_trainable, inputs, standardised
 from train.loop import train
 from train.options import UsageError, describe, parse
@@ -24,6 +26,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _error(error, 2)
     except (ValueError, OSError) as error:
         return _error(error, 1)
+    except jax.errors.JaxRuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error) and "Out of memory" not in str(error):
+            raise
+        return _error(MemoryError("out of memory: choose a smaller model, --batch-size or --data.levels."), 1)
     except KeyboardInterrupt as interrupt:
         print(f"interrupted{interrupt}", file=sys.stderr)
         return 130

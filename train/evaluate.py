@@ -101,13 +101,16 @@ class Options:
 def main(args: list[str] | None = None) -> int:
     """`python -m train.evaluate RUN`."""
     from train.inputs import inputs
-    from train.run import find
+    from train.run import Run
 
     options = tyro.cli(Options, args=args, prog="python -m train.evaluate")
     try:
-        run = find(options.run)
+        if options.batch_size < 1:
+            raise ValueError(f"--batch-size must be at least 1; got {options.batch_size}.")
+        checkpoint = zoo.find(options.run)
+        run = Run(checkpoint.parent)
         _, recipe = run.name_and_recipe()
-        model, variables = zoo.load(run.model)
+        model, variables = zoo.load(checkpoint)
         dataset = inputs(recipe)
         split = getattr(dataset, options.split)
         result = evaluate(model, variables, split, options.batch_size, ensemble=options.ensemble)

@@ -9,6 +9,8 @@ import threading
 import time
 from collections.abc import Iterator
 
+import jax
+import numpy as np
 from tqdm import tqdm
 
 import zoo
@@ -128,13 +130,16 @@ class _Training:
 
     def save(self):
         self.progress.seconds = self.seconds
-        self.checkpoints.save(self.update.fetch(self.state), self.progress)
+        state = self.update.fetch(self.state)
+        if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(state.variables)):
+            self.give_up("a weight", math.nan, self.step)
+        self.checkpoints.save(state, self.progress)
 
     def give_up(self, what, value, step):
         last = self.checkpoints.latest
-        kept = (
-            "There is no checkpoint yet" if last is None else f"The checkpoint of step {last} and the best model stay"
-        )
+        kept = "There is no checkpoint yet" if last is None else f"The checkpoint of step {last} stays"
+        if self.run.model.exists():
+            kept += ", and so does the best model"
         raise NonFiniteError(
             f"{what} became {value} at step {step}. {kept}. Usual causes: too high a --learning-rate, too short a "
             "--warmup, no --clip, bfloat16, or a model whose parameters leave the range of its head."

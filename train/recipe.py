@@ -56,6 +56,8 @@ class Recipe:
         for name in ("warmup", "clip", "weight_decay", "final_rate", "eval_every", "checkpoint_every", "patience"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name} must not be negative; got {getattr(self, name)}.")
+        if not 0 <= self.seed < 2**32:
+            raise ValueError(f"seed must be in 0..2**32 - 1; got {self.seed}.")
         if not self.learning_rate > 0:
             raise ValueError(f"learning_rate must be positive; got {self.learning_rate}.")
         if not 0 <= self.ema < 1:

@@ -241,7 +241,7 @@ def check_values(model: Autoregressive, x: Any, what: str = "x") -> None:
         raise ValueError(
             f"{name}: {what} must be an array [batch, {', '.join(map(str, event))}]; got {type(x).__name__}."
         )
-    if shape[1:] != event or len(shape) != len(event) + 1:
+    if shape[1:] != event or len(shape) != len(event) + 1 or shape[0] == 0:
         raise ValueError(f"{name}: {what} must have shape [batch, {', '.join(map(str, event))}]; got {list(shape)}.")
     if jnp.issubdtype(model.head.dtype, jnp.integer) != (jnp.issubdtype(dtype, jnp.integer) or dtype == np.bool_):
         wanted = "integers" if jnp.issubdtype(model.head.dtype, jnp.integer) else "floating-point numbers"
@@ -283,7 +283,8 @@ def _training_loss(model, variables, x, context, key):
 
 
 def _score(head, params, x):
-    return head.log_prob(params, x).reshape(len(x), -1).sum(-1)
+    nats = head.log_prob(params, x)
+    return nats.sum(tuple(range(1, nats.ndim)))
 
 
 def _encode_and_call(model, x, context, train=False):

@@ -31,13 +31,18 @@ def save(path: str | os.PathLike, model: Autoregressive, variables: Variables) -
     """Writes `model` and its variables to one safetensors file, whole or not at all.
 
     Raises:
-      ValueError: the model's class is not in the catalogue, so that `load` could not find it again.
+      ValueError: `load` could not read it again: the model's class is not in the catalogue, its head's not in
+        `zoo.catalogue.HEADS`, or the variables are those of another model.
       OSError: the file cannot be written.
     """
     config = to_config(model)
     if config["class"] not in _classes():
         raise ValueError(f"{config['class']} is not in the catalogue; add it to zoo.CATALOGUE before saving one.")
+    if from_config(config) != model:
+        raise ValueError(f"{model} is not the same when read again; its fields must be plain JSON values and tuples.")
     arrays = {name: np.asarray(leaf) for name, leaf in flatten_dict(variables, sep="/").items()}
+    if misfit := _misfit(model, arrays):
+        raise ValueError(f"these are not the variables of this {config['class']}: {misfit}.")
     header = {"format": FORMAT, "model": json.dumps(config)}
     path = Path(path)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
@@ -72,10 +77,13 @@ def load(path: str | os.PathLike) -> tuple[Autoregressive, Variables]:
         )
     try:
         model = from_config(json.loads(header["model"]))
-    except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{path}: its header describes no model of this zoo: {error}.") from None
-    variables = unflatten_dict(arrays, sep="/")
-    _check_fit(path, model, arrays)
+        misfit = _misfit(model, arrays)
+        variables = unflatten_dict(arrays, sep="/")
+    except Exception as error:  # a made-up configuration can fail in any way
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise CheckpointError(f"{path}: its header describes no model of this zoo ({reason}).") from None
+    if misfit:
+        raise CheckpointError(f"{path}: {misfit}.")
     return model, jax.tree.map(jnp.asarray, variables)
 
 
@@ -88,7 +96,8 @@ def find(run: str | os.PathLike, runs: str | os.PathLike = "runs") -> Path:
     path = Path(run)
     if path.is_file() or (path / FILE).is_file():
         return path if path.is_file() else path / FILE
-    trained = [file for file in Path(runs).glob(f"{run}*/{FILE}") if re.fullmatch(rf"{run}(-\d+)?", file.parent.name)]
+    numbered = re.compile(rf"{re.escape(str(run))}(-\d+)?")
+    trained = [file for file in Path(runs).glob(f"*/{FILE}") if numbered.fullmatch(file.parent.name)]
     if not trained:
         raise CheckpointError(
             f"no trained model at {path} and none named {run!r} in {runs}; train one first: python -m train MODEL."
@@ -132,15 +141,17 @@ def _classes() -> dict[str, type]:
     return {cls.__name__: cls for cls in (*models, *catalogue.WRAPPERS, *catalogue.HEADS, Ordering)}
 
 
-def _check_fit(path: Path, model: Autoregressive, arrays: dict[str, np.ndarray]) -> None:
+def _misfit(model: Autoregressive, arrays: dict[str, np.ndarray]) -> str | None:
+    """Why the arrays are not the model's variables, in words, or None."""
+    if not isinstance(model, Autoregressive):
+        return f"its header describes a {type(model).__name__}, which is no model"
     key = jax.eval_shape(lambda: jax.random.key(0))
     wanted = flatten_dict(jax.eval_shape(lambda key: init(model, key, *catalogue.example(model, 1)), key), sep="/")
     if odd := sorted(set(wanted) ^ set(arrays)):
-        raise CheckpointError(
-            f"{path}: array {odd[0]!r} is {'missing' if odd[0] in wanted else 'not part of'} its model."
-        )
+        return f"array {odd[0]!r} is {'missing' if odd[0] in wanted else 'not part of'} its model"
     for name, array in arrays.items():
         if array.shape != wanted[name].shape:
-            raise CheckpointError(
-                f"{path}: array {name!r} has shape {array.shape}; its model has {wanted[name].shape}."
-            )
+            return f"array {name!r} has shape {array.shape}; its model has {wanted[name].shape}"
+        if jnp.issubdtype(array.dtype, jnp.floating) != jnp.issubdtype(wanted[name].dtype, jnp.floating):
+            return f"array {name!r} is {array.dtype}; its model has {wanted[name].dtype}"
+    return None

@@ -28,8 +28,12 @@ def as_image(x: Array, head: Head) -> Image:
     return image if head.num_values is None else image * (2 / (head.num_values - 1)) - 1
 
 
-def check_raster(ordering: Ordering) -> None:
-    """Raises ValueError for any other ordering than the raster."""
+def check_raster(site_shape: tuple[int, ...], ordering: Ordering) -> None:
+    """Raises ValueError unless the sites are an image, visited in raster order."""
+    if len(site_shape) not in (2, 3):
+        raise ValueError(
+            f"masked convolutions need a site_shape (height, width) or (height, width, 3); got {site_shape}."
+        )
     if ordering != Ordering():
         raise ValueError(f"masked convolutions know the raster only; got {ordering}.")
 
@@ -52,6 +56,13 @@ class MaskedConv(nn.Module):
     groups: int = 1
 
     def setup(self):
+        if self.channels % self.groups or self.features % self.groups:
+            raise ValueError(
+                f"{self.groups} colours need as many channels each: {self.channels} and {self.features} channels "
+                f"must be multiples of {self.groups}."
+            )
+        if not all(size % 2 for size in self.kernel_size):
+            raise ValueError(f"masked kernels have odd sizes; got {self.kernel_size}.")
         rows, width = self.kernel_size[0] // 2 + 1, self.kernel_size[1]
         shape = (rows, width, self.channels, self.features)
         of_input, of_output = (np.arange(n) * self.groups // n for n in shape[2:])

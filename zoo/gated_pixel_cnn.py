@@ -45,7 +45,7 @@ class GatedPixelCNN(Autoregressive):
     ordering: Ordering = Ordering()
 
     def setup(self):
-        check_raster(self.ordering)
+        check_raster(self.site_shape, self.ordering)
         g, p, n = self._groups, self.features, self.kernel_size
         sizes = [7] + [n] * self.layers
         self.vertical = [RowsAbove(g if i == 0 else p, 2 * p, size, strict=i == 0) for i, size in enumerate(sizes)]

@@ -69,6 +69,11 @@ class MADE(Autoregressive):
     def setup(self):
         if not self.hidden:
             raise ValueError("MADE needs at least one hidden layer; without any it is an FVSBN.")
+        if min(self.hidden) < 1 or not 0 <= self.mask < self.num_masks:
+            raise ValueError(
+                f"MADE needs hidden layers of at least 1 unit and a mask below num_masks; got hidden={self.hidden}, "
+                f"mask={self.mask}, num_masks={self.num_masks}."
+            )
         shape: tuple[int, ...] = (self.num_sites, self.head.num_features)
         kernels, biases = [], []
         for i, units in enumerate(self.hidden):

@@ -43,7 +43,7 @@ class PixelCNN(Autoregressive):
     ordering: Ordering = Ordering()
 
     def setup(self):
-        check_raster(self.ordering)
+        check_raster(self.site_shape, self.ordering)
         g, h = self._groups, self.features
         self.first = InputConv(g, 2 * h, (7, 7), "A", g)
         self.reduce = [HiddenConv(2 * h, h, groups=g) for _ in range(self.blocks)]

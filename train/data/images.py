@@ -12,6 +12,7 @@ held out, at most a tenth of them. Values 0 and 1 alone make 2 levels; arrays be
 are; everything else is 256 levels, requantised to `--data.levels`.
 """
 
+import tokenize
 import zipfile
 import zlib
 from pathlib import Path
@@ -64,7 +65,7 @@ def _arrays(path):
         with path.open("rb") as file:
             loaded = np.load(file, allow_pickle=False)
             arrays = {"images": loaded} if isinstance(loaded, np.ndarray) else dict(loaded)
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except (ValueError, SyntaxError, OSError, EOFError, zipfile.BadZipFile, zlib.error, tokenize.TokenError) as error:
         raise DataError(
             f"{path} cannot be read as arrays of numbers ({error}); pickled objects are never loaded"
         ) from None
