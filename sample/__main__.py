@@ -25,6 +25,8 @@ class Options:
     """How many images."""
     seed: int = 0
     """Seed of the key: the same seed gives the same images whatever the engine, the batches and the devices."""
+    label: int | None = None
+    """Label of every image, for a class-conditional model; by default all labels in turn."""
     engine: Engine = "cached"
     """What computes the conditionals: the model's own step, the whole network at every site, or Jacobi iteration."""
     batch_size: int = 256
@@ -45,11 +47,15 @@ def main(options: Options) -> None:
         raise ValueError("--num, --scale and --columns must be at least 1.")
     checkpoint = zoo.find(options.run)
     model, variables = zoo.load(checkpoint)
-    key = jax.random.key(options.seed)
+    key, context = jax.random.key(options.seed), zoo.example(model, options.num)[1]
+    if options.label is not None:
+        context = np.full(options.num, options.label)
 
     def once():
         began = time.perf_counter()
-        drawn = draw(model, variables, key, options.num, engine=options.engine, batch_size=options.batch_size)
+        drawn = draw(
+            model, variables, key, options.num, context=context, engine=options.engine, batch_size=options.batch_size
+        )
         return jax.block_until_ready(drawn), time.perf_counter() - began
 
     first = once()[1]

@@ -21,6 +21,18 @@ RECIPES: dict[str, dict[str, Recipe]] = {
         "cpu": Recipe(zoo.FVSBN(), steps=11_000, learning_rate=2e-3),
         "paper": Recipe(zoo.CATALOGUE["fvsbn"].paper, steps=55_000),
     },
+    "pixel_cnn": {
+        "cpu": Recipe(
+            zoo.PixelCNN(features=32, blocks=6, out_features=32), steps=4_000, batch_size=50, learning_rate=2e-3
+        ),
+        "paper": Recipe(zoo.CATALOGUE["pixel_cnn"].paper, steps=200_000, batch_size=16, learning_rate=5e-4),
+    },
+    "gated_pixel_cnn": {
+        "cpu": Recipe(
+            zoo.GatedPixelCNN(features=32, layers=6, out_features=32), steps=4_000, batch_size=50, learning_rate=2e-3
+        ),
+        "paper": Recipe(zoo.CATALOGUE["gated_pixel_cnn"].paper, steps=200_000, batch_size=16, learning_rate=5e-4),
+    },
     "nade": {
         "cpu": Recipe(zoo.NADE(), steps=5_000, learning_rate=4e-3),
         "paper": Recipe(zoo.CATALOGUE["nade"].paper, steps=110_000, learning_rate=2e-3),
