@@ -62,7 +62,7 @@ def interrupt_at(monkeypatch, *steps):
 
 @pytest.mark.parametrize("changes", [{}, {"parallel": "pmap"}, {"checkpoint_every": 7}], ids=str)
 def test_interrupted_and_resumed_is_bit_for_bit_the_same(data, tmp_path, monkeypatch, changes):  # noqa: F811
-    recipe = tiny(data=data, steps=20, **changes)
+    recipe, usual = tiny(data=data, steps=20, **changes), signal.getsignal(signal.SIGINT)
     dataset = inputs(recipe)
     monkeypatch.setattr(train.loop, "LOG_EVERY", 4)
     straight = create("made", recipe, tmp_path / "straight")
@@ -76,7 +76,7 @@ def test_interrupted_and_resumed_is_bit_for_bit_the_same(data, tmp_path, monkeyp
             assert checkpoints.latest == step
     train_run(stopped, recipe, dataset)
     assert_identical(contents(stopped, recipe), contents(straight, recipe))
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is usual, "the handler of before is not put back"
 
 
 def test_metrics_beyond_the_checkpoint_are_written_again(data, tmp_path, monkeypatch):  # noqa: F811
