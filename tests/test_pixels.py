@@ -82,7 +82,7 @@ def test_labels_out_of_range_are_refused(name, labels, message):
 @pytest.mark.parametrize("cls", [zoo.PixelCNN, zoo.GatedPixelCNN])
 def test_other_orderings_are_refused(cls):
     model = cls((2, 2), ordering=zoo.Ordering("snake"))
-    with pytest.raises(ValueError, match="know the raster only"):
+    with pytest.raises(ValueError, match="knows the raster only"):
         zoo.init(model, jax.random.key(0), np.zeros((1, 2, 2), int))
 
 
@@ -92,8 +92,8 @@ def test_other_orderings_are_refused(cls):
         (zoo.PixelCNN((2, 2, 3)), "3 colours need as many channels each"),
         (zoo.GatedPixelCNN((2, 2, 3), features=6), "3 colours need as many channels each: 6 and 64"),
         (zoo.PixelCNN((2, 2), kernel_size=2), "odd sizes"),
-        (zoo.PixelCNN((4,)), "need a site_shape"),
-        (zoo.GatedPixelCNN((4,)), "need a site_shape"),
+        (zoo.PixelCNN((4,)), "needs a site_shape"),
+        (zoo.GatedPixelCNN((4,)), "needs a site_shape"),
     ],
 )
 def test_configurations_that_cannot_be_are_refused(model, message):

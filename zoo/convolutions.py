@@ -16,26 +16,8 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from zoo.autoregressive import Rank
-from zoo.heads import Head
-from zoo.orderings import Ordering
 
 Image = Float[Array, "_ _ _ _"]  # batch, height, width, channels
-
-
-def as_image(x: Array, head: Head) -> Image:
-    """Pixel values scaled to [-1, 1], channels last."""
-    image = x.reshape(*x.shape[:3], -1).astype(jnp.float32)
-    return image if head.num_values is None else image * (2 / (head.num_values - 1)) - 1
-
-
-def check_raster(site_shape: tuple[int, ...], ordering: Ordering) -> None:
-    """Raises ValueError unless the sites are an image, visited in raster order."""
-    if len(site_shape) not in (2, 3):
-        raise ValueError(
-            f"masked convolutions need a site_shape (height, width) or (height, width, 3); got {site_shape}."
-        )
-    if ordering != Ordering():
-        raise ValueError(f"masked convolutions know the raster only; got {ordering}.")
 
 
 class MaskedConv(nn.Module):
@@ -75,15 +57,12 @@ class MaskedConv(nn.Module):
         self.bias = self.param("bias", nn.initializers.zeros, (self.features,))
 
     def __call__(self, x: Image) -> Image:
-        (up, _), (left, right) = (
-            self._reach,
-            (self.kernel_size[1] // 2, self.kernel.shape[1] - 1 - self.kernel_size[1] // 2),
-        )
         if self.kernel_size == (1, 1):
             return x @ self.kernel[0, 0] + self.bias[None, None, None]
-        return (
-            convolve(x.astype(self.kernel.dtype), self.kernel, ((up, 0), (left, right))) + self.bias[None, None, None]
-        )
+        up, left = self._reach
+        right = self.kernel.shape[1] - 1 - left
+        y = convolve(x.astype(self.kernel.dtype), self.kernel, ((up, 0), (left, right)))
+        return y + self.bias[None, None, None]
 
     def _above(self, rows: Float[Array, "up width batch channels"]) -> Float[Array, "width batch features"]:
         """The bias and what the rows above (oldest first, zeros beyond the image) give to every pixel of a row."""
@@ -200,3 +179,33 @@ class HiddenConv(MaskedConv):
         row = jax.lax.dynamic_update_slice(self.get_variable("cache", "row"), x[None], start)
         self.put_variable("cache", "row", row)
         return self._beside(jax.lax.dynamic_slice_in_dim(row, column, side + 1), column, group)
+
+
+class Readout(nn.Module):
+    """ReLU, 1x1, ReLU, 1x1 with mask B: from the last hidden channels to the params of the sites of each pixel.
+
+    Attributes:
+      channels: input channels.
+      features: channels between the two convolutions.
+      num_params: params of one site.
+      groups: channel groups, one a colour: the sites of a pixel.
+    """
+
+    channels: int
+    features: int
+    num_params: int
+    groups: int = 1
+
+    def setup(self):
+        self.hidden = HiddenConv(self.channels, self.features, groups=self.groups)
+        self.params_of = HiddenConv(self.features, self.groups * self.num_params, groups=self.groups)
+
+    def __call__(self, h: Image) -> Image:
+        return self.params_of(nn.relu(self.hidden(nn.relu(h))))
+
+    def enter(self, width: int, batch: int) -> None:
+        self.hidden.enter(width, batch)
+        self.params_of.enter(width, batch)
+
+    def step(self, h: Float[Array, "batch c"], column: Rank, group: Rank) -> Float[Array, "batch num_params"]:
+        return self.params_of.step(nn.relu(self.hidden.step(nn.relu(h), column, group)), column, group)

@@ -5,13 +5,13 @@ import jax
 import jax.numpy as jnp
 
 from zoo import labels
-from zoo.autoregressive import Autoregressive
-from zoo.convolutions import HiddenConv, InputConv, RowsAbove, as_image, check_raster, rows_of
+from zoo.convolutions import HiddenConv, InputConv, Readout, RowsAbove, rows_of
 from zoo.heads import Bernoulli, Head
 from zoo.orderings import Ordering
+from zoo.raster import Raster
 
 
-class GatedPixelCNN(Autoregressive):
+class GatedPixelCNN(Raster):
     """A vertical stack sees the rows above, a horizontal stack the row so far and the vertical stack: no blind spot.
 
     Each layer of each stack is gated, y = tanh(W_f x + V_f c) * sigmoid(W_g x + V_g c), with c the label; the horizontal
@@ -45,16 +45,15 @@ class GatedPixelCNN(Autoregressive):
     ordering: Ordering = Ordering()
 
     def setup(self):
-        check_raster(self.site_shape, self.ordering)
-        g, p, n = self._groups, self.features, self.kernel_size
+        self.check()
+        g, p, n = self.groups, self.features, self.kernel_size
         sizes = [7] + [n] * self.layers
         self.vertical = [RowsAbove(g if i == 0 else p, 2 * p, size, strict=i == 0) for i, size in enumerate(sizes)]
         self.down = [nn.Dense(2 * p) for _ in sizes]
         self.first = InputConv(g, 2 * p, (1, 7), "A", g)
         self.horizontal = [HiddenConv(p, 2 * p, (1, n), groups=g) for _ in range(self.layers)]
         self.residual = [HiddenConv(p, p, groups=g) for _ in sizes]
-        self.out = HiddenConv(p, self.out_features, groups=g)
-        self.params_of = HiddenConv(self.out_features, g * self.head.num_params, groups=g)
+        self.readout = Readout(p, self.out_features, self.head.num_params, g)
         if self.num_classes:
             self.label = [nn.Dense(4 * p, use_bias=False) for _ in sizes]
 
@@ -62,31 +61,23 @@ class GatedPixelCNN(Autoregressive):
         """Labels [batch] to the biases of each layer's vertical and horizontal gates."""
         if not self.num_classes:
             return None
-        one_hot = labels.one_hot(context, self.num_classes, self.params_of.bias.dtype)
+        one_hot = labels.one_hot(context, self.num_classes, self.first.bias.dtype)
         return [jnp.split(layer(one_hot), 2, axis=-1) for layer in self.label]
 
-    def complaint(self, context):
-        return labels.complaint(context, self.num_classes)
-
     def __call__(self, x, memory=None, *, train=False):
-        v = as_image(x, self.head)
+        v = self.image(x)
         h = self.first(v)
         for i in range(1 + self.layers):
             above = self.vertical[i](v)
             y = (h if i == 0 else self.horizontal[i - 1](h)) + self.down[i](above)
             if memory is not None:
                 above, y = above + memory[i][0][:, None, None], y + memory[i][1][:, None, None]
-            v, y = _gate(above, 1), self.residual[i](_gate(y, self._groups))
+            v, y = _gate(above, 1), self.residual[i](_gate(y, self.groups))
             h = y if i == 0 else h + y
-        params = self.params_of(nn.relu(self.out(nn.relu(h))))
-        return params.reshape(len(x), *self.site_shape, self.head.num_params)
-
-    @property
-    def block(self):
-        return self.site_shape[1] * self._groups
+        return self.readout(h).reshape(len(x), *self.site_shape, self.head.num_params)
 
     def enter(self, x, t, memory=None):
-        image, row = as_image(x, self.head), jax.lax.div(t, jnp.int32(self.block))
+        image, row = self.image(x), self.row(t)
         rows = rows_of(image, row, 3, 3)
         for i, layer in enumerate(self.vertical):
             above = layer.row(rows)
@@ -99,24 +90,19 @@ class GatedPixelCNN(Autoregressive):
             rows = jnp.concatenate([before, v[None]])
             self.put_variable("cache", f"rows_{i}", rows[1:])
         self.first.enter(image, row)
-        for hidden in (*self.horizontal, *self.residual, self.out, self.params_of):
+        for hidden in (*self.horizontal, *self.residual, self.readout):
             hidden.enter(self.site_shape[1], len(x))
 
     def step(self, x, t, memory=None):
-        row, place = jax.lax.div(t, jnp.int32(self.block)), jax.lax.rem(t, jnp.int32(self.block))
-        at = jax.lax.div(place, jnp.int32(self._groups)), jax.lax.rem(place, jnp.int32(self._groups))
-        h = self.first.step(as_image(x, self.head), row, *at)
+        row, at = self.row(t), self.place(t)
+        h = self.first.step(self.image(x), row, *at)
         for i in range(1 + self.layers):
             y = h if i == 0 else self.horizontal[i - 1].step(h, *at)
             down: jax.Array = self.get_variable("cache", f"down_{i}")
             y = y + jax.lax.dynamic_slice(down, (at[0], 0, at[1] * y.shape[1]), (1, *y.shape))[0]
             y = self.residual[i].step(_gate(y, 1), *at)
             h = y if i == 0 else h + y
-        return self.params_of.step(nn.relu(self.out.step(nn.relu(h), *at)), *at)
-
-    @property
-    def _groups(self):
-        return self.site_shape[2] if len(self.site_shape) == 3 else 1
+        return self.readout.step(h, *at)
 
 
 def _gate(y, groups):

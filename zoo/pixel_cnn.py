@@ -2,16 +2,15 @@
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 
 from zoo import labels
-from zoo.autoregressive import Autoregressive
-from zoo.convolutions import HiddenConv, InputConv, as_image, check_raster
+from zoo.convolutions import HiddenConv, InputConv, Readout
 from zoo.heads import Bernoulli, Head
 from zoo.orderings import Ordering
+from zoo.raster import Raster
 
 
-class PixelCNN(Autoregressive):
+class PixelCNN(Raster):
     """A 7x7 convolution with mask A, residual bottleneck blocks with mask B, two 1x1 layers: p(x) over the raster.
 
     A block maps 2h channels to h (1x1), convolves (3x3, mask B) and maps back to 2h (1x1), each after a ReLU. In colour
@@ -43,14 +42,13 @@ class PixelCNN(Autoregressive):
     ordering: Ordering = Ordering()
 
     def setup(self):
-        check_raster(self.site_shape, self.ordering)
-        g, h = self._groups, self.features
+        self.check()
+        g, h = self.groups, self.features
         self.first = InputConv(g, 2 * h, (7, 7), "A", g)
         self.reduce = [HiddenConv(2 * h, h, groups=g) for _ in range(self.blocks)]
         self.convolve = [HiddenConv(h, h, (self.kernel_size,) * 2, groups=g) for _ in range(self.blocks)]
         self.expand = [HiddenConv(h, 2 * h, groups=g) for _ in range(self.blocks)]
-        self.out = HiddenConv(2 * h, self.out_features, groups=g)
-        self.params_of = HiddenConv(self.out_features, g * self.head.num_params, groups=g)
+        self.readout = Readout(2 * h, self.out_features, self.head.num_params, g)
 
         if self.num_classes:
             self.label = nn.Dense(self.blocks * h, use_bias=False)
@@ -59,41 +57,28 @@ class PixelCNN(Autoregressive):
         """Labels [batch] to the biases of each block, [blocks, batch, features]."""
         if not self.num_classes:
             return None
-        biases = self.label(labels.one_hot(context, self.num_classes, self.params_of.bias.dtype))
+        biases = self.label(labels.one_hot(context, self.num_classes, self.first.bias.dtype))
         return biases.reshape(len(biases), self.blocks, self.features).swapaxes(0, 1)
 
-    def complaint(self, context):
-        return labels.complaint(context, self.num_classes)
-
     def __call__(self, x, memory=None, *, train=False):
-        h = self.first(as_image(x, self.head))
+        h = self.first(self.image(x))
         for i in range(self.blocks):
             y = self.convolve[i](nn.relu(self.reduce[i](nn.relu(h))))
             y = y if memory is None else y + memory[i][:, None, None]
             h = h + self.expand[i](nn.relu(y))
-        params = self.params_of(nn.relu(self.out(nn.relu(h))))
-        return params.reshape(len(x), *self.site_shape, self.head.num_params)
-
-    @property
-    def block(self):
-        return self.site_shape[1] * self._groups
+        return self.readout(h).reshape(len(x), *self.site_shape, self.head.num_params)
 
     def enter(self, x, t, memory=None):
-        self.first.enter(as_image(x, self.head), jax.lax.div(t, jnp.int32(self.block)))
-        for layer in (*self.reduce, *self.convolve, *self.expand, self.out, self.params_of):
+        self.first.enter(self.image(x), self.row(t))
+        for layer in (*self.reduce, *self.convolve, *self.expand, self.readout):
             layer.enter(self.site_shape[1], len(x))
 
     def step(self, x, t, memory=None):
-        row, place = jax.lax.div(t, jnp.int32(self.block)), jax.lax.rem(t, jnp.int32(self.block))
-        at = jax.lax.div(place, jnp.int32(self._groups)), jax.lax.rem(place, jnp.int32(self._groups))
-        h = self.first.step(as_image(x, self.head), row, *at)
+        row, at = self.row(t), self.place(t)
+        h = self.first.step(self.image(x), row, *at)
         for i in range(self.blocks):
             y = self.convolve[i].step(nn.relu(self.reduce[i].step(nn.relu(h), *at)), *at)
             if memory is not None:
                 y = y + jax.lax.dynamic_slice_in_dim(memory[i], at[1] * y.shape[1], y.shape[1], 1)
             h = h + self.expand[i].step(nn.relu(y), *at)
-        return self.params_of.step(nn.relu(self.out.step(nn.relu(h), *at)), *at)
-
-    @property
-    def _groups(self):
-        return self.site_shape[2] if len(self.site_shape) == 3 else 1
+        return self.readout.step(h, *at)
