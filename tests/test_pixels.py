@@ -17,6 +17,13 @@ VARIANTS = {
     "Gated, colour": (zoo.GatedPixelCNN((2, 2, 3), features=12, layers=2, out_features=24, head=BITS), 0),
     "Gated, 5 columns": (zoo.GatedPixelCNN((2, 5), features=8, layers=3, out_features=16), 0),
     "Gated, 5 rows, kernel 5": (zoo.GatedPixelCNN((5, 2), features=8, layers=2, kernel_size=5, out_features=16), 0),
+    "Row LSTM, colour": (zoo.RowLSTM((2, 2, 3), features=6, layers=2, out_features=12, head=BITS), 0),
+    "Row LSTM, 5 columns, kernel 5": (zoo.RowLSTM((2, 5), features=6, layers=2, kernel_size=5, out_features=16), 1),
+    "Row LSTM, 5 rows": (zoo.RowLSTM((5, 2), features=6, layers=2, out_features=16), 0),
+    "Diagonal, colour": (zoo.DiagonalBiLSTM((2, 2, 3), features=6, layers=2, out_features=12, head=BITS), 0),
+    "Diagonal, 5 columns": (zoo.DiagonalBiLSTM((2, 5), features=6, layers=2, out_features=16), 0),
+    "Diagonal, 5 rows": (zoo.DiagonalBiLSTM((5, 2), features=6, layers=2, out_features=16), 0),
+    "Diagonal, one row": (zoo.DiagonalBiLSTM((1, 6), features=6, layers=2, out_features=16), 0),
     "Gated, one row": (zoo.GatedPixelCNN((1, 6), features=8, layers=2, out_features=16), 0),
 }
 CHECKS = (conformance.check_normalised, conformance.check_causal, conformance.check_alive, conformance.check_step)
@@ -29,7 +36,7 @@ def test_variants_conform(name, check):
     assert check(zoo.Entry(model, model, blind)) is None
 
 
-@pytest.mark.parametrize("name", ["PixelCNN, colour", "Gated, colour"])
+@pytest.mark.parametrize("name", [name for name in VARIANTS if "colour" in name])
 def test_colours_are_drawn_one_after_the_other(name):
     model, _ = VARIANTS[name]
     variables = conformance.variables_of(model)
@@ -59,7 +66,7 @@ def test_pixel_cnn_has_the_blind_spot_that_gated_lacks():
     assert seen["gated"].sum() > seen["plain"].sum()
 
 
-@pytest.mark.parametrize("name", ["pixel_cnn", "gated_pixel_cnn"])
+@pytest.mark.parametrize("name", ["pixel_cnn", "gated_pixel_cnn", "row_lstm", "diagonal_bilstm"])
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
@@ -79,7 +86,7 @@ def test_labels_out_of_range_are_refused(name, labels, message):
         sample.draw(model, variables, jax.random.key(0), 2, context=labels)
 
 
-@pytest.mark.parametrize("cls", [zoo.PixelCNN, zoo.GatedPixelCNN])
+@pytest.mark.parametrize("cls", [zoo.PixelCNN, zoo.GatedPixelCNN, zoo.RowLSTM, zoo.DiagonalBiLSTM])
 def test_other_orderings_are_refused(cls):
     model = cls((2, 2), ordering=zoo.Ordering("snake"))
     with pytest.raises(ValueError, match="knows the raster only"):

@@ -19,6 +19,7 @@ from zoo.autoregressive import (
 )
 from zoo.catalogue import CATALOGUE, Entry, entry, example
 from zoo.checkpoint import CheckpointError, find, from_config, load, save, to_config
+from zoo.diagonal_bilstm import DiagonalBiLSTM
 from zoo.ensemble import ensemble_log_prob
 from zoo.eonade import EoNADE
 from zoo.fvsbn import FVSBN
@@ -30,4 +31,5 @@ from zoo.nade import NADE
 from zoo.orderings import Ordering
 from zoo.pixel_cnn import PixelCNN
 from zoo.rnade import RNADE
+from zoo.row_lstm import RowLSTM
 from zoo.standardised import Standardised

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from zoo.autoregressive import Autoregressive, Values
+from zoo.diagonal_bilstm import DiagonalBiLSTM
 from zoo.eonade import EoNADE
 from zoo.fvsbn import FVSBN
 from zoo.gated_pixel_cnn import GatedPixelCNN
@@ -18,6 +19,7 @@ from zoo.nade import NADE
 from zoo.orderings import Ordering
 from zoo.pixel_cnn import PixelCNN
 from zoo.rnade import RNADE
+from zoo.row_lstm import RowLSTM
 from zoo.standardised import Standardised
 
 
@@ -73,6 +75,12 @@ CATALOGUE: dict[str, Entry] = {
     ),
     "gated_pixel_cnn": Entry(
         GatedPixelCNN(), GatedPixelCNN((3, 3), features=6, layers=2, out_features=16, num_classes=3), example=labelled
+    ),
+    "row_lstm": Entry(
+        RowLSTM(), RowLSTM((3, 3), features=6, layers=2, out_features=16, num_classes=3), example=labelled
+    ),
+    "diagonal_bilstm": Entry(
+        DiagonalBiLSTM(), DiagonalBiLSTM((3, 3), features=6, layers=2, out_features=16, num_classes=3), example=labelled
     ),
 }
 
