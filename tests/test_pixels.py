@@ -24,6 +24,14 @@ VARIANTS = {
     "Diagonal, 5 columns": (zoo.DiagonalBiLSTM((2, 5), features=6, layers=2, out_features=16), 0),
     "Diagonal, 5 rows": (zoo.DiagonalBiLSTM((5, 2), features=6, layers=2, out_features=16), 0),
     "Diagonal, one row": (zoo.DiagonalBiLSTM((1, 6), features=6, layers=2, out_features=16), 0),
+    "Transformer, colour": (zoo.PixelTransformer((2, 2, 3), features=6, layers=1, head=BITS), 0),
+    "Transformer, 5 columns": (zoo.PixelTransformer((2, 5), features=6, layers=2), 0),
+    "Transformer, strided, colour": (
+        zoo.PixelTransformer((2, 2, 3), features=6, layers=2, attention="strided", head=BITS),
+        0,
+    ),
+    "Transformer, strided, 5 columns": (zoo.PixelTransformer((2, 5), features=6, layers=2, attention="strided"), 0),
+    "Transformer, strided, 5 rows": (zoo.PixelTransformer((5, 2), features=6, layers=2, attention="strided"), 0),
     "Gated, one row": (zoo.GatedPixelCNN((1, 6), features=8, layers=2, out_features=16), 0),
 }
 CHECKS = (conformance.check_normalised, conformance.check_causal, conformance.check_alive, conformance.check_step)
@@ -66,7 +74,7 @@ def test_pixel_cnn_has_the_blind_spot_that_gated_lacks():
     assert seen["gated"].sum() > seen["plain"].sum()
 
 
-@pytest.mark.parametrize("name", ["pixel_cnn", "gated_pixel_cnn", "row_lstm", "diagonal_bilstm"])
+@pytest.mark.parametrize("name", ["pixel_cnn", "gated_pixel_cnn", "row_lstm", "diagonal_bilstm", "pixel_transformer"])
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
@@ -86,7 +94,9 @@ def test_labels_out_of_range_are_refused(name, labels, message):
         sample.draw(model, variables, jax.random.key(0), 2, context=labels)
 
 
-@pytest.mark.parametrize("cls", [zoo.PixelCNN, zoo.GatedPixelCNN, zoo.RowLSTM, zoo.DiagonalBiLSTM])
+@pytest.mark.parametrize(
+    "cls", [zoo.PixelCNN, zoo.GatedPixelCNN, zoo.RowLSTM, zoo.DiagonalBiLSTM, zoo.PixelTransformer]
+)
 def test_other_orderings_are_refused(cls):
     model = cls((2, 2), ordering=zoo.Ordering("snake"))
     with pytest.raises(ValueError, match="knows the raster only"):

@@ -30,6 +30,7 @@ from zoo.mixtures import MixtureOfGaussians, MixtureOfLaplacians
 from zoo.nade import NADE
 from zoo.orderings import Ordering
 from zoo.pixel_cnn import PixelCNN
+from zoo.pixel_transformer import PixelTransformer
 from zoo.rnade import RNADE
 from zoo.row_lstm import RowLSTM
 from zoo.standardised import Standardised

@@ -18,6 +18,7 @@ from zoo.mixtures import MixtureOfGaussians, MixtureOfLaplacians
 from zoo.nade import NADE
 from zoo.orderings import Ordering
 from zoo.pixel_cnn import PixelCNN
+from zoo.pixel_transformer import PixelTransformer
 from zoo.rnade import RNADE
 from zoo.row_lstm import RowLSTM
 from zoo.standardised import Standardised
@@ -75,6 +76,9 @@ CATALOGUE: dict[str, Entry] = {
     ),
     "gated_pixel_cnn": Entry(
         GatedPixelCNN(), GatedPixelCNN((3, 3), features=6, layers=2, out_features=16, num_classes=3), example=labelled
+    ),
+    "pixel_transformer": Entry(
+        PixelTransformer(), PixelTransformer((3, 3), features=6, layers=2, num_classes=3), example=labelled
     ),
     "row_lstm": Entry(
         RowLSTM(), RowLSTM((3, 3), features=6, layers=2, out_features=16, num_classes=3), example=labelled
