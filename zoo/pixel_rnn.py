@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from zoo import labels
+from zoo.autoregressive import Rank
 from zoo.convolutions import HiddenConv, InputConv, Readout
 from zoo.heads import Bernoulli, Head
 from zoo.orderings import Ordering
@@ -106,7 +107,7 @@ def gate_major(gates: Array, groups: int) -> Array:
     return split.swapaxes(-2, -3).reshape(gates.shape)
 
 
-def of_group(values: Array, group: Array, groups: int) -> Array:
+def of_group(values: Array, group: Rank, groups: int) -> Array:
     """The channels (last axis) of one group."""
     size = values.shape[-1] // groups
     return jax.lax.dynamic_slice_in_dim(values, group * size, size, values.ndim - 1)

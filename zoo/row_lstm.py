@@ -82,7 +82,7 @@ class RowLayer(nn.Module):
         above, c = (self._at(name, column, group) for name in ("above", "c_above"))
         h, c = lstm(self.of_input.step(x, column, group) + above, c)
         for name, new in (("h", h), ("c", c)):
-            row = self.get_variable("cache", name)
+            row: Array = self.get_variable("cache", name)
             start = (column, 0, group * new.shape[1])
             self.put_variable("cache", name, jax.lax.dynamic_update_slice(row, new[None], start))
         return h
