@@ -88,7 +88,7 @@ class RowLayer(nn.Module):
         return h
 
     def _at(self, name, column, group):
-        row = self.get_variable("cache", name)
+        row: Array = self.get_variable("cache", name)
         return of_group(jax.lax.dynamic_index_in_dim(row, column, 0, keepdims=False), group, self.groups)
 
 
