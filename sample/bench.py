@@ -4,6 +4,11 @@
 
 Both are measured in the same run, compiled before, as the median of several repetitions; the limit is 1, the naive way
 costs as many network passes as there are sites.
+
+    limit = operations of `log_prob` / the speed of a large matmul
+
+is the time that the multiplications and additions of the likelihood would take at the speed of a matmul of two 2048 x 2048
+matrices in the same run; the last column says how many times longer each took.
 """
 
 import dataclasses
@@ -15,10 +20,12 @@ from collections.abc import Callable, Iterator
 from typing import Annotated, Any
 
 import jax
+import jax.numpy as jnp
 import tyro
 
 import zoo
 from sample.draw import Engine, draw
+from sample.flops import flops
 
 # What the table shows beside the papers' sizes.
 SIZES: dict[str, tuple[zoo.Autoregressive, ...]] = {
@@ -69,17 +76,25 @@ def measure(function: Callable[[], Any], repeats: int, seconds: float) -> tuple[
     return max(0.0, times[0] - median), median
 
 
-def rows(model: zoo.Autoregressive, variables: zoo.Variables, options: Options) -> Iterator[str]:
-    """One line of the table for each batch size and engine."""
+def peak(size: int = 2048) -> float:
+    """Floating-point operations a second in a matmul of two [size, size] matrices."""
+    a = jnp.ones((size, size))
+    multiply = jax.jit(jnp.matmul)
+    return 2 * size**3 / measure(lambda: multiply(a, a), 9, 5.0)[1]
+
+
+def rows(model: zoo.Autoregressive, variables: zoo.Variables, options: Options, speed: float) -> Iterator[str]:
+    """One line of the table for each batch size and engine; `speed` is that of `peak`."""
     timed = functools.partial(measure, repeats=options.repeats, seconds=options.seconds)
     for batch in options.batch:
         x, context = zoo.example(model, batch)
+        limit = flops(lambda x, context: zoo.log_prob(model, variables, x, context), x, context) / speed
         score_compile, score = timed(lambda: zoo.log_prob(model, variables, x, context))  # noqa: B023
-        yield _row(model, batch, "log_prob", score_compile, score, batch / score, 1.0)
+        yield _row(model, batch, "log_prob", score_compile, score, score, limit)
         for engine in options.engines:
             run = functools.partial(draw, model, variables, jax.random.key(1), batch, context=context, engine=engine)
             compiling, seconds = timed(run)
-            yield _row(model, batch, engine, compiling, seconds, batch / seconds, seconds / score)
+            yield _row(model, batch, engine, compiling, seconds, score, limit)
 
 
 def describe(model: zoo.Autoregressive) -> str:
@@ -92,9 +107,10 @@ def describe(model: zoo.Autoregressive) -> str:
     return f"{type(model).__name__}({', '.join(changed)})"
 
 
-def _row(model, batch, what, compiling, seconds, rate, cost):
+def _row(model, batch, what, compiling, seconds, score, limit):
     return (
-        f"| {describe(model)} | {batch} | {what} | {compiling:.2f} | {seconds * 1e3:.2f} | {rate:,.0f} | {cost:.2f} |"
+        f"| {describe(model)} | {batch} | {what} | {compiling:.2f} | {seconds * 1e3:.2f} | {batch / seconds:,.0f} "
+        f"| {seconds / score:.2f} | {limit * 1e3:.2f} | {seconds / limit:.1f} |"
     )
 
 
@@ -104,13 +120,14 @@ def main(options: Options) -> None:
         raise ValueError(f"--batch and --repeats must be at least 1; got {options.batch} and {options.repeats}.")
     for name in options.models:
         zoo.entry(name)
-    device = jax.devices()[0]
+    device, speed = jax.devices()[0], peak()
     print(
-        f"{jax.local_device_count()} x {device.device_kind}, jax {jax.__version__}, float32, median of several runs\n"
+        f"{jax.local_device_count()} x {device.device_kind}, {speed / 1e9:,.0f} GFLOP/s in a matmul, jax {jax.__version__}, "
+        "float32, median of several runs\n"
     )
-    print("| model | batch | engine | compile s | ms | samples/s | cost |\n|---|---|---|---|---|---|---|")
+    print("| model | batch | engine | compile s | ms | samples/s | cost | limit ms | x limit |\n" + "|---" * 9 + "|")
     for model, variables in models_of(options):
-        for row in rows(model, variables, options):
+        for row in rows(model, variables, options, speed):
             print(row, flush=True)
 
 
