@@ -33,6 +33,23 @@ RECIPES: dict[str, dict[str, Recipe]] = {
         ),
         "paper": Recipe(zoo.CATALOGUE["gated_pixel_cnn"].paper, steps=200_000, batch_size=16, learning_rate=5e-4),
     },
+    "row_lstm": {
+        "cpu": Recipe(zoo.RowLSTM(layers=4), steps=6_000, batch_size=32, learning_rate=5e-3),
+        "paper": Recipe(zoo.CATALOGUE["row_lstm"].paper, steps=200_000, batch_size=16, learning_rate=1e-3),
+    },
+    "diagonal_bilstm": {
+        "cpu": Recipe(zoo.DiagonalBiLSTM(layers=2), steps=5_000, batch_size=32, learning_rate=5e-3),
+        "paper": Recipe(zoo.CATALOGUE["diagonal_bilstm"].paper, steps=200_000, batch_size=16, learning_rate=1e-3),
+    },
+    "pixel_transformer": {
+        "cpu": Recipe(
+            zoo.PixelTransformer(features=32, layers=3, attention="strided"),
+            steps=5_000,
+            batch_size=32,
+            learning_rate=3e-3,
+        ),
+        "paper": Recipe(zoo.CATALOGUE["pixel_transformer"].paper, steps=400_000, batch_size=64, learning_rate=1e-3),
+    },
     "nade": {
         "cpu": Recipe(zoo.NADE(), steps=5_000, learning_rate=4e-3),
         "paper": Recipe(zoo.CATALOGUE["nade"].paper, steps=110_000, learning_rate=2e-3),

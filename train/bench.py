@@ -1,0 +1,131 @@
+"""`python -m train.bench NAME`: the likelihood and the train step against the same network in PyTorch, on this CPU.
+
+Both have the same weights, and the same likelihood to within rounding, which is checked first. Needs the `bench` extra.
+"""
+
+import dataclasses
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Annotated, Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import tyro
+from flax.traverse_util import flatten_dict
+
+import zoo
+from train.recipe import Recipe
+from train.recipes import RECIPES
+from train.update import initial_state, make_update
+
+NAMES = ("pixel_cnn", "gated_pixel_cnn", "row_lstm", "diagonal_bilstm", "pixel_transformer")
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Times likelihood and train step against PyTorch."""
+
+    models: Annotated[tuple[str, ...], tyro.conf.Positional] = NAMES
+    """Names of pixel models."""
+    size: Literal["cpu", "paper"] = "cpu"
+    """Which recipe's model."""
+    batch: int = 50
+    """Images at a time."""
+    repeats: int = 15
+    """Repetitions of each, ours and theirs in turn; the median counts."""
+
+
+def torch_twin(model: zoo.Autoregressive, variables: zoo.Variables) -> tuple[Callable, Callable]:
+    """The same network in PyTorch: (bits [batch, height, width] -> mean nats as a tensor, that and an Adam step)."""
+    import torch
+    import torch.nn.functional as F
+
+    from train.torch_twins import TWINS
+
+    flat = flatten_dict(variables["params"], sep="/")
+    weights = {name: torch.tensor(np.asarray(leaf), requires_grad=True) for name, leaf in flat.items()}
+    adam = torch.optim.AdamW(weights.values(), lr=1e-3)
+
+    def nats(bits):
+        x = torch.from_numpy(bits.astype(np.float32))[:, None]
+        logits = TWINS[type(model)](model, weights, (2 * x - 1).contiguous(memory_format=torch.channels_last))
+        return F.binary_cross_entropy_with_logits(logits, x[:, 0], reduction="sum") / len(x)
+
+    def score(bits):
+        with torch.no_grad():
+            return nats(bits)
+
+    def step(bits):
+        adam.zero_grad()
+        nats(bits).backward()
+        adam.step()
+
+    return score, step
+
+
+def compare(name: str, options: Options) -> Iterator[str]:
+    """The lines of one model: likelihood and train step, each in both, and their ratio."""
+    model = RECIPES[name][options.size].model
+    bits = np.random.RandomState(0).randint(0, 2, (options.batch, *model.site_shape)).astype(np.int32)
+    recipe = Recipe(model, batch_size=options.batch)
+    update = make_update(recipe, jax.devices()[:1])
+    state = update.place(initial_state(recipe, bits))
+    score, their_step = torch_twin(model, state.variables)
+    ours = float(-zoo.log_prob(model, state.variables, bits).mean())
+    np.testing.assert_allclose(score(bits), ours, rtol=1e-4, err_msg=f"the twin of {name} is another network")
+    variables = jax.tree.map(jnp.copy, state.variables)  # the state is donated
+
+    def our_step():
+        nonlocal state
+        state, metrics = update.step(state, bits, None)
+        return metrics
+
+    for what, mine, theirs in (
+        ("log_prob", lambda: zoo.log_prob(model, variables, bits), lambda: score(bits)),
+        ("train step", our_step, lambda: their_step(bits)),
+    ):
+        mine_s, theirs_s = _in_turn(mine, theirs, options.repeats)
+        yield f"| {name} | {what} | {mine_s * 1e3:.1f} | {theirs_s * 1e3:.1f} | {mine_s / theirs_s:.2f} |"
+
+
+def _in_turn(mine: Callable[[], Any], theirs: Callable[[], Any], repeats: int) -> tuple[float, float]:
+    """Median seconds of both, called alternately, so that both see the machine in the same state."""
+    times: tuple[list[float], list[float]] = ([], [])
+    for _ in range(2 + repeats):
+        for function, kept in zip((mine, theirs), times, strict=True):
+            began = time.perf_counter()
+            jax.block_until_ready(function())
+            kept.append(time.perf_counter() - began)
+    return statistics.median(times[0][2:]), statistics.median(times[1][2:])
+
+
+def main(options: Options) -> None:
+    """Prints the table, a line as soon as it is measured."""
+    for name in options.models:
+        if name not in NAMES:
+            raise ValueError(f"no PyTorch twin of {name!r}; there are {', '.join(NAMES)}.")
+    try:
+        import torch
+    except ImportError:
+        raise ValueError(
+            "PyTorch is not installed: pip install 'autoregressive-zoo[bench]' (or torch itself)."
+        ) from None
+    print(
+        f"jax {jax.__version__}, torch {torch.__version__} with {torch.get_num_threads()} threads, batch {options.batch}\n"
+    )
+    print(f"| model ({options.size} recipe) | what | ours, ms | PyTorch, ms | ratio |\n|---|---|---|---|---|")
+    for name in options.models:
+        for line in compare(name, options):
+            print(line, flush=True)
+
+
+if __name__ == "__main__":
+    try:
+        main(tyro.cli(Options, prog="python -m train.bench"))
+    except (ValueError, OSError) as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
