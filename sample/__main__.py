@@ -48,7 +48,7 @@ class Options:
     engine: Engine = "cached"
     """What computes the conditionals: the model's own step, the whole network at every site, or Jacobi iteration."""
     batch_size: int = 256
-    """How many images a device draws at once."""
+    """How many images a device draws (or scores) at once."""
     columns: int | None = None
     """Columns of the grid; about square by default."""
     scale: int = 2
@@ -140,7 +140,9 @@ def show_surprise(
     path: Path, options: Options, model: zoo.Autoregressive, variables: zoo.Variables, x: Any, context: Any
 ) -> None:
     """Images and where they surprise the model."""
-    nats = np.asarray(surprise(model, variables, x, context), np.float64)
+    size = options.batch_size
+    parts = [jax.tree.map(lambda leaf: leaf[i : i + size], (x, context)) for i in range(0, len(x), size)]  # noqa: B023
+    nats = np.concatenate([np.asarray(surprise(model, variables, *part), np.float64) for part in parts])
     save_surprise(path, model, x, nats, options.columns)
     print(f"surprise of {len(x)} images, {mean(nats.reshape(len(x), -1).sum(1))} nats: {path}")
 

@@ -8,7 +8,7 @@ import functools
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -21,7 +21,7 @@ from zoo.convolutions import mask
 from zoo.raster import Raster
 
 # Deep enough to see the whole image where nothing else stands in the way; other models are drawn as the catalogue has them.
-DEPTHS: dict[str, dict[str, int]] = {"pixel_cnn": {"blocks": 8}, "gated_pixel_cnn": {"layers": 6}}
+DEPTHS: dict[str, dict[str, Any]] = {"pixel_cnn": {"blocks": 8}, "gated_pixel_cnn": {"layers": 6}}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,11 +108,12 @@ def draw_figure(path: Path, size: int) -> None:
     panels = figure.subplots(rows, columns, squeeze=False)
     for axes in panels.flat:
         axes.set(xticks=[], yticks=[])
-    for axes, kind in zip(panels[0], "AB", strict=False):
+    kinds: tuple[Literal["A", "B"], ...] = ("A", "B")
+    for axes, kind in zip(panels[0], kinds, strict=False):
         kernel = np.zeros((7, 7))
         kernel[:4] = mask((7, 7), kind)[..., 0, 0]
         _cells(axes, kernel, f"mask {kind} of a 7x7 kernel", pixel=(3, 3))
-    for axes, kind in zip(panels[0, 2:], "AB", strict=True):
+    for axes, kind in zip(panels[0, 2:], kinds, strict=True):
         _cells(axes, mask((1, 1), kind, 3, 3, 3)[0, 0].T, f"its middle tap in colour, mask {kind}")
         axes.set(xticks=range(3), yticks=range(3), xticklabels="RGB", yticklabels="RGB", xlabel="sees", ylabel="colour")
     for axes, (name, model) in zip(panels[1:].flat, models, strict=False):

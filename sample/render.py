@@ -98,7 +98,7 @@ def save_gif(path: str | os.PathLike, pictures: np.ndarray, scale: int = 1, rate
     """
     from PIL import Image
 
-    frames = [Image.fromarray(picture) for picture in pictures.repeat(scale, axis=1).repeat(scale, axis=2)]
-    durations = [1000 // rate] * (len(frames) - 1) + [round(1000 * pause)]  # milliseconds
-    frames[0].save(path, format="GIF", save_all=True, append_images=frames[1:], duration=durations, loop=0)
+    frames = (Image.fromarray(picture.repeat(scale, axis=0).repeat(scale, axis=1)) for picture in pictures)
+    durations = [1000 // rate] * (len(pictures) - 1) + [round(1000 * pause)]  # milliseconds
+    next(frames).save(path, format="GIF", save_all=True, append_images=frames, duration=durations, loop=0)
     return Path(path)

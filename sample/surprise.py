@@ -1,5 +1,6 @@
 """Where an image surprises a model: -log p of every site given those before it, as numbers and as a heat map."""
 
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,7 @@ def save_surprise(
       model: an image model.
       x: images [num, *site_shape, *event_shape].
       nats: the surprise of each site, [num, *site_shape]; those of the colours of a pixel are added up.
-      columns: images in a row; 8 by default.
+      columns: images in a row; by default 8, or so many that the picture is about square.
 
     Raises:
       ImportError: matplotlib is not installed.
@@ -66,13 +67,14 @@ def save_surprise(
     if pictures.ndim == 3:
         pictures = pictures[..., None].repeat(3, axis=-1)
 
-    columns = min(columns or 8, len(pictures))
+    columns = min(columns or max(8, math.ceil(math.sqrt(2 * len(pictures)))), len(pictures))
     rows = []
     for first in range(0, len(pictures), columns):
         rows += [grid(each[first : first + columns], columns) for each in (pictures, heat)]
     sheet = np.concatenate(rows)
-    across = 1.2 * columns + 1.6  # inches
-    figure = Figure(figsize=(across, 1.2 * columns * len(sheet) / sheet.shape[1] + 0.5), layout="constrained")
+    across = min(max(1.2 * columns, 4), 18)  # inches, as down and the room for the colour bar and the title are
+    down = across * len(sheet) / sheet.shape[1]
+    figure = Figure(figsize=(across + 1.6, down + 0.5), layout="constrained")
     axes = figure.subplots()
     axes.imshow(sheet, interpolation="nearest")
     axes.set_axis_off()
