@@ -27,7 +27,7 @@ DRAWN, MAPPED, COMPLETED, COMPLETIONS = 100, 16, 8, 8
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """Draws images from a trained model into one PNG."""
+    """Draws images from a trained model: a grid as PNG, or one of the other pictures."""
 
     run: Annotated[str, tyro.conf.Positional]
     """A checkpoint, a run's folder, or a model's name: its newest run."""

@@ -79,7 +79,8 @@ def save_surprise(
     axes.imshow(sheet, interpolation="nearest")
     axes.set_axis_off()
     totals = maps.sum((1, 2))
-    axes.set_title(f"{totals.mean():.1f} nats an image, from {totals.min():.1f} to {totals.max():.1f}", fontsize=9)
+    spread = f" an image, from {totals.min():.1f} to {totals.max():.1f}" if len(totals) > 1 else ""
+    axes.set_title(f"{totals.mean():.1f} nats{spread}", fontsize=9)
     ends = "max" if maps.max() > top else "neither"
     figure.colorbar(scale, ax=axes, label="-log p of a pixel, nats", extend=ends, shrink=min(1, 3 / len(rows) + 0.3))
     figure.savefig(path, dpi=120, format="png")
