@@ -8,13 +8,15 @@ ARGS ?=
 JOBS ?= 2
 RUN ?= $(MODEL)
 ROW ?=
+GIF ?=
+SURPRISE ?=
 # The first interpreter that is recent enough; override with `make PYTHON=/path/to/python3`.
 CANDIDATES := python3 python3.13 python3.12 python3.11 python
 PYTHON ?= $(shell for p in $(CANDIDATES); do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train sample eval bench reproduce test test-slow lint format notebooks lock clean
+.PHONY: help setup train sample eval bench reproduce figures test test-slow lint format notebooks lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /|/' | awk -F'|' '{ printf "  make %-10s %s\n", $$1, $$2 }'
@@ -33,8 +35,8 @@ $(VENV)/installed: requirements.lock pyproject.toml
 train: $(VENV)/installed ## train MODEL on its default data, then draw samples: make train MODEL=made
 	@$(PY) -m train $(MODEL) $(ARGS)
 
-sample: $(VENV)/installed ## draw a grid of samples from the newest run of MODEL (or RUN=folder)
-	@$(PY) -m sample $(RUN) $(ARGS)
+sample: $(VENV)/installed ## draw a grid of samples from the newest run of MODEL (or RUN=folder); GIF=1 and SURPRISE=1 add pictures
+	@$(PY) -m sample $(RUN) $(if $(filter-out 0,$(GIF)),--gif) $(if $(filter-out 0,$(SURPRISE)),--surprise) $(ARGS)
 
 eval: $(VENV)/installed ## nats and bits/dim of the newest run of MODEL (or RUN=folder) on the test split
 	@$(PY) -m train.evaluate $(RUN) $(ARGS)
@@ -44,6 +46,9 @@ bench: $(VENV)/installed ## time sampling against the likelihood, for MODEL or f
 
 reproduce: $(VENV)/installed ## train and evaluate one row of docs/results.md from scratch: make reproduce ROW=nade (or the list)
 	@$(PY) -m train.reproduce $(ROW) $(ARGS)
+
+figures: $(VENV)/installed ## draw docs/receptive_fields.png anew
+	@$(PY) -m sample.receptive_fields $(ARGS)
 
 test: $(VENV)/installed ## the tests, minutes
 	@$(PY) -m pytest -n $(JOBS) $(ARGS)

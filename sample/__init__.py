@@ -3,4 +3,7 @@
 from sample.complete import complete
 from sample.draw import draw, uniforms
 from sample.loop import Prefix, Sample, ancestral
-from sample.render import as_images, grid, images, save_png
+from sample.progress import progress
+from sample.read import read_images
+from sample.render import as_images, grid, images, save_gif, save_png
+from sample.surprise import save_surprise, surprise

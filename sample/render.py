@@ -1,4 +1,4 @@
-"""Samples as pictures: uint8 images, grids of them, PNG files."""
+"""Samples as pictures: uint8 images, grids of them, PNG and GIF files."""
 
 import math
 import os
@@ -41,11 +41,28 @@ def as_images(model: zoo.Autoregressive, x: Any) -> UInt8[np.ndarray, "num heigh
     Raises:
       ValueError: the model's sites form no image (height, width), or its values are no levels.
     """
-    shape, levels = (*model.site_shape, *model.head.event_shape), model.head.num_values
-    if not (len(shape) == 2 or (len(shape) == 3 and shape[2] in (1, 3))) or levels is None:
+    image_shape(model)
+    pixels = levels(model)[np.asarray(x).astype(np.int64)]
+    return pixels[..., 0] if pixels.shape[3:] == (1,) else pixels
+
+
+def image_shape(model: zoo.Autoregressive) -> tuple[int, ...]:
+    """(height, width) of the images that a model describes, or (height, width, 3) in colour.
+
+    Raises:
+      ValueError: the model's sites form no image, or its values are no levels.
+    """
+    shape = (*model.site_shape, *model.head.event_shape)
+    if not (len(shape) == 2 or (len(shape) == 3 and shape[2] in (1, 3))) or model.head.num_values is None:
         raise ValueError(f"{type(model).__name__} with sites and values of shape {shape} describes no images.")
-    pixels = np.asarray(x).astype(np.int64) * 255 // (levels - 1)
-    return (pixels[..., 0] if pixels.shape[3:] == (1,) else pixels).astype(np.uint8)
+    return shape[:2] if shape[2:] == (1,) else shape
+
+
+def levels(model: zoo.Autoregressive) -> UInt8[np.ndarray, " num_values"]:
+    """The brightness 0..255 of each level of an image model."""
+    num_values = model.head.num_values
+    assert num_values is not None, "an image model has levels"
+    return (np.arange(num_values) * 255 // (num_values - 1)).astype(np.uint8)
 
 
 def grid(images: np.ndarray, columns: int | None = None, gap: int = 1) -> UInt8[np.ndarray, "height width *channels"]:
@@ -66,4 +83,22 @@ def save_png(path: str | os.PathLike, picture: np.ndarray, scale: int = 1) -> Pa
 
     picture = picture.repeat(scale, axis=0).repeat(scale, axis=1)
     Image.fromarray(picture).save(path, format="PNG")
+    return Path(path)
+
+
+def save_gif(path: str | os.PathLike, pictures: np.ndarray, scale: int = 1, rate: int = 12, pause: float = 2.0) -> Path:
+    """Writes uint8 pictures [frames, height, width(, 3)] to a GIF file that loops for ever.
+
+    Args:
+      path: the file.
+      pictures: the frames.
+      scale: every pixel is this many pixels wide and high.
+      rate: frames a second.
+      pause: seconds for which the last frame is shown.
+    """
+    from PIL import Image
+
+    frames = (Image.fromarray(picture.repeat(scale, axis=0).repeat(scale, axis=1)) for picture in pictures)
+    durations = [1000 // rate] * (len(pictures) - 1) + [round(1000 * pause)]  # milliseconds
+    next(frames).save(path, format="GIF", save_all=True, append_images=frames, duration=durations, loop=0)
     return Path(path)

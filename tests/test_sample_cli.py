@@ -2,17 +2,26 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import conformance
+import jax
 import numpy as np
 import pytest
 from PIL import Image
 
+import sample
 import sample.__main__ as cli
 import zoo
 from sample import bench
 
+ROOT = Path(__file__).parents[1]
 MODEL = zoo.CATALOGUE["gated_pixel_cnn"].tiny
+
+
+def pixels(path):
+    with Image.open(path) as image:
+        return np.asarray(image)
 
 
 @pytest.fixture
@@ -44,6 +53,135 @@ def test_a_label_is_given_to_every_image(run, capsys):
 def test_refusals(run, change, message):
     with pytest.raises(ValueError, match=message):
         cli.main(cli.Options(**({"run": str(run)} | change)))
+
+
+def test_a_gif_beside_the_grid(run, capsys):
+    """The grid stays as it is, and the last frame is the grid."""
+    cli.main(cli.Options(str(run), num=6, scale=3))
+    alone = (run / "samples.png").read_bytes()
+    cli.main(cli.Options(str(run), num=6, scale=3, gif=True))
+    assert (run / "samples.png").read_bytes() == alone
+    assert f"drawing in 10 frames: {run / 'samples.gif'}" in capsys.readouterr().out
+    with Image.open(run / "samples.gif") as image:
+        assert image.n_frames == 10 and image.info["loop"] == 0
+        image.seek(9)
+        assert (np.asarray(image.convert("L")) == pixels(run / "samples.png")).all()
+
+
+def test_surprise_of_what_it_drew(run, capsys):
+    cli.main(cli.Options(str(run), num=5, surprise=True, out=run / "five.png"))
+    first, *_, last = capsys.readouterr().out.splitlines()[1:]
+    assert last.startswith("surprise of 5 images, ") and last.endswith(f": {run / 'five_surprise.png'}")
+    assert last.split(", ")[1].split(" nats")[0] == first.removeprefix("drawn samples: ").split(" nats")[0]
+    assert pixels(run / "five_surprise.png").size
+    cli.main(cli.Options(str(run), num=None, surprise=True))
+    printed = capsys.readouterr().out
+    assert "grid of 100" in printed and "surprise of 16 images" in printed
+
+
+def test_surprise_of_given_images(run, capsys):
+    np.save(run / "given.npy", np.arange(20)[:, None, None] % 2 * np.ones((1, 3, 3), int))
+    cli.main(cli.Options(str(run), surprise=True, images=run / "given.npy", label=1))
+    variables = conformance.variables_of(MODEL)
+    nats = -zoo.log_prob(MODEL, variables, np.load(run / "given.npy")[:16], np.ones(16, int)).mean()
+    assert f"surprise of 16 images, {nats:.2f} +- " in capsys.readouterr().out
+    assert (run / "surprise.png").exists() and not (run / "samples.png").exists()
+
+
+def test_completions(run, capsys):
+    """Original, prefix and completions in a row; the prefix is kept, and completions are not all the original."""
+    cli.main(cli.Options(str(run), num=5, complete=1, scale=1))
+    assert f"1 of 3 rows of 8 images kept, 5 completions of each: {run / 'completions.png'}" in capsys.readouterr().out
+    sheet = pixels(run / "completions.png")
+    assert sheet.shape == (8 * 4 + 1, 7 * 4 + 1)
+    panels = sheet[1:, 1:].reshape(8, 4, 7, 4)[:, :3, :, :3].swapaxes(1, 2)  # image, panel, row, column
+    assert (panels[:, :, 0] == panels[:, :1, 0]).all() and (panels[:, 1, 1:] == 128).all()
+    rest = panels[:, 2:, 1:] != panels[:, :1, 1:]
+    assert rest.any((0, 2, 3)).all() and rest.any((1, 2, 3)).all()
+    own = sample.draw(MODEL, conformance.variables_of(MODEL), jax.random.key(0), 8, context=np.arange(8) % 3).x
+    assert (panels[:, 0] == np.asarray(own) * 255).all()
+
+
+def test_completions_of_given_images(run, capsys):
+    (run / "folder").mkdir()
+    for i in range(9):
+        sample.save_png(run / "folder" / f"{i}.png", np.eye(3, k=i - 4, dtype=np.uint8) * 255)
+    cli.main(cli.Options(str(run), complete=2, images=run / "folder", label=0, scale=1, out=run / "c.png"))
+    assert "2 of 3 rows of 8 images kept, 8 completions of each" in capsys.readouterr().out
+    assert (pixels(run / "c.png")[1:4, 1:4] == np.eye(3, k=-4) * 255).all()
+
+
+def test_completion_in_other_orderings(tmp_path):
+    """Upper rows must be a prefix, unless the model takes any ordering."""
+    folders = {}
+    for model in (zoo.FVSBN((4, 2), ordering=zoo.Ordering("columns")), zoo.CATALOGUE["eonade"].tiny):
+        folders[type(model)] = tmp_path / type(model).__name__
+        folders[type(model)].mkdir()
+        zoo.save(folders[type(model)] / "model.safetensors", model, conformance.variables_of(model))
+    cli.main(cli.Options(str(folders[zoo.EoNADE]), complete=1))
+    with pytest.raises(ValueError, match="prefix of example 0 is no prefix of the ordering.*not follow the posterior"):
+        cli.main(cli.Options(str(folders[zoo.FVSBN]), complete=2))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"complete": 0}, "--complete keeps 1..2 rows of a 3x3 image; got 0"),
+        ({"complete": -1}, "got -1"),
+        ({"complete": 3}, "got 3"),
+        ({"complete": 1, "gif": True}, "drop --gif, --surprise and --columns"),
+        ({"complete": 1, "surprise": True}, "drop --gif, --surprise and --columns"),
+        ({"complete": 1, "columns": 2}, "drop --gif, --surprise and --columns"),
+        ({"images": Path("x")}, "add one of them"),
+        ({"images": Path("x"), "gif": True, "surprise": True}, "--images are given: drop one"),
+        ({"images": Path("absent"), "surprise": True}, "there is nothing at absent"),
+        ({"images": "given", "surprise": True}, "conditional on labels: say by --label"),
+        ({"images": "given", "complete": 1}, "conditional on labels: say by --label"),
+        ({"images": "large", "surprise": True, "label": 0}, "describes 3x3 images .*, .*has 5x5"),
+        ({"images": "large", "complete": 1, "label": 0}, "describes 3x3 images .*, .*has 5x5"),
+    ],
+)
+def test_pictures_that_cannot_be_are_refused(run, change, message):
+    for name, size in {"given": 3, "large": 5}.items():
+        np.save(run / f"{name}.npy", np.zeros((2, size, size), int))
+    if isinstance(change.get("images"), str):
+        change = change | {"images": run / f"{change['images']}.npy"}
+    with pytest.raises(ValueError, match=message) as error:
+        cli.main(cli.Options(str(run), **change))
+    assert "\n" not in str(error.value)
+    assert not list(run.glob("*.png")) and not list(run.glob("*.gif"))
+
+
+@pytest.mark.parametrize("change", [{"gif": True}, {"surprise": True}, {"complete": 1}])
+def test_pictures_need_an_image_model(tmp_path, change):
+    model = zoo.CATALOGUE["rnade"].tiny
+    zoo.save(tmp_path / "model.safetensors", model, conformance.variables_of(model))
+    with pytest.raises(ValueError, match="describes no images"):
+        cli.main(cli.Options(str(tmp_path), **change))
+
+
+def test_flags_and_make(run):
+    """The flags that make passes, and an error of a picture in one line."""
+    made = subprocess.run(
+        ["make", "--dry-run", "--always-make", "sample", "RUN=x", "GIF=1", "SURPRISE=1", "ARGS=--num 3"],
+        capture_output=True, text=True, cwd=ROOT, timeout=60,
+    )  # fmt: skip
+    assert "-m sample x --gif --surprise --num 3\n" in made.stdout
+    Image.new("L", (3, 3), 9).save(run / "grey.png")
+    command = [
+        sys.executable,
+        "-m",
+        "sample",
+        str(run),
+        "--surprise",
+        "--images",
+        str(run / "grey.png"),
+        "--label",
+        "0",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1 and done.stdout == "" and done.stderr.count("\n") == 1
+    assert done.stderr.startswith("error: ") and "but the checkpoint's Bernoulli head has 2" in done.stderr
 
 
 def test_errors_are_one_line(tmp_path):

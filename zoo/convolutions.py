@@ -13,11 +13,23 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from zoo.autoregressive import Rank
 
 Image = Float[Array, "_ _ _ _"]  # batch, height, width, channels
+
+
+def mask(
+    kernel_size: tuple[int, int], kind: Literal["A", "B"], channels: int = 1, features: int = 1, groups: int = 1
+) -> Bool[np.ndarray, "rows width channels features"]:
+    """Which weights of a masked kernel there are: in its upper half and middle row, which is the last of `rows`."""
+    rows, width = kernel_size[0] // 2 + 1, kernel_size[1]
+    of_input, of_output = (np.arange(n) * groups // n for n in (channels, features))
+    seen = np.ones((rows, width, channels, features), bool)
+    seen[-1, width // 2 + 1 :] = False
+    seen[-1, width // 2] = (of_input[:, None] < of_output) if kind == "A" else (of_input[:, None] <= of_output)
+    return seen
 
 
 class MaskedConv(nn.Module):
@@ -45,12 +57,8 @@ class MaskedConv(nn.Module):
             )
         if not all(size % 2 for size in self.kernel_size):
             raise ValueError(f"masked kernels have odd sizes; got {self.kernel_size}.")
-        rows, width = self.kernel_size[0] // 2 + 1, self.kernel_size[1]
-        shape = (rows, width, self.channels, self.features)
-        of_input, of_output = (np.arange(n) * self.groups // n for n in shape[2:])
-        seen = np.ones(shape, bool)
-        seen[-1, width // 2 + 1 :] = False
-        seen[-1, width // 2] = (of_input[:, None] < of_output) if self.mask == "A" else (of_input[:, None] <= of_output)
+        seen = mask(self.kernel_size, self.mask, self.channels, self.features, self.groups)
+        (rows, width), shape = seen.shape[:2], seen.shape
         init = nn.initializers.variance_scaling(1 / seen.mean(), "fan_in", "truncated_normal", (0, 1, 2), 3)
         kernel = self.param("kernel", init, shape)
         self.kernel = jnp.where(seen, kernel, 0)[:, : width if rows > 1 else width // 2 + 1]

@@ -1,0 +1,110 @@
+"""The user's own images as values of a model."""
+
+import os
+import tokenize
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int
+
+import zoo
+from sample.render import image_shape, levels
+
+_MODES = {"1": "bits", "L": "grey", "RGB": "colour"}
+
+
+def read_images(
+    model: zoo.Autoregressive, path: str | os.PathLike, num: int | None = None
+) -> Int[np.ndarray, "num *sites_and_event"]:
+    """Reads images for `model`: a picture file, a folder of them (in order of their names), or an .npy.
+
+    Pictures have the brightnesses of the model's levels, as the pictures that it draws have (0 and 255 for bits); any
+    picture will do for a model of 256 levels. Arrays [num, height, width(, 3)] hold levels from 0, or such brightnesses.
+
+    Args:
+      model: an image model.
+      path: the file or folder.
+      num: only so many, the first; all of them by default.
+
+    Returns:
+      levels [num, *site_shape, *event_shape].
+
+    Raises:
+      ValueError: there is nothing to read, or it is of another size, colour or number of levels than the model's images.
+    """
+    path = Path(path).expanduser()
+    image_shape(model)
+    if not path.exists():
+        raise ValueError(f"there is nothing at {path}; expected a picture, a folder of pictures or an .npy.")
+    if path.suffix == ".npy":
+        x = _array(model, path, num)
+    else:
+        files = [path]
+        if path.is_dir():
+            files = sorted(file for file in path.rglob("*") if file.is_file() and file.name[0] != ".")[:num]
+        if not files:
+            raise ValueError(f"{path} is empty; expected pictures.")
+        x = np.stack([_picture(model, file) for file in files])
+    values = _values(model, x, path, pictures=path.suffix != ".npy")
+    return values.reshape(-1, *model.site_shape, *model.head.event_shape)
+
+
+def _picture(model, path):
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            mode, pixels = image.mode, np.asarray(image)
+    except (OSError, SyntaxError, ValueError) as error:  # what PIL raises on damaged and foreign files
+        raise ValueError(f"{path} is not a readable picture ({error}).") from None
+    if mode not in _MODES:
+        raise ValueError(f"{path} has the mode {mode}; expected {', '.join(_MODES)} (bits, grey, colour): convert it.")
+    _check_shape(model, pixels.shape, path)
+    return pixels.astype(np.uint8) * np.uint8(255 if mode == "1" else 1)
+
+
+def _array(model, path, num):
+    try:
+        x = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, SyntaxError, ValueError, EOFError, tokenize.TokenError) as error:
+        raise ValueError(f"{path} cannot be read as an array of numbers ({error}).") from None
+    if x.dtype != bool and x.dtype.kind not in "iu":
+        raise ValueError(f"{path} holds {x.dtype}; expected levels, integers from 0.")
+    x = x[None] if x.ndim == 2 or x.shape == image_shape(model) else x
+    if not (x.ndim == 3 or (x.ndim == 4 and x.shape[3] in (1, 3))) or not x.size:
+        raise ValueError(
+            f"{path} has the shape {list(x.shape)}; expected [num, height, width] or [num, height, width, 3]."
+        )
+    x = np.asarray(x[:num])
+    x = x[..., 0] if x.shape[3:] == (1,) else x
+    _check_shape(model, x.shape[1:], path)
+    return x.astype(np.int64)
+
+
+def _check_shape(model, got, path):
+    wanted = image_shape(model)
+    if tuple(got) != wanted:
+        kinds = ["colour" if shape[2:] else "grey" for shape in (wanted, got)]
+        expected, found = (f"{shape[0]}x{shape[1]}" for shape in (wanted, got))
+        if kinds[0] != kinds[1]:
+            expected, found = f"{expected} {kinds[0]}", f"{found} {kinds[1]}"
+        raise ValueError(f"the checkpoint describes {expected} images (height x width), {path} has {found}.")
+
+
+def _values(model, x, path, pictures):
+    """Levels, from levels or from their brightnesses; a picture holds brightnesses if it can."""
+    bright, found = levels(model), np.unique(x)
+    as_levels = found[0] >= 0 and found[-1] < len(bright)
+    if np.isin(found, bright).all() and (pictures or not as_levels):
+        return np.searchsorted(bright, x)
+    if as_levels:
+        return x.astype(np.int64)
+    head = type(model.head).__name__
+    raise ValueError(
+        f"{path} has {len(found)} levels from {found[0]} to {found[-1]}, but the checkpoint's {head} head has "
+        f"{len(bright)}: 0..{len(bright) - 1}, or in a picture their brightnesses, {_list(bright)}."
+    )
+
+
+def _list(bright):
+    return ", ".join(map(str, bright)) if len(bright) <= 4 else f"{bright[0]}, {bright[1]}, ..., {bright[-1]}"
