@@ -67,6 +67,21 @@ def test_pixel_cnn_has_the_blind_spot_that_gated_lacks():
     assert (seen[1] == before).all()
 
 
+@pytest.mark.parametrize(
+    "model",
+    [
+        zoo.GatedPixelCNN((5, 12), features=8, layers=8, out_features=8),
+        zoo.DiagonalBiLSTM((5, 12), features=8, layers=1, out_features=8),
+        zoo.PixelTransformer((5, 12), features=8, layers=1),
+        zoo.PixelTransformer((5, 12), features=8, layers=2, attention="strided"),
+    ],
+    ids=["gated", "diagonal", "transformer", "strided"],
+)
+def test_nothing_before_is_blind_in_a_wide_image(model):
+    seen = receptive_field(model, random_variables(model), (4, 1)) > 0
+    assert seen.ravel()[: 4 * 12 + 1].all() and not seen.ravel()[4 * 12 + 1 :].any()
+
+
 @pytest.mark.parametrize("name", ["pixel_cnn", "gated_pixel_cnn", "row_lstm", "diagonal_bilstm", "pixel_transformer"])
 @pytest.mark.parametrize(
     ("labels", "message"),

@@ -91,7 +91,8 @@ def diagonal_bilstm(model: zoo.DiagonalBiLSTM, w: Weights, x):
     h, (rows, columns) = _conv(w, "first", x, (7, 7), "A"), model.site_shape
     for i in range(model.layers):
         left = _conv(w, f"recur_{i}/from_left", h).permute(2, 3, 0, 1)
-        right = (h.permute(2, 3, 0, 1) @ w[f"recur_{i}/from_right/kernel"] + w[f"recur_{i}/from_right/bias"]).flip(1)
+        right = torch.cat([h, x], 1).permute(2, 3, 0, 1).flip(1) @ w[f"recur_{i}/from_right/kernel"]
+        right = right + w[f"recur_{i}/from_right/bias"]
         gates = torch.stack([left, right], 2)  # rows, columns, directions, batch, gates
         skewed = torch.stack([F.pad(gates[r], (0, 0, 0, 0, 0, 0, r, rows - 1 - r)) for r in range(rows)])
         kernel, outputs = w[f"recur_{i}/kernel"], []

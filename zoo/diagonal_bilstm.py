@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from zoo.autoregressive import Rank
-from zoo.convolutions import HiddenConv, Image
+from zoo.convolutions import HiddenConv, Image, rows_of
 from zoo.pixel_rnn import PixelRNN, gate_major, lstm, of_group
 
 
@@ -23,7 +23,9 @@ class DiagonalBiLSTM(PixelRNN):
 
     **Reference**: A. van den Oord, N. Kalchbrenner, K. Kavukcuoglu, Pixel recurrent neural networks, ICML 2016.
 
-    Differs from the paper: values enter scaled to [-1, 1].
+    Differs from the paper: values enter scaled to [-1, 1]; the recurrence from the right is also given the pixels
+    themselves, for the features behind mask A say nothing of their own pixel, and the last pixel of the row above would be
+    seen by none but its neighbours.
 
     Attributes: those of `PixelRNN`.
     """
@@ -54,10 +56,11 @@ class DiagonalLayer(nn.Module):
         # The kernels of the one from the left and the one from the right; the upper half is K_side, the lower K_above.
         self.kernel = self.param("kernel", init, (2, 2 * h, 4 * h))
 
-    def __call__(self, x: Image, bias: Float[Array, "_ gates"]) -> Image:
+    def __call__(self, x: Image, image: Image, bias: Float[Array, "_ gates"]) -> Image:
         biases = jnp.split(bias[:, None, None], 2, axis=-1)
         left = gate_major(self.from_left(x) + biases[0], self.groups)
-        right = jnp.flip(self.from_right(x) + biases[1], axis=2)
+        right = jnp.concatenate([x, image.astype(x.dtype)], axis=-1)
+        right = jnp.flip(self.from_right(right) + biases[1], axis=2)
         kernel = self.kernel.at[0].set(gate_major(self.kernel[0], self.groups))
         (batch, height, *_), h = x.shape, self.features
         start = jnp.zeros((2, height * batch, h), left.dtype)
@@ -74,7 +77,8 @@ class DiagonalLayer(nn.Module):
         right = jnp.pad(outputs[:-1, :, 1], ((1, 0), (0, 0), (0, 0), (0, 0)))
         return (outputs[:, :, 0] + jnp.flip(right, axis=1)).transpose(2, 0, 1, 3)
 
-    def enter(self, t: Rank, width: int, batch: int, bias: Array) -> None:
+    def enter(self, image: Image, row: Rank, bias: Array) -> None:
+        batch, _, width, _ = image.shape
         h, biases = self.features, jnp.split(bias[None], 2, axis=-1)
         zeros = jnp.zeros((width, batch, h), self.kernel.dtype)
         x = self.get_variable("cache", "x", jnp.zeros((width, batch, 2 * h), zeros.dtype))
@@ -85,9 +89,10 @@ class DiagonalLayer(nn.Module):
             return state, state[0]
 
         above = self.get_variable("cache", "right", zeros) @ self.kernel[1, h:]
-        gates = self.from_right(x) + biases[1] + above
+        pixels = rows_of(image, row, 1, 1)[0].astype(x.dtype)
+        gates = self.from_right(jnp.concatenate([x, pixels], axis=-1)) + biases[1] + above
         right = jax.lax.scan(from_right, (zeros[0], zeros[0]), gates, reverse=True)[1]
-        self.put_variable("cache", "right", jnp.where(t > 0, right, 0))
+        self.put_variable("cache", "right", jnp.where(row > 0, right, 0))
         self.put_variable("cache", "above", left[1:] @ self.kernel[0, h:] + biases[0])
         self.put_variable("cache", "left", jnp.zeros_like(left))
         self.put_variable("cache", "x", jnp.zeros_like(x))

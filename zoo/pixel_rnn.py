@@ -16,9 +16,9 @@ from zoo.raster import Raster
 class PixelRNN(Raster):
     """A 7x7 convolution with mask A, residual recurrent layers, two 1x1 layers.
 
-    A final subclass says in `recurrent` what one layer is: a module from 2h channels to h, with the causal dependences of
-    mask B, and with `enter(t, width, batch, bias)` and `step(x, column, group, bias)`. A 1x1 convolution brings its
-    output back to 2h channels and adds it to its input.
+    A final subclass says in `recurrent` what one layer is: a module from 2h channels (and the image itself) to h, with the
+    causal dependences of mask B, called as `layer(x, image, bias)`, and with `enter(image, row, bias)` and
+    `step(x, column, group, bias)`. A 1x1 convolution brings its output back to 2h channels and adds it to its input.
 
     Attributes:
       site_shape: (height, width), or (height, width, 3) with a site for each colour.
@@ -64,16 +64,17 @@ class PixelRNN(Raster):
         return biases.reshape(len(biases), self.layers, self.num_gates).swapaxes(0, 1)
 
     def __call__(self, x, memory=None, *, train=False):
-        h = self.first(self.image(x))
+        image = self.image(x)
+        h = self.first(image)
         for i in range(self.layers):
-            h = h + self.expand[i](self.recur[i](h, self._bias(memory, i)))
+            h = h + self.expand[i](self.recur[i](h, image, self._bias(memory, i)))
         return self.readout(h).reshape(len(x), *self.site_shape, self.head.num_params)
 
     def enter(self, x, t, memory=None):
-        self.first.enter(self.image(x), self.row(t))
-        width, batch = self.site_shape[1], len(x)
+        image, row, width, batch = self.image(x), self.row(t), self.site_shape[1], len(x)
+        self.first.enter(image, row)
         for i in range(self.layers):
-            self.recur[i].enter(t, width, batch, self._bias(memory, i))
+            self.recur[i].enter(image, row, self._bias(memory, i))
             self.expand[i].enter(width, batch)
         self.readout.enter(width, batch)
 

@@ -56,7 +56,8 @@ class RowLayer(nn.Module):
             "kernel", nn.initializers.variance_scaling(1.0, "fan_in", "truncated_normal"), (self.kernel_size * h, 4 * h)
         )
 
-    def __call__(self, x: Image, bias: Float[Array, "_ gates"]) -> Image:
+    def __call__(self, x: Image, image: Image, bias: Float[Array, "_ gates"]) -> Image:
+        del image
         gates = gate_major(self.of_input(x) + bias[:, None, None], self.groups).swapaxes(0, 1)
         kernel = gate_major(self.kernel, self.groups)
         start = jnp.zeros((*gates.shape[1:3], self.features), gates.dtype)
@@ -67,7 +68,9 @@ class RowLayer(nn.Module):
 
         return jax.lax.scan(row, (start, start), gates)[1].swapaxes(0, 1)
 
-    def enter(self, t: Rank, width: int, batch: int, bias: Array) -> None:
+    def enter(self, image: Image, row: Rank, bias: Array) -> None:
+        del row
+        batch, _, width, _ = image.shape
         zeros = jnp.zeros((width, batch, self.features), self.kernel.dtype)
         last, c = self.get_variable("cache", "h", zeros), self.get_variable("cache", "c", zeros)
         self.put_variable("cache", "above", _neighbours(last, self.kernel_size, 0) @ self.kernel + bias[None])
