@@ -16,7 +16,7 @@ PYTHON ?= $(shell for p in $(CANDIDATES); do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train sample eval bench reproduce figures test test-slow lint format notebooks lock clean
+.PHONY: help setup train sample eval bench bench-torch reproduce figures test test-slow lint format notebooks lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /|/' | awk -F'|' '{ printf "  make %-10s %s\n", $$1, $$2 }'
@@ -43,6 +43,9 @@ eval: $(VENV)/installed ## nats and bits/dim of the newest run of MODEL (or RUN=
 
 bench: $(VENV)/installed ## time sampling against the likelihood, for MODEL or for all
 	@$(PY) -m sample.bench $(MODEL) $(ARGS)
+
+bench-torch: $(VENV)/installed ## time likelihood and train step against PyTorch, which you install into .venv yourself
+	@$(PY) -m train.bench $(MODEL) $(ARGS)
 
 reproduce: $(VENV)/installed ## train and evaluate one row of docs/results.md from scratch: make reproduce ROW=nade (or the list)
 	@$(PY) -m train.reproduce $(ROW) $(ARGS)

@@ -5,18 +5,19 @@ scaled to [-1, 1]; and returns logits [batch, height, width]. Memory is channels
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 import zoo
 
-Weights = dict[str, Any]
+Weights: TypeAlias = dict[str, Any]
 
 
-def _conv(w: Weights, name: str, x, kernel_size=(1, 1), mask="B"):
+def _conv(w: Weights, name: str, x: Tensor, kernel_size: tuple[int, int] = (1, 1), mask: str = "B") -> Tensor:
     """A masked convolution of one group, as `zoo.convolutions.MaskedConv`."""
     kernel, (height, width) = w[f"{name}/kernel"], kernel_size
     seen = np.ones(kernel.shape, np.float32)
@@ -27,18 +28,18 @@ def _conv(w: Weights, name: str, x, kernel_size=(1, 1), mask="B"):
     return F.conv2d(x, kernel, w[f"{name}/bias"])
 
 
-def _above(w: Weights, name: str, x, strict: bool):
+def _above(w: Weights, name: str, x: Tensor, strict: bool) -> Tensor:
     """A convolution over the rows above, as `zoo.convolutions.RowsAbove`."""
     kernel = w[f"{name}/kernel"].permute(3, 2, 0, 1)
     side = kernel.shape[3] // 2
     return F.conv2d(F.pad(x, (side, side, side, -int(strict))), kernel, w[f"{name}/bias"])
 
 
-def _readout(w: Weights, h):
+def _readout(w: Weights, h: Tensor) -> Tensor:
     return _conv(w, "readout/params_of", F.relu(_conv(w, "readout/hidden", F.relu(h))))[:, 0]
 
 
-def pixel_cnn(model: zoo.PixelCNN, w: Weights, x):
+def pixel_cnn(model: zoo.PixelCNN, w: Weights, x: Tensor) -> Tensor:
     """PixelCNN."""
     h = _conv(w, "first", x, (7, 7), "A")
     for i in range(model.blocks):
@@ -52,7 +53,7 @@ def _gate(y):
     return torch.tanh(a) * torch.sigmoid(b)
 
 
-def gated_pixel_cnn(model: zoo.GatedPixelCNN, w: Weights, x):
+def gated_pixel_cnn(model: zoo.GatedPixelCNN, w: Weights, x: Tensor) -> Tensor:
     """Gated PixelCNN."""
     v, h = x, _conv(w, "first", x, (1, 7), "A")
     for i in range(1 + model.layers):
@@ -70,7 +71,7 @@ def _cell(gates, c):
     return torch.sigmoid(o) * torch.tanh(c), c
 
 
-def row_lstm(model: zoo.RowLSTM, w: Weights, x):
+def row_lstm(model: zoo.RowLSTM, w: Weights, x: Tensor) -> Tensor:
     """Row LSTM, a Python loop over the rows."""
     h, side = _conv(w, "first", x, (7, 7), "A"), model.kernel_size // 2
     for i in range(model.layers):
@@ -86,7 +87,7 @@ def row_lstm(model: zoo.RowLSTM, w: Weights, x):
     return _readout(w, h)
 
 
-def diagonal_bilstm(model: zoo.DiagonalBiLSTM, w: Weights, x):
+def diagonal_bilstm(model: zoo.DiagonalBiLSTM, w: Weights, x: Tensor) -> Tensor:
     """Diagonal BiLSTM, a Python loop over the diagonals, both directions at once."""
     h, (rows, columns) = _conv(w, "first", x, (7, 7), "A"), model.site_shape
     for i in range(model.layers):
@@ -108,7 +109,7 @@ def diagonal_bilstm(model: zoo.DiagonalBiLSTM, w: Weights, x):
     return _readout(w, h)
 
 
-def pixel_transformer(model: zoo.PixelTransformer, w: Weights, x):
+def pixel_transformer(model: zoo.PixelTransformer, w: Weights, x: Tensor) -> Tensor:
     """Pixel Transformer with full attention."""
 
     def dense(name, h):
