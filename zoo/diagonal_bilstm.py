@@ -65,6 +65,7 @@ class DiagonalLayer(nn.Module):
         (batch, height, *_), h = x.shape, self.features
         start = jnp.zeros((2, height * batch, h), left.dtype)
 
+        @jax.checkpoint  # cheaper than to remember the gates
         def column(state, gates):
             side, c = state
             above = jnp.pad(side, ((0, 0), (batch, 0), (0, 0)))[:, : len(side[0])]

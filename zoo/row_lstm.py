@@ -62,6 +62,7 @@ class RowLayer(nn.Module):
         kernel = gate_major(self.kernel, self.groups)
         start = jnp.zeros((*gates.shape[1:3], self.features), gates.dtype)
 
+        @jax.checkpoint  # cheaper than to remember the gates
         def row(state, gates):
             h, c = lstm(gates + _neighbours(state[0], self.kernel_size, 1) @ kernel, state[1])
             return (h, c), h
