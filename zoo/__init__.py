@@ -24,6 +24,7 @@ from zoo.eonade import EoNADE
 from zoo.fvsbn import FVSBN
 from zoo.gated_pixel_cnn import GatedPixelCNN
 from zoo.heads import Bernoulli, Categorical, Head
+from zoo.logistics import DiscretizedLogisticMixture
 from zoo.made import MADE
 from zoo.mixtures import MixtureOfGaussians, MixtureOfLaplacians
 from zoo.nade import NADE

@@ -12,6 +12,7 @@ from zoo.eonade import EoNADE
 from zoo.fvsbn import FVSBN
 from zoo.gated_pixel_cnn import GatedPixelCNN
 from zoo.heads import Bernoulli, Categorical
+from zoo.logistics import DiscretizedLogisticMixture
 from zoo.made import MADE
 from zoo.mixtures import MixtureOfGaussians, MixtureOfLaplacians
 from zoo.nade import NADE
@@ -76,7 +77,7 @@ CATALOGUE: dict[str, Entry] = {
     ),
 }
 
-HEADS = (Bernoulli, Categorical, MixtureOfGaussians, MixtureOfLaplacians)
+HEADS = (Bernoulli, Categorical, MixtureOfGaussians, MixtureOfLaplacians, DiscretizedLogisticMixture)
 WRAPPERS = (Standardised,)
 
 
