@@ -30,5 +30,6 @@ from zoo.mixtures import MixtureOfGaussians, MixtureOfLaplacians
 from zoo.nade import NADE
 from zoo.orderings import Ordering
 from zoo.pixel_cnn import PixelCNN
+from zoo.pixel_cnn_pp import PixelCNNpp
 from zoo.rnade import RNADE
 from zoo.standardised import Standardised

@@ -18,6 +18,7 @@ from zoo.mixtures import MixtureOfGaussians, MixtureOfLaplacians
 from zoo.nade import NADE
 from zoo.orderings import Ordering
 from zoo.pixel_cnn import PixelCNN
+from zoo.pixel_cnn_pp import PixelCNNpp
 from zoo.rnade import RNADE
 from zoo.standardised import Standardised
 
@@ -74,6 +75,11 @@ CATALOGUE: dict[str, Entry] = {
     ),
     "gated_pixel_cnn": Entry(
         GatedPixelCNN(), GatedPixelCNN((3, 3), features=6, layers=2, out_features=16, num_classes=3), example=labelled
+    ),
+    "pixel_cnn_pp": Entry(
+        PixelCNNpp((32, 32), head=DiscretizedLogisticMixture(10, 256, 3)),
+        PixelCNNpp((3, 3), features=5, blocks=1, scales=2, num_classes=3),
+        example=labelled,
     ),
 }
 

@@ -165,7 +165,7 @@ class RowsAbove(Conv):
         padding = ((len(self.kernel) - 1 + strict, -strict), (side, side))
         return self.finish(convolve(x.astype(self.kernel.dtype), self.kernel, padding, self.stride))
 
-    def row(self, rows: Float[Array, "up width batch channels"]) -> Float[Array, "width batch features"]:
+    def row(self, rows: Float[Array, "up width batch channels"]) -> Float[Array, "width_out batch features"]:
         """One row of the output from the rows that it sees, oldest first."""
         return row_conv(rows, self.kernel, stride=self.stride) + self.bias[None, None]
 
