@@ -97,7 +97,11 @@ def test_draws_follow_the_masses(head, scale):
 @pytest.mark.parametrize("scale", [10.0, 50.0, 1e4])
 def test_extreme_params_and_uniforms_stay_finite(head, scale):
     params = scale * jax.random.normal(KEY, (200, head.num_params))
-    u = jax.random.uniform(jax.random.key(1), (200, head.uniforms)).at[:3].set(jnp.array([[0.0], [0.5], [1 - 2.0**-24]]))
+    u = (
+        jax.random.uniform(jax.random.key(1), (200, head.uniforms))
+        .at[:3]
+        .set(jnp.array([[0.0], [0.5], [1 - 2.0**-24]]))
+    )
     for x in (head.quantile(params, u), jnp.zeros((200, *head.event_shape), jnp.int32)):
         log_prob, gradient = jax.value_and_grad(lambda params, x=x: head.log_prob(params, x).sum())(params)
         assert ((x >= 0) & (x < head.levels)).all()

@@ -78,8 +78,9 @@ class GatedPixelCNN(Raster):
 
     def enter(self, x, t, memory=None):
         image, row = self.image(x), self.row(t)
+        v = rows_of(image, row, 3, 3)
         for i, layer in enumerate(self.vertical):
-            above = layer.row(rows_of(image, row, 3, 3)) if i == 0 else layer.enter(v)
+            above = layer.row(v) if i == 0 else layer.enter(v)
             down = self.down[i](above)
             if memory is not None:
                 above, down = above + memory[i][0][None], down + memory[i][1][None]

@@ -19,7 +19,7 @@ from typing import ClassVar
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array
 
 from zoo.heads import _outside
 from zoo.mixtures import _HALF_STEP
@@ -126,7 +126,7 @@ class DiscretizedLogisticMixture:
     def _scaled(self, level):
         return level * (2 / (self.levels - 1)) - 1
 
-    def _mean(self, means, coefficients, known) -> Float[Array, "..."]:
+    def _mean(self, means, coefficients, known):
         """The mean of the next channel, given the values of those before it on the scale [-1, 1]."""
         channel = len(known)
         first, mean = channel * (channel - 1) // 2, means[..., channel]

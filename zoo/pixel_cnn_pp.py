@@ -9,7 +9,6 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from zoo import labels
-from zoo.autoregressive import Rank
 from zoo.convolutions import HiddenConv, Image, InputConv, RowsAbove, rows_of
 from zoo.heads import Bernoulli, Head
 from zoo.orderings import Ordering
@@ -130,7 +129,7 @@ class Resnet(nn.Module):
 
     def __call__(self, u: Image, ul: Image, skip: Any, memory: Any, train: bool) -> tuple[Image, Image]:
         of_u, of_ul = (bias[:, None, None].astype(u.dtype) for bias in memory)
-        aside = [layer(concat_elu(each)) for layer, each in zip(self.across, skip, strict=False)] or [0, 0]
+        aside: Any = [layer(concat_elu(each)) for layer, each in zip(self.across, skip, strict=True)] or (0, 0)
 
         def drop(h):
             return self.drop(h, deterministic=not train)
@@ -139,18 +138,19 @@ class Resnet(nn.Module):
         more = self.aside(concat_elu(u)) + aside[1]
         return u, _gated(ul, lambda h: self.ul[0](h) + more, lambda h: self.ul[1](drop(h)) + of_ul)
 
-    def enter(self, u: Row, skip: Row | None, memory: Any) -> Row:
+    def enter(self, u: Row, skip: Any, memory: Any) -> Row:
         """u of the next row; ul is given all that is known of it before its first pixel."""
         of_u, of_ul = (bias[None].astype(u.dtype) for bias in memory)
         aside = self.across[0](concat_elu(skip)[None])[0] if self.shortcut else 0
         u = _gated(u, lambda h: self.u[0].enter(h) + aside, lambda h: self.u[1].enter(h) + of_u)
+        width, batch, _ = u.shape
         for layer, known in zip(self.ul, (self.aside(concat_elu(u)[None])[0], of_ul), strict=True):
-            layer.enter(*u.shape[:2], known)
+            layer.enter(width, batch, known)
         for layer in self.across:
-            layer.enter(*u.shape[:2])
+            layer.enter(width, batch)
         return u
 
-    def step(self, ul: Pixel, skip: Pixel | None, column: Rank) -> Pixel:
+    def step(self, ul: Pixel, skip: Any, column: Array) -> Pixel:
         aside = self.across[1].step(concat_elu(skip), column, 0) if self.shortcut else 0
         first, second = self.ul
         return _gated(ul, lambda h: first.step(h, column, 0) + aside, lambda h: second.step(h, column, 0))
@@ -196,7 +196,7 @@ class Scale(nn.Module):
             u, ul = resnet(u, ul, skips.pop(), biases, train)
         return u, ul
 
-    def enter(self, u: Row, row: Rank, memory: Any) -> Row:
+    def enter(self, u: Row, row: Array, memory: Any) -> Row:
         """u of the next row, and all that is known of ul before its first pixel."""
         down, up, below = memory
         skips = [u]
@@ -204,14 +204,15 @@ class Scale(nn.Module):
             skips.append(resnet.enter(skips[-1], None, biases))
         u = skips[-1] if self.coarser else skips.pop()
         if self.coarser:
-            self.shrink_ul.enter(*u.shape[:2])
+            width, batch, _ = u.shape
+            self.shrink_ul.enter(width, batch)
             self.below.when(row % 2 == 0, "enter", self.shrink_u.enter(u), row // 2, below)
-            u = self.below.u(row, u.shape[0])
+            u = self.below.u(row, width)
         for resnet, biases in zip(self.up, up, strict=True):
             u = resnet.enter(u, skips.pop(), biases)
         return u
 
-    def step(self, ul: Pixel, row: Rank, column: Rank) -> Pixel:
+    def step(self, ul: Pixel, row: Array, column: Array) -> Pixel:
         """ul of the next pixel."""
         skips = [ul]
         for resnet in self.down:
@@ -250,7 +251,7 @@ class Below(nn.Module):
         u, ul = self.scale(u, ul, memory, train)
         return laid_out(self.enlarge_u(u)), laid_out(self.enlarge_ul(ul))
 
-    def enter(self, u: Row, row: Rank, memory: Any) -> None:
+    def enter(self, u: Row, row: Array, memory: Any) -> None:
         """Keeps u of the two fine rows that a coarse row covers, and makes room for ul."""
         y = self.enlarge_u(self.scale.enter(u, row, memory)[None])[0]
         width, batch, _ = y.shape
@@ -259,17 +260,17 @@ class Below(nn.Module):
         self.put_variable("cache", "ul", jnp.zeros((width, batch, 4 * u.shape[-1]), u.dtype))
         self.enlarge_ul.enter(width, batch)
 
-    def step(self, ul: Pixel, row: Rank, column: Rank) -> None:
+    def step(self, ul: Pixel, row: Array, column: Array) -> None:
         """Keeps ul of the 2 x 2 fine pixels that a coarse one covers."""
         y = self.enlarge_ul.step(self.scale.step(ul, row, column), column, 0)
         kept = jax.lax.dynamic_update_slice(self.get_variable("cache", "ul"), y[None], (column, 0, 0))
         self.put_variable("cache", "ul", kept)
 
-    def u(self, row: Rank, width: int) -> Row:
+    def u(self, row: Array, width: int) -> Row:
         """u at a fine row."""
         return jax.lax.dynamic_index_in_dim(self.get_variable("cache", "u"), row % 2, 0, keepdims=False)[:width]
 
-    def ul(self, row: Rank, column: Rank) -> Pixel:
+    def ul(self, row: Array, column: Array) -> Pixel:
         """ul at a fine pixel."""
         kept: jax.Array = self.get_variable("cache", "ul")
         size = kept.shape[2] // 4
