@@ -16,19 +16,28 @@ def assert_same(ours, theirs):
         np.testing.assert_allclose(a, b, rtol=2e-5, atol=2e-6)
 
 
-@pytest.mark.parametrize("name", MODELS)  # the tiny MADE resamples its masks
+@pytest.mark.parametrize("name", MODELS)
 def test_devices_and_ways_agree(name):
     x, devices = noisy_copies(16), jax.devices()
     assert len(devices) >= 4
     one, on_one = run_steps(tiny(name, batch_size=16), STEPS, x, devices[:1])
     jit, by_jit = run_steps(tiny(name, batch_size=16), STEPS, x, devices[:4])
-    pmap, by_pmap = run_steps(tiny(name, batch_size=16, parallel="pmap"), STEPS, x, devices[:4])
     assert_same(jit, one)
     assert_same(by_jit, on_one)
-    if name == "eonade":  # it draws an ordering for each example, and by pmap all devices draw the same ones
+    if name in ("eonade", "made"):  # they draw orderings or masks, and by pmap each device draws its own
         return
+    pmap, by_pmap = run_steps(tiny(name, batch_size=16, parallel="pmap"), STEPS, x, devices[:4])
     assert_same(pmap, one)
     assert_same(by_pmap, on_one)
+
+
+@pytest.mark.parametrize("name", ["fvsbn", "eonade"])
+def test_devices_of_pmap_draw_noise_of_their_own(name):
+    """Two devices with the same examples have the loss of one device, unless there is noise."""
+    x = noisy_copies(8)
+    _, one = run_steps(tiny(name, parallel="pmap"), 1, x, jax.devices()[:1])
+    _, two = run_steps(tiny(name, parallel="pmap", batch_size=16), 1, np.concatenate([x, x]), jax.devices()[:2])
+    assert np.isclose(one[0].loss, two[0].loss, rtol=1e-6) == (name == "fvsbn")
 
 
 @pytest.mark.parametrize("parallel", ["jit", "pmap"])

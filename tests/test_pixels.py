@@ -33,6 +33,14 @@ VARIANTS = {
     "Transformer, strided, 5 columns": (zoo.PixelTransformer((2, 5), features=6, layers=2, attention="strided"), 0),
     "Transformer, strided, 5 rows": (zoo.PixelTransformer((5, 2), features=6, layers=2, attention="strided"), 0),
     "Gated, one row": (zoo.GatedPixelCNN((1, 6), features=8, layers=2, out_features=16), 0),
+    "PixelCNN++, colour": (zoo.PixelCNNpp((2, 1), 5, 1, 2, head=zoo.DiscretizedLogisticMixture(2, 3, 3)), 0),
+    "PixelCNN++, colour, one row": (zoo.PixelCNNpp((1, 3), 5, 1, 2, head=zoo.DiscretizedLogisticMixture(2, 2, 3)), 0),
+    "PixelCNN++, 3 resolutions, 5 rows": (zoo.PixelCNNpp((5, 2), 4, 1), 0),
+    "PixelCNN++, 1 resolution": (zoo.PixelCNNpp((2, 3), 4, 2, 1, head=zoo.Categorical(3)), 0),
+}
+WIDER = {
+    "5x3": zoo.PixelCNNpp((5, 3), 4, 1, head=zoo.DiscretizedLogisticMixture(2, 256, 3)),
+    "4x7": zoo.PixelCNNpp((4, 7), 4, 1, num_classes=2),
 }
 CHECKS = (conformance.check_normalised, conformance.check_causal, conformance.check_alive, conformance.check_step)
 
@@ -45,6 +53,13 @@ def test_variants_conform(name, check):
 
 
 @pytest.mark.parametrize("name", [name for name in VARIANTS if "colour" in name])
+@pytest.mark.parametrize("name", WIDER)
+@pytest.mark.parametrize("check", CHECKS[1:], ids=lambda check: check.__name__.removeprefix("check_"))
+def test_odd_sizes_conform_at_all_resolutions(name, check):
+    assert check(zoo.Entry(WIDER[name], WIDER[name], example=zoo.catalogue.labelled)) is None
+
+
+@pytest.mark.parametrize("name", ["PixelCNN, colour", "Gated, colour", "PixelCNN++, colour"])
 def test_colours_are_drawn_one_after_the_other(name):
     model, _ = VARIANTS[name]
     variables = conformance.variables_of(model)
@@ -83,6 +98,7 @@ def test_nothing_before_is_blind_in_a_wide_image(model):
 
 
 @pytest.mark.parametrize("name", ["pixel_cnn", "gated_pixel_cnn", "row_lstm", "diagonal_bilstm", "pixel_transformer"])
+@pytest.mark.parametrize("name", ["pixel_cnn", "gated_pixel_cnn", "pixel_cnn_pp"])
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
@@ -105,6 +121,7 @@ def test_labels_out_of_range_are_refused(name, labels, message):
 @pytest.mark.parametrize(
     "cls", [zoo.PixelCNN, zoo.GatedPixelCNN, zoo.RowLSTM, zoo.DiagonalBiLSTM, zoo.PixelTransformer]
 )
+@pytest.mark.parametrize("cls", [zoo.PixelCNN, zoo.GatedPixelCNN, zoo.PixelCNNpp])
 def test_other_orderings_are_refused(cls):
     model = cls((2, 2), ordering=zoo.Ordering("snake"))
     with pytest.raises(ValueError, match="knows the raster only"):
@@ -119,6 +136,8 @@ def test_other_orderings_are_refused(cls):
         (zoo.PixelCNN((2, 2), kernel_size=2), "odd sizes"),
         (zoo.PixelCNN((4,)), "needs a site_shape"),
         (zoo.GatedPixelCNN((4,)), "needs a site_shape"),
+        (zoo.PixelCNNpp((4,)), "needs a site_shape"),
+        (zoo.PixelCNNpp((2, 2, 3)), "site_shape must be .height, width.; got .2, 2, 3."),
     ],
 )
 def test_configurations_that_cannot_be_are_refused(model, message):

@@ -46,9 +46,11 @@ def _check(model, dataset):
     name, wanted = type(model).__name__, (*model.site_shape, *model.head.event_shape)
     got = dataset.train.x.shape[1:]
     if got != wanted:
+        last = len(got) - len(model.head.event_shape)  # what the head describes is no axis of sites
+        sites = got[:last] if got[last:] == model.head.event_shape else got
         raise DataError(
             f"{dataset.name} has examples of shape {list(got)}, but the {name} describes {list(wanted)}: "
-            f"pass --model.site-shape {' '.join(map(str, got))}, or choose other data."
+            f"pass --model.site-shape {' '.join(map(str, sites))}, or choose other data."
         )
     if (dataset.num_levels is None) != (model.head.num_values is None):
         values, head = (

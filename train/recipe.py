@@ -45,8 +45,8 @@ class Recipe:
     patience: int = 0
     """Stop after this many evaluations in a row without a new best (0: never)."""
     parallel: Literal["jit", "pmap"] = "jit"
-    """How the update is spread over the devices: jit over a mesh, or pmap. The results are the same, but
-    for models that draw noise for each example (EoNADE): by pmap all devices draw the same."""
+    """How the update is spread over the devices: jit over a mesh, or pmap. The results are the same, but for
+    models that draw noise (masks, orderings, dropout): by pmap every device draws its own, so the noise is another."""
 
     def __post_init__(self):
         """Refuses values that no training can have."""

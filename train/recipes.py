@@ -50,6 +50,12 @@ RECIPES: dict[str, dict[str, Recipe]] = {
         ),
         "paper": Recipe(zoo.CATALOGUE["pixel_transformer"].paper, steps=400_000, batch_size=64, learning_rate=1e-3),
     },
+    "pixel_cnn_pp": {
+        "cpu": Recipe(
+            zoo.PixelCNNpp(features=16, blocks=1, dropout=0.0), steps=4_000, batch_size=50, learning_rate=2e-3
+        ),
+        "paper": Recipe(zoo.CATALOGUE["pixel_cnn_pp"].paper, Data("cifar10"), steps=200_000, batch_size=64, ema=0.9995),
+    },
     "nade": {
         "cpu": Recipe(zoo.NADE(), steps=5_000, learning_rate=4e-3),
         "paper": Recipe(zoo.CATALOGUE["nade"].paper, steps=110_000, learning_rate=2e-3),

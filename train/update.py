@@ -117,10 +117,12 @@ def _keys(recipe):
 def _step(recipe, axis, state, x, context):
     """The update as one device sees it; `axis` names the devices whose gradients are averaged, if that is by hand.
 
-    All devices draw the same noise from the same key.
+    By hand, each device draws noise of its own, by its index.
     """
     _, key = _keys(recipe)
     key = jax.random.fold_in(key, state.step)
+    if axis is not None:
+        key = jax.random.fold_in(key, jax.lax.axis_index(axis))
     nats, grads = jax.value_and_grad(lambda variables: loss(recipe, variables, x, context, key))(state.variables)
     if axis is not None:
         nats, grads = jax.lax.pmean((nats, grads), axis)

@@ -25,11 +25,13 @@ from zoo.eonade import EoNADE
 from zoo.fvsbn import FVSBN
 from zoo.gated_pixel_cnn import GatedPixelCNN
 from zoo.heads import Bernoulli, Categorical, Head
+from zoo.logistics import DiscretizedLogisticMixture
 from zoo.made import MADE
 from zoo.mixtures import MixtureOfGaussians, MixtureOfLaplacians
 from zoo.nade import NADE
 from zoo.orderings import Ordering
 from zoo.pixel_cnn import PixelCNN
+from zoo.pixel_cnn_pp import PixelCNNpp
 from zoo.pixel_transformer import PixelTransformer
 from zoo.rnade import RNADE
 from zoo.row_lstm import RowLSTM

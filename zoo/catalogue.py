@@ -13,11 +13,13 @@ from zoo.eonade import EoNADE
 from zoo.fvsbn import FVSBN
 from zoo.gated_pixel_cnn import GatedPixelCNN
 from zoo.heads import Bernoulli, Categorical
+from zoo.logistics import DiscretizedLogisticMixture
 from zoo.made import MADE
 from zoo.mixtures import MixtureOfGaussians, MixtureOfLaplacians
 from zoo.nade import NADE
 from zoo.orderings import Ordering
 from zoo.pixel_cnn import PixelCNN
+from zoo.pixel_cnn_pp import PixelCNNpp
 from zoo.pixel_transformer import PixelTransformer
 from zoo.rnade import RNADE
 from zoo.row_lstm import RowLSTM
@@ -86,9 +88,14 @@ CATALOGUE: dict[str, Entry] = {
     "diagonal_bilstm": Entry(
         DiagonalBiLSTM(), DiagonalBiLSTM((3, 3), features=6, layers=2, out_features=16, num_classes=3), example=labelled
     ),
+    "pixel_cnn_pp": Entry(
+        PixelCNNpp((32, 32), head=DiscretizedLogisticMixture(10, 256, 3)),
+        PixelCNNpp((3, 3), features=5, blocks=1, scales=2, num_classes=3),
+        example=labelled,
+    ),
 }
 
-HEADS = (Bernoulli, Categorical, MixtureOfGaussians, MixtureOfLaplacians)
+HEADS = (Bernoulli, Categorical, MixtureOfGaussians, MixtureOfLaplacians, DiscretizedLogisticMixture)
 WRAPPERS = (Standardised,)
 
 

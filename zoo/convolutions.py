@@ -5,9 +5,12 @@ first pixel is drawn, so `enter` computes it as one large matmul; a step only ad
 
 Channels may fall into groups, one a colour: the middle tap of mask A lets a group see the groups before it, mask B its own
 as well (van den Oord et al. 2016). A site is then one colour of one pixel, and `step` computes one group.
+
+A layer with a `spread` has weight normalisation (Salimans and Kingma 2016), W = s V / |V| for each output channel, and is
+initialised by data: s and the bias are such that on the first batch its outputs have mean 0 and that standard deviation.
 """
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import flax.linen as nn
 import jax
@@ -32,7 +35,42 @@ def mask(
     return seen
 
 
-class MaskedConv(nn.Module):
+class Conv(nn.Module):
+    """What all convolutions here share: kernel and bias, as they are or with weight normalisation."""
+
+    if TYPE_CHECKING:
+
+        @property
+        def features(self) -> int: ...
+        @property
+        def spread(self) -> float | None: ...
+
+    def declare(self, seen: Bool[np.ndarray, "rows taps channels features"], taps: int | None = None) -> None:
+        """The params; the kernel is zero where it is not `seen`, and has only the first `taps`."""
+        init = nn.initializers.variance_scaling(1 / seen.mean(), "fan_in", "truncated_normal", (0, 1, 2), 3)
+        kernel = self.param("kernel", init, seen.shape)
+        self.direction = (kernel if seen.all() else jnp.where(seen, kernel, 0))[:, :taps]
+        if self.spread is None:
+            self.gain, self.kernel = None, self.direction
+        else:
+            scale = self.param("scale", nn.initializers.ones, (self.features,))
+            norm = jnp.sqrt(jnp.square(self.direction.astype(jnp.float32)).sum((0, 1, 2)))
+            self.gain = scale / norm.astype(scale.dtype)
+            self.kernel = self.direction * self.gain[None, None, None]
+        self.bias = self.param("bias", nn.initializers.zeros, (self.features,))
+
+    def finish(self, y: Image) -> Image:
+        """Adds the bias; of a weight-normalised layer the first batch decides scale and bias here."""
+        if self.spread is None or not self.is_initializing():
+            return y + self.bias[None, None, None]
+        mean, deviation = y.mean((0, 1, 2)), y.std((0, 1, 2))
+        scale = jnp.where(deviation > 1e-3, self.spread / deviation, 1.0)  # a channel that never varies stays as it is
+        self.put_variable("params", "scale", scale)
+        self.put_variable("params", "bias", -mean * scale)
+        return (y - mean[None, None, None]) * scale[None, None, None]
+
+
+class MaskedConv(Conv):
     """A convolution that sees the rows above and, in its own row, what lies to the left and what the mask lets through.
 
     Attributes:
@@ -41,6 +79,9 @@ class MaskedConv(nn.Module):
       kernel_size: height and width of the unmasked kernel, odd; only its upper half and middle row have weights.
       mask: what the middle tap sees: A the groups before, B its own group too.
       groups: channel groups, one a colour.
+      right: whether the rows above are seen to the right of the pixel.
+      stride: 2 for an output at the pixels of even row and column only.
+      spread: of weight normalisation; None: there is none.
     """
 
     channels: int
@@ -48,6 +89,9 @@ class MaskedConv(nn.Module):
     kernel_size: tuple[int, int] = (1, 1)
     mask: Literal["A", "B"] = "B"
     groups: int = 1
+    right: bool = True
+    stride: int = 1
+    spread: float | None = None
 
     def setup(self):
         if self.channels % self.groups or self.features % self.groups:
@@ -57,24 +101,29 @@ class MaskedConv(nn.Module):
             )
         if not all(size % 2 for size in self.kernel_size):
             raise ValueError(f"masked kernels have odd sizes; got {self.kernel_size}.")
+        width = self.kernel_size[1]
         seen = mask(self.kernel_size, self.mask, self.channels, self.features, self.groups)
-        (rows, width), shape = seen.shape[:2], seen.shape
-        init = nn.initializers.variance_scaling(1 / seen.mean(), "fan_in", "truncated_normal", (0, 1, 2), 3)
-        kernel = self.param("kernel", init, shape)
-        self.kernel = jnp.where(seen, kernel, 0)[:, : width if rows > 1 else width // 2 + 1]
-        self.bias = self.param("bias", nn.initializers.zeros, (self.features,))
+        seen = seen[:, : width if self.right else width // 2 + 1]
+        self.declare(seen, None if len(seen) > 1 else width // 2 + 1)
 
     def __call__(self, x: Image) -> Image:
         if self.kernel_size == (1, 1):
-            return x @ self.kernel[0, 0] + self.bias[None, None, None]
+            return self.finish(x @ self.kernel[0, 0])
         up, left = self._reach
         right = self.kernel.shape[1] - 1 - left
-        y = convolve(x.astype(self.kernel.dtype), self.kernel, ((up, 0), (left, right)))
-        return y + self.bias[None, None, None]
+        return self.finish(convolve(x.astype(self.kernel.dtype), self.kernel, ((up, 0), (left, right)), self.stride))
 
-    def _above(self, rows: Float[Array, "up width batch channels"]) -> Float[Array, "width batch features"]:
-        """The bias and what the rows above (oldest first, zeros beyond the image) give to every pixel of a row."""
-        return row_conv(rows, self.kernel[: self._reach[0]]) + self.bias[None, None]
+    def _begin(self, rows: Float[Array, "up width batch channels"], known: Array | None = None) -> None:
+        """Keeps what the rows above (oldest first, zeros beyond the image), the bias and what else is `known` of a row
+        before its first pixel give to every pixel of it."""
+        up, left = self._reach
+        above = row_conv(rows, self.kernel[:up], left, self.stride) + self.bias[None, None]
+        self.put_variable("cache", "above", above if known is None else above + known)
+        self._keep_gain()
+
+    def _keep_gain(self) -> None:
+        if self.gain is not None:  # so that a step need not look at the whole kernel for it
+            self.put_variable("cache", "gain", self.gain)
 
     def _beside(
         self, taps: Float[Array, "taps batch channels"], column: Rank, group: Rank
@@ -82,17 +131,20 @@ class MaskedConv(nn.Module):
         """Adds the taps to the left and in the middle, for one group of one pixel."""
         size = self.features // self.groups
         above = jax.lax.dynamic_slice(
-            self.get_variable("cache", "above"), (column, 0, group * size), (1, taps.shape[1], size)
+            self.get_variable("cache", "above"), (column // self.stride, 0, group * size), (1, taps.shape[1], size)
         )
-        kernel = jax.lax.dynamic_slice_in_dim(self.kernel[-1, : len(taps)], group * size, size, 2)
-        return above[0] + jnp.einsum("kbi,kio->bo", taps, kernel)
+        kernel = jax.lax.dynamic_slice_in_dim(self.direction[-1, : len(taps)], group * size, size, 2)
+        y = jnp.einsum("kbi,kio->bo", taps, kernel)
+        if self.gain is not None:
+            y = y * jax.lax.dynamic_slice_in_dim(self.get_variable("cache", "gain"), group * size, size)[None]
+        return above[0] + y
 
     @property
     def _reach(self) -> tuple[int, int]:
         return self.kernel_size[0] // 2, self.kernel_size[1] // 2
 
 
-class RowsAbove(nn.Module):
+class RowsAbove(Conv):
     """An unmasked convolution over the rows above, and the row itself unless `strict`: it never looks beside a pixel.
 
     Attributes:
@@ -100,43 +152,61 @@ class RowsAbove(nn.Module):
       features: output channels.
       kernel_size: width of the kernel, odd; it reaches kernel_size // 2 rows up.
       strict: whether the row itself is left out.
+      height: how many rows it sees, if not those.
+      stride: 2 for an output at the pixels of even row and column only.
+      spread: of weight normalisation; None: there is none.
     """
 
     channels: int
     features: int
     kernel_size: int
     strict: bool
+    height: int | None = None
+    stride: int = 1
+    spread: float | None = None
 
     def setup(self):
-        rows = self.kernel_size // 2 + (not self.strict)
-        shape = (rows, self.kernel_size, self.channels, self.features)
-        init = nn.initializers.variance_scaling(1.0, "fan_in", "truncated_normal", (0, 1, 2), 3)
-        self.kernel = self.param("kernel", init, shape)
-        self.bias = self.param("bias", nn.initializers.zeros, (self.features,))
+        height = self.height or self.kernel_size // 2 + (not self.strict)
+        self.declare(np.ones((height, self.kernel_size, self.channels, self.features), bool))
 
     def __call__(self, x: Image) -> Image:
-        side = self.kernel_size // 2
-        y = convolve(x.astype(self.kernel.dtype), self.kernel, ((side, -int(self.strict)), (side, side)))
-        return y + self.bias[None, None, None]
+        side, strict = self.kernel_size // 2, int(self.strict)
+        padding = ((len(self.kernel) - 1 + strict, -strict), (side, side))
+        return self.finish(convolve(x.astype(self.kernel.dtype), self.kernel, padding, self.stride))
 
-    def row(self, rows: Float[Array, "up width batch channels"]) -> Float[Array, "width batch features"]:
+    def row(self, rows: Float[Array, "up width batch channels"]) -> Float[Array, "width_out batch features"]:
         """One row of the output from the rows that it sees, oldest first."""
-        return row_conv(rows, self.kernel) + self.bias[None, None]
+        return row_conv(rows, self.kernel, stride=self.stride) + self.bias[None, None]
+
+    def enter(self, x: Float[Array, "width batch channels"]) -> Float[Array, "width_out batch features"]:
+        """The same from the next row alone: those before it are kept."""
+        kept = self.get_variable("cache", "rows", jnp.zeros((len(self.kernel) - 1, *x.shape), x.dtype))
+        rows = jnp.concatenate([kept, x[None]])
+        self.put_variable("cache", "rows", rows[1:])
+        return self.row(rows)
 
 
-def convolve(x: Image, kernel: Float[Array, "rows taps channels features"], padding: Any) -> Image:
-    """Channels-last convolution with stride 1; a negative padding cuts rows off."""
-    return jax.lax.conv_general_dilated(x, kernel, (1, 1), padding, dimension_numbers=("NHWC", "HWIO", "NHWC"))
+def convolve(x: Image, kernel: Float[Array, "rows taps channels features"], padding: Any, stride: int = 1) -> Image:
+    """Channels-last convolution; a negative padding cuts rows off."""
+    return jax.lax.conv_general_dilated(
+        x, kernel, (stride, stride), padding, dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
 
 
-def row_conv(rows: Array, kernel: Array) -> Float[Array, "width batch features"]:
-    """One row of a convolution: [rows, width, batch, channels] with [rows, taps, channels, features]."""
-    (up, width, batch, _), side = rows.shape, kernel.shape[1] // 2
-    padded = jnp.pad(rows.astype(kernel.dtype), ((0, 0), (side, side), (0, 0), (0, 0)))
-    total = jnp.zeros((width, batch, kernel.shape[3]), kernel.dtype)
+def row_conv(
+    rows: Array, kernel: Array, left: int | None = None, stride: int = 1
+) -> Float[Array, "width_out batch features"]:
+    """One row of a convolution: [rows, width, batch, channels] with [rows, taps, channels, features].
+
+    `left` taps lie to the left of a pixel (by default half of them); a stride leaves out the odd columns.
+    """
+    (up, width, batch, _), taps = rows.shape, kernel.shape[1]
+    left = taps // 2 if left is None else left
+    padded = jnp.pad(rows.astype(kernel.dtype), ((0, 0), (left, taps - 1 - left), (0, 0), (0, 0)))
+    total = jnp.zeros((-(-width // stride), batch, kernel.shape[3]), kernel.dtype)
     for row in range(up):
-        for tap in range(kernel.shape[1]):
-            total = total + padded[row, tap : tap + width] @ kernel[row, tap]
+        for tap in range(taps):
+            total = total + padded[row, tap : tap + width : stride] @ kernel[row, tap]
     return total
 
 
@@ -151,7 +221,7 @@ class InputConv(MaskedConv):
 
     def enter(self, image: Image, row: Rank) -> None:
         up = self._reach[0]
-        self.put_variable("cache", "above", self._above(rows_of(image, row, up, up)))
+        self._begin(rows_of(image, row, up, up))
 
     def step(self, image: Image, row: Rank, column: Rank, group: Rank) -> Float[Array, "batch features_of_group"]:
         side, channels = self._reach[1], image.shape[-1]
@@ -165,24 +235,26 @@ class InputConv(MaskedConv):
 class HiddenConv(MaskedConv):
     """A masked convolution over activations, which it keeps: the rows that it reaches up to, and the current one."""
 
-    def enter(self, width: int, batch: int) -> None:
-        """Begins the next row."""
+    def enter(self, width: int, batch: int, known: Array | None = None) -> None:
+        """Begins the next row; what is `known` of all its pixels is added."""
         up, side = self._reach
         if not up and not side and self.groups == 1:
-            return
+            return self._keep_gain()
         shape = (width, batch, self.channels)
         last = self.get_variable("cache", "row", jnp.zeros((side + width, *shape[1:]), self.kernel.dtype))
-        rows = self.get_variable("cache", "rows", jnp.zeros((up, *shape), self.kernel.dtype))
-        rows = jnp.concatenate([rows, last[None, side:]])[1:]
-        if up:
-            self.put_variable("cache", "rows", rows)
+        rows = last[None, side:]
+        if up > 1:
+            older = self.get_variable("cache", "rows", jnp.zeros((up - 1, *shape), self.kernel.dtype))
+            rows = jnp.concatenate([older, rows])
+            self.put_variable("cache", "rows", rows[1:])
         self.put_variable("cache", "row", jnp.zeros_like(last))
-        self.put_variable("cache", "above", self._above(rows[:up]))
+        return self._begin(rows[:up], known)
 
     def step(self, x: Float[Array, "batch channels_of_group"], column: Rank, group: Rank) -> Float[Array, "batch f"]:
         up, side = self._reach
         if not up and not side and self.groups == 1:
-            return x @ self.kernel[0, 0] + self.bias[None]
+            y = x @ self.direction[0, 0]
+            return (y if self.gain is None else y * self.get_variable("cache", "gain")[None]) + self.bias[None]
         start = (column + side, 0, group * x.shape[1])
         row = jax.lax.dynamic_update_slice(self.get_variable("cache", "row"), x[None], start)
         self.put_variable("cache", "row", row)

@@ -78,17 +78,14 @@ class GatedPixelCNN(Raster):
 
     def enter(self, x, t, memory=None):
         image, row = self.image(x), self.row(t)
-        rows = rows_of(image, row, 3, 3)
+        v = rows_of(image, row, 3, 3)
         for i, layer in enumerate(self.vertical):
-            above = layer.row(rows)
+            above = layer.row(v) if i == 0 else layer.enter(v)
             down = self.down[i](above)
             if memory is not None:
                 above, down = above + memory[i][0][None], down + memory[i][1][None]
             self.put_variable("cache", f"down_{i}", down)
-            v, up = _gate(above, 1), self.kernel_size // 2
-            before = self.get_variable("cache", f"rows_{i}", jnp.zeros((up, *v.shape), v.dtype))
-            rows = jnp.concatenate([before, v[None]])
-            self.put_variable("cache", f"rows_{i}", rows[1:])
+            v = _gate(above, 1)
         self.first.enter(image, row)
         for hidden in (*self.horizontal, *self.residual, self.readout):
             hidden.enter(self.site_shape[1], len(x))
