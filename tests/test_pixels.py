@@ -8,6 +8,7 @@ import pytest
 import sample
 import zoo
 from sample.receptive_fields import random_variables, receptive_field
+from zoo.raster import Raster
 
 BITS = zoo.Categorical(2)
 VARIANTS = {
@@ -42,6 +43,7 @@ WIDER = {
     "5x3": zoo.PixelCNNpp((5, 3), 4, 1, head=zoo.DiscretizedLogisticMixture(2, 256, 3)),
     "4x7": zoo.PixelCNNpp((4, 7), 4, 1, num_classes=2),
 }
+PIXEL_MODELS = [name for name, entry in zoo.CATALOGUE.items() if isinstance(entry.paper, Raster)]
 CHECKS = (conformance.check_normalised, conformance.check_causal, conformance.check_alive, conformance.check_step)
 
 
@@ -52,14 +54,13 @@ def test_variants_conform(name, check):
     assert check(zoo.Entry(model, model, blind)) is None
 
 
-@pytest.mark.parametrize("name", [name for name in VARIANTS if "colour" in name])
 @pytest.mark.parametrize("name", WIDER)
 @pytest.mark.parametrize("check", CHECKS[1:], ids=lambda check: check.__name__.removeprefix("check_"))
 def test_odd_sizes_conform_at_all_resolutions(name, check):
     assert check(zoo.Entry(WIDER[name], WIDER[name], example=zoo.catalogue.labelled)) is None
 
 
-@pytest.mark.parametrize("name", ["PixelCNN, colour", "Gated, colour", "PixelCNN++, colour"])
+@pytest.mark.parametrize("name", [name for name in VARIANTS if "colour" in name])
 def test_colours_are_drawn_one_after_the_other(name):
     model, _ = VARIANTS[name]
     variables = conformance.variables_of(model)
@@ -97,8 +98,7 @@ def test_nothing_before_is_blind_in_a_wide_image(model):
     assert seen.ravel()[: 4 * 12 + 1].all() and not seen.ravel()[4 * 12 + 1 :].any()
 
 
-@pytest.mark.parametrize("name", ["pixel_cnn", "gated_pixel_cnn", "row_lstm", "diagonal_bilstm", "pixel_transformer"])
-@pytest.mark.parametrize("name", ["pixel_cnn", "gated_pixel_cnn", "pixel_cnn_pp"])
+@pytest.mark.parametrize("name", PIXEL_MODELS)
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
@@ -118,12 +118,9 @@ def test_labels_out_of_range_are_refused(name, labels, message):
         sample.draw(model, variables, jax.random.key(0), 2, context=labels)
 
 
-@pytest.mark.parametrize(
-    "cls", [zoo.PixelCNN, zoo.GatedPixelCNN, zoo.RowLSTM, zoo.DiagonalBiLSTM, zoo.PixelTransformer]
-)
-@pytest.mark.parametrize("cls", [zoo.PixelCNN, zoo.GatedPixelCNN, zoo.PixelCNNpp])
-def test_other_orderings_are_refused(cls):
-    model = cls((2, 2), ordering=zoo.Ordering("snake"))
+@pytest.mark.parametrize("name", PIXEL_MODELS)
+def test_other_orderings_are_refused(name):
+    model = type(zoo.CATALOGUE[name].paper)((2, 2), ordering=zoo.Ordering("snake"))
     with pytest.raises(ValueError, match="knows the raster only"):
         zoo.init(model, jax.random.key(0), np.zeros((1, 2, 2), int))
 
