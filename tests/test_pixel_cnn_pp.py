@@ -26,7 +26,7 @@ def test_first_batch_standardises_every_layer():
         mutable=["intermediates"],
     )
     outputs = jax.tree.leaves(state["intermediates"])
-    spreads = [float(np.round(y.std((0, 1, 2)).mean(), 3)) for y in outputs]
+    spreads = [round(float(y.std((0, 1, 2)).mean()), 3) for y in outputs]
     assert len(outputs) == 38 and set(spreads) == {1.0, 0.1}
     for y, spread in zip(outputs, spreads, strict=True):
         np.testing.assert_allclose(y.mean((0, 1, 2)), 0, atol=1e-4)
