@@ -203,11 +203,10 @@ def row_conv(
     (up, width, batch, _), taps = rows.shape, kernel.shape[1]
     left = taps // 2 if left is None else left
     padded = jnp.pad(rows.astype(kernel.dtype), ((0, 0), (left, taps - 1 - left), (0, 0), (0, 0)))
-    total = jnp.zeros((-(-width // stride), batch, kernel.shape[3]), kernel.dtype)
-    for row in range(up):
-        for tap in range(taps):
-            total = total + padded[row, tap : tap + width : stride] @ kernel[row, tap]
-    return total
+    if not up:
+        return jnp.zeros((-(-width // stride), batch, kernel.shape[3]), kernel.dtype)
+    patches = [padded[row, tap : tap + width : stride] for row in range(up) for tap in range(taps)]
+    return jnp.concatenate(patches, axis=-1) @ kernel.reshape(-1, kernel.shape[3])
 
 
 def rows_of(image: Image, first: Rank, count: int, above: int) -> Float[Array, "count width batch channels"]:
