@@ -10,6 +10,7 @@ A layer with a `spread` has weight normalisation (Salimans and Kingma 2016), W =
 initialised by data: s and the bias are such that on the first batch its outputs have mean 0 and that standard deviation.
 """
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import flax.linen as nn
@@ -126,15 +127,19 @@ class MaskedConv(Conv):
             self.put_variable("cache", "gain", self.gain)
 
     def _beside(
-        self, taps: Float[Array, "taps batch channels"], column: Rank, group: Rank
+        self, taps: Sequence[Float[Array, "batch _"]], column: Rank, group: Rank
     ) -> Float[Array, "batch features_of_group"]:
-        """Adds the taps to the left and in the middle, for one group of one pixel."""
+        """Adds the taps to the left and in the middle, for one group of one pixel.
+
+        `taps` are their channels, in one piece or in several: each piece is a matmul, but putting them together a copy.
+        """
         size = self.features // self.groups
         above = jax.lax.dynamic_slice(
-            self.get_variable("cache", "above"), (column // self.stride, 0, group * size), (1, taps.shape[1], size)
+            self.get_variable("cache", "above"), (column // self.stride, 0, group * size), (1, len(taps[0]), size)
         )
-        kernel = jax.lax.dynamic_slice_in_dim(self.direction[-1, : len(taps)], group * size, size, 2)
-        y = jnp.einsum("kbi,kio->bo", taps, kernel)
+        kernel = self.direction[-1, : self._reach[1] + 1].reshape(len(taps), -1, self.features)
+        kernel = jax.lax.dynamic_slice_in_dim(kernel, group * size, size, 2)
+        y = sum(tap @ kernel[i] for i, tap in enumerate(taps))
         if self.gain is not None:
             y = y * jax.lax.dynamic_slice_in_dim(self.get_variable("cache", "gain"), group * size, size)[None]
         return above[0] + y
@@ -228,7 +233,7 @@ class InputConv(MaskedConv):
         known = jnp.arange(line.shape[1] * channels).reshape(-1, channels) < column * channels + group
         line = jnp.pad(jnp.where(known[None], line, 0), ((0, 0), (side, 0), (0, 0)))
         taps = jax.lax.dynamic_slice_in_dim(line, column, side + 1, 1)
-        return self._beside(taps.swapaxes(0, 1), column, group)
+        return self._beside([taps.reshape(len(taps), -1)], column, group)
 
 
 class HiddenConv(MaskedConv):
@@ -257,7 +262,7 @@ class HiddenConv(MaskedConv):
         start = (column + side, 0, group * x.shape[1])
         row = jax.lax.dynamic_update_slice(self.get_variable("cache", "row"), x[None], start)
         self.put_variable("cache", "row", row)
-        return self._beside(jax.lax.dynamic_slice_in_dim(row, column, side + 1), column, group)
+        return self._beside(list(jax.lax.dynamic_slice_in_dim(row, column, side + 1)), column, group)
 
 
 class Readout(nn.Module):
