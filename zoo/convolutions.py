@@ -114,32 +114,32 @@ class MaskedConv(Conv):
         right = self.kernel.shape[1] - 1 - left
         return self.finish(convolve(x.astype(self.kernel.dtype), self.kernel, ((up, 0), (left, right)), self.stride))
 
-    def _begin(self, rows: Float[Array, "up width batch channels"], known: Array | None = None) -> None:
+    def _begin(self, rows: Float[Array, "up width batch channels"], pieces: int, known: Array | None = None) -> None:
         """Keeps what the rows above (oldest first, zeros beyond the image), the bias and what else is `known` of a row
-        before its first pixel give to every pixel of it."""
+        before its first pixel give to every pixel of it, and the weights of a step: to slice them there is a copy."""
         up, left = self._reach
         above = row_conv(rows, self.kernel[:up], left, self.stride) + self.bias[None, None]
         self.put_variable("cache", "above", above if known is None else above + known)
+        for i, taps in enumerate(jnp.split(self.direction[-1, : left + 1].reshape(-1, self.features), pieces)):
+            self.put_variable("cache", f"taps_{i}", taps)
         self._keep_gain()
 
     def _keep_gain(self) -> None:
         if self.gain is not None:  # so that a step need not look at the whole kernel for it
             self.put_variable("cache", "gain", self.gain)
 
-    def _beside(
-        self, taps: Sequence[Float[Array, "batch _"]], column: Rank, group: Rank
-    ) -> Float[Array, "batch features_of_group"]:
+    def _beside(self, taps: Sequence[Float[Array, "batch _"]], column: Rank, group: Rank) -> Float[Array, "batch f"]:
         """Adds the taps to the left and in the middle, for one group of one pixel.
 
-        `taps` are their channels, in one piece or in several: each piece is a matmul, but putting them together a copy.
+        `taps` are their channels in as many pieces as `_begin` was told: a piece is a matmul, to join them would be a copy.
         """
         size = self.features // self.groups
-        above = jax.lax.dynamic_slice(
-            self.get_variable("cache", "above"), (column // self.stride, 0, group * size), (1, len(taps[0]), size)
-        )
-        kernel = self.direction[-1, : self._reach[1] + 1].reshape(len(taps), -1, self.features)
-        kernel = jax.lax.dynamic_slice_in_dim(kernel, group * size, size, 2)
-        y = sum(tap @ kernel[i] for i, tap in enumerate(taps))
+        start = (column // self.stride, 0, group * size)
+        above = jax.lax.dynamic_slice(self.get_variable("cache", "above"), start, (1, len(taps[0]), size))
+        y = jnp.zeros((), taps[0].dtype)
+        for i, tap in enumerate(taps):
+            kernel: Array = self.get_variable("cache", f"taps_{i}")
+            y = y + tap @ jax.lax.dynamic_slice_in_dim(kernel, group * size, size, 1)
         if self.gain is not None:
             y = y * jax.lax.dynamic_slice_in_dim(self.get_variable("cache", "gain"), group * size, size)[None]
         return above[0] + y
@@ -225,7 +225,7 @@ class InputConv(MaskedConv):
 
     def enter(self, image: Image, row: Rank) -> None:
         up = self._reach[0]
-        self._begin(rows_of(image, row, up, up))
+        self._begin(rows_of(image, row, up, up), 1)
 
     def step(self, image: Image, row: Rank, column: Rank, group: Rank) -> Float[Array, "batch features_of_group"]:
         side, channels = self._reach[1], image.shape[-1]
@@ -252,7 +252,7 @@ class HiddenConv(MaskedConv):
             rows = jnp.concatenate([older, rows])
             self.put_variable("cache", "rows", rows[1:])
         self.put_variable("cache", "row", jnp.zeros_like(last))
-        return self._begin(rows[:up], known)
+        return self._begin(rows[:up], side + 1, known)
 
     def step(self, x: Float[Array, "batch channels_of_group"], column: Rank, group: Rank) -> Float[Array, "batch f"]:
         up, side = self._reach
@@ -262,7 +262,8 @@ class HiddenConv(MaskedConv):
         start = (column + side, 0, group * x.shape[1])
         row = jax.lax.dynamic_update_slice(self.get_variable("cache", "row"), x[None], start)
         self.put_variable("cache", "row", row)
-        return self._beside(list(jax.lax.dynamic_slice_in_dim(row, column, side + 1)), column, group)
+        taps = list(jax.lax.dynamic_slice_in_dim(row, column, side + (self.groups > 1)))
+        return self._beside(taps if self.groups > 1 else [*taps, x], column, group)
 
 
 class Readout(nn.Module):
