@@ -24,8 +24,10 @@ from zoo.ensemble import ensemble_log_prob
 from zoo.eonade import EoNADE
 from zoo.fvsbn import FVSBN
 from zoo.gated_pixel_cnn import GatedPixelCNN
+from zoo.gru import GRU
 from zoo.heads import Bernoulli, Categorical, Head
 from zoo.logistics import DiscretizedLogisticMixture
+from zoo.lstm import LSTM
 from zoo.made import MADE
 from zoo.mixtures import MixtureOfGaussians, MixtureOfLaplacians
 from zoo.nade import NADE
@@ -34,5 +36,6 @@ from zoo.pixel_cnn import PixelCNN
 from zoo.pixel_cnn_pp import PixelCNNpp
 from zoo.pixel_transformer import PixelTransformer
 from zoo.rnade import RNADE
+from zoo.rnn import RNN
 from zoo.row_lstm import RowLSTM
 from zoo.standardised import Standardised

@@ -12,8 +12,10 @@ from zoo.diagonal_bilstm import DiagonalBiLSTM
 from zoo.eonade import EoNADE
 from zoo.fvsbn import FVSBN
 from zoo.gated_pixel_cnn import GatedPixelCNN
+from zoo.gru import GRU
 from zoo.heads import Bernoulli, Categorical
 from zoo.logistics import DiscretizedLogisticMixture
+from zoo.lstm import LSTM
 from zoo.made import MADE
 from zoo.mixtures import MixtureOfGaussians, MixtureOfLaplacians
 from zoo.nade import NADE
@@ -22,6 +24,7 @@ from zoo.pixel_cnn import PixelCNN
 from zoo.pixel_cnn_pp import PixelCNNpp
 from zoo.pixel_transformer import PixelTransformer
 from zoo.rnade import RNADE
+from zoo.rnn import RNN
 from zoo.row_lstm import RowLSTM
 from zoo.standardised import Standardised
 
@@ -37,6 +40,16 @@ def labelled(model: Autoregressive, batch: int) -> tuple[Values, np.ndarray | No
     """The same, and labels 0, 1, 2, ... for a class-conditional model."""
     labels = np.arange(batch, dtype=np.int32) % model.num_classes if model.num_classes else None
     return unconditional(model, batch)[0], labels
+
+
+def sentences(model: Autoregressive, batch: int) -> tuple[Values, None]:
+    """Sequences of tokens, some of which end before their last site if the model's do."""
+    x = jnp.asarray(unconditional(model, batch)[0])
+    if model.end is not None:
+        ends = (x == model.end) | (x == model.pad)
+        ended = jnp.pad(jnp.cumsum(ends, axis=1), ((0, 0), (1, 0)))[:, :-1] > 0
+        x = jnp.where(ended, model.pad, jnp.where(ends, model.end, x))
+    return x, None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,6 +105,11 @@ CATALOGUE: dict[str, Entry] = {
         PixelCNNpp((32, 32), head=DiscretizedLogisticMixture(10, 256, 3)),
         PixelCNNpp((3, 3), features=5, blocks=1, scales=2, num_classes=3),
         example=labelled,
+    ),
+    "rnn": Entry(RNN(), RNN((4,), features=5, layers=1, end=2, pad=3, head=Categorical(4)), example=sentences),
+    "gru": Entry(GRU(), GRU((4,), features=5, embedding=3, separator=1, head=Categorical(4)), example=sentences),
+    "lstm": Entry(
+        LSTM(), LSTM((4,), features=5, learned_start=True, end=0, pad=3, head=Categorical(4)), example=sentences
     ),
 }
 

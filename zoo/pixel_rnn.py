@@ -3,7 +3,7 @@
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array
 
 from zoo import labels
 from zoo.autoregressive import Rank
@@ -87,16 +87,6 @@ class PixelRNN(Raster):
 
     def _bias(self, memory, layer):
         return jnp.zeros((1, self.num_gates), self.first.bias.dtype) if memory is None else memory[layer]
-
-
-def lstm(gates: Float[Array, "*shape gates"], c: Float[Array, "*shape h"]) -> tuple[Array, Array]:
-    """The LSTM cell: from the gates' pre-activations i, f, o, g and the state c to the new output h and state.
-
-    c' = sigmoid(f) c + sigmoid(i) tanh(g),  h = sigmoid(o) tanh(c').
-    """
-    i, f, o, g = jnp.split(gates, 4, axis=-1)
-    c = nn.sigmoid(f) * c + nn.sigmoid(i) * jnp.tanh(g)
-    return nn.sigmoid(o) * jnp.tanh(c), c
 
 
 def gate_major(gates: Array, groups: int) -> Array:

@@ -7,7 +7,8 @@ from jaxtyping import Array, Float
 
 from zoo.autoregressive import Rank
 from zoo.convolutions import HiddenConv, Image
-from zoo.pixel_rnn import PixelRNN, gate_major, lstm, of_group
+from zoo.pixel_rnn import PixelRNN, gate_major, of_group
+from zoo.recurrent import lstm
 
 
 class RowLSTM(PixelRNN):

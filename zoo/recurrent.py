@@ -1,0 +1,198 @@
+"""Recurrent layers: a cell, run over a sequence or one token at a time.
+
+The three cells, with x the part of the gates that comes from the input (one matmul for all tokens, outside the scan) and U
+the kernel of the state:
+
+    Elman   h' = tanh(x + h U)
+    GRU     r, z = sigmoid(x_rz + h U_rz),  n = tanh(x_n + r (h U_n + b)),  h' = (1 - z) n + z h
+    LSTM    i, f, o, g = x + h U,  c' = sigmoid(f) c + sigmoid(i) tanh(g),  h' = sigmoid(o) tanh(c')
+"""
+
+from typing import ClassVar, Literal, NamedTuple, TypeAlias
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from zoo.heads import Categorical, Head
+from zoo.orderings import Ordering
+from zoo.sequence import Sequence, Tokens
+
+Cell: TypeAlias = Literal["elman", "gru", "lstm"]
+State: TypeAlias = tuple[Float[Array, "batch h"], ...]  # (h,), or (h, c) of an LSTM
+GATES: dict[str, int] = {"elman": 1, "gru": 3, "lstm": 4}
+
+
+def lstm(gates: Float[Array, "*shape gates"], c: Float[Array, "*shape h"]) -> tuple[Array, Array]:
+    """The LSTM cell: from the gates' pre-activations i, f, o, g and the state c to the new output h and state c."""
+    i, f, o, g = jnp.split(gates, 4, axis=-1)
+    c = nn.sigmoid(f) * c + nn.sigmoid(i) * jnp.tanh(g)
+    return nn.sigmoid(o) * jnp.tanh(c), c
+
+
+class RecurrentLayer(nn.Module):
+    """A layer of one cell.
+
+    Attributes:
+      features: units h.
+      cell: which cell.
+    """
+
+    features: int
+    cell: Cell
+
+    def setup(self):
+        gates = GATES[self.cell] * self.features
+        self.of_input = nn.Dense(gates)
+        self.kernel = self.param("kernel", nn.initializers.orthogonal(), (self.features, gates))
+        if self.cell == "gru":
+            self.bias = self.param("bias", nn.initializers.zeros, (self.features,))
+
+    @property
+    def num_states(self) -> int:
+        """The arrays [batch, h] of a state."""
+        return 2 if self.cell == "lstm" else 1
+
+    def __call__(
+        self, x: Float[Array, "batch length f"], state: State, anew: Bool[Array, "batch length"] | None, first: State
+    ) -> tuple[Float[Array, "batch length h"], State]:
+        """The outputs for all tokens, and the state after the last; before tokens marked `anew` the state is `first`."""
+
+        @jax.checkpoint  # cheaper than to remember the gates
+        def body(state, inputs):
+            gates, begins = inputs
+            state = self._next(gates, state if begins is None else _anew(begins, first, state))
+            return state, state[0]
+
+        inputs = (self.of_input(x).swapaxes(0, 1), None if anew is None else anew.T)
+        state, y = jax.lax.scan(body, state, inputs)
+        return y.swapaxes(0, 1), state
+
+    def step(self, x: Float[Array, "batch f"], state: State) -> State:
+        """The state after one more token; its first array is the output."""
+        return self._next(self.of_input(x), state)
+
+    def _next(self, gates: Array, state: State) -> State:
+        own = state[0] @ self.kernel
+        if self.cell == "lstm":
+            return lstm(gates + own, state[1])
+        if self.cell == "elman":
+            return (jnp.tanh(gates + own),)
+        x, u = (jnp.split(each, [2 * self.features], axis=-1) for each in (gates, own))
+        r, z = jnp.split(nn.sigmoid(x[0] + u[0]), 2, axis=-1)
+        n = jnp.tanh(x[1] + r * (u[1] + self.bias[None]))
+        return ((1 - z) * n + z * state[0],)
+
+
+class Carry(NamedTuple):
+    """What a recurrent network remembers of a stream that goes on.
+
+    Attributes:
+      last: the last token, [batch]; `start` where the stream begins.
+      states: the state of every layer.
+    """
+
+    last: Int[Array, " batch"]
+    states: tuple[State, ...]
+
+
+class RecurrentNetwork(Sequence):
+    """Embedding, recurrent layers, a linear layer to the logits: p(x_t | x_<t) from the state after x_{t-1}.
+
+    A final subclass says which cell. The length of a sequence is no part of the weights: `model.clone(site_shape=(5000,))`
+    draws longer ones with the same variables.
+
+    Attributes:
+      site_shape: (length,).
+      features: h, units of each layer.
+      layers: the number of recurrent layers.
+      embedding: size of the learned vector of each token; 0 for one-hot input.
+      learned_start: whether the state before the first token is learned, or zero.
+      dropout: the rate at which the outputs of the layers are dropped in training.
+      separator: a token after which the state begins anew, so that documents of one stream are independent; None for none.
+      end, pad: the tokens that end a sequence and fill the rest; see `Sequence`.
+      vocabulary: the text of each token, if tokens stand for text.
+      head: the law of one token.
+      ordering: from left to right.
+    """
+
+    site_shape: tuple[int, ...] = (256,)
+    features: int = 512
+    layers: int = 2
+    embedding: int = 0
+    learned_start: bool = False
+    dropout: float = 0.0
+    separator: int | None = None
+    end: int | None = None
+    pad: int | None = None
+    vocabulary: tuple[str, ...] = ()
+    head: Head = Categorical(256)
+    ordering: Ordering = Ordering()
+
+    cell: ClassVar[Cell]
+
+    def setup(self):
+        self.check()
+        self.recur = [RecurrentLayer(self.features, self.cell) for _ in range(self.layers)]
+        self.params_of = nn.Dense(self.head.num_params)
+        self.drop = nn.Dropout(self.dropout, rng_collection="train")
+        if self.embedding:
+            self.embed = self.param("embedding", nn.initializers.normal(1.0), (self.start + 1, self.embedding))
+        if self.learned_start:
+            shape = (self.layers, self.recur[0].num_states, self.features)
+            self.first = self.param("start", nn.initializers.zeros, shape)
+
+    def begin(self, batch: int) -> Carry:
+        """The carry before the first token of a stream."""
+        last = jnp.full((batch,), self.start, jnp.int32)
+        return Carry(last, tuple(self._first(i, batch) for i in range(self.layers)))
+
+    def unroll(
+        self, x: Tokens, carry: Carry, *, train: bool = False
+    ) -> tuple[Float[Array, "batch length values"], Carry]:
+        """The conditionals of the next tokens of a stream, and the carry after them."""
+        before = jnp.concatenate([carry.last[:, None], x[:, :-1]], axis=1)
+        anew = None if self.separator is None else before == self.separator
+        h, states = self._enter(before), []
+        for i, (layer, state) in enumerate(zip(self.recur, carry.states, strict=True)):
+            h, state = layer(h, state, anew, self._first(i, len(x)))
+            h = self.drop(h, deterministic=not train)
+            states.append(state)
+        return self.closed(self.params_of(h), before), Carry(x[:, -1], tuple(states))
+
+    def __call__(self, x, memory=None, *, train=False):
+        return self.unroll(x, self.begin(len(x)), train=train)[0]
+
+    def step(self, x, t, memory=None):
+        before = self.token_before(x, t)
+        h = self._enter(before)
+        for i, layer in enumerate(self.recur):
+            state = first = self._first(i, len(x))
+            for j, zeros in enumerate(first):
+                kept = self.get_variable("cache", f"state_{i}_{j}", jnp.zeros_like(zeros))
+                state = (*state[:j], jnp.where(t > 0, kept, zeros), *state[j + 1 :])
+            if self.separator is not None:
+                state = _anew(before == self.separator, first, state)
+            state = layer.step(h, state)
+            for j, new in enumerate(state):
+                self.put_variable("cache", f"state_{i}_{j}", new)
+            h = state[0]
+        return self.closed(self.params_of(h), before)
+
+    def _enter(self, tokens):
+        if self.embedding:
+            return self.embed[tokens]
+        return jax.nn.one_hot(tokens, self.start, dtype=self.recur[0].kernel.dtype)
+
+    def _first(self, layer, batch):
+        num = self.recur[layer].num_states
+        dtype = self.recur[layer].kernel.dtype
+        if not self.learned_start:
+            return (jnp.zeros((batch, self.features), dtype),) * num
+        return tuple(jnp.broadcast_to(self.first[layer, j], (batch, self.features)) for j in range(num))
+
+
+def _anew(begins: Array, first: State, state: State) -> State:
+    """`first` in the rows where a document begins."""
+    return tuple(jnp.where(begins[:, None], a, b) for a, b in zip(first, state, strict=True))
