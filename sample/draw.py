@@ -16,6 +16,7 @@ from sample.jacobi import jacobi
 from sample.loop import Sample, ancestral
 
 Engine = Literal["cached", "recompute", "jacobi"]
+_PREFILLED = 16  # known ranks are taken in one pass in multiples of this, so that not every length compiles anew
 
 
 def draw(
@@ -65,6 +66,9 @@ def draw(
             raise ValueError(f"context must have a leading axis of num={num}; got shape {list(np.shape(leaf))}.")
     zoo.check_context(model, context)
     known = prefixes.resolve(model, prefix, num)
+    start = 0
+    if known is not None and model.prefills and engine == "cached":
+        start = int(known.known.min()) // _PREFILLED * _PREFILLED
 
     mesh = _mesh()
     if mesh.size > 1:
@@ -75,7 +79,7 @@ def draw(
     pieces = []
     for part in indices.reshape(-1, chunk):
         rows = (context, known) if len(indices) == num == chunk else _take((context, known), part)
-        pieces.append(_draw(model, engine, mesh, variables, key, part, *rows))
+        pieces.append(_draw(model, engine, start, mesh, variables, key, part, *rows))
     if mesh.size > 1:  # together again by way of the host, so that what follows runs on one device
         pieces = jax.tree.map(np.asarray, pieces)
         return jax.tree.map(lambda *parts: jnp.asarray(np.concatenate(parts)[:num]), *pieces)
@@ -99,14 +103,14 @@ def _take(tree, rows):
     return jax.tree.map(lambda leaf: leaf[rows], tree)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1, 2))
-def _draw(model, engine, mesh, variables, key, indices, context, known):
+@functools.partial(jax.jit, static_argnums=(0, 1, 2, 3))
+def _draw(model, engine, start, mesh, variables, key, indices, context, known):
     def on_device(variables, key, indices, context, known):
         u = uniforms(key, indices, model.num_sites, model.head.uniforms)
         if engine == "jacobi":
             return jacobi(model, variables, u, context, known)
         make = zoo.decoder if engine == "cached" else zoo.recompute
-        return ancestral(model, make(model, variables, len(indices), context), u, known)
+        return ancestral(model, make(model, variables, len(indices), context), u, known, start)
 
     if mesh.size == 1:
         return on_device(variables, key, indices, context, known)

@@ -38,6 +38,7 @@ def ancestral(
     decoder: Decoder,
     u: Float[Array, "ranks batch uniforms"],
     prefix: Prefix | None = None,
+    start: int = 0,
 ) -> Sample:
     """Ancestral sampling: x[s_t] = quantile of p(. | x[s_<t]) at u_t, for t = 0, 1, ... in turn.
 
@@ -46,6 +47,7 @@ def ancestral(
       decoder: its conditionals, one rank at a time.
       u: uniforms in [0, 1) for every rank and example.
       prefix: what is known already and kept.
+      start: how many ranks of every example the prefix knows; taken in one pass, if the decoder has one.
     """
     head, sites, batch = model.head, jnp.asarray(model.sites), u.shape[1]
     shape = (batch, model.num_sites, *head.event_shape)
@@ -69,8 +71,14 @@ def ancestral(
         cache = decoder.enter(cache, canvas(x), first)
         return jax.lax.fori_loop(0, size, lambda i, carry: visit(first + i, carry), (cache, x, log_prob))
 
-    whole, rest = divmod(model.num_sites, decoder.block)
     carry = (decoder.init(), jnp.zeros(shape, head.dtype), jnp.zeros(batch))
+    if decoder.prefill is not None and prefix is not None and start:
+        values = prefix.values.reshape(shape)[:, sites]
+        params, cache = decoder.prefill(carry[0], values[:, :start])
+        carry = (cache, prefix.values.reshape(shape), head.log_prob(params, values[:, :start]).sum(1))
+        x, log_prob = jax.lax.fori_loop(start, model.num_sites, visit, carry)[1:]
+        return Sample(canvas(x), log_prob)
+    whole, rest = divmod(model.num_sites, decoder.block)
     carry = jax.lax.fori_loop(0, whole, lambda i, carry: block(i * decoder.block, decoder.block, carry), carry)
     if rest:
         carry = block(jnp.asarray(whole * decoder.block), rest, carry)

@@ -115,18 +115,19 @@ def pixel_transformer(model: zoo.PixelTransformer, w: Weights, x: Tensor) -> Ten
     def dense(name, h):
         return F.linear(h, w[f"{name}/kernel"].T, w.get(f"{name}/bias"))
 
-    def norm(i, h):
-        return F.layer_norm(h, h.shape[-1:], w[f"norms_{i}/scale"], w[f"norms_{i}/bias"], 1e-6)
+    def norm(name, h):
+        return F.layer_norm(h, h.shape[-1:], w[f"{name}/scale"], w[f"{name}/bias"], 1e-6)
 
     bits = (x.permute(0, 2, 3, 1).flatten(1, 2) + 1) / 2
     h = _conv(w, "around", x, (7, 7), "A").permute(0, 2, 3, 1).flatten(1, 2)
     h = h + dense("before", F.pad(bits, (0, 0, 1, 0))[:, :-1]) + (w["row"][:, None] + w["place"]).flatten(0, 1)
-    for i in range(model.layers):
-        qkv = dense(f"attend_{i}/qkv", norm(2 * i, h)).unflatten(-1, (3, model.heads, -1)).permute(2, 0, 3, 1, 4)
-        y = F.scaled_dot_product_attention(*qkv, is_causal=True).transpose(1, 2).flatten(2)
-        h = h + dense(f"attend_{i}/out", y)
-        h = h + dense(f"narrow_{i}", F.gelu(dense(f"widen_{i}", norm(2 * i + 1, h)), approximate="tanh"))
-    return dense("params_of", norm(2 * model.layers, h)).reshape(len(x), *model.site_shape)
+    for block in (f"blocks_{i}" for i in range(model.layers)):
+        qkv = dense(f"{block}/attention/qkv", norm(f"{block}/norms_0", h)).unflatten(-1, (3, model.heads, -1))
+        y = F.scaled_dot_product_attention(*qkv.permute(2, 0, 3, 1, 4), is_causal=True).transpose(1, 2).flatten(2)
+        h = h + dense(f"{block}/attention/out", y)
+        wide = F.gelu(dense(f"{block}/widen", norm(f"{block}/norms_1", h)), approximate="tanh")
+        h = h + dense(f"{block}/narrow", wide)
+    return dense("params_of", norm("norm", h)).reshape(len(x), *model.site_shape)
 
 
 TWINS: dict[type, Callable] = {

@@ -8,8 +8,6 @@ from zoo.autoregressive import (
     Values,
     Variables,
     bits_per_dim,
-    check_context,
-    check_values,
     conditionals,
     decoder,
     init,
@@ -19,6 +17,7 @@ from zoo.autoregressive import (
 )
 from zoo.catalogue import CATALOGUE, Entry, entry, example
 from zoo.checkpoint import CheckpointError, find, from_config, load, save, to_config
+from zoo.checks import check_context, check_values
 from zoo.diagonal_bilstm import DiagonalBiLSTM
 from zoo.ensemble import ensemble_log_prob
 from zoo.eonade import EoNADE
@@ -39,3 +38,5 @@ from zoo.rnade import RNADE
 from zoo.rnn import RNN
 from zoo.row_lstm import RowLSTM
 from zoo.standardised import Standardised
+from zoo.stream import begin, stream_log_prob
+from zoo.transformer import Transformer

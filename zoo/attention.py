@@ -1,4 +1,4 @@
-"""Causal attention over tokens, and its cached form: the keys and values of all tokens so far.
+"""Causal attention over tokens, and its cached form: the keys and values of the tokens so far.
 
     y_t = sum_{s in A(t)} softmax_s(q_t . k_s / sqrt(d)) v_s
 
@@ -9,6 +9,7 @@ whose rows are l tokens long that is the row so far, the rest of the row above, 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from zoo.autoregressive import Rank
@@ -25,44 +26,77 @@ class CausalAttention(nn.Module):
       heads: the number of heads.
       length: the number of tokens of a whole sequence.
       stride: 0 for full attention, otherwise a divisor of `length`: the last `stride` tokens and every stride-th before.
+      window: of full attention, the number of tokens that are seen; 0 for all.
+      rotary: whether queries and keys are turned by their position (Su et al. 2021), so that their products depend on how
+        far they are apart.
     """
 
     features: int
     heads: int
     length: int
     stride: int = 0
+    window: int = 0
+    rotary: bool = False
 
     def setup(self):
-        if self.features % self.heads:
-            raise ValueError(f"{self.features} features cannot be shared equally by {self.heads} heads.")
+        if self.features % self.heads or (self.rotary and self.features // self.heads % 2):
+            raise ValueError(
+                f"{self.features} features cannot be shared equally by {self.heads} heads"
+                f"{' of even size' if self.rotary else ''}."
+            )
         if self.stride and self.length % self.stride:
             raise ValueError(f"the stride of attention must divide the {self.length} tokens; got {self.stride}.")
         self.qkv = nn.Dense(3 * self.features)
         self.out = nn.Dense(self.features)
 
     def __call__(self, x: Tokens) -> Tokens:
-        q, k, v = jnp.split(self.qkv(x).reshape(*x.shape[:2], 3 * self.heads, -1), 3, axis=2)
-        y = _strided(q, k, v, self.stride) if self.stride else _full(q, k, v)
-        return self.out(y.reshape(x.shape))
+        return self._whole(x)[0]
+
+    def prefill(self, x: Tokens) -> Tokens:
+        """The first tokens of a sequence at once; `step` goes on after them."""
+        y, *kv = self._whole(x)
+        kept = min(x.shape[1], self._room)
+        for name, new in zip(("keys", "values"), kv, strict=True):
+            # The last of them, each where `step` would have put it.
+            slots = (np.arange(x.shape[1] - kept, x.shape[1]) + self.stride) % (self.stride + self._room)
+            zeros = jnp.zeros((len(x), self.heads, self.stride + self._room, new.shape[-1]), x.dtype)
+            self.put_variable("cache", name, zeros.at[:, :, slots].set(new[:, -kept:].swapaxes(1, 2)))
+        return y
 
     def step(self, x: Float[Array, "batch features"], t: Rank) -> Float[Array, "batch features"]:
         """The token at t, after those before it."""
-        q, *kv = jnp.split(self.qkv(x).reshape(len(x), 3 * self.heads, -1), 3, axis=1)
-        # A stride's length of zeros in front, so that every window lies inside.
-        shape = (*q.shape[:2], self.stride + self.length, q.shape[2])
+        q, *kv = self._split(x[:, None], jnp.asarray(t)[None])
+        # A stride's length of zeros in front, so that every window lies inside; with a window, its tokens in a ring.
+        shape = (len(x), self.heads, self.stride + self._room, q.shape[-1])
+        slot = self.stride + jax.lax.rem(jnp.asarray(t, jnp.int32), jnp.int32(self._room))
         cached = []
         for name, new in zip(("keys", "values"), kv, strict=True):
             cache = self.get_variable("cache", name, jnp.zeros(shape, x.dtype))
-            cached.append(jax.lax.dynamic_update_slice_in_dim(cache, new[:, :, None], self.stride + t, 2))
+            cached.append(jax.lax.dynamic_update_slice_in_dim(cache, new.swapaxes(1, 2), slot, 2))
             self.put_variable("cache", name, cached[-1])
         if self.stride:
             seen, cached = self._seen(t, cached)
         else:
-            seen = jnp.arange(self.length) <= t
+            seen = jnp.arange(self._room) <= t  # a ring that is full holds nothing but what is seen
         keys, values = cached
-        scores = jnp.einsum("bhd,bhsd->bhs", q, keys) * q.shape[-1] ** -0.5
+        scores = jnp.einsum("bhd,bhsd->bhs", q[:, 0], keys) * q.shape[-1] ** -0.5
         y = jnp.einsum("bhs,bhsd->bhd", _softmax(scores, seen[None, None]), values)
         return self.out(y.reshape(x.shape))
+
+    @property
+    def _room(self) -> int:
+        """How many tokens are kept."""
+        return min(self.window or self.length, self.length)
+
+    def _whole(self, x):
+        q, k, v = self._split(x, jnp.arange(x.shape[1]))
+        y = _strided(q, k, v, self.stride) if self.stride else _full(q, k, v, self.window)
+        return self.out(y.reshape(x.shape)), k, v
+
+    def _split(self, x, positions):
+        """Queries, keys and values, [batch, tokens, heads, d]."""
+        q, k, v = jnp.split(self.qkv(x).reshape(*x.shape[:2], 3 * self.heads, -1), 3, axis=2)
+        return (_turned(q, positions), _turned(k, positions), v) if self.rotary else (q, k, v)
 
     def _seen(self, t, cached):
         """What a strided token sees: the window and the column, of keys and of values."""
@@ -90,14 +124,57 @@ def _attend(q, k, v, seen):
     return jnp.einsum("bhqk,bkhd->bqhd", _softmax(scores, seen), v)
 
 
-def _full(q, k, v):
-    """Causal attention, [batch, tokens, heads, d]."""
+def _full(q, k, v, window):
+    """Causal attention, [batch, tokens, heads, d], over the last `window` tokens (0: all)."""
     outputs = []
     for first in range(0, q.shape[1], QUERIES):
-        end = min(first + QUERIES, q.shape[1])
-        seen = jnp.arange(end)[None, :] <= jnp.arange(first, end)[:, None]
-        outputs.append(_attend(q[:, first:end], k[:, :end], v[:, :end], seen[None, None]))
+        end, begin = min(first + QUERIES, q.shape[1]), max(0, first - window + 1) if window else 0
+        apart = jnp.arange(first, end)[:, None] - jnp.arange(begin, end)[None, :]
+        seen = (apart >= 0) & (apart < window) if window else apart >= 0
+        outputs.append(_attend(q[:, first:end], k[:, begin:end], v[:, begin:end], seen[None, None]))
     return jnp.concatenate(outputs, axis=1)
+
+
+def _turned(x: Array, positions: Array) -> Array:
+    """Pairs of features turned by position * 10000^(-i / d), the rotary embedding; x is [batch, tokens, heads, d]."""
+    half = x.shape[-1] // 2
+    angles = positions[:, None].astype(jnp.float32) * 10_000.0 ** (-jnp.arange(half) / half)[None]
+    cos, sin = (f(angles)[None, :, None].astype(x.dtype) for f in (jnp.cos, jnp.sin))
+    a, b = x[..., :half], x[..., half:]
+    return jnp.concatenate([a * cos - b * sin, a * sin + b * cos], axis=-1)
+
+
+class Block(nn.Module):
+    """A pre-norm layer of a Transformer: h += attention(norm(h)), then h += narrow(gelu(widen(norm(h)))).
+
+    Attributes:
+      attention: its attention, which says the features of a token.
+      dropout: the rate at which what is added is dropped in training.
+    """
+
+    attention: CausalAttention
+    dropout: float = 0.0
+
+    def setup(self):
+        d = self.attention.features
+        self.norms = [nn.LayerNorm(), nn.LayerNorm()]
+        self.widen, self.narrow = nn.Dense(4 * d), nn.Dense(d)
+        self.drop = nn.Dropout(self.dropout, rng_collection="train")
+
+    def __call__(self, h: Tokens, *, train: bool) -> Tokens:
+        h = h + self.drop(self.attention(self.norms[0](h)), deterministic=not train)
+        return h + self.drop(self._mlp(h), deterministic=not train)
+
+    def prefill(self, h: Tokens) -> Tokens:
+        h = h + self.attention.prefill(self.norms[0](h))
+        return h + self._mlp(h)
+
+    def step(self, h: Float[Array, "batch features"], t: Rank) -> Float[Array, "batch features"]:
+        h = h + self.attention.step(self.norms[0](h), t)
+        return h + self._mlp(h)
+
+    def _mlp(self, h):
+        return self.narrow(jax.nn.gelu(self.widen(self.norms[1](h))))
 
 
 def _strided(q, k, v, stride):

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PyTree, Shaped
 
+from zoo.checks import check_context, check_values
 from zoo.heads import Head
 from zoo.orderings import Ordering
 
@@ -88,6 +89,18 @@ class Autoregressive(nn.Module):
         return _site(self, self(x, memory), t)
 
     @property
+    def prefills(self) -> bool:
+        """Whether the model has a `prefill`."""
+        return False
+
+    def prefill(self, x: Shaped[Array, "batch ranks"], memory: PyTree = None) -> Float[Array, "batch ranks num_params"]:
+        """Takes the values of the first ranks in one pass: their params, and a cache with which `step` goes on after them.
+
+        A model may have it, and then says so in `prefills`; otherwise `step` takes what is known too, rank by rank.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no prefill.")
+
+    @property
     def block(self) -> int:
         """How many consecutive ranks share one `enter`: all of them unless a model says otherwise."""
         return self.num_sites
@@ -124,12 +137,15 @@ class Decoder(NamedTuple):
       enter: (cache, canvas, t) -> cache; called once per block of `block` consecutive ranks, at its first rank t.
       step: (cache, canvas, t) -> (params [batch, num_params] of the site at rank t, cache).
       block: ranks per block.
+      prefill: (cache, values [batch, n] of the first n ranks) -> (params [batch, n, num_params], cache), in one pass; None
+        if the model has no such.
     """
 
     init: Callable[[], Cache]
     enter: Callable[[Cache, Canvas, Rank], Cache]
     step: Callable[[Cache, Canvas, Rank], tuple[Float[Array, "batch num_params"], Cache]]
     block: int
+    prefill: Callable[[Cache, Canvas], tuple[Float[Array, "batch ranks num_params"], Cache]] | None = None
 
 
 def init(model: Autoregressive, key: Array, x: Values, context: PyTree = None) -> Variables:
@@ -193,8 +209,8 @@ def decoder(model: Autoregressive, variables: Variables, batch: int, context: Py
     """The model as a sampler sees it, through `enter` and `step`; the context is encoded once, here."""
     memory = _encode(model, variables, context)
 
-    def apply(method, cache, x, t):
-        out, state = model.apply({**variables, "cache": cache}, x, t, memory, method=method, mutable=["cache"])
+    def apply(method, cache, *args):
+        out, state = model.apply({**variables, "cache": cache}, *args, memory, method=method, mutable=["cache"])
         return out, state.get("cache", {})
 
     def enter(cache, x, t):
@@ -209,7 +225,10 @@ def decoder(model: Autoregressive, variables: Variables, batch: int, context: Py
         shapes = jax.eval_shape(lambda: step(enter({}, x, rank), x, rank)[1])
         return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
 
-    return Decoder(init, enter, step, model.block)
+    def prefill(cache, x):
+        return apply("prefill", cache, x)
+
+    return Decoder(init, enter, step, model.block, prefill if model.prefills else None)
 
 
 def recompute(model: Autoregressive, variables: Variables, batch: int, context: PyTree = None) -> Decoder:
@@ -227,37 +246,6 @@ def recompute(model: Autoregressive, variables: Variables, batch: int, context: 
 def conditionals(model: Autoregressive, variables: Variables, x: Values, context: PyTree = None) -> Float[Array, "..."]:
     """All conditionals under teacher forcing: params [batch, *site_shape, num_params]."""
     return _conditionals(model, variables, jnp.asarray(x), context)
-
-
-def check_values(model: Autoregressive, x: Any, what: str = "x") -> None:
-    """Raises ValueError, in one line, unless `x` is a batch of values of `model`.
-
-    Shape and dtype are checked always, the values themselves where they are at hand (not under a jax trace).
-    """
-    event = (*model.site_shape, *model.head.event_shape)
-    name = f"{type(model).__name__} of site_shape {tuple(model.site_shape)}"
-    shape, dtype = np.shape(x), getattr(x, "dtype", None)
-    if dtype is None:
-        raise ValueError(
-            f"{name}: {what} must be an array [batch, {', '.join(map(str, event))}]; got {type(x).__name__}."
-        )
-    if shape[1:] != event or len(shape) != len(event) + 1 or shape[0] == 0:
-        raise ValueError(f"{name}: {what} must have shape [batch, {', '.join(map(str, event))}]; got {list(shape)}.")
-    if jnp.issubdtype(model.head.dtype, jnp.integer) != (jnp.issubdtype(dtype, jnp.integer) or dtype == np.bool_):
-        wanted = "integers" if jnp.issubdtype(model.head.dtype, jnp.integer) else "floating-point numbers"
-        raise ValueError(
-            f"{name}: {what} must hold {wanted} ({type(model.head).__name__} head); got {dtype}. "
-            f"Convert it: x.astype({model.head.dtype})."
-        )
-    if not isinstance(x, jax.core.Tracer) and (complaint := model.head.complaint(np.asarray(x))):
-        raise ValueError(f"{name}: {what} is outside the model's support: {complaint}.")
-
-
-def check_context(model: Autoregressive, context: PyTree) -> None:
-    """Raises ValueError, in one line, if `model` cannot condition on `context` (not under a jax trace)."""
-    traced = any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(context))
-    if not traced and (complaint := model.complaint(context)):
-        raise ValueError(f"{type(model).__name__} cannot condition on this context: {complaint}.")
 
 
 @functools.partial(jax.jit, static_argnums=0)

@@ -27,6 +27,7 @@ from zoo.rnade import RNADE
 from zoo.rnn import RNN
 from zoo.row_lstm import RowLSTM
 from zoo.standardised import Standardised
+from zoo.transformer import Transformer
 
 
 def unconditional(model: Autoregressive, batch: int) -> tuple[Values, None]:
@@ -110,6 +111,11 @@ CATALOGUE: dict[str, Entry] = {
     "gru": Entry(GRU(), GRU((4,), features=5, embedding=3, separator=1, head=Categorical(4)), example=sentences),
     "lstm": Entry(
         LSTM(), LSTM((4,), features=5, learned_start=True, end=0, pad=3, head=Categorical(4)), example=sentences
+    ),
+    "transformer": Entry(
+        Transformer(),
+        Transformer((4,), 6, 2, heads=1, window=3, dropout=0.0, end=2, pad=1, head=Categorical(4)),
+        example=sentences,
     ),
 }
 

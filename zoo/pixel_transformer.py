@@ -3,11 +3,10 @@
 from typing import Literal
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 
 from zoo import labels
-from zoo.attention import CausalAttention
+from zoo.attention import Block, CausalAttention
 from zoo.convolutions import InputConv
 from zoo.heads import Bernoulli, Head
 from zoo.layers import value_before
@@ -59,11 +58,9 @@ class PixelTransformer(Raster):
         self.of_row = self.param("row", init, (self.site_shape[0], d))
         self.of_place = self.param("place", init, (self.block, d))
         stride = self.block if self.attention == "strided" else 0
-        self.attend = [CausalAttention(d, self.heads, self.num_sites, stride) for _ in range(self.layers)]
-        self.widen = [nn.Dense(4 * d) for _ in range(self.layers)]
-        self.narrow = [nn.Dense(d) for _ in range(self.layers)]
-        self.norms = [nn.LayerNorm() for _ in range(2 * self.layers + 1)]
-        self.drop = nn.Dropout(self.dropout, rng_collection="train")
+        attends = [CausalAttention(d, self.heads, self.num_sites, stride) for _ in range(self.layers)]
+        self.blocks = [Block(attention, self.dropout) for attention in attends]
+        self.norm = nn.LayerNorm()
         self.params_of = nn.Dense(self.head.num_params)
         if self.num_classes:
             self.label = nn.Dense(d, use_bias=False)
@@ -79,10 +76,9 @@ class PixelTransformer(Raster):
         before = self.before(jnp.pad(values, ((0, 0), (1, 0), (0, 0)))[:, :-1])
         place = (self.of_row[:, None] + self.of_place[None]).reshape(1, self.num_sites, -1)
         h = around + before + place + (0 if memory is None else memory[:, None])
-        for i in range(self.layers):
-            h = h + self.drop(self.attend[i](self.norms[2 * i](h)), deterministic=not train)
-            h = h + self.drop(self._mlp(i, h), deterministic=not train)
-        return self.params_of(self.norms[-1](h)).reshape(len(x), *self.site_shape, self.head.num_params)
+        for block in self.blocks:
+            h = block(h, train=train)
+        return self.params_of(self.norm(h)).reshape(len(x), *self.site_shape, self.head.num_params)
 
     def enter(self, x, t, memory=None):
         self.around.enter(self.image(x), self.row(t))
@@ -93,10 +89,6 @@ class PixelTransformer(Raster):
         h = self.around.step(self.image(x), row, *at) + self.before(before)
         h = h + (self.of_row[row] + self.of_place[at[0] * self.groups + at[1]])[None]
         h = h if memory is None else h + memory
-        for i in range(self.layers):
-            h = h + self.attend[i].step(self.norms[2 * i](h), t)
-            h = h + self._mlp(i, h)
-        return self.params_of(self.norms[-1](h))
-
-    def _mlp(self, i, h):
-        return self.narrow[i](jax.nn.gelu(self.widen[i](self.norms[2 * i + 1](h))))
+        for block in self.blocks:
+            h = block.step(h, t)
+        return self.params_of(self.norm(h))

@@ -164,6 +164,12 @@ class RecurrentNetwork(Sequence):
     def __call__(self, x, memory=None, *, train=False):
         return self.unroll(x, self.begin(len(x)), train=train)[0]
 
+    def prefill(self, x, memory=None):
+        params, carry = self.unroll(x, self.begin(len(x)))
+        for i, state in enumerate(carry.states):
+            self._keep(i, state)
+        return params
+
     def step(self, x, t, memory=None):
         before = self.token_before(x, t)
         h = self._enter(before)
@@ -175,10 +181,13 @@ class RecurrentNetwork(Sequence):
             if self.separator is not None:
                 state = _anew(before == self.separator, first, state)
             state = layer.step(h, state)
-            for j, new in enumerate(state):
-                self.put_variable("cache", f"state_{i}_{j}", new)
+            self._keep(i, state)
             h = state[0]
         return self.closed(self.params_of(h), before)
+
+    def _keep(self, layer, state):
+        for j, new in enumerate(state):
+            self.put_variable("cache", f"state_{layer}_{j}", new)
 
     def _enter(self, tokens):
         if self.embedding:

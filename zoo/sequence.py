@@ -31,6 +31,10 @@ class Sequence(Autoregressive):
         @property
         def pad(self) -> int | None: ...
 
+    @property
+    def prefills(self):
+        return True
+
     def check(self) -> None:
         """Raises ValueError unless the sites are a line, visited in order, and `end` and `pad` are two of its tokens."""
         name = type(self).__name__
@@ -52,6 +56,10 @@ class Sequence(Autoregressive):
         values = self.head.num_values
         assert values is not None
         return values
+
+    def tokens_before(self, x: Tokens) -> Tokens:
+        """The token before each."""
+        return jnp.pad(x[:, :-1], ((0, 0), (1, 0)), constant_values=self.start)
 
     def token_before(self, x: Tokens, t: Rank) -> Int[Array, " batch"]:
         """The token at rank t - 1; `start` at rank 0."""

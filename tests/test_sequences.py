@@ -1,0 +1,123 @@
+"""Sequence models beyond their tiny instances: prompts in one pass, streams in pieces, documents, windows, ends."""
+
+import conformance
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import sample
+import zoo
+
+HEAD = zoo.Categorical(5)
+MODELS = {
+    "rnn": zoo.RNN((40,), features=6, layers=2, head=HEAD),
+    "gru": zoo.GRU((40,), features=6, embedding=4, separator=1, head=HEAD),
+    "lstm": zoo.LSTM((40,), features=6, learned_start=True, head=HEAD),
+    "transformer": zoo.Transformer((40,), 8, 2, heads=2, window=7, dropout=0.0, head=HEAD),
+    "transformer, learned positions": zoo.Transformer(
+        (40,), 8, 2, heads=2, window=50, positions="learned", tied=False, dropout=0.0, head=HEAD
+    ),
+}
+RECURRENT = ("rnn", "gru", "lstm")
+
+
+def variables_and_tokens(name, batch=3):
+    model = MODELS[name]
+    return model, conformance.variables_of(model), np.random.RandomState(1).randint(0, 5, (batch, *model.site_shape))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_prompt_in_one_pass_changes_nothing(name):
+    model, variables, x = variables_and_tokens(name, 6)
+    known = np.arange(40)[None] < np.array([33, 17, 40, 20, 16, 18])[:, None]
+    drawn, oracle = (
+        sample.draw(model, variables, jax.random.key(2), 6, prefix=(x, known), engine=engine)
+        for engine in ("cached", "recompute")
+    )
+    assert (drawn.x == oracle.x).all() and (np.asarray(drawn.x)[known] == x[known]).all()
+    np.testing.assert_allclose(drawn.log_prob, zoo.log_prob(model, variables, drawn.x), rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_prefill_gives_the_params_of_the_whole_pass(name):
+    model, variables, x = variables_and_tokens(name)
+    decoder = zoo.decoder(model, variables, 3)
+    params, cache = decoder.prefill(decoder.init(), jnp.asarray(x[:, :30]))
+    whole = zoo.conditionals(model, variables, x)
+    np.testing.assert_allclose(params, whole[:, :30], rtol=1e-4, atol=1e-5)
+    for t in range(30, 40):
+        params, cache = decoder.step(cache, jnp.asarray(x), jnp.asarray(t))
+        np.testing.assert_allclose(params, whole[:, t], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", RECURRENT)
+def test_a_stream_in_pieces_has_the_likelihood_of_one_pass(name):
+    model, variables, x = variables_and_tokens(name)
+    carry, nats = zoo.begin(model, variables, 3), []
+    for piece in np.split(x, [9, 10, 25], axis=1):
+        log_prob, carry = zoo.stream_log_prob(model, variables, piece, carry)
+        nats.append(log_prob)
+    np.testing.assert_allclose(sum(nats), zoo.log_prob(model, variables, x), rtol=1e-5)
+
+
+def test_documents_of_a_stream_are_independent():
+    """After the separator nothing depends on what came before it."""
+    model, variables, x = variables_and_tokens("gru")
+    x = np.where(x == model.separator, 0, x)
+    x[:, 19] = model.separator
+    other = x.copy()
+    other[:, :19] = (x[:, :19] + 2) % 5 * ((x[:, :19] + 2) % 5 != model.separator)
+    first, second = (np.asarray(zoo.conditionals(model, variables, each)) for each in (x, other))
+    assert (first[:, 20:] == second[:, 20:]).all() and (first[:, 1:20] != second[:, 1:20]).any()
+
+
+@pytest.mark.parametrize("name", [*RECURRENT, "transformer"])
+def test_the_same_weights_draw_longer_sequences(name):
+    model, variables, _ = variables_and_tokens(name)
+    longer = model.clone(site_shape=(90,))
+    drawn = sample.draw(longer, variables, jax.random.key(0), 2)
+    assert drawn.x.shape == (2, 90)
+    np.testing.assert_allclose(drawn.log_prob, zoo.log_prob(longer, variables, drawn.x), rtol=1e-4)
+
+
+def test_a_transformer_sees_as_far_as_its_window_in_each_layer():
+    model, variables, x = variables_and_tokens("transformer")
+    params = zoo.conditionals(model, variables, x)
+    reach = 2 * (model.window - 1) + 1  # two layers, and the shift by one
+    for far, seen in ((reach, True), (reach + 1, False)):
+        moved = x.copy()
+        moved[:, 39 - far] = (x[:, 39 - far] + 1) % 5
+        changed = (zoo.conditionals(model, variables, moved)[:, 39] != params[:, 39]).any()
+        assert bool(changed) == seen
+
+
+@pytest.mark.parametrize("name", ["rnn", "lstm", "transformer"])
+def test_sequences_end_once_and_are_padded(name):
+    model = zoo.CATALOGUE[name].tiny
+    variables = conformance.variables_of(model)
+    x = np.asarray(sample.draw(model, variables, jax.random.key(0), 200).x)
+    ended = np.cumsum(x == model.end, axis=1) - (x == model.end)
+    assert ((x == model.pad) == (ended > 0)).all() and ended.max() == 1
+    impossible = np.full((1, 4), model.pad)
+    assert np.isneginf(zoo.log_prob(model, variables, impossible)).all()
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (zoo.LSTM((2, 2)), "LSTM needs a site_shape .length,."),
+        (zoo.GRU((4,), ordering=zoo.Ordering("reversed")), "reads it in order"),
+        (zoo.RNN((4,), end=1), "end and pad must be two tokens of 0..255, or both None; got 1, None"),
+        (zoo.RNN((4,), end=1, pad=1), "got 1, 1"),
+        (zoo.RNN((4,), end=1, pad=300), "got 1, 300"),
+        (zoo.LSTM((4,), head=zoo.MixtureOfGaussians()), "reads tokens; a MixtureOfGaussians head has none"),
+        (zoo.Transformer((300,), positions="learned"), "at most its window of 256 tokens; got a site_shape of .300,."),
+        (zoo.Transformer((4,), window=0), "a window of at least 1 token; got 0"),
+        (zoo.Transformer((4,), features=10, heads=4), "cannot be shared equally by 4 heads"),
+        (zoo.Transformer((4,), features=12, heads=4), "4 heads of even size"),
+    ],
+)
+def test_configurations_that_cannot_be_are_refused(model, message):
+    with pytest.raises(ValueError, match=message):
+        zoo.init(model, jax.random.key(0), np.zeros((1, *model.site_shape), model.head.dtype))

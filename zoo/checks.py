@@ -1,0 +1,42 @@
+"""What is refused before anything is computed, in one line each."""
+
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import PyTree
+
+if TYPE_CHECKING:
+    from zoo.autoregressive import Autoregressive
+
+
+def check_values(model: "Autoregressive", x: Any, what: str = "x") -> None:
+    """Raises ValueError, in one line, unless `x` is a batch of values of `model`.
+
+    Shape and dtype are checked always, the values themselves where they are at hand (not under a jax trace).
+    """
+    event = (*model.site_shape, *model.head.event_shape)
+    name = f"{type(model).__name__} of site_shape {tuple(model.site_shape)}"
+    shape, dtype = np.shape(x), getattr(x, "dtype", None)
+    if dtype is None:
+        raise ValueError(
+            f"{name}: {what} must be an array [batch, {', '.join(map(str, event))}]; got {type(x).__name__}."
+        )
+    if shape[1:] != event or len(shape) != len(event) + 1 or shape[0] == 0:
+        raise ValueError(f"{name}: {what} must have shape [batch, {', '.join(map(str, event))}]; got {list(shape)}.")
+    if jnp.issubdtype(model.head.dtype, jnp.integer) != (jnp.issubdtype(dtype, jnp.integer) or dtype == np.bool_):
+        wanted = "integers" if jnp.issubdtype(model.head.dtype, jnp.integer) else "floating-point numbers"
+        raise ValueError(
+            f"{name}: {what} must hold {wanted} ({type(model.head).__name__} head); got {dtype}. "
+            f"Convert it: x.astype({model.head.dtype})."
+        )
+    if not isinstance(x, jax.core.Tracer) and (complaint := model.head.complaint(np.asarray(x))):
+        raise ValueError(f"{name}: {what} is outside the model's support: {complaint}.")
+
+
+def check_context(model: "Autoregressive", context: PyTree) -> None:
+    """Raises ValueError, in one line, if `model` cannot condition on `context` (not under a jax trace)."""
+    traced = any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(context))
+    if not traced and (complaint := model.complaint(context)):
+        raise ValueError(f"{type(model).__name__} cannot condition on this context: {complaint}.")
