@@ -14,6 +14,7 @@ MODELS = {
     "rnn": zoo.RNN((40,), features=6, layers=2, head=HEAD),
     "gru": zoo.GRU((40,), features=6, embedding=4, separator=1, head=HEAD),
     "lstm": zoo.LSTM((40,), features=6, learned_start=True, head=HEAD),
+    "attention_lstm": zoo.AttentionLSTM((40,), features=6, layers=2, heads=2, window=7, head=HEAD),
     "transformer": zoo.Transformer((40,), 8, 2, heads=2, window=7, dropout=0.0, head=HEAD),
     "transformer, learned positions": zoo.Transformer(
         (40,), 8, 2, heads=2, window=50, positions="learned", tied=False, dropout=0.0, head=HEAD
@@ -72,7 +73,7 @@ def test_documents_of_a_stream_are_independent():
     assert (first[:, 20:] == second[:, 20:]).all() and (first[:, 1:20] != second[:, 1:20]).any()
 
 
-@pytest.mark.parametrize("name", [*RECURRENT, "transformer"])
+@pytest.mark.parametrize("name", [*RECURRENT, "attention_lstm", "transformer"])
 def test_the_same_weights_draw_longer_sequences(name):
     model, variables, _ = variables_and_tokens(name)
     longer = model.clone(site_shape=(90,))

@@ -1,5 +1,6 @@
 """Autoregressive generative models under one contract."""
 
+from zoo.attention_lstm import AttentionLSTM
 from zoo.autoregressive import (
     Autoregressive,
     Cache,

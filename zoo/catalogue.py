@@ -7,6 +7,7 @@ from collections.abc import Callable
 import jax.numpy as jnp
 import numpy as np
 
+from zoo.attention_lstm import AttentionLSTM
 from zoo.autoregressive import Autoregressive, Values
 from zoo.diagonal_bilstm import DiagonalBiLSTM
 from zoo.eonade import EoNADE
@@ -111,6 +112,11 @@ CATALOGUE: dict[str, Entry] = {
     "gru": Entry(GRU(), GRU((4,), features=5, embedding=3, separator=1, head=Categorical(4)), example=sentences),
     "lstm": Entry(
         LSTM(), LSTM((4,), features=5, learned_start=True, end=0, pad=3, head=Categorical(4)), example=sentences
+    ),
+    "attention_lstm": Entry(
+        AttentionLSTM(),
+        AttentionLSTM((4,), features=6, heads=2, window=3, end=1, pad=3, head=Categorical(4)),
+        example=sentences,
     ),
     "transformer": Entry(
         Transformer(),

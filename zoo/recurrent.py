@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from zoo.autoregressive import Rank
 from zoo.heads import Categorical, Head
 from zoo.orderings import Ordering
 from zoo.sequence import Sequence, Tokens
@@ -72,6 +73,20 @@ class RecurrentLayer(nn.Module):
     def step(self, x: Float[Array, "batch f"], state: State) -> State:
         """The state after one more token; its first array is the output."""
         return self._next(self.of_input(x), state)
+
+    def zeros(self, batch: int) -> State:
+        """The state of a batch before anything."""
+        return (jnp.zeros((batch, self.features), self.kernel.dtype),) * self.num_states
+
+    def keep(self, state: State) -> None:
+        """Remembers the state for the next step."""
+        for i, values in enumerate(state):
+            self.put_variable("cache", f"state_{i}", values)
+
+    def kept(self, first: State, t: Rank) -> State:
+        """What `keep` was given; `first` at rank 0."""
+        kept = (self.get_variable("cache", f"state_{i}", jnp.zeros_like(values)) for i, values in enumerate(first))
+        return tuple(jnp.where(t > 0, old, new) for old, new in zip(kept, first, strict=True))
 
     def _next(self, gates: Array, state: State) -> State:
         own = state[0] @ self.kernel
@@ -166,28 +181,22 @@ class RecurrentNetwork(Sequence):
 
     def prefill(self, x, memory=None):
         params, carry = self.unroll(x, self.begin(len(x)))
-        for i, state in enumerate(carry.states):
-            self._keep(i, state)
+        for layer, state in zip(self.recur, carry.states, strict=True):
+            layer.keep(state)
         return params
 
     def step(self, x, t, memory=None):
         before = self.token_before(x, t)
         h = self._enter(before)
         for i, layer in enumerate(self.recur):
-            state = first = self._first(i, len(x))
-            for j, zeros in enumerate(first):
-                kept = self.get_variable("cache", f"state_{i}_{j}", jnp.zeros_like(zeros))
-                state = (*state[:j], jnp.where(t > 0, kept, zeros), *state[j + 1 :])
+            first = self._first(i, len(x))
+            state = layer.kept(first, t)
             if self.separator is not None:
                 state = _anew(before == self.separator, first, state)
             state = layer.step(h, state)
-            self._keep(i, state)
+            layer.keep(state)
             h = state[0]
         return self.closed(self.params_of(h), before)
-
-    def _keep(self, layer, state):
-        for j, new in enumerate(state):
-            self.put_variable("cache", f"state_{layer}_{j}", new)
 
     def _enter(self, tokens):
         if self.embedding:
@@ -195,11 +204,8 @@ class RecurrentNetwork(Sequence):
         return jax.nn.one_hot(tokens, self.start, dtype=self.recur[0].kernel.dtype)
 
     def _first(self, layer, batch):
-        num = self.recur[layer].num_states
-        dtype = self.recur[layer].kernel.dtype
-        if not self.learned_start:
-            return (jnp.zeros((batch, self.features), dtype),) * num
-        return tuple(jnp.broadcast_to(self.first[layer, j], (batch, self.features)) for j in range(num))
+        zeros = self.recur[layer].zeros(batch)
+        return tuple(each + self.first[layer, i][None] for i, each in enumerate(zeros)) if self.learned_start else zeros
 
 
 def _anew(begins: Array, first: State, state: State) -> State:
