@@ -12,7 +12,7 @@ import train.evaluate
 import train.reproduce as reproduce
 import zoo
 from train.data import Batches, Data, DataError, load
-from train.inputs import inputs, standardised
+from train.inputs import fitted, inputs
 from train.recipe import Recipe
 from train.recipes import RECIPES
 from train.run import Run
@@ -123,11 +123,11 @@ def test_batches_of_a_table_are_a_function_of_the_step():
 def test_standardisation_is_that_of_the_training_split(table):
     recipe = Recipe(zoo.RNADE((2,), hidden=4), Data("table", path=str(table)), batch_size=16)
     dataset = inputs(recipe)
-    model = standardised(recipe, dataset).model
+    model = fitted(recipe, dataset).model
     np.testing.assert_allclose(model.shift, dataset.train.x.astype(np.float64).mean(0), rtol=1e-6)
     np.testing.assert_allclose(model.scale, dataset.train.x.astype(np.float64).std(0), rtol=1e-6)
     discrete = RECIPES["nade_categorical"]["cpu"]
-    assert standardised(discrete, inputs(discrete)) == discrete
+    assert fitted(discrete, inputs(discrete)) == discrete
     with pytest.raises(DataError, match=r"examples of shape \[2\].*--model.site-shape 2"):
         inputs(dataclasses.replace(recipe, model=zoo.RNADE((3,))))
     with pytest.raises(DataError, match=r"real values, but a Bernoulli head .* such as mixtureofgaussians:10"):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import jax
 
-from train.inputs import check_trainable, inputs, standardised
+from train.inputs import check_trainable, fitted, inputs
 from train.loop import train
 from train.options import UsageError, describe, parse
 from train.recipes import RECIPES
@@ -53,7 +53,7 @@ def _main(argv):
     elif options.run_dir is not None:
         Run(options.run_dir).check_free()
     dataset = inputs(options.recipe)
-    recipe = standardised(options.recipe, dataset)
+    recipe = fitted(options.recipe, dataset)
     check_trainable(recipe, dataset)
     run = run or create(name, options.recipe, options.run_dir)
     print(f"{name} on {dataset.description}; run folder {run.folder}", file=sys.stderr)

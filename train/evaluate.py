@@ -12,26 +12,36 @@ import tyro
 import zoo
 from train.data import Split, batches
 from train.devices import shardings, spread
+from train.recipe import scored_sites, streamed
+
+STREAMS = 16  # that a recurrent network reads a text as: only their first windows have no past
 
 
 class Evaluation(NamedTuple):
     """Mean negative log likelihood of a split.
 
     Attributes:
-      nats: mean of -log p(x) over its examples.
-      standard_error: of that mean.
-      bits_per_dim: the mean in bits per dimension.
-      num: how many examples.
+      nats: mean of -log p(x) over its examples; of a text, per token.
+      standard_error: of that mean, over the examples (windows of a text).
+      bits_per_dim: the mean in bits per dimension (token).
+      num: how many examples (tokens).
+      unit: what the nats are of: `example` or `char`.
     """
 
     nats: float
     standard_error: float
     bits_per_dim: float
     num: int
+    unit: str = "example"
 
     def __str__(self) -> str:
         """The numbers with their units."""
-        return f"{self.nats:.2f} +- {self.standard_error:.2f} nats, {self.bits_per_dim:.4f} bits/dim"
+        if self.unit == "example":
+            return f"{self.nats:.2f} +- {self.standard_error:.2f} nats, {self.bits_per_dim:.4f} bits/dim"
+        return (
+            f"{self.nats:.4f} +- {self.standard_error:.4f} nats/{self.unit}, {self.bits_per_dim:.4f} bits/{self.unit}, "
+            f"perplexity {math.exp(self.nats):.3f}"
+        )
 
 
 def evaluate(
@@ -53,7 +63,12 @@ def evaluate(
       split: the examples.
       batch_size: examples at a time; rounded up to a multiple of the number of devices.
       ensemble: score the mixture of `model.members()` instead of the model itself.
+
+    A text, cut into windows, is scored window by window, each from its beginning; by a recurrent network as a few streams
+    of windows that go on from one another.
     """
+    if streamed(model):
+        return summarise(_stream_nats(model, variables, split.x), model)
     replicated, split_sharding = shardings()
     variables = jax.device_put(variables, replicated)
     size = math.ceil(batch_size / jax.device_count()) * jax.device_count()
@@ -63,7 +78,18 @@ def evaluate(
         count = len(batch.x)
         x, context = spread(jax.tree.map(lambda rows: _fill(rows, size), tuple(batch)), split_sharding)
         nats.append(-np.asarray(zoo.ensemble_log_prob(members, variables, x, context), np.float64)[:count])
-    return summarise(np.concatenate(nats), model.num_dims)
+    return summarise(np.concatenate(nats), model)
+
+
+def _stream_nats(model, variables, windows):
+    """Nats of every window [windows, length], read as streams side by side, the last one perhaps shorter."""
+    count = -(-len(windows) // STREAMS)
+    streams = np.split(_fill(windows, count * STREAMS), STREAMS)
+    carry, nats = zoo.begin(model, variables, STREAMS), []
+    for pieces in zip(*streams, strict=True):
+        log_prob, carry = zoo.stream_log_prob(model, variables, np.stack(pieces), carry)
+        nats.append(-np.asarray(log_prob, np.float64))
+    return np.stack(nats, axis=1).ravel()[: len(windows)]
 
 
 def comparable(model: zoo.Autoregressive, nats: float) -> str:
@@ -73,11 +99,13 @@ def comparable(model: zoo.Autoregressive, nats: float) -> str:
     return f" ({nats + model.log_jacobian:.2f} nats of the standardised columns)"
 
 
-def summarise(nats: np.ndarray, num_dims: int) -> Evaluation:
+def summarise(nats: np.ndarray, model: zoo.Autoregressive) -> Evaluation:
     """The evaluation that the nats of single examples amount to."""
+    sites = scored_sites(model)
     mean, num = float(nats.mean()), len(nats)
     error = float(nats.std(ddof=1)) / math.sqrt(num) if num > 1 else math.nan
-    return Evaluation(mean, error, zoo.bits_per_dim(-mean, num_dims), num)
+    bits = zoo.bits_per_dim(-mean, model.num_dims)
+    return Evaluation(mean / sites, error / sites, bits, num * sites, "example" if sites == 1 else "char")
 
 
 def _fill(rows, size):
@@ -120,7 +148,7 @@ def main(args: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     mixture = f", ensemble of {len(model.members())}" if options.ensemble else ""
-    line = f"{options.split}{mixture}: {result}{comparable(model, result.nats)} ({result.num:,} examples)"
+    line = f"{options.split}{mixture}: {result}{comparable(model, result.nats)} ({result.num:,} {result.unit}s)"
     print(f"{dataset.description}\n{line}")
     return 0
 

@@ -1,13 +1,14 @@
 """The data of a recipe, checked against its model before anything is written."""
 
 import dataclasses
+from typing import Any
 
 import jax
 import numpy as np
 
 import zoo
-from train.data import Batches, DataError, Dataset, load
-from train.recipe import Recipe
+from train.data import Batches, DataError, Dataset, Split, Streams, Windows, load
+from train.recipe import Recipe, streamed
 from train.update import initial_state, make_update
 
 
@@ -22,24 +23,64 @@ def inputs(recipe: Recipe) -> Dataset:
         raise DataError(f"{dataset.name} has no labels, so a model cannot be conditional on them: drop --conditional.")
     if not recipe.conditional:
         dataset = _each(dataset, lambda split: split._replace(context=None))
+    name = type(recipe.model).__name__
+    if bool(dataset.vocabulary) != isinstance(recipe.model, zoo.Sequence):
+        what, other = ("text", "mnist_1bit") if dataset.vocabulary else ("no text", "python_docs")
+        raise DataError(f"{dataset.name} is {what}, which {name} does not describe: pass --data.name, such as {other}.")
+    if dataset.vocabulary:
+        return _windows(dataset, recipe.model)
     _check(recipe.model, dataset)
     return dataset
 
 
-def standardised(recipe: Recipe, dataset: Dataset) -> Recipe:
-    """The recipe to train: where values are real, its model is given the means and deviations of the training split."""
+def fitted(recipe: Recipe, dataset: Dataset) -> Recipe:
+    """The recipe to train: the model is given what only the data know.
+
+    Where values are real, the means and deviations of the training split; for a text, its vocabulary.
+    """
+    model: Any = recipe.model
+    if dataset.vocabulary:
+        head = zoo.Categorical(len(dataset.vocabulary))
+        return dataclasses.replace(recipe, model=model.clone(head=head, vocabulary=dataset.vocabulary))
     if dataset.num_levels is not None:
         return recipe
     rows = dataset.train.x.reshape(len(dataset.train.x), -1).astype(np.float64)
     shift, scale = (tuple(float(np.float32(value)) for value in each) for each in (rows.mean(0), rows.std(0)))
-    return dataclasses.replace(recipe, model=zoo.Standardised(recipe.model, shift, scale))
+    return dataclasses.replace(recipe, model=zoo.Standardised(model, shift, scale))
+
+
+def training_batches(recipe: Recipe, dataset: Dataset) -> Batches | Windows | Streams:
+    """The training stream, a pure function of the step: examples; or of a text, streams for a recurrent network and
+    windows for any other."""
+    if not dataset.vocabulary:
+        return Batches(dataset.train, recipe.batch_size, recipe.seed, dataset.dynamic)
+    length = recipe.model.num_sites
+    if streamed(recipe.model):
+        return Streams(dataset.train.x, length, recipe.batch_size)
+    return Windows(dataset.train.x, length, recipe.batch_size, recipe.seed)
 
 
 def check_trainable(recipe: Recipe, dataset: Dataset) -> None:
     """Raises ValueError if the first step would: everything that can be found out before anything is written."""
     make_update(recipe)
-    batches = Batches(dataset.train, recipe.batch_size, recipe.seed, dataset.dynamic)
+    batches = training_batches(recipe, dataset)
     jax.eval_shape(lambda: initial_state(recipe, *batches(0)))
+
+
+def _windows(dataset, model):
+    """A text whose validation and test splits are cut into windows as long as the model."""
+    length = model.num_sites
+
+    def cut(split, name):
+        count = len(split.x) // length
+        if count == 0:
+            raise DataError(
+                f"{dataset.name}: the {name} split has {len(split.x):,} tokens, fewer than one window of {length}: pass "
+                "--model.site-shape N with a smaller N, or a longer text."
+            )
+        return Split(split.x[: count * length].reshape(count, length), None)
+
+    return dataclasses.replace(dataset, valid=cut(dataset.valid, "validation"), test=cut(dataset.test, "test"))
 
 
 def _check(model, dataset):

@@ -15,9 +15,10 @@ from tqdm import tqdm
 
 import zoo
 from train.checkpoint import Checkpoints
-from train.data import Batches, Dataset
+from train.data import Dataset
 from train.devices import lag
 from train.evaluate import evaluate
+from train.inputs import training_batches
 from train.recipe import Recipe
 from train.run import Run
 from train.update import Metrics, initial_state, make_update
@@ -57,7 +58,7 @@ class _Training:
 
     def __init__(self, run, recipe, dataset, checkpoints):
         self.run, self.recipe, self.dataset, self.checkpoints = run, recipe, dataset, checkpoints
-        self.batches = Batches(dataset.train, recipe.batch_size, recipe.seed, dataset.dynamic)
+        self.batches = training_batches(recipe, dataset)
         self.update = make_update(recipe)
         state, self.progress = checkpoints.restore(initial_state(recipe, *self.batches(0)))
         self.step = int(state.step)

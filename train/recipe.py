@@ -1,7 +1,7 @@
 """A recipe: everything that a training's result depends on, in one frozen value."""
 
 import dataclasses
-from typing import Any, Literal
+from typing import Any, Literal, TypeGuard
 
 import zoo
 from train.data import Data
@@ -62,6 +62,16 @@ class Recipe:
             raise ValueError(f"learning_rate must be positive; got {self.learning_rate}.")
         if not 0 <= self.ema < 1:
             raise ValueError(f"ema must be in [0, 1); got {self.ema}.")
+
+
+def streamed(model: zoo.Autoregressive) -> TypeGuard[zoo.RecurrentNetwork]:
+    """Whether the model reads streams, its state carried from batch to batch: truncated back-propagation through time."""
+    return isinstance(model, zoo.RecurrentNetwork)
+
+
+def scored_sites(model: zoo.Autoregressive) -> int:
+    """What one example's nats are divided by: for texts the number of tokens, for everything else 1."""
+    return model.num_sites if isinstance(model, zoo.Sequence) else 1
 
 
 def to_json(recipe: Recipe) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """The recipes, by model: `cpu` trains in minutes on a laptop, `paper` follows the publication."""
 
+from typing import Any
+
 import zoo
 from train.data import Data
 from train.recipe import Recipe
@@ -15,6 +17,14 @@ _WINE = Recipe(
     eval_every=20,
     patience=40,
 )
+
+_DOCS, _SHAKESPEARE = Data("python_docs"), Data("tiny_shakespeare")
+
+
+def _text(model: zoo.Autoregressive, data: Data = _DOCS, **changes: Any) -> Recipe:
+    """A recipe for characters: gradients are clipped at norm 1, as recurrent networks need."""
+    return Recipe(model, data, **{"batch_size": 32, "clip": 1.0, "ema": 0.99, "eval_every": 200, **changes})
+
 
 RECIPES: dict[str, dict[str, Recipe]] = {
     "fvsbn": {
@@ -87,5 +97,37 @@ RECIPES: dict[str, dict[str, Recipe]] = {
     "eonade": {
         "cpu": Recipe(zoo.EoNADE(layers=1, num_orderings=8), steps=22_000, eval_every=2_000),
         "paper": Recipe(zoo.CATALOGUE["eonade"].paper, steps=200_000, eval_every=5_000, patience=10),
+    },
+    "rnn": {
+        "cpu": _text(zoo.RNN((64,), features=256, layers=1), steps=2_000, learning_rate=2e-3),
+        "paper": _text(zoo.RNN((128,)), _SHAKESPEARE, steps=10_000),
+    },
+    "gru": {
+        "cpu": _text(zoo.GRU((64,), features=256, layers=1), steps=2_000, learning_rate=4e-3),
+        "paper": _text(zoo.GRU((128,), dropout=0.5), _SHAKESPEARE, steps=10_000, learning_rate=2e-3),
+    },
+    "lstm": {
+        "cpu": _text(zoo.LSTM((64,), features=256, layers=1), steps=2_000, learning_rate=4e-3),
+        "paper": _text(zoo.LSTM((128,), dropout=0.5), _SHAKESPEARE, steps=10_000, learning_rate=2e-3),
+    },
+    "attention_lstm": {
+        "cpu": _text(zoo.AttentionLSTM((128,), features=256), steps=1_500, learning_rate=4e-3),
+        "paper": _text(zoo.CATALOGUE["attention_lstm"].paper, _SHAKESPEARE, steps=10_000, learning_rate=2e-3),
+    },
+    "transformer": {
+        "cpu": _text(
+            zoo.Transformer((64,), 128, 4, heads=4, window=64, dropout=0.0),
+            steps=2_000,
+            batch_size=16,
+            learning_rate=2e-3,
+        ),
+        "paper": _text(
+            zoo.CATALOGUE["transformer"].paper,
+            _SHAKESPEARE,
+            steps=5_000,
+            batch_size=64,
+            learning_rate=1e-3,
+            weight_decay=0.1,
+        ),
     },
 }

@@ -17,7 +17,7 @@ import tyro
 
 import zoo
 from train.data import Data
-from train.inputs import check_trainable, inputs, standardised
+from train.inputs import check_trainable, fitted, inputs
 from train.loop import train
 from train.recipe import Recipe
 from train.recipes import RECIPES
@@ -111,14 +111,14 @@ def reproduce(row: Row, options: Options, command: str) -> str:
 def _run(name, recipe, run, command):
     if not finished(run):
         dataset = inputs(recipe)
-        fitted = standardised(recipe, dataset)
-        check_trainable(fitted, dataset)
+        fit = fitted(recipe, dataset)
+        check_trainable(fit, dataset)
         if run.config.exists():
             check_same(run, name, recipe)
         else:
             create(name, recipe, run.folder)
         print(f"{run.folder}: {dataset.description}", file=sys.stderr)
-        print(finish(run, fitted, dataset, train(run, fitted, dataset), command), file=sys.stderr)
+        print(finish(run, fit, dataset, train(run, fit, dataset), command), file=sys.stderr)
     return json.loads(run.results.read_text())
 
 

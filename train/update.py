@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Int, PyTree
 
 import zoo
 from train.devices import shardings, spread
-from train.recipe import Recipe
+from train.recipe import Recipe, scored_sites, streamed
 
 
 class State(NamedTuple):
@@ -23,12 +23,14 @@ class State(NamedTuple):
       variables: the model's, float32.
       ema: their running average, which is what gets evaluated and saved.
       opt_state: the optimiser's.
+      carry: what a recurrent network remembers of its streams; empty for other models.
     """
 
     step: Int[Array, ""]
     variables: zoo.autoregressive.Variables
     ema: zoo.autoregressive.Variables
     opt_state: optax.OptState
+    carry: PyTree = ()
 
 
 class Metrics(NamedTuple):
@@ -56,9 +58,11 @@ class Update(NamedTuple):
 def initial_state(recipe: Recipe, x: np.ndarray, context: PyTree = None) -> State:
     """A fresh state, shaped by an example batch."""
     key, _ = _keys(recipe)
-    variables = zoo.init(recipe.model, key, jnp.asarray(x), context)
+    model = recipe.model
+    variables = zoo.init(model, key, jnp.asarray(x), None if streamed(model) else context)
     ema = jax.tree.map(jnp.copy, variables)
-    return State(jnp.zeros((), jnp.int32), variables, ema, optimiser(recipe).init(variables))
+    carry = zoo.begin(model, _cast(recipe, variables), len(x)) if streamed(model) else ()
+    return State(jnp.zeros((), jnp.int32), variables, ema, optimiser(recipe).init(variables), carry)
 
 
 def make_update(recipe: Recipe, devices: Sequence[jax.Device] | None = None) -> Update:
@@ -76,13 +80,31 @@ def make_update(recipe: Recipe, devices: Sequence[jax.Device] | None = None) -> 
     return (_by_pmap if recipe.parallel == "pmap" else _by_jit)(recipe, devices)
 
 
-def loss(recipe: Recipe, variables: zoo.autoregressive.Variables, x: Array, context: PyTree, key: Array) -> Array:
-    """Mean nats of a batch, -log p(x | context) or the model's estimate of it, in the recipe's dtype.
+def loss(
+    recipe: Recipe, variables: zoo.autoregressive.Variables, x: Array, context: PyTree, key: Array, carry: PyTree = ()
+) -> tuple[Array, PyTree]:
+    """Mean nats of a batch, -log p(x | context) or the model's estimate of it, in the recipe's dtype; of texts, per token.
 
+    A recurrent network goes on from `carry`, or begins anew where `context` says so; no gradient goes back there.
     The key is consumed.
+
+    Returns:
+      (nats, the new carry).
     """
-    variables = jax.tree.map(lambda leaf: leaf.astype(recipe.dtype), variables)
-    return zoo.training_loss(recipe.model, variables, x, context, key=key).mean()
+    variables, model, sites = _cast(recipe, variables), recipe.model, scored_sites(recipe.model)
+    if not streamed(model):
+        return zoo.training_loss(model, variables, x, context, key=key).mean() / sites, carry
+
+    def chosen(first, old):
+        return jnp.where(context.reshape(-1, *[1] * (old.ndim - 1)), first, old)
+
+    carry = jax.tree.map(chosen, zoo.begin(model, variables, len(x)), carry)
+    log_prob, carry = zoo.stream_log_prob(model, variables, x, carry, train=True, key=key)
+    return -log_prob.mean() / sites, carry
+
+
+def _cast(recipe, variables):
+    return jax.tree.map(lambda leaf: leaf.astype(recipe.dtype), variables)
 
 
 def schedule(recipe: Recipe) -> optax.Schedule:
@@ -123,7 +145,11 @@ def _step(recipe, axis, state, x, context):
     key = jax.random.fold_in(key, state.step)
     if axis is not None:
         key = jax.random.fold_in(key, jax.lax.axis_index(axis))
-    nats, grads = jax.value_and_grad(lambda variables: loss(recipe, variables, x, context, key))(state.variables)
+
+    def objective(variables):
+        return loss(recipe, variables, x, context, key, state.carry)
+
+    (nats, carry), grads = jax.value_and_grad(objective, has_aux=True)(state.variables)
     if axis is not None:
         nats, grads = jax.lax.pmean((nats, grads), axis)
     with jax.numpy_dtype_promotion("standard"):  # optax relies on it
@@ -133,22 +159,27 @@ def _step(recipe, axis, state, x, context):
     norm = jnp.sqrt(sum(jnp.square(leaf).sum() for leaf in jax.tree.leaves(grads)))
     decay = ema_decay(recipe, state.step)
     ema = jax.tree.map(lambda average, new: decay * average + (1 - decay) * new, state.ema, variables)
-    return State(state.step + 1, variables, ema, opt_state), Metrics(nats, norm, rate)
+    return State(state.step + 1, variables, ema, opt_state, carry), Metrics(nats, norm, rate)
 
 
 @functools.lru_cache(maxsize=8)  # a resumed or repeated training does not compile again
 def _by_jit(recipe, devices):
     replicated, split = shardings(devices)
+    parts: tuple[Any, ...] = (*[replicated] * 4, split)
+    where = State(*parts)
     step = jax.jit(
         functools.partial(_step, recipe, None),
-        in_shardings=(replicated, split, split),
-        out_shardings=replicated,
+        in_shardings=(where, split, split),
+        out_shardings=(where, replicated),
         donate_argnums=0,
     )
+
+    def place(state):
+        each = State(*(jax.tree.map(lambda _, s=s: s, part) for part, s in zip(state, where, strict=True)))
+        return jax.device_put(state, each, may_alias=False)
+
     return Update(
-        step=lambda state, x, context: step(state, *spread((x, context), split)),
-        place=lambda state: jax.device_put(state, replicated, may_alias=False),
-        fetch=lambda tree: tree,
+        step=lambda state, x, context: step(state, *spread((x, context), split)), place=place, fetch=lambda tree: tree
     )
 
 
@@ -162,14 +193,23 @@ def _by_pmap(recipe, devices):
         donate_argnums=0,
     )
     copy = jax.pmap(lambda _, tree: tree, axis_name="data", in_axes=(0, None), devices=devices)
+    share = jax.pmap(lambda tree: tree, axis_name="data", devices=devices)
 
     def cut(rows):
         return rows.reshape(len(devices), -1, *rows.shape[1:])
 
+    def place(state):
+        whole = copy(np.arange(len(devices)), state._replace(carry=()))
+        return whole._replace(carry=share(jax.tree.map(cut, state.carry)) if state.carry else ())
+
+    def fetch(tree):
+        if not isinstance(tree, State):
+            return jax.tree.map(_first_copy, tree)
+        carry = jax.tree.map(lambda leaf: np.asarray(leaf).reshape(-1, *leaf.shape[2:]), tree.carry)
+        return jax.tree.map(_first_copy, tree._replace(carry=()))._replace(carry=carry)
+
     return Update(
-        step=lambda state, x, context: step(state, *jax.tree.map(cut, (x, context))),
-        place=lambda state: copy(np.arange(len(devices)), state),
-        fetch=lambda tree: jax.tree.map(_first_copy, tree),
+        step=lambda state, x, context: step(state, *jax.tree.map(cut, (x, context))), place=place, fetch=fetch
     )
 
 

@@ -35,9 +35,11 @@ from zoo.orderings import Ordering
 from zoo.pixel_cnn import PixelCNN
 from zoo.pixel_cnn_pp import PixelCNNpp
 from zoo.pixel_transformer import PixelTransformer
+from zoo.recurrent import RecurrentNetwork
 from zoo.rnade import RNADE
 from zoo.rnn import RNN
 from zoo.row_lstm import RowLSTM
+from zoo.sequence import Sequence
 from zoo.standardised import Standardised
 from zoo.stream import begin, stream_log_prob
 from zoo.transformer import Transformer

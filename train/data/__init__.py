@@ -7,11 +7,12 @@ from train.data.dataset import Data, DataError, Dataset, Split
 from train.data.embedded import digits, mnist_1bit
 from train.data.images import images
 from train.data.standard import standard
-from train.data.stream import Batches, batches
+from train.data.stream import Batches, Streams, Windows, batches
 from train.data.tables import bundled, red_wine, table
+from train.data.text import python_docs, text, tiny_shakespeare
 from train.data.values import convert
 
-__all__ = ["NAMES", "Batches", "Data", "DataError", "Dataset", "Split", "batches", "load"]
+__all__ = ["NAMES", "Batches", "Data", "DataError", "Dataset", "Split", "Streams", "Windows", "batches", "load"]
 
 IMAGES: dict[str, Callable[[Data], Dataset]] = {
     "mnist_1bit": mnist_1bit,
@@ -29,7 +30,12 @@ TABLES: dict[str, Callable[[Data], Dataset]] = {
     "red_wine": red_wine,
     "table": table,
 }
-LOADERS = {**IMAGES, **TABLES}
+TEXTS: dict[str, Callable[[Data], Dataset]] = {
+    "python_docs": python_docs,
+    "tiny_shakespeare": tiny_shakespeare,
+    "text": text,
+}
+LOADERS = {**IMAGES, **TABLES, **TEXTS}
 NAMES = tuple(LOADERS)
 
 
@@ -43,5 +49,7 @@ def load(data: Data) -> Dataset:
     if data.name in TABLES:
         own = data.path is not None and data.name != "red_wine"
         return (table if own else TABLES[data.name])(data)
+    if data.name in TEXTS:
+        return (text if data.path is not None else TEXTS[data.name])(data)
     own = data.path is not None and data.name in IMAGES
     return convert((images if own else LOADERS[data.name])(data), data)

@@ -27,6 +27,7 @@ class _Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     shape: tuple[int, ...] = (28, 28)
     num_classes: int | None = 10
     manual_dir: Path | None = None
+    embedded = "mnist_1bit"  # what needs no network
 
     @property
     def url_infos(self):
@@ -65,7 +66,7 @@ class _Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         names = ", ".join(f.name for f in FILES[self.source])
         raise DataError(
             f"{self.source}: could not download {file.url}: {why}. Put the original files {names} into a folder and "
-            "pass --data.manual-dir FOLDER, or use the embedded set: --data.name mnist_1bit"
+            f"pass --data.manual-dir FOLDER, or use what needs no network: --data.name {self.embedded}"
         )
 
 
@@ -123,12 +124,27 @@ class ZooCifar10(_Builder):
         }
 
 
+class ZooTinyShakespeare(_Builder):
+    """Tiny Shakespeare: one example, the bytes of the whole text."""
+
+    source = "tiny_shakespeare"
+    shape = (FILES["tiny_shakespeare"][0].size,)
+    num_classes = None
+    embedded = "python_docs"
+
+    def _split_generators(self, dl_manager):
+        return {"whole": self._generate_examples([np.frombuffer(self._fetch(dl_manager)[0], np.uint8)])}
+
+
 def cifar_batches(folder: Path) -> list[str]:
     """The batches of CIFAR-10 that lie in a folder, as .bin or .bin.xz, the test batch last."""
     return [name for name in CIFAR_BATCHES if (folder / name).is_file() or (folder / f"{name}.xz").is_file()]
 
 
-BUILDERS = {builder.source: builder for builder in (ZooMnist, ZooFashionMnist, ZooBinarizedMnist, ZooCifar10)}
+BUILDERS = {
+    builder.source: builder
+    for builder in (ZooMnist, ZooFashionMnist, ZooBinarizedMnist, ZooCifar10, ZooTinyShakespeare)
+}
 
 
 def _records(content):

@@ -18,10 +18,11 @@ class Data:
     name: str = "mnist_1bit"
     """mnist_1bit and digits need no network; mnist, fashion_mnist, cifar10 and binarized_mnist are downloaded once;
     images is your own data, from `path`. Tables of real numbers: wine, breast_cancer and diabetes need no network;
-    red_wine needs its file at `path`; table is your own, from `path`."""
+    red_wine needs its file at `path`; table is your own, from `path`. Texts: python_docs needs no network;
+    tiny_shakespeare is downloaded once; text is your own, from `path`."""
     path: str | None = None
-    """Your own images: .npz, .npy, or a folder of image files; or your own table: .csv. `name` then only says the kind
-    of data."""
+    """Your own images: .npz, .npy, or a folder of image files; your own table: .csv; or your own text in UTF-8. `name`
+    then only says the kind of data."""
     binarise: Literal["none", "dynamic", "threshold"] = "none"
     """dynamic: Bernoulli(grey/255), anew each time an image is used in training, once with a fixed seed for validation
     and test. threshold: grey > 127. The likelihoods of the two are not comparable."""
@@ -40,7 +41,7 @@ class Data:
 class Split(NamedTuple):
     """Examples `[N, *site_shape]` or `[N, *site_shape, 3]`, integers or real numbers, and their labels."""
 
-    x: UInt8[np.ndarray, "N *site"] | Float32[np.ndarray, "N *site"]
+    x: UInt8[np.ndarray, "N *site"] | Int32[np.ndarray, "N *site"] | Float32[np.ndarray, "N *site"]
     context: Int32[np.ndarray, " N"] | None
 
 
@@ -49,7 +50,7 @@ class Dataset:
     """Three splits and what has to be said beside every number measured on them.
 
     With `dynamic`, the training images are grey (0..255) and `Batches` draws their bits; `num_levels` is 2. Where
-    values are real numbers `num_levels` is None.
+    values are real numbers `num_levels` is None. A text has a `vocabulary`, and each split is one long line of tokens.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Dataset:
     num_levels: int | None
     num_classes: int | None = None
     dynamic: bool = False
+    vocabulary: tuple[str, ...] = ()
 
 
 def hold_out(split: Split, valid: int) -> tuple[Split, Split]:

@@ -47,6 +47,8 @@ _FASHION = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"
 _AMAT = "http://www.cs.toronto.edu/~larocheh/public/datasets/binarized_mnist/binarized_mnist_"
 _CIFAR = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
 
+_SHAKESPEARE = "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt"
+
 FILES: dict[str, tuple[File, ...]] = {
     "mnist": (
         File(_MNIST + _IDX[0], 9912422, "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609"),
@@ -66,6 +68,9 @@ FILES: dict[str, tuple[File, ...]] = {
         File(_AMAT + "test.amat", 15680000, "e6687bfea3f820c174f33b7865140b2a2dd2930ef786f35d45795fc193b5ab2c"),
     ),
     "cifar10": (File(_CIFAR, 170052171, "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd"),),
+    "tiny_shakespeare": (
+        File(_SHAKESPEARE, 1115394, "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"),
+    ),
 }
 
 CIFAR_BATCHES = {  # sha256 of the members of cifar-10-binary.tar.gz

@@ -13,11 +13,22 @@ _TITLES = {
     "fashion_mnist": "Fashion-MNIST",
     "binarized_mnist": "binarized MNIST (Larochelle's fixed binarisation)",
     "cifar10": "CIFAR-10",
+    "tiny_shakespeare": "tiny Shakespeare",
 }
 
 
 def standard(data: Data) -> Dataset:
     """mnist, fashion_mnist, binarized_mnist or cifar10."""
+    splits, title, num_classes = splits_of(data)
+    if "valid" not in splits:
+        splits["train"], splits["valid"] = hold_out(splits["train"], data.valid)
+    levels = 2 if data.name == "binarized_mnist" else 256
+    train, valid, test = splits["train"], splits["valid"], splits["test"]
+    return Dataset(data.name, title, train, valid, test, levels, num_classes)
+
+
+def splits_of(data: Data) -> tuple[dict[str, Split], str, int | None]:
+    """The splits of a standard set as it is published, its title and its number of classes."""
     manual_dir = Path(data.manual_dir).expanduser() if data.manual_dir else None
     if manual_dir and not manual_dir.is_dir():
         raise DataError(f"{data.name}: --data.manual-dir {manual_dir} is not a folder")
@@ -30,10 +41,7 @@ def standard(data: Data) -> Dataset:
         raise DataError(
             f"{data.name} needs tensorflow-datasets: pip install 'autoregressive-zoo[data]' ({error})"
         ) from None
-    if "valid" not in splits:
-        splits["train"], splits["valid"] = hold_out(splits["train"], data.valid)
-    levels = 2 if data.name == "binarized_mnist" else 256
-    return Dataset(data.name, title, **splits, num_levels=levels, num_classes=builder.num_classes)
+    return splits, title, builder.num_classes
 
 
 def _builder(data, manual_dir):

@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 
 import numpy as np
-from jaxtyping import Int32, Shaped
+from jaxtyping import Bool, Int32, Shaped
 
 from train.data.dataset import DataError, Split, bernoulli, generator, take
 
+Tokens = Shaped[np.ndarray, " N"]
 _ORDER, _NOISE = 0, 1  # two independent streams of one seed
 
 
@@ -45,6 +46,48 @@ class Batches:
             order = generator(self.seed, _ORDER, epoch).permutation(len(self.split.x))
             self._epoch = (epoch, order)
         return order
+
+
+class Windows:
+    """Pieces of one long line of tokens, at places that are a pure function of (seed, step)."""
+
+    def __init__(self, tokens: Tokens, length: int, batch_size: int, seed: int):
+        if len(tokens) <= length:
+            raise DataError(f"the training text has {len(tokens):,} tokens; windows of {length} need more than that")
+        self.tokens, self.length, self.batch_size, self.seed = tokens, length, batch_size, seed
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """How many batches hold as many tokens as the text."""
+        return max(1, len(self.tokens) // (self.length * self.batch_size))
+
+    def __call__(self, step: int) -> tuple[Shaped[np.ndarray, "B length"], None]:
+        """The windows of a step (0, 1, ...)."""
+        begin = generator(self.seed, _ORDER, step).integers(len(self.tokens) - self.length + 1, size=self.batch_size)
+        return self.tokens[begin[:, None] + np.arange(self.length)], None
+
+
+class Streams:
+    """One long line of tokens as `batch_size` streams side by side, read on from step to step and then from the start."""
+
+    def __init__(self, tokens: Tokens, length: int, batch_size: int):
+        if len(tokens) < length * batch_size:
+            raise DataError(
+                f"the training text has {len(tokens):,} tokens; {batch_size} streams of {length} at a time need "
+                f"{length * batch_size:,}: pass a smaller --batch-size or --model.site-shape"
+            )
+        self.length, self.batch_size = length, batch_size
+        self.streams = tokens[: len(tokens) // batch_size * batch_size].reshape(batch_size, -1)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """How many pieces a stream has."""
+        return self.streams.shape[1] // self.length
+
+    def __call__(self, step: int) -> tuple[Shaped[np.ndarray, "B length"], Bool[np.ndarray, " B"]]:
+        """The next piece of every stream, and whether it is the first of it."""
+        i = step % self.steps_per_epoch
+        return self.streams[:, i * self.length : (i + 1) * self.length], np.full(self.batch_size, i == 0)
 
 
 def batches(split: Split, batch_size: int) -> Iterator[Split]:

@@ -2,7 +2,7 @@
 
 A table is cut into ten parts of floor(N / 10) rows (the last takes the rest), after a fixed permutation of the rows.
 Part `--data.fold` is the test split, the part after it validation, the other eight training. Values are as they are in
-the table; `train.inputs.standardised` makes standardisation a part of the model.
+the table; `train.inputs.fitted` makes standardisation a part of the model.
 """
 
 import csv
