@@ -35,8 +35,9 @@ $(VENV)/installed: requirements.lock pyproject.toml
 train: $(VENV)/installed ## train MODEL on its default data, then draw samples: make train MODEL=made
 	@$(PY) -m train $(MODEL) $(ARGS)
 
-sample: $(VENV)/installed ## draw a grid of samples from the newest run of MODEL (or RUN=folder); GIF=1 and SURPRISE=1 add pictures
-	@$(PY) -m sample $(RUN) $(if $(filter-out 0,$(GIF)),--gif) $(if $(filter-out 0,$(SURPRISE)),--surprise) $(ARGS)
+sample: export ZOO_PROMPT := $(PROMPT)
+sample: $(VENV)/installed ## draw from the newest run of MODEL (or RUN=folder); GIF=1, SURPRISE=1 add pictures, PROMPT="..." begins a text
+	@$(PY) -m sample $(RUN) $(if $(PROMPT),--prompt "$$ZOO_PROMPT") $(if $(filter-out 0,$(GIF)),--gif) $(if $(filter-out 0,$(SURPRISE)),--surprise) $(ARGS)
 
 eval: $(VENV)/installed ## nats and bits/dim of the newest run of MODEL (or RUN=folder) on the test split
 	@$(PY) -m train.evaluate $(RUN) $(ARGS)

@@ -7,3 +7,5 @@ from sample.progress import progress
 from sample.read import read_images
 from sample.render import as_images, grid, images, save_gif, save_png
 from sample.surprise import save_surprise, surprise
+from sample.tempered import Tempered
+from sample.text import Texts, stream, text

@@ -1,4 +1,4 @@
-"""`python -m sample RUN`: draws images into a PNG, or rows of a table into a .csv; says how likely and how fast.
+"""`python -m sample RUN`: draws images into a PNG, rows of a table into a .csv, or text; says how likely and how fast.
 
 Flags add a GIF of the drawing and maps of the surprise, or complete images instead.
 """
@@ -20,9 +20,10 @@ from sample.progress import partly, progress
 from sample.read import read_images
 from sample.render import as_images, grid, image_shape, save_gif, save_png
 from sample.surprise import save_surprise, surprise
+from sample.text import stream, text
 
-# How many by default: images in the grid, with a map of surprise, to complete; completions of each.
-DRAWN, MAPPED, COMPLETED, COMPLETIONS = 100, 16, 8, 8
+# How many by default: images in the grid, with a map of surprise, to complete; completions of each; texts.
+DRAWN, MAPPED, COMPLETED, COMPLETIONS, WRITTEN = 100, 16, 8, 8, 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +38,20 @@ class Options:
     """Seed of the key: the same seed gives the same images whatever the engine, the batches and the devices."""
     label: int | None = None
     """Label of every image, for a class-conditional model; by default all labels in turn."""
+    prompt: str | None = None
+    """How a text begins; with it (or --num 1) the text is written as it is drawn."""
+    length: int = 500
+    """How many characters are drawn after the prompt."""
+    temperature: float = 1.0
+    """Logits of characters are divided by it; 0 takes the likeliest always. Anything but 1 is no exact sampling."""
+    top_k: int | None = None
+    """Draw from the k likeliest characters only."""
+    top_p: float | None = None
+    """Draw from the fewest likeliest characters only that have this probability together."""
+    min_p: float | None = None
+    """Draw from characters only that are at least so many times as likely as the likeliest."""
+    stop: tuple[str, ...] = ()
+    """Texts end before the first of these."""
     gif: bool = False
     """Also write a GIF that shows the images being drawn site by site."""
     surprise: bool = False
@@ -63,6 +78,9 @@ def main(options: Options) -> None:
     check(options)
     checkpoint = zoo.find(options.run)
     model, variables = zoo.load(checkpoint)
+    if isinstance(model, zoo.Sequence):
+        show_texts(options, checkpoint, model, variables)
+        return
     if options.gif or options.surprise or options.complete is not None:
         image_shape(model)
     if options.complete is not None:
@@ -134,6 +152,27 @@ def show_samples(options: Options, checkpoint: Path, model: zoo.Autoregressive, 
     if options.surprise:
         x, context = jax.tree.map(lambda leaf: leaf[: options.num or MAPPED], (drawn.x, context))
         show_surprise(path.with_name(f"{path.stem}_surprise.png"), options, model, variables, x, context)
+
+
+def show_texts(options: Options, checkpoint: Path, model: zoo.Autoregressive, variables: zoo.Variables) -> None:
+    """One text as it is drawn, or several and how likely they are."""
+    law: dict[str, Any] = {
+        name: getattr(options, name) for name in ("length", "temperature", "top_k", "top_p", "min_p")
+    }
+    law |= {"stop": options.stop, "key": jax.random.key(options.seed)}
+    prompt, num = options.prompt or "", options.num or (WRITTEN if options.prompt is None else 1)
+    if num == 1:
+        pieces = stream((model, variables), prompt, **law)
+        print(prompt, end="")
+        for piece in pieces:
+            print(piece, end="", flush=True)
+        print()
+        return
+    drawn = text((model, variables), prompt, num, engine=options.engine, batch_size=options.batch_size, **law)
+    for each, log_prob in zip(drawn.texts, drawn.log_prob, strict=True):
+        length = max(1, len(each) - len(prompt))
+        print(f"--- {-log_prob / length:.4f} nats/char by the model's own likelihood\n{each}")
+    print(f"---\n{num} texts from {checkpoint}, {options.engine} engine, seed {options.seed}")
 
 
 def show_surprise(

@@ -14,6 +14,7 @@ import zoo
 from sample import prefix as prefixes
 from sample.jacobi import jacobi
 from sample.loop import Sample, ancestral
+from sample.tempered import Tempered
 
 Engine = Literal["cached", "recompute", "jacobi"]
 _PREFILLED = 16  # known ranks are taken in one pass in multiples of this, so that not every length compiles anew
@@ -29,6 +30,7 @@ def draw(
     prefix: Any = None,
     engine: Engine = "cached",
     batch_size: int = 256,
+    tempered: Tempered | None = None,
 ) -> Sample:
     """Draws `num` exact samples from the model, or from its posterior given a prefix.
 
@@ -47,6 +49,7 @@ def draw(
       engine: `cached` runs the model's `step`, about one network pass a batch; `recompute` the whole network at every
         rank (the oracle); `jacobi` the whole network until nothing changes.
       batch_size: how many samples a device draws at once.
+      tempered: temperature, top-k, top-p and min-p; the draws are then no exact samples of the model.
 
     Returns:
       A Sample: x [num, *site_shape, *event_shape], and log_prob [num], nats of each whole sample (prefix included).
@@ -65,6 +68,8 @@ def draw(
         if np.shape(leaf)[:1] != (num,):
             raise ValueError(f"context must have a leading axis of num={num}; got shape {list(np.shape(leaf))}.")
     zoo.check_context(model, context)
+    if tempered is not None:
+        tempered.check(model)
     known = prefixes.resolve(model, prefix, num)
     start = 0
     if known is not None and model.prefills and engine == "cached":
@@ -79,7 +84,7 @@ def draw(
     pieces = []
     for part in indices.reshape(-1, chunk):
         rows = (context, known) if len(indices) == num == chunk else _take((context, known), part)
-        pieces.append(_draw(model, engine, start, mesh, variables, key, part, *rows))
+        pieces.append(_draw(model, engine, start, tempered, mesh, variables, key, part, *rows))
     if mesh.size > 1:  # together again by way of the host, so that what follows runs on one device
         pieces = jax.tree.map(np.asarray, pieces)
         return jax.tree.map(lambda *parts: jnp.asarray(np.concatenate(parts)[:num]), *pieces)
@@ -103,14 +108,14 @@ def _take(tree, rows):
     return jax.tree.map(lambda leaf: leaf[rows], tree)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1, 2, 3))
-def _draw(model, engine, start, mesh, variables, key, indices, context, known):
+@functools.partial(jax.jit, static_argnums=(0, 1, 2, 3, 4))
+def _draw(model, engine, start, tempered, mesh, variables, key, indices, context, known):
     def on_device(variables, key, indices, context, known):
         u = uniforms(key, indices, model.num_sites, model.head.uniforms)
         if engine == "jacobi":
-            return jacobi(model, variables, u, context, known)
+            return jacobi(model, variables, u, context, known, tempered)
         make = zoo.decoder if engine == "cached" else zoo.recompute
-        return ancestral(model, make(model, variables, len(indices), context), u, known, start)
+        return ancestral(model, make(model, variables, len(indices), context), u, known, start, tempered)
 
     if mesh.size == 1:
         return on_device(variables, key, indices, context, known)

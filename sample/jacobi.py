@@ -6,6 +6,7 @@ from jaxtyping import Array, Float, PyTree
 
 import zoo
 from sample.loop import Prefix, Sample
+from sample.tempered import Tempered
 
 
 def jacobi(
@@ -14,6 +15,7 @@ def jacobi(
     u: Float[Array, "ranks batch uniforms"],
     context: PyTree = None,
     prefix: Prefix | None = None,
+    tempered: Tempered | None = None,
 ) -> Sample:
     """Solves x = quantile(params(x), u) by fixed-point iteration; the solution is the ancestral sample for the same u.
 
@@ -41,7 +43,7 @@ def jacobi(
     def iterate(carry):
         iteration, _, x, _ = carry
         params = zoo.conditionals(model, variables, x, context)
-        new = given(head.quantile(params, by_site))
+        new = given(head.quantile(params if tempered is None else tempered(params), by_site))
         return iteration + 1, (new != x).any(), new, head.log_prob(params, new).reshape(batch, -1).sum(-1)
 
     start = given(jnp.zeros((*shape, *head.event_shape), head.dtype))

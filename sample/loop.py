@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Shaped
 
-from zoo import Autoregressive, Decoder
+import zoo
+from sample.tempered import Tempered
 
 
 class Prefix(NamedTuple):
@@ -33,12 +34,21 @@ class Sample(NamedTuple):
     log_prob: Float[Array, " num"]
 
 
+class Drawing(NamedTuple):
+    """Samples being drawn: the decoder's cache, the values [batch, num_sites, *event_shape] and their log_prob so far."""
+
+    cache: zoo.Cache
+    x: Shaped[Array, "batch ..."]
+    log_prob: Float[Array, " batch"]
+
+
 def ancestral(
-    model: Autoregressive,
-    decoder: Decoder,
+    model: zoo.Autoregressive,
+    decoder: zoo.Decoder,
     u: Float[Array, "ranks batch uniforms"],
     prefix: Prefix | None = None,
     start: int = 0,
+    tempered: Tempered | None = None,
 ) -> Sample:
     """Ancestral sampling: x[s_t] = quantile of p(. | x[s_<t]) at u_t, for t = 0, 1, ... in turn.
 
@@ -47,39 +57,66 @@ def ancestral(
       decoder: its conditionals, one rank at a time.
       u: uniforms in [0, 1) for every rank and example.
       prefix: what is known already and kept.
-      start: how many ranks of every example the prefix knows; taken in one pass, if the decoder has one.
+      start: how many ranks of every example the prefix knows, if they are to be taken in one pass.
+      tempered: changes the law of each site, and so that of the samples.
     """
-    head, sites, batch = model.head, jnp.asarray(model.sites), u.shape[1]
-    shape = (batch, model.num_sites, *head.event_shape)
+    drawing = begin(model, decoder, u.shape[1], prefix, start)
 
-    def canvas(x):
-        return x.reshape(batch, *model.site_shape, *head.event_shape)
+    def block(first, size, drawing):
+        cache = decoder.enter(drawing.cache, _canvas(model, drawing.x), first)
+        return advance(model, decoder, u, drawing._replace(cache=cache), first, size, prefix, tempered)
 
-    def visit(t, carry):
-        cache, x, log_prob = carry
-        params, cache = decoder.step(cache, canvas(x), t)
-        value = head.quantile(params, u[t])
+    if start:
+        drawing = advance(model, decoder, u, drawing, start, model.num_sites - start, prefix, tempered)
+    else:
+        whole, rest = divmod(model.num_sites, decoder.block)
+        drawing = jax.lax.fori_loop(0, whole, lambda i, d: block(i * decoder.block, decoder.block, d), drawing)
+        if rest:
+            drawing = block(jnp.asarray(whole * decoder.block), rest, drawing)
+    return Sample(_canvas(model, drawing.x), drawing.log_prob)
+
+
+def begin(
+    model: zoo.Autoregressive, decoder: zoo.Decoder, batch: int, prefix: Prefix | None = None, start: int = 0
+) -> Drawing:
+    """Nothing drawn yet, but the first `start` ranks of the prefix taken in one pass."""
+    shape, head = (batch, model.num_sites, *model.head.event_shape), model.head
+    if not start:
+        return Drawing(decoder.init(), jnp.zeros(shape, head.dtype), jnp.zeros(batch))
+    assert prefix is not None and decoder.prefill is not None
+    x = prefix.values.reshape(shape)
+    known = x[:, jnp.asarray(model.sites)[:start]]
+    params, cache = decoder.prefill(decoder.init(), known)
+    return Drawing(cache, x, head.log_prob(params, known).sum(1))
+
+
+def advance(
+    model: zoo.Autoregressive,
+    decoder: zoo.Decoder,
+    u: Float[Array, "ranks batch uniforms"],
+    drawing: Drawing,
+    first: Array | int,
+    size: Array | int,
+    prefix: Prefix | None = None,
+    tempered: Tempered | None = None,
+) -> Drawing:
+    """Draws `size` ranks from rank `first` on, within one block."""
+    head, sites = model.head, jnp.asarray(model.sites)
+    shape = drawing.x.shape
+
+    def visit(i, drawing):
+        t, (cache, x, log_prob) = first + i, drawing
+        params, cache = decoder.step(cache, _canvas(model, x), t)
+        value = head.quantile(params if tempered is None else tempered(params), u[t])
         if prefix is not None:
             given = jax.lax.dynamic_index_in_dim(prefix.values.reshape(shape), sites[t], 1, keepdims=False)
-            keep = (t < prefix.known).reshape(batch, *[1] * len(head.event_shape))
+            keep = (t < prefix.known).reshape(len(value), *[1] * len(head.event_shape))
             value = jnp.where(keep, given, value)
         x = jax.lax.dynamic_update_index_in_dim(x, value, sites[t], 1)
-        return cache, x, log_prob + head.log_prob(params, value)
+        return Drawing(cache, x, log_prob + head.log_prob(params, value))
 
-    def block(first, size, carry):
-        cache, x, log_prob = carry
-        cache = decoder.enter(cache, canvas(x), first)
-        return jax.lax.fori_loop(0, size, lambda i, carry: visit(first + i, carry), (cache, x, log_prob))
+    return jax.lax.fori_loop(0, size, visit, drawing)
 
-    carry = (decoder.init(), jnp.zeros(shape, head.dtype), jnp.zeros(batch))
-    if decoder.prefill is not None and prefix is not None and start:
-        values = prefix.values.reshape(shape)[:, sites]
-        params, cache = decoder.prefill(carry[0], values[:, :start])
-        carry = (cache, prefix.values.reshape(shape), head.log_prob(params, values[:, :start]).sum(1))
-        x, log_prob = jax.lax.fori_loop(start, model.num_sites, visit, carry)[1:]
-        return Sample(canvas(x), log_prob)
-    whole, rest = divmod(model.num_sites, decoder.block)
-    carry = jax.lax.fori_loop(0, whole, lambda i, carry: block(i * decoder.block, decoder.block, carry), carry)
-    if rest:
-        carry = block(jnp.asarray(whole * decoder.block), rest, carry)
-    return Sample(canvas(carry[1]), carry[2])
+
+def _canvas(model, x):
+    return x.reshape(len(x), *model.site_shape, *model.head.event_shape)

@@ -64,7 +64,7 @@ def _main(argv):
         again = shlex.join(["python", "-m", "train", name, "--resume", "--run-dir", str(run.folder)])
         raise KeyboardInterrupt(f"; to continue: {again}") from None
     if options.samples > 0:
-        draw(run, options.samples)
+        draw(run, min(options.samples, 3) if dataset.vocabulary else options.samples)
     return 0
 
 

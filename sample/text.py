@@ -1,0 +1,187 @@
+"""Text: drawn whole, with its likelihood, or character by character as it comes."""
+
+import functools
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+import zoo
+from sample.draw import draw, uniforms
+from sample.loop import Prefix, advance, begin
+from sample.surprise import surprise
+from sample.tempered import Tempered
+
+PIECE = 16  # characters drawn between two looks at what came
+
+
+class Texts(NamedTuple):
+    """Texts and their likelihood.
+
+    Attributes:
+      texts: prompt and what was drawn after it.
+      log_prob: nats of what was drawn given the prompt, under the model itself (tempered or not), [num].
+    """
+
+    texts: list[str]
+    log_prob: Float[np.ndarray, " num"]
+
+
+def text(
+    source: str | os.PathLike | tuple[zoo.Autoregressive, zoo.Variables],
+    prompt: str | Sequence[str] = "",
+    num: int | None = None,
+    length: int = 500,
+    *,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    min_p: float | None = None,
+    stop: str | Sequence[str] = (),
+    key: Array | None = None,
+    **options: Any,
+) -> Texts:
+    """Continues prompts by exact draws from a model of characters, or by tempered ones.
+
+    Args:
+      source: a checkpoint, a run's folder, a model's name, or a pair (model, variables).
+      prompt: how each text begins, or how all do; prompts may differ in length.
+      num: how many texts, 1 by default; of several prompts, one each.
+      length: how many characters are drawn after each prompt. It may be longer than what the model was trained on, but for
+        a Transformer with learned positions.
+      temperature, top_k, top_p, min_p: see `Tempered`; by default the draws are exact.
+      stop: texts end before the first of these strings.
+      key: a key, consumed; `jax.random.key(0)` if None.
+      **options: as for `draw`: engine, batch_size.
+
+    Raises:
+      ValueError: a character that is not in the vocabulary, a model without one, or options that have no meaning.
+    """
+    model, variables = opened(source)
+    prompts = [prompt] * (1 if num is None else num) if isinstance(prompt, str) else list(prompt)
+    if not prompts or (num is not None and num != len(prompts)):
+        raise ValueError(f"expected one prompt, or one for each of num={num} texts; got {len(prompts)}.")
+    tempered = _tempered(temperature, top_k, top_p, min_p)
+    model, prefix = _prepared(model, prompts, length)
+    key = jax.random.key(0) if key is None else key
+    drawn = draw(model, variables, key, len(prompts), prefix=prefix, tempered=tempered, **options)
+    nats, x = np.asarray(surprise(model, variables, drawn.x), np.float64), np.asarray(drawn.x)
+    stops = (stop,) if isinstance(stop, str) else tuple(stop)
+    texts, log_prob = [], []
+    for row, each, begun in zip(x, nats, prompts, strict=True):
+        end = _end(model, row, len(begun), len(begun) + length, stops)
+        texts.append(_decode(model, row[:end]))
+        log_prob.append(-each[len(begun) : end].sum())
+    return Texts(texts, np.asarray(log_prob))
+
+
+def stream(
+    source: str | os.PathLike | tuple[zoo.Autoregressive, zoo.Variables],
+    prompt: str = "",
+    length: int = 500,
+    *,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    min_p: float | None = None,
+    stop: str | Sequence[str] = (),
+    key: Array | None = None,
+) -> Iterator[str]:
+    """The first text of `text` for the same arguments, in pieces as they are drawn; the prompt is not among them."""
+    model, variables = opened(source)
+    tempered = _tempered(temperature, top_k, top_p, min_p)
+    model, prefix = _prepared(model, [prompt], length)
+    key = jax.random.key(0) if key is None else key
+    u = uniforms(key, jnp.zeros(1, jnp.int32), model.num_sites, model.head.uniforms)
+    known = None
+    if prefix is not None:
+        known = Prefix(jnp.asarray(prefix[0], model.head.dtype), jnp.asarray([len(prompt)], jnp.int32))
+    drawing = _begun(model, variables, known, len(prompt))
+    stops = (stop,) if isinstance(stop, str) else tuple(stop)
+    return _pieces(model, tempered, variables, u, drawing, len(prompt), stops)
+
+
+def _pieces(model, tempered, variables, u, drawing, begun, stops):
+    said = begun
+    held = max((len(each) for each in stops), default=1) - 1  # what may still become the beginning of a stop
+    for first in range(begun, model.num_sites, PIECE):
+        size = min(PIECE, model.num_sites - first)
+        drawing = _advanced(model, tempered, variables, u, drawing, first, size)
+        row = np.asarray(drawing.x)[0]
+        end = _end(model, row, begun, first + size, stops)
+        over = end < first + size or first + size == model.num_sites
+        until = end if over else max(said, end - held)
+        yield _decode(model, row[said:until])
+        said = until
+        if over:
+            return
+
+
+def opened(source: Any) -> tuple[Any, zoo.Variables]:
+    """The model and variables of a source.
+
+    Raises:
+      ValueError: its model knows no characters.
+    """
+    model, variables = source if isinstance(source, tuple) else zoo.load(zoo.find(source))
+    if not getattr(model, "vocabulary", ()):
+        raise ValueError(f"{type(model).__name__} has no vocabulary, so it cannot write text.")
+    return model, variables
+
+
+def encode(model: Any, text: str) -> np.ndarray:
+    """The tokens of a text.
+
+    Raises:
+      ValueError: a character that is not in the vocabulary; the message names it.
+    """
+    codes = {character: token for token, character in enumerate(model.vocabulary)}
+    if unknown := sorted(set(text) - set(codes)):
+        named = ", ".join(map(repr, unknown[:10]))
+        raise ValueError(
+            f"the model's vocabulary of {len(codes)} characters has no {named}; it has {''.join(model.vocabulary)!r}."
+        )
+    return np.array([codes[character] for character in text], np.int32)
+
+
+def _prepared(model, prompts, length):
+    """The model made as long as the longest text, and the prompts as a prefix (values, known)."""
+    if length < 1:
+        raise ValueError(f"length must be at least 1; got {length}.")
+    total = max(map(len, prompts)) + length
+    values, known = np.zeros((len(prompts), total), np.int32), np.zeros((len(prompts), total), bool)
+    for i, prompt in enumerate(prompts):
+        values[i, : len(prompt)], known[i, : len(prompt)] = encode(model, prompt), True
+    return model.clone(site_shape=(total,)), (values, known) if known.any() else None
+
+
+def _tempered(temperature, top_k, top_p, min_p):
+    tempered = Tempered(temperature, top_k, top_p, min_p)
+    return None if tempered == Tempered() else tempered
+
+
+def _end(model, row, begin, end, stops):
+    """Where a text ends: at the model's end, before the first stop, or at `end`."""
+    if model.end is not None and (row[begin:end] == model.end).any():
+        end = begin + int((row[begin:end] == model.end).argmax())
+    drawn = _decode(model, row[begin:end])
+    found = [at for each in stops if (at := drawn.find(each)) >= 0]
+    return begin + min(found) if found else end
+
+
+def _decode(model, tokens):
+    return "".join(model.vocabulary[token] for token in tokens)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 3))
+def _begun(model, variables, known, start):
+    return begin(model, zoo.decoder(model, variables, 1), 1, known, start)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1), donate_argnums=4)
+def _advanced(model, tempered, variables, u, drawing, first, size):
+    return advance(model, zoo.decoder(model, variables, 1), u, drawing, first, size, tempered=tempered)
