@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from test_training import data, noisy_copies, tiny  # noqa: F401 (a fixture)
 
+import train.inputs
 import train.loop
 import zoo
 from train.checkpoint import CheckpointError, Checkpoints
@@ -57,7 +58,7 @@ def interrupt_at(monkeypatch, *steps):
                 os.kill(os.getpid(), signal.SIGINT)
             return super().__call__(step)
 
-    monkeypatch.setattr(train.loop, "Batches", Interrupting)
+    monkeypatch.setattr(train.inputs, "Batches", Interrupting)
 
 
 @pytest.mark.parametrize("changes", [{}, {"parallel": "pmap"}, {"checkpoint_every": 7}], ids=str)

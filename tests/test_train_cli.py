@@ -12,7 +12,7 @@ from test_training import data  # noqa: F401 (a fixture)
 
 import train.__main__ as cli
 import train.evaluate
-import train.loop
+import train.inputs
 import zoo
 from train.options import parse
 from train.recipes import RECIPES
@@ -159,14 +159,14 @@ def test_unwritable_folder(flags, capsys):
 
 
 def test_interrupt_then_resume(flags, capsys, monkeypatch):
-    class Interrupting(train.loop.Batches):
+    class Interrupting(train.inputs.Batches):
         def __call__(self, step):
             if step == 6:
                 os.kill(os.getpid(), signal.SIGINT)
             return super().__call__(step)
 
     with monkeypatch.context() as patch:
-        patch.setattr(train.loop, "Batches", Interrupting)
+        patch.setattr(train.inputs, "Batches", Interrupting)
         assert cli.main(["made", *flags]) == 130
     hint = "interrupted; to continue: python -m train made --resume --run-dir runs/made"
     assert capsys.readouterr().err.splitlines()[-1] == hint

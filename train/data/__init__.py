@@ -9,7 +9,7 @@ from train.data.images import images
 from train.data.standard import standard
 from train.data.stream import Batches, Streams, Windows, batches
 from train.data.tables import bundled, red_wine, table
-from train.data.text import python_docs, text, tiny_shakespeare
+from train.data.texts import python_docs, text, tiny_shakespeare
 from train.data.values import convert
 
 __all__ = ["NAMES", "Batches", "Data", "DataError", "Dataset", "Split", "Streams", "Windows", "batches", "load"]
