@@ -5,7 +5,6 @@ from typing import Literal
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from zoo.nade import NADE
 from zoo.orderings import Ordering
@@ -79,9 +78,7 @@ class EoNADE(NADE):
         return tuple(self.clone(ordering=ordering, num_orderings=1) for ordering in (self.ordering, *others))
 
     def with_known_first(self, known):
-        first = np.asarray(known, bool).reshape(-1)[self.sites]
-        sites = np.concatenate([self.sites[first], self.sites[~first]])
-        return self.clone(ordering=Ordering(permutation=tuple(sites.tolist())), num_orderings=1)
+        return self.clone(ordering=self.ordering.known_first(known), num_orderings=1)
 
     def _units(self, pre):
         units = super()._units(pre)
