@@ -175,6 +175,14 @@ def test_rows_are_reproduced_and_resumed(table, tmp_path, monkeypatch, capsys):
     assert reproduce.main(["nde"]) == 1 and "Did you mean 'nade'?" in capsys.readouterr().err
 
 
+def test_a_row_of_an_ensemble_has_its_error(tmp_path, monkeypatch, capsys):
+    ensemble = {"nats": 85.1, "standard_error": 0.25, "members": 128}
+    report = {"nats": 89.0, "standard_error": 0.75, "data": "digits", "seed": 0, "hardware": "abacus", "seconds": 3.0}
+    monkeypatch.setattr(reproduce, "_run", lambda *_: {**report, "ensemble": ensemble})
+    assert reproduce.main(["eonade", "--runs", str(tmp_path)]) == 0
+    assert "| 85.10 | 85.10 +- 0.25 |" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("name", list(reproduce.ROWS))
 def test_rows_are_runnable(name):
     row = reproduce.ROWS[name]
