@@ -163,7 +163,7 @@ def test_rows_are_reproduced_and_resumed(table, tmp_path, monkeypatch, capsys):
     recipe = Recipe(model, Data("table", path=str(table)), steps=4, batch_size=16)
     folds = tuple(dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, fold=k)) for k in (0, 1))
     monkeypatch.setitem(reproduce.ROWS, "small", reproduce.Row("rnade", folds, 1.5, "nats", "nats_standardised"))
-    arguments = ["small", "--path", str(table)]
+    arguments = ["small", "--data.path", str(table)]  # or --path
     assert reproduce.main(arguments) == 0
     line = capsys.readouterr().out.splitlines()[-1]
     results = [json.loads(Run(Path("runs/reproduce/small") / k).results.read_text()) for k in "01"]

@@ -59,12 +59,12 @@ def _row(name, data, published, number="nats", preset="paper", **changes):
 
 ROWS: dict[str, Row] = {
     "fvsbn": _row("fvsbn", FIXED, 97.45),
-    "nade": _row("nade", FIXED, 88.33, patience=20),
+    "nade": _row("nade", FIXED, 88.33, steps=15_000, learning_rate=4e-3),  # long enough to overfit; the best is kept
     "made": _row("made", FIXED, 88.40, model=zoo.MADE(hidden=(8000,))),
     "made_2x8000": _row("made", FIXED, 86.64, "ensemble", model=zoo.MADE(hidden=(8000, 8000), num_masks=32)),
     "eonade": _row("eonade", FIXED, 85.10, "ensemble"),
     "nade_dynamic": _row("nade", DYNAMIC, 84.0),
-    "made_dynamic": _row("made", DYNAMIC, 83.8, model=zoo.MADE(hidden=(8000,))),
+    "made_dynamic": _row("made", DYNAMIC, 83.8, model=zoo.MADE(hidden=(8000,)), patience=0),
     "nade_categorical": _row("nade_categorical", Data("digits"), None, preset="cpu"),
     "rnade": Row(
         "rnade",
@@ -84,11 +84,11 @@ class Options:
     """Which row; all are listed without."""
     runs: Path = Path("runs/reproduce")
     """Where the run folders go, one for each recipe."""
-    path: str | None = None
+    path: Annotated[str | None, tyro.conf.arg(aliases=["--data.path"])] = None  # as `python -m train` calls it
     """The row's data file, for red wine."""
-    manual_dir: str | None = None
+    manual_dir: Annotated[str | None, tyro.conf.arg(aliases=["--data.manual-dir"])] = None
     """Folder with the original downloaded files, taken instead of the network."""
-    data_dir: str | None = None
+    data_dir: Annotated[str | None, tyro.conf.arg(aliases=["--data.data-dir"])] = None
     """Where tensorflow_datasets keeps prepared sets."""
 
 

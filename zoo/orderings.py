@@ -38,6 +38,7 @@ class Ordering:
 
     def known_first(self, known: np.ndarray) -> "Ordering":
         """Visits the sites `known` (bool, [*site_shape]) first, and otherwise keeps this ordering's order."""
+        known = np.asarray(known, bool)
         sites = self.sites(known.shape)
         first = known.reshape(-1)[sites]
         return Ordering(permutation=tuple(np.concatenate([sites[first], sites[~first]]).tolist()))
