@@ -80,5 +80,6 @@ def _check_prefix(model, by_rank, counts):
     raise ValueError(
         f"prefix of example {example} is no prefix of the ordering: site {name[1]} (rank {later}) is known, but site "
         f"{name[0]} (rank {missing}), which comes before it, is not. Drawing the rest would not follow the posterior; "
-        "give every site before the last known one, or use a model whose ordering visits the known sites first."
+        "give every site before the last known one, or use a model whose ordering visits the known sites first (an "
+        "order-agnostic one, EoNADE or MADE with resample_order=True, completes any sites: sample.complete)."
     )

@@ -78,32 +78,6 @@ def test_nade_is_its_formula():
     np.testing.assert_allclose(zoo.log_prob(model, conformance.variables_of(model), x), total, rtol=1e-5)
 
 
-def test_made_members_share_variables_but_not_orderings():
-    model = zoo.CATALOGUE["made"].tiny
-    members = model.members()
-    assert len(members) == 3 and members[0] == model and len({m.ordering for m in members}) == 3
-    with pytest.raises(ValueError, match=r"k in 0..2 .* got k=3"):
-        model.member(3)
-    with pytest.raises(ValueError, match="of mask=1"):
-        members[1].member(2)
-    with pytest.raises(ValueError, match="at least one hidden layer"):
-        zoo.init(zoo.MADE((2, 2), hidden=()), jax.random.key(0), jnp.zeros((1, 2, 2), jnp.int32))
-
-
-def test_made_training_resamples_its_members():
-    """In training each batch sees one of the K members, and each of them in turn."""
-    model = zoo.CATALOGUE["made"].tiny
-    x, variables = conformance.example_of(zoo.CATALOGUE["made"], 4)[0], conformance.variables_of(model)
-    members = [zoo.log_prob(member, variables, x) for member in model.members()]
-    seen = set()
-    for seed in range(12):
-        drawn = zoo.log_prob(model, variables, x, train=True, key=jax.random.key(seed))
-        matches = [k for k, member in enumerate(members) if np.allclose(drawn, member, rtol=1e-5)]
-        assert len(matches) == 1
-        seen.update(matches)
-    assert seen == {0, 1, 2}
-
-
 def test_ensembles_need_their_parts():
     with pytest.raises(ValueError, match="got 0 models, 1 sets"):
         zoo.ensemble_log_prob([], [{}], X)
@@ -116,9 +90,3 @@ def test_ensembles_need_their_parts():
 def test_an_empty_batch_is_refused():
     with pytest.raises(ValueError, match=r"must have shape \[batch, 2, 4\]; got \[0, 2, 4\]"):
         zoo.log_prob(MODEL, conformance.variables_of(MODEL), X[:0])
-
-
-@pytest.mark.parametrize("change", [{"hidden": (0,)}, {"num_masks": 0}, {"mask": 3}])
-def test_impossible_made_is_refused(change):
-    with pytest.raises(ValueError, match="at least 1 unit and a mask below num_masks"):
-        zoo.init(zoo.MADE((2, 2)).clone(**change), jax.random.key(0), jnp.zeros((1, 2, 2), jnp.int32))

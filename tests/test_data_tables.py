@@ -163,7 +163,7 @@ def test_rows_are_reproduced_and_resumed(table, tmp_path, monkeypatch, capsys):
     recipe = Recipe(model, Data("table", path=str(table)), steps=4, batch_size=16)
     folds = tuple(dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, fold=k)) for k in (0, 1))
     monkeypatch.setitem(reproduce.ROWS, "small", reproduce.Row("rnade", folds, 1.5, "nats", "nats_standardised"))
-    arguments = ["small", "--path", str(table)]
+    arguments = ["small", "--data.path", str(table)]  # or --path
     assert reproduce.main(arguments) == 0
     line = capsys.readouterr().out.splitlines()[-1]
     results = [json.loads(Run(Path("runs/reproduce/small") / k).results.read_text()) for k in "01"]
@@ -173,6 +173,14 @@ def test_rows_are_reproduced_and_resumed(table, tmp_path, monkeypatch, capsys):
     assert reproduce.main(arguments) == 0 and capsys.readouterr().out.splitlines()[-1] == line
     assert reproduce.main([]) == 0 and "binarized_mnist" in capsys.readouterr().out
     assert reproduce.main(["nde"]) == 1 and "Did you mean 'nade'?" in capsys.readouterr().err
+
+
+def test_a_row_of_an_ensemble_has_its_error(tmp_path, monkeypatch, capsys):
+    ensemble = {"nats": 85.1, "standard_error": 0.25, "members": 128}
+    report = {"nats": 89.0, "standard_error": 0.75, "data": "digits", "seed": 0, "hardware": "abacus", "seconds": 3.0}
+    monkeypatch.setattr(reproduce, "_run", lambda *_: {**report, "ensemble": ensemble})
+    assert reproduce.main(["eonade", "--runs", str(tmp_path)]) == 0
+    assert "| 85.10 | 85.10 +- 0.25 |" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", list(reproduce.ROWS))

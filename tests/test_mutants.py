@@ -55,6 +55,13 @@ class StaleCache(zoo.NADE):
         return params
 
 
+class UntoldWhenDrawn(zoo.MADE):
+    """The masks are an input of the likelihood, and not of the draw."""
+
+    def encode(self, context):
+        return [*self.biases, self.bias_out]
+
+
 class PeekingStep(zoo.FVSBN):
     """`step` reads the canvas beyond rank t: right only while the future happens to be zeros."""
 
@@ -139,6 +146,7 @@ MODELS = {
     "leaking batch": (Leaking(SHAPE), "check_causal", "another row"),
     "stale cache": (StaleCache(SHAPE, hidden=4), "check_step", "step differs at rank 2"),
     "stale cache, drawn": (StaleCache(SHAPE, hidden=4), "check_engines", "other values"),
+    "untold step": (UntoldWhenDrawn(SHAPE, hidden=(4,), masks_as_input=True), "check_step", "step differs at rank 1"),
     "peeking step": (PeekingStep(SHAPE), "check_step", "step differs at rank 0"),
     "temperature": (zoo.FVSBN(SHAPE, SharpQuantile()), "check_law", "chi-square"),
     "temperature, completed": (zoo.FVSBN(SHAPE, SharpQuantile()), "check_completion", "chi-square"),

@@ -60,3 +60,11 @@ def _unchecked(scan):
     ordering = zoo.Ordering()
     object.__setattr__(ordering, "scan", scan)
     return ordering
+
+
+def test_known_sites_come_first_and_the_rest_keeps_its_order():
+    known = np.array([[False, True, False], [True, False, False]])
+    ordering = zoo.Ordering("reversed").known_first(known)
+    assert ordering.sites((2, 3)).tolist() == [3, 1, 5, 4, 2, 0]
+    assert ordering.known_first(known) == ordering
+    assert zoo.Ordering().known_first(np.zeros((2, 3), bool)).sites((2, 3)).tolist() == list(range(6))

@@ -71,7 +71,7 @@ class Autoregressive(nn.Module):
         return -_score(self.head, self(x, memory, train=True), x)
 
     def encode(self, context: PyTree) -> PyTree:
-        """What the sites need of the context (label, sentence, image), computed once per draw. By default: nothing."""
+        """What all sites need (of a label, an image, the weights), computed once per draw. By default: nothing."""
         return None
 
     def complaint(self, context: PyTree) -> str | None:

@@ -5,7 +5,6 @@ from typing import Literal
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from zoo.nade import NADE
 from zoo.orderings import Ordering
@@ -69,20 +68,29 @@ class EoNADE(NADE):
         left = (self.num_sites - number).astype(jnp.float32)
         return jnp.where(unknown, nats, 0).sum(-1) * self.num_sites / left
 
+    def enter(self, x, t, memory=None):
+        # A step multiplies kernel.T [H, H] by units [H, batch]: nearer to the speed of a large matmul than units @ kernel.
+        for i, kernel in enumerate(self.kernels):
+            self.put_variable("cache", f"kernel_{i}", kernel.T)
+
     def members(self):
         others = [Ordering("random", seed=k) for k in range(1, self.num_orderings)]
         return tuple(self.clone(ordering=ordering, num_orderings=1) for ordering in (self.ordering, *others))
 
     def with_known_first(self, known):
-        first = np.asarray(known, bool).reshape(-1)[self.sites]
-        sites = np.concatenate([self.sites[first], self.sites[~first]])
-        return self.clone(ordering=Ordering(permutation=tuple(sites.tolist())), num_orderings=1)
+        return self.clone(ordering=self.ordering.known_first(known), num_orderings=1)
 
     def _units(self, pre):
         units = super()._units(pre)
         for kernel, bias in zip(self.kernels, self.biases, strict=True):
             units = super()._units(units @ kernel + jnp.broadcast_to(bias, (*[1] * (units.ndim - 1), self.hidden)))
         return units
+
+    def _units_of_step(self, pre):
+        units = super()._units(pre).T
+        for i, bias in enumerate(self.biases):
+            units = super()._units(self.get_variable("cache", f"kernel_{i}") @ units + bias[:, None])
+        return units.T
 
     def _seen(self, features):
         return jnp.concatenate([features, jnp.ones((*features.shape[:-1], 1), features.dtype)], axis=-1)

@@ -70,7 +70,7 @@ class NADE(Autoregressive):
         if self.rho is not None:
             pre = pre * at_ranks(self.rho, t, 1, self.sites, 0)
         outward = at_ranks(self.outward, t, 1, self.sites, 0)[0]
-        return self._units(pre) @ outward + at_ranks(self.outward_bias, t, 1, self.sites, 0)
+        return self._units_of_step(pre) @ outward + at_ranks(self.outward_bias, t, 1, self.sites, 0)
 
     def _params_of_block(self, before, block):
         """Params of a block of ranks, given the pre-activation before it; returns the one after it as well."""
@@ -90,6 +90,10 @@ class NADE(Autoregressive):
     def _units(self, pre):
         """The hidden units that the pre-activation [..., hidden] amounts to."""
         return getattr(nn, self.activation)(pre)
+
+    def _units_of_step(self, pre):
+        """The same in a step, where what `enter` has prepared is at hand."""
+        return self._units(pre)
 
     def _seen(self, features):
         """What is summed up of a known value, given its features [..., num_features]: [..., num_seen]."""

@@ -36,6 +36,13 @@ class Ordering:
         """The rank of every site, int32 [num_sites]: the inverse permutation of `sites`."""
         return np.argsort(self.sites(site_shape)).astype(np.int32)
 
+    def known_first(self, known: np.ndarray) -> "Ordering":
+        """Visits the sites `known` (bool, [*site_shape]) first, and otherwise keeps this ordering's order."""
+        known = np.asarray(known, bool)
+        sites = self.sites(known.shape)
+        first = known.reshape(-1)[sites]
+        return Ordering(permutation=tuple(np.concatenate([sites[first], sites[~first]]).tolist()))
+
 
 @functools.lru_cache(maxsize=256)
 def _sites(ordering: Ordering, site_shape: tuple[int, ...]) -> np.ndarray:
