@@ -55,7 +55,7 @@ figures: $(VENV)/installed ## draw docs/receptive_fields.png anew
 	@$(PY) -m sample.receptive_fields $(ARGS)
 
 test: $(VENV)/installed ## the tests, minutes
-	@$(PY) -m pytest -n $(JOBS) $(ARGS)
+	@$(PY) -m pytest -n $(JOBS) --dist loadgroup $(ARGS)
 
 test-slow: $(VENV)/installed ## the slow tests: full trainings, standard data sets
 	@$(PY) -m pytest -m slow $(ARGS)

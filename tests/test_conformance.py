@@ -6,12 +6,16 @@ import pytest
 import zoo
 
 
-@pytest.mark.parametrize("name", sorted(zoo.CATALOGUE))
+# All checks of a model go to one worker, which then compiles its functions once.
+NAMES = [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in sorted(zoo.CATALOGUE)]
+
+
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("check", conformance.CHECKS, ids=lambda check: check.__name__.removeprefix("check_"))
 def test_conformance(name, check):
     assert check(zoo.CATALOGUE[name]) is None
 
 
-@pytest.mark.parametrize("name", sorted(zoo.CATALOGUE))
+@pytest.mark.parametrize("name", NAMES)
 def test_checkpoint(name, tmp_path):
     assert conformance.check_checkpoint(zoo.CATALOGUE[name], tmp_path) is None

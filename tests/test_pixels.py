@@ -47,20 +47,25 @@ PIXEL_MODELS = [name for name, entry in zoo.CATALOGUE.items() if isinstance(entr
 CHECKS = (conformance.check_normalised, conformance.check_causal, conformance.check_alive, conformance.check_step)
 
 
-@pytest.mark.parametrize("name", VARIANTS)
+def grouped(names):
+    """All checks of a model go to one worker, which then compiles its functions once."""
+    return [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in names]
+
+
+@pytest.mark.parametrize("name", grouped(VARIANTS))
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__.removeprefix("check_"))
 def test_variants_conform(name, check):
     model, blind = VARIANTS[name]
     assert check(zoo.Entry(model, model, blind)) is None
 
 
-@pytest.mark.parametrize("name", WIDER)
+@pytest.mark.parametrize("name", grouped(WIDER))
 @pytest.mark.parametrize("check", CHECKS[1:], ids=lambda check: check.__name__.removeprefix("check_"))
 def test_odd_sizes_conform_at_all_resolutions(name, check):
     assert check(zoo.Entry(WIDER[name], WIDER[name], example=zoo.catalogue.labelled)) is None
 
 
-@pytest.mark.parametrize("name", [name for name in VARIANTS if "colour" in name])
+@pytest.mark.parametrize("name", grouped(name for name in VARIANTS if "colour" in name))
 def test_colours_are_drawn_one_after_the_other(name):
     model, _ = VARIANTS[name]
     variables = conformance.variables_of(model)

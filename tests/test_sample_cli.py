@@ -166,7 +166,7 @@ def test_flags_and_make(run):
         ["make", "--dry-run", "--always-make", "sample", "RUN=x", "GIF=1", "SURPRISE=1", "ARGS=--num 3"],
         capture_output=True, text=True, cwd=ROOT, timeout=60,
     )  # fmt: skip
-    assert "-m sample x --gif --surprise --num 3\n" in made.stdout
+    assert "-m sample x  --gif --surprise --num 3\n" in made.stdout
     Image.new("L", (3, 3), 9).save(run / "grey.png")
     command = [
         sys.executable,

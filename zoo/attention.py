@@ -56,32 +56,36 @@ class CausalAttention(nn.Module):
         """The first tokens of a sequence at once; `step` goes on after them."""
         y, *kv = self._whole(x)
         kept = min(x.shape[1], self._room)
+        # The last of them, each where `step` would have put it.
+        slots = (np.arange(x.shape[1] - kept, x.shape[1]) + self.stride) % (self.stride + self._room)
         for name, new in zip(("keys", "values"), kv, strict=True):
-            # The last of them, each where `step` would have put it.
-            slots = (np.arange(x.shape[1] - kept, x.shape[1]) + self.stride) % (self.stride + self._room)
-            zeros = jnp.zeros((len(x), self.heads, self.stride + self._room, new.shape[-1]), x.dtype)
-            self.put_variable("cache", name, zeros.at[:, :, slots].set(new[:, -kept:].swapaxes(1, 2)))
+            by_head = new[:, -kept:].swapaxes(1, 2).reshape(-1, kept, new.shape[-1])
+            self.put_variable("cache", name, self._empty(len(x), x.dtype).at[:, slots].set(by_head))
         return y
 
     def step(self, x: Float[Array, "batch features"], t: Rank) -> Float[Array, "batch features"]:
         """The token at t, after those before it."""
-        q, *kv = self._split(x[:, None], jnp.asarray(t)[None])
-        # A stride's length of zeros in front, so that every window lies inside; with a window, its tokens in a ring.
-        shape = (len(x), self.heads, self.stride + self._room, q.shape[-1])
+        q, *kv = (each.reshape(len(x) * self.heads, 1, -1) for each in self._split(x[:, None], jnp.asarray(t)[None]))
         slot = self.stride + jax.lax.rem(jnp.asarray(t, jnp.int32), jnp.int32(self._room))
         cached = []
         for name, new in zip(("keys", "values"), kv, strict=True):
-            cache = self.get_variable("cache", name, jnp.zeros(shape, x.dtype))
-            cached.append(jax.lax.dynamic_update_slice_in_dim(cache, new.swapaxes(1, 2), slot, 2))
+            cache = self.get_variable("cache", name, self._empty(len(x), x.dtype))
+            cached.append(jax.lax.dynamic_update_slice_in_dim(cache, new, slot, 1))
             self.put_variable("cache", name, cached[-1])
         if self.stride:
             seen, cached = self._seen(t, cached)
         else:
             seen = jnp.arange(self._room) <= t  # a ring that is full holds nothing but what is seen
         keys, values = cached
-        scores = jnp.einsum("bhd,bhsd->bhs", q[:, 0], keys) * q.shape[-1] ** -0.5
-        y = jnp.einsum("bhs,bhsd->bhd", _softmax(scores, seen[None, None]), values)
+        scores = jnp.einsum("nd,nsd->ns", q[:, 0], keys) * q.shape[-1] ** -0.5
+        y = jnp.einsum("ns,nsd->nd", _softmax(scores, seen[None]), values)
         return self.out(y.reshape(x.shape))
+
+    def _empty(self, batch, dtype):
+        """A cache [batch * heads, tokens, d]: batch and heads are one axis, for with one head an axis of their own makes the
+        compiler copy the cache. A stride's length of zeros comes first, so that every window lies inside; with a window,
+        its tokens form a ring."""
+        return jnp.zeros((batch * self.heads, self.stride + self._room, self.features // self.heads), dtype)
 
     @property
     def _room(self) -> int:
@@ -106,10 +110,10 @@ class CausalAttention(nn.Module):
         above = (jnp.arange(rows) > 0) & (jnp.arange(rows) <= row)
         picked = []
         for cache in cached:
-            lines = cache.reshape(*cache.shape[:2], rows, self.stride, -1)
-            last = jax.lax.dynamic_slice_in_dim(cache, t + 1, self.stride, 2)
+            lines = cache.reshape(len(cache), rows, self.stride, -1)
+            last = jax.lax.dynamic_slice_in_dim(cache, t + 1, self.stride, 1)
             picked.append(
-                jnp.concatenate([last, jax.lax.dynamic_index_in_dim(lines, column, 3, keepdims=False)], axis=2)
+                jnp.concatenate([last, jax.lax.dynamic_index_in_dim(lines, column, 2, keepdims=False)], axis=1)
             )
         return jnp.concatenate([window, above]), picked
 
