@@ -15,7 +15,7 @@ VARIANTS = {
     "PixelCNN, colour": (zoo.PixelCNN((2, 2, 3), features=12, blocks=2, out_features=24, head=BITS), 0),
     "PixelCNN, 5 columns": (zoo.PixelCNN((2, 5), features=8, blocks=2, out_features=16), 1),
     "PixelCNN, 5 rows, kernel 5": (zoo.PixelCNN((5, 2), features=8, blocks=1, kernel_size=5, out_features=16), 0),
-    "Gated, colour": (zoo.GatedPixelCNN((2, 2, 3), features=12, layers=2, out_features=24, head=BITS), 0),
+    "Gated, colour": (zoo.GatedPixelCNN((2, 2, 3), features=18, layers=2, out_features=36, head=BITS), 0),
     "Gated, 5 columns": (zoo.GatedPixelCNN((2, 5), features=8, layers=3, out_features=16), 0),
     "Gated, 5 rows, kernel 5": (zoo.GatedPixelCNN((5, 2), features=8, layers=2, kernel_size=5, out_features=16), 0),
     "Row LSTM, colour": (zoo.RowLSTM((2, 2, 3), features=6, layers=2, out_features=12, head=BITS), 0),
