@@ -33,28 +33,34 @@ RECIPES: dict[str, dict[str, Recipe]] = {
     },
     "pixel_cnn": {
         "cpu": Recipe(
-            zoo.PixelCNN(features=32, blocks=6, out_features=32), steps=4_000, batch_size=50, learning_rate=2e-3
+            zoo.PixelCNN(features=24, blocks=4, kernel_size=7, out_features=32),
+            steps=9_000,
+            batch_size=32,
+            learning_rate=3e-3,
         ),
         "paper": Recipe(zoo.CATALOGUE["pixel_cnn"].paper, steps=200_000, batch_size=16, learning_rate=5e-4),
     },
     "gated_pixel_cnn": {
         "cpu": Recipe(
-            zoo.GatedPixelCNN(features=32, layers=6, out_features=32), steps=4_000, batch_size=50, learning_rate=2e-3
+            zoo.GatedPixelCNN(features=16, layers=6, kernel_size=5, out_features=32),
+            steps=6_500,
+            batch_size=32,
+            learning_rate=3e-3,
         ),
         "paper": Recipe(zoo.CATALOGUE["gated_pixel_cnn"].paper, steps=200_000, batch_size=16, learning_rate=5e-4),
     },
     "row_lstm": {
-        "cpu": Recipe(zoo.RowLSTM(layers=4), steps=6_000, batch_size=32, learning_rate=5e-3),
+        "cpu": Recipe(zoo.RowLSTM(layers=3), steps=12_000, batch_size=32, learning_rate=5e-3),
         "paper": Recipe(zoo.CATALOGUE["row_lstm"].paper, steps=200_000, batch_size=16, learning_rate=1e-3),
     },
     "diagonal_bilstm": {
-        "cpu": Recipe(zoo.DiagonalBiLSTM(layers=2), steps=5_000, batch_size=32, learning_rate=5e-3),
+        "cpu": Recipe(zoo.DiagonalBiLSTM(layers=2), steps=8_000, batch_size=32, learning_rate=5e-3),
         "paper": Recipe(zoo.CATALOGUE["diagonal_bilstm"].paper, steps=200_000, batch_size=16, learning_rate=1e-3),
     },
     "pixel_transformer": {
         "cpu": Recipe(
             zoo.PixelTransformer(features=32, layers=3, attention="strided"),
-            steps=5_000,
+            steps=4_000,
             batch_size=32,
             learning_rate=3e-3,
         ),
@@ -62,7 +68,7 @@ RECIPES: dict[str, dict[str, Recipe]] = {
     },
     "pixel_cnn_pp": {
         "cpu": Recipe(
-            zoo.PixelCNNpp(features=16, blocks=1, dropout=0.0), steps=4_000, batch_size=50, learning_rate=2e-3
+            zoo.PixelCNNpp(features=16, blocks=1, dropout=0.0), steps=8_000, batch_size=32, learning_rate=2e-3
         ),
         "paper": Recipe(zoo.CATALOGUE["pixel_cnn_pp"].paper, Data("cifar10"), steps=200_000, batch_size=64, ema=0.9995),
     },
