@@ -5,7 +5,6 @@ import pytest
 
 import zoo
 
-
 # All checks of a model go to one worker, which then compiles its functions once.
 NAMES = [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in sorted(zoo.CATALOGUE)]
 

@@ -89,7 +89,9 @@ def test_drawing_copies_no_cache():
         assert not [line for line in copies if " copy(" in line]
 
 
-@pytest.mark.parametrize("prefix", [0, 3, 5])
+@pytest.mark.parametrize(
+    "prefix", [3, pytest.param(0, marks=pytest.mark.slow), pytest.param(5, marks=pytest.mark.slow)]
+)
 def test_completion_continues_at_any_resolution(prefix):
     """A prefix that ends between two coarse rows is scored and continued as by the oracle."""
     model = zoo.PixelCNNpp((6, 6), features=5, blocks=1)
