@@ -191,7 +191,7 @@ def check_step(entry):
 
 def check_engines(entry):
     """The same key gives the same tokens from every engine, batch size and chunk, each with its own likelihood."""
-    model, variables, key, num = entry.tiny, variables_of(entry.tiny), jax.random.key(11), BATCH
+    model, variables, key, num = entry.tiny, variables_of(entry.tiny), jax.random.key(11), 50
     context = entry.example(model, num)[1]
     draws = functools.partial(sample.draw, model, variables, key)
     cached = draws(num, context=context)
@@ -273,7 +273,7 @@ def check_compiles_once(entry):
     model, (x, context), variables = entry.tiny, example_of(entry, BATCH), variables_of(entry.tiny)
 
     def use(model, seed):
-        sample.draw(model, variables, jax.random.key(seed), BATCH, context=context)
+        sample.draw(model, variables, jax.random.key(seed), 50, context=entry.example(model, 50)[1])
         zoo.log_prob(model, variables, x, context)
 
     use(model, 0)
