@@ -121,19 +121,19 @@ def _pieces(model, tempered, variables, u, drawing, begun, stops):
             return
 
 
-def opened(source: Any) -> tuple[Any, zoo.Variables]:
+def opened(source: Any) -> tuple[zoo.Sequence, zoo.Variables]:
     """The model and variables of a source.
 
     Raises:
       ValueError: its model knows no characters.
     """
     model, variables = source if isinstance(source, tuple) else zoo.load(zoo.find(source))
-    if not getattr(model, "vocabulary", ()):
+    if not isinstance(model, zoo.Sequence) or not model.vocabulary:
         raise ValueError(f"{type(model).__name__} has no vocabulary, so it cannot write text.")
     return model, variables
 
 
-def encode(model: Any, text: str) -> np.ndarray:
+def encode(model: zoo.Sequence, text: str) -> np.ndarray:
     """The tokens of a text.
 
     Raises:

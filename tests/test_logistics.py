@@ -94,7 +94,7 @@ def test_draws_follow_the_masses(head, scale):
 
 
 @pytest.mark.parametrize("head", [GREY, COLOUR], ids=str)
-@pytest.mark.parametrize("scale", [10.0, 1e4])
+@pytest.mark.parametrize("scale", [10.0, 50.0, 1e4])
 def test_extreme_params_and_uniforms_stay_finite(head, scale):
     params = scale * jax.random.normal(KEY, (200, head.num_params))
     u = (

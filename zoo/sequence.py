@@ -20,6 +20,7 @@ class Sequence(Autoregressive):
       end: the token that ends a sequence, after which all the rest is `pad` with probability 1; None if none does.
       pad: the token after the end, which has probability 0 before it. So the probabilities of all sequences of whatever
         length still sum to 1.
+      vocabulary: the text of each token; () if tokens stand for no text.
 
     The token before the first is `start`, which no site can hold.
     """
@@ -30,6 +31,8 @@ class Sequence(Autoregressive):
         def end(self) -> int | None: ...
         @property
         def pad(self) -> int | None: ...
+        @property
+        def vocabulary(self) -> tuple[str, ...]: ...
 
     @property
     def prefills(self):
