@@ -29,6 +29,8 @@ class CausalAttention(nn.Module):
       window: of full attention, the number of tokens that are seen; 0 for all.
       rotary: whether queries and keys are turned by their position (Su et al. 2021), so that their products depend on how
         far they are apart.
+      page: the tokens of a page of the cache, 0 for one page of all. A step reads only the pages begun so far, and who calls
+        it says when a page may be full (`turn`); there is no `prefill` then.
     """
 
     features: int
@@ -37,6 +39,7 @@ class CausalAttention(nn.Module):
     stride: int = 0
     window: int = 0
     rotary: bool = False
+    page: int = 0
 
     def setup(self):
         if self.features % self.heads or (self.rotary and self.features // self.heads % 2):
@@ -66,7 +69,8 @@ class CausalAttention(nn.Module):
     def step(self, x: Float[Array, "batch features"], t: Rank) -> Float[Array, "batch features"]:
         """The token at t, after those before it."""
         q, *kv = (each.reshape(len(x) * self.heads, 1, -1) for each in self._split(x[:, None], jnp.asarray(t)[None]))
-        slot = self.stride + jax.lax.rem(jnp.asarray(t, jnp.int32), jnp.int32(self._room))
+        t = jnp.asarray(t, jnp.int32)
+        slot = self.stride + jax.lax.rem(t, jnp.int32(self._room))
         cached = []
         for name, new in zip(("keys", "values"), kv, strict=True):
             cache = self.get_variable("cache", name, self._empty(len(x), x.dtype))
@@ -74,12 +78,25 @@ class CausalAttention(nn.Module):
             self.put_variable("cache", name, cached[-1])
         if self.stride:
             seen, cached = self._seen(t, cached)
+            y = _weighted(q[:, 0], [cached], seen)
         else:
-            seen = jnp.arange(self._room) <= t  # a ring that is full holds nothing but what is seen
-        keys, values = cached
-        scores = jnp.einsum("nd,nsd->ns", q[:, 0], keys) * q.shape[-1] ** -0.5
-        y = jnp.einsum("ns,nsd->nd", _softmax(scores, seen[None]), values)
+            full = [[self.get_variable("cache", f"{name}_{i}") for name in ("keys", "values")] for i in self._pages]
+            # A ring that is full holds nothing but what is seen.
+            begun = [
+                lambda q, pages, t, n=i + 1: _weighted(q, [*pages[: n - 1], pages[-1]], jnp.arange(n * self._room) <= t)
+                for i in range(len(full) + 1)
+            ]
+            y = jax.lax.switch(jax.lax.div(t, jnp.int32(self._room)), begun, q[:, 0], [*full, cached], t)
         return self.out(y.reshape(x.shape))
+
+    def turn(self, batch: int, t: Rank, dtype: jnp.dtype) -> None:
+        """Begins the page of rank t, if one begins there: where it is a multiple of `page`."""
+        empty, t = self._empty(batch, dtype), jnp.asarray(t, jnp.int32)
+        for name in ("keys", "values"):
+            page = self.get_variable("cache", name, empty)
+            for i in self._pages:
+                old = self.get_variable("cache", f"{name}_{i}", empty)
+                self.put_variable("cache", f"{name}_{i}", jnp.where(t == (i + 1) * self.page, page, old))
 
     def _empty(self, batch, dtype):
         """A cache [batch * heads, tokens, d]: batch and heads are one axis, for with one head an axis of their own makes the
@@ -89,8 +106,13 @@ class CausalAttention(nn.Module):
 
     @property
     def _room(self) -> int:
-        """How many tokens are kept."""
-        return min(self.window or self.length, self.length)
+        """How many tokens are kept, or of these on a page."""
+        return self.page or min(self.window or self.length, self.length)
+
+    @property
+    def _pages(self) -> range:
+        """The pages that will be full before the last."""
+        return range((self.length - 1) // self.page if self.page else 0)
 
     def _whole(self, x):
         q, k, v = self._split(x, jnp.arange(x.shape[1]))
@@ -120,6 +142,13 @@ class CausalAttention(nn.Module):
 
 def _softmax(scores: Array, seen: Array) -> Array:
     return jax.nn.softmax(jnp.where(seen, scores, -jnp.inf), axis=-1)
+
+
+def _weighted(q, pages, seen):
+    """softmax(q . k / sqrt(d)) v for one token, [n, d], over pages of (keys, values), [n, tokens, d] each."""
+    scores = jnp.concatenate([jnp.einsum("nd,nsd->ns", q, keys) for keys, _ in pages], axis=-1) * q.shape[-1] ** -0.5
+    weights = jnp.split(_softmax(scores, seen[None]), len(pages), axis=-1)
+    return sum(jnp.einsum("ns,nsd->nd", w, values) for w, (_, values) in zip(weights, pages, strict=True))
 
 
 @jax.checkpoint

@@ -58,7 +58,8 @@ class PixelTransformer(Raster):
         self.of_row = self.param("row", init, (self.site_shape[0], d))
         self.of_place = self.param("place", init, (self.block, d))
         stride = self.block if self.attention == "strided" else 0
-        attends = [CausalAttention(d, self.heads, self.num_sites, stride) for _ in range(self.layers)]
+        page = 0 if stride else -(-self.site_shape[0] // 3) * self.block  # of three, a step reads 2/3 on average
+        attends = [CausalAttention(d, self.heads, self.num_sites, stride, page=page) for _ in range(self.layers)]
         self.blocks = [Block(attention, self.dropout) for attention in attends]
         self.norm = nn.LayerNorm()
         self.params_of = nn.Dense(self.head.num_params)
@@ -82,6 +83,9 @@ class PixelTransformer(Raster):
 
     def enter(self, x, t, memory=None):
         self.around.enter(self.image(x), self.row(t))
+        if self.attention == "full":
+            for block in self.blocks:
+                block.attention.turn(len(x), t, self.of_row.dtype)
 
     def step(self, x, t, memory=None):
         row, at = self.row(t), self.place(t)
