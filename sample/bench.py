@@ -49,6 +49,8 @@ class Options:
     """Repetitions of each; the median counts. Slow ones are cut short at --seconds."""
     seconds: float = 10.0
     """Time spent on the repetitions of one measurement, at most (one is always made)."""
+    torch: bool = False
+    """Also the same network in PyTorch, drawing with its state or cache, where there is one; needs the `bench` extra."""
     run: str | None = None
     """A trained run to bench instead of fresh variables: what Jacobi takes depends on them."""
 
@@ -95,6 +97,8 @@ def rows(model: zoo.Autoregressive, variables: zoo.Variables, options: Options, 
             run = functools.partial(draw, model, variables, jax.random.key(1), batch, context=context, engine=engine)
             compiling, seconds = timed(run)
             yield _row(model, batch, engine, compiling, seconds, score, limit)
+        for what, function in _peers(model, variables, x, batch) if options.torch else ():
+            yield _row(model, batch, what, *timed(function), score, limit)
 
 
 def describe(model: zoo.Autoregressive) -> str:
@@ -105,6 +109,17 @@ def describe(model: zoo.Autoregressive) -> str:
         if field.name not in ("parent", "name") and getattr(model, field.name) != field.default
     ]
     return f"{type(model).__name__}({', '.join(changed)})"
+
+
+def _peers(model, variables, x, batch):
+    """The same network in PyTorch: its likelihood and its draws."""
+    from zoo.torch_twins import twin
+
+    theirs = twin(model, variables)
+    yield "PyTorch log_prob", lambda: theirs.score(x)
+    draws = theirs.draw
+    if draws is not None:
+        yield "PyTorch draw", lambda: draws(batch)
 
 
 def _row(model, batch, what, compiling, seconds, score, limit):

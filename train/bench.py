@@ -14,14 +14,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import tyro
-from flax.traverse_util import flatten_dict
 
 import zoo
-from train.recipe import Recipe
+from train.recipe import streamed
 from train.recipes import RECIPES
 from train.update import initial_state, make_update
 
-NAMES = ("pixel_cnn", "gated_pixel_cnn", "row_lstm", "diagonal_bilstm", "pixel_transformer")
+NAMES = ("pixel_cnn", "gated_pixel_cnn", "row_lstm", "diagonal_bilstm", "pixel_transformer", "lstm", "transformer")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,65 +28,41 @@ class Options:
     """Times likelihood and train step against PyTorch."""
 
     models: Annotated[tuple[str, ...], tyro.conf.Positional] = NAMES
-    """Names of pixel models."""
+    """Names of the catalogue, of models that have a twin."""
     size: Literal["cpu", "paper"] = "cpu"
     """Which recipe's model."""
     batch: int = 50
-    """Images at a time."""
+    """Images or texts at a time."""
     repeats: int = 15
     """Repetitions of each, ours and theirs in turn; the median counts."""
 
 
-def torch_twin(model: zoo.Autoregressive, variables: zoo.Variables) -> tuple[Callable, Callable]:
-    """The same network in PyTorch: (bits [batch, height, width] -> mean nats as a tensor, that and an Adam step)."""
-    import torch
-    import torch.nn.functional as F
-
-    from train.torch_twins import TWINS
-
-    flat = flatten_dict(variables["params"], sep="/")
-    weights = {name: torch.tensor(np.asarray(leaf), requires_grad=True) for name, leaf in flat.items()}
-    adam = torch.optim.AdamW(weights.values(), lr=1e-3)
-
-    def nats(bits):
-        x = torch.from_numpy(bits.astype(np.float32))[:, None]
-        logits = TWINS[type(model)](model, weights, (2 * x - 1).contiguous(memory_format=torch.channels_last))
-        return F.binary_cross_entropy_with_logits(logits, x[:, 0], reduction="sum") / len(x)
-
-    def score(bits):
-        with torch.no_grad():
-            return nats(bits)
-
-    def step(bits):
-        adam.zero_grad()
-        nats(bits).backward()
-        adam.step()
-
-    return score, step
-
-
 def compare(name: str, options: Options) -> Iterator[str]:
     """The lines of one model: likelihood and train step, each in both, and their ratio."""
-    model = RECIPES[name][options.size].model
-    bits = np.random.RandomState(0).randint(0, 2, (options.batch, *model.site_shape)).astype(np.int32)
-    recipe = Recipe(model, batch_size=options.batch)
+    from zoo.torch_twins import twin
+
+    recipe = dataclasses.replace(RECIPES[name][options.size], batch_size=options.batch)
+    model, (x, _) = recipe.model, zoo.example(recipe.model, options.batch)
+    x = np.asarray(x)
     update = make_update(recipe, jax.devices()[:1])
-    state = update.place(initial_state(recipe, bits))
-    score, their_step = torch_twin(model, state.variables)
-    ours = float(-zoo.log_prob(model, state.variables, bits).mean())
-    np.testing.assert_allclose(score(bits), ours, rtol=1e-4, err_msg=f"the twin of {name} is another network")
+    begins = np.zeros(len(x), bool) if streamed(model) else None  # no stream begins anew
+    state = update.place(initial_state(recipe, x, begins))
+    theirs = twin(model, state.variables)
+    ours = float(-zoo.log_prob(model, state.variables, x).mean())
+    np.testing.assert_allclose(theirs.score(x), ours, rtol=1e-4, err_msg=f"the twin of {name} is another network")
     variables = jax.tree.map(jnp.copy, state.variables)  # the state is donated
+    their_step = theirs.training()
 
     def our_step():
         nonlocal state
-        state, metrics = update.step(state, bits, None)
+        state, metrics = update.step(state, x, begins)
         return metrics
 
-    for what, mine, theirs in (
-        ("log_prob", lambda: zoo.log_prob(model, variables, bits), lambda: score(bits)),
-        ("train step", our_step, lambda: their_step(bits)),
+    for what, mine, other in (
+        ("log_prob", lambda: zoo.log_prob(model, variables, x), lambda: theirs.score(x)),
+        ("train step", our_step, lambda: their_step(x)),
     ):
-        mine_s, theirs_s = _in_turn(mine, theirs, options.repeats)
+        mine_s, theirs_s = _in_turn(mine, other, options.repeats)
         yield f"| {name} | {what} | {mine_s * 1e3:.1f} | {theirs_s * 1e3:.1f} | {mine_s / theirs_s:.2f} |"
 
 

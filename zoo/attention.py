@@ -6,6 +6,8 @@ A(t) is everything up to t, or with a stride l (Child et al. 2019) the last l to
 whose rows are l tokens long that is the row so far, the rest of the row above, and the column above: two layers see all.
 """
 
+from typing import Any
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -80,7 +82,9 @@ class CausalAttention(nn.Module):
             seen, cached = self._seen(t, cached)
             y = _weighted(q[:, 0], [cached], seen)
         else:
-            full = [[self.get_variable("cache", f"{name}_{i}") for name in ("keys", "values")] for i in self._pages]
+            full: list[Any] = [
+                [self.get_variable("cache", f"{name}_{i}") for name in ("keys", "values")] for i in self._pages
+            ]
             # A ring that is full holds nothing but what is seen.
             begun = [
                 lambda q, pages, t, n=i + 1: _weighted(q, [*pages[: n - 1], pages[-1]], jnp.arange(n * self._room) <= t)

@@ -17,7 +17,7 @@ from zoo.raster import Raster
 class PixelTransformer(Raster):
     """A decoder-only Transformer over the raster, a token for every site: p(x_t | x_<t) from token t of the last layer.
 
-    Token t enters as an embedding of x_{t-1}, plus a 7x7 convolution with mask A around site t, plus embeddings of its
+    Token t enters as an embedding of x_{t-1}, plus a convolution with mask A around site t, plus embeddings of its
     row and of its column (and colour). Layers are pre-norm: h += attention(norm(h)), h += mlp(norm(h)).
 
     Sampling keeps the keys and values of every layer.
@@ -33,6 +33,7 @@ class PixelTransformer(Raster):
       features: of a token, in all heads together.
       layers: attention and mlp layers.
       heads: attention heads.
+      kernel_size: of the convolution, odd.
       attention: `full`, or `strided`: the last row's length of tokens, and the column above.
       dropout: the rate at which the outputs of attention and mlp are dropped in training.
       num_classes: the number of labels that the model is conditional on; 0 for an unconditional model.
@@ -44,6 +45,7 @@ class PixelTransformer(Raster):
     features: int = 64
     layers: int = 8
     heads: int = 2
+    kernel_size: int = 7
     attention: Literal["full", "strided"] = "full"
     dropout: float = 0.0
     num_classes: int = 0
@@ -53,7 +55,7 @@ class PixelTransformer(Raster):
     def setup(self):
         self.check()
         g, d, init = self.groups, self.features, nn.initializers.normal(0.02)
-        self.around = InputConv(g, g * d, (7, 7), "A", g)
+        self.around = InputConv(g, g * d, (self.kernel_size,) * 2, "A", g)
         self.before = nn.Dense(d, use_bias=False)
         self.of_row = self.param("row", init, (self.site_shape[0], d))
         self.of_place = self.param("place", init, (self.block, d))

@@ -1,4 +1,4 @@
-"""The pixel models written in PyTorch, functions of the very weights of ours: what `python -m train.bench` compares with.
+"""The pixel models written in PyTorch, functions of the very weights of ours: what the benches compare with.
 
 Each takes the model (for its sizes), its weights as tensors by name, and an image [batch, channels, height, width] of bits,
 scaled to [-1, 1]; and returns logits [batch, height, width]. Memory is channels-last, which is the faster one here too.
@@ -119,7 +119,7 @@ def pixel_transformer(model: zoo.PixelTransformer, w: Weights, x: Tensor) -> Ten
         return F.layer_norm(h, h.shape[-1:], w[f"{name}/scale"], w[f"{name}/bias"], 1e-6)
 
     bits = (x.permute(0, 2, 3, 1).flatten(1, 2) + 1) / 2
-    h = _conv(w, "around", x, (7, 7), "A").permute(0, 2, 3, 1).flatten(1, 2)
+    h = _conv(w, "around", x, (model.kernel_size,) * 2, "A").permute(0, 2, 3, 1).flatten(1, 2)
     h = h + dense("before", F.pad(bits, (0, 0, 1, 0))[:, :-1]) + (w["row"][:, None] + w["place"]).flatten(0, 1)
     for block in (f"blocks_{i}" for i in range(model.layers)):
         qkv = dense(f"{block}/attention/qkv", norm(f"{block}/norms_0", h)).unflatten(-1, (3, model.heads, -1))
@@ -130,7 +130,7 @@ def pixel_transformer(model: zoo.PixelTransformer, w: Weights, x: Tensor) -> Ten
     return dense("params_of", norm("norm", h)).reshape(len(x), *model.site_shape)
 
 
-TWINS: dict[type, Callable] = {
+NETWORKS: dict[type, Callable] = {
     zoo.PixelCNN: pixel_cnn,
     zoo.GatedPixelCNN: gated_pixel_cnn,
     zoo.RowLSTM: row_lstm,
