@@ -43,14 +43,14 @@ RECIPES: dict[str, dict[str, Recipe]] = {
     "gated_pixel_cnn": {
         "cpu": Recipe(
             zoo.GatedPixelCNN(features=16, layers=6, kernel_size=5, out_features=32),
-            steps=6_500,
+            steps=4_000,
             batch_size=32,
             learning_rate=3e-3,
         ),
         "paper": Recipe(zoo.CATALOGUE["gated_pixel_cnn"].paper, steps=200_000, batch_size=16, learning_rate=5e-4),
     },
     "row_lstm": {
-        "cpu": Recipe(zoo.RowLSTM(layers=3), steps=12_000, batch_size=32, learning_rate=5e-3),
+        "cpu": Recipe(zoo.RowLSTM(layers=3), steps=9_000, batch_size=32, learning_rate=5e-3),
         "paper": Recipe(zoo.CATALOGUE["row_lstm"].paper, steps=200_000, batch_size=16, learning_rate=1e-3),
     },
     "diagonal_bilstm": {
@@ -59,16 +59,16 @@ RECIPES: dict[str, dict[str, Recipe]] = {
     },
     "pixel_transformer": {
         "cpu": Recipe(
-            zoo.PixelTransformer(features=32, layers=3, attention="strided"),
-            steps=4_000,
+            zoo.PixelTransformer(features=32, layers=2, heads=1, kernel_size=15, attention="strided"),
+            steps=5_000,
             batch_size=32,
-            learning_rate=3e-3,
+            learning_rate=6e-3,
         ),
         "paper": Recipe(zoo.CATALOGUE["pixel_transformer"].paper, steps=400_000, batch_size=64, learning_rate=1e-3),
     },
     "pixel_cnn_pp": {
         "cpu": Recipe(
-            zoo.PixelCNNpp(features=16, blocks=1, dropout=0.0), steps=8_000, batch_size=32, learning_rate=2e-3
+            zoo.PixelCNNpp(features=16, blocks=1, dropout=0.0), steps=3_000, batch_size=32, learning_rate=2e-3
         ),
         "paper": Recipe(zoo.CATALOGUE["pixel_cnn_pp"].paper, Data("cifar10"), steps=200_000, batch_size=64, ema=0.9995),
     },
