@@ -36,8 +36,11 @@ def inputs(recipe: Recipe) -> Dataset:
     if kind == "sound":
         dataset = _quantised(dataset, recipe.model)
     if kind:
-        return _windows(dataset, recipe.model)
-    _check(recipe.model, dataset)
+        dataset = _windows(dataset, recipe.model)
+    else:
+        _check(recipe.model, dataset)
+    for split in (dataset.train, dataset.valid, dataset.test):
+        zoo.check_context(recipe.model, split.context)
     return dataset
 
 
