@@ -102,7 +102,7 @@ def test_one_command_writes_sounds_and_a_picture(run, capsys):
 def test_bench_says_how_much_faster_than_real_time(run, capsys):
     bench.main(bench.Options(run=str(run), batch=(2,), repeats=1, engines=("cached",)))
     row = capsys.readouterr().out.splitlines()[-1].split("|")
-    assert float(row[10]) == pytest.approx(2 * 40 / 8000 / (float(row[5]) / 1000), rel=0.02)
+    assert float(row[10]) == pytest.approx(2 * 40 / 8000 / (float(row[5]) / 1000), rel=0.05)
 
 
 @pytest.mark.parametrize(

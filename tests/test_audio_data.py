@@ -1,5 +1,6 @@
 """Sounds: companding, .wav files, the data sets, and training on them."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from train.evaluate import entropy, evaluate
 from train.evaluate import main as evaluate_main
 from train.inputs import fitted, inputs
 from train.recipe import Recipe
+from train.recipes import RECIPES
 
 SMALL = zoo.WaveNet((50,), 4, 4, dilations=(1, 2), cycles=1)
 
@@ -198,6 +200,9 @@ def test_spoken_digits(standard_data, tmp_path):
     assert {len(line) for line in dataset.valid.x} == {4000} and dataset.rate == 8000
     whole = load(Data("spoken_digit", data_dir=str(tmp_path), manual_dir=str(folder), seconds=3.0))
     assert (whole.test.x[7][:4000] == dataset.test.x[7]).all()
+    recipe = RECIPES["wavenet"]["paper"]
+    data = dataclasses.replace(recipe.data, data_dir=str(tmp_path), manual_dir=str(folder))
+    assert inputs(dataclasses.replace(recipe, data=data)).test.x.shape == (250, 4000)
 
 
 def test_spoken_digits_without_a_network_say_what_to_do(tmp_path):

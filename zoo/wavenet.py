@@ -111,7 +111,7 @@ class WaveNet(Autoregressive):
       ordering: from left to right.
     """
 
-    site_shape: tuple[int, ...] = (4096,)
+    site_shape: tuple[int, ...] = (4000,)
     features: int = 64
     skip: int = 256
     dilations: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
