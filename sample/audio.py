@@ -31,7 +31,7 @@ class Sounds(NamedTuple):
 
 
 def audio(
-    source: str | os.PathLike | tuple[zoo.WaveNet, zoo.Variables],
+    source: str | os.PathLike | tuple[zoo.Autoregressive, zoo.Variables],
     num: int = 1,
     seconds: float = 1.0,
     *,
@@ -75,7 +75,7 @@ def audio(
         **options,
     )
     waves = zoo.dequantise(np.asarray(drawn.x), _levels(model), model.companding)
-    return Sounds(waves, model.rate, np.asarray(drawn.log_prob))
+    return Sounds(waves, model.rate, np.asarray(drawn.log_prob, np.float64))
 
 
 def opened(source: Any) -> tuple[zoo.WaveNet, zoo.Variables]:
