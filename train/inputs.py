@@ -115,6 +115,11 @@ def _windows(dataset, model):
 def _quantised(dataset, model):
     """Sounds as the levels of the model."""
     levels = model.head.num_values
+    if levels is None:
+        raise DataError(
+            f"sounds are levels, but a {type(model.head).__name__} head has none: pass another --model.head, such as "
+            "categorical:256."
+        )
 
     def quantised(line):
         return zoo.quantise(line / 2.0**15, levels, model.companding).astype(np.uint8 if levels <= 256 else np.int32)
