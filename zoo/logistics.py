@@ -108,8 +108,10 @@ class DiscretizedLogisticMixture:
         for i in range(self.channels):
             mean = self._mean(means, coefficients, [self._scaled(level) for level in levels])
             p = jnp.minimum(u[..., 1 + i] + _HALF_STEP, 1 - _HALF_STEP)
-            value = self._level(mean) + scales[..., i] * (jnp.log(p) - jnp.log1p(-p))
-            levels.append(jnp.clip(jnp.round(value), 0, self.levels - 1))
+            mean = self._level(mean)
+            nearest = jnp.round(mean)  # apart, so that the rest is exact to the last bits of a small scale
+            value = nearest + jnp.round(mean - nearest + scales[..., i] * (jnp.log(p) - jnp.log1p(-p)))
+            levels.append(jnp.clip(value, 0, self.levels - 1))
         return (jnp.stack(levels, axis=-1) if self.event_shape else levels[0]).astype(self.dtype)
 
     def complaint(self, x):
