@@ -74,7 +74,7 @@ notebooks: $(VENV)/installed ## execute every notebook
 
 lock: ## resolve requirements.lock anew (needs uv)
 	uv pip compile --universal --generate-hashes --python-version 3.11 --quiet --custom-compile-command "make lock" \
-		--extra data --extra plots --extra dev pyproject.toml --output-file requirements.lock
+		--extra data --extra plots --extra audio --extra dev pyproject.toml --output-file requirements.lock
 
 clean: ## remove .venv and caches; runs/ stays
 	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache .mypy_cache

@@ -1,5 +1,6 @@
 """Exact and fast sampling for every model of the zoo."""
 
+from sample.audio import Sounds, audio, save_sounds, save_waveforms, spectrogram
 from sample.complete import complete
 from sample.draw import draw, uniforms
 from sample.loop import Prefix, Sample, ancestral

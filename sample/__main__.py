@@ -1,6 +1,7 @@
-"""`python -m sample RUN`: draws images into a PNG, rows of a table into a .csv, or text; says how likely and how fast.
+"""`python -m sample RUN`: draws images into a PNG, rows of a table into a .csv, text, or sounds into .wav files.
 
-Flags add a GIF of the drawing and maps of the surprise, or complete images instead.
+It says how likely they are and how fast they came. Flags add a GIF of the drawing and maps of the surprise, or complete
+images instead.
 """
 
 import dataclasses
@@ -14,6 +15,7 @@ import numpy as np
 import tyro
 
 import zoo
+from sample.audio import audio, save_sounds, save_waveforms
 from sample.complete import complete
 from sample.draw import Engine, Sample, draw
 from sample.progress import partly, progress
@@ -22,8 +24,8 @@ from sample.render import as_images, grid, image_shape, save_gif, save_png
 from sample.surprise import save_surprise, surprise
 from sample.text import stream, text
 
-# How many by default: images in the grid, with a map of surprise, to complete; completions of each; texts.
-DRAWN, MAPPED, COMPLETED, COMPLETIONS, WRITTEN = 100, 16, 8, 8, 3
+# How many by default: images in the grid, with a map of surprise, to complete; completions of each; texts; sounds.
+DRAWN, MAPPED, COMPLETED, COMPLETIONS, WRITTEN, HEARD = 100, 16, 8, 8, 3, 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,19 +39,23 @@ class Options:
     seed: int = 0
     """Seed of the key: the same seed gives the same images whatever the engine, the batches and the devices."""
     label: int | None = None
-    """Label of every image, for a class-conditional model; by default all labels in turn."""
+    """Label of every image or sound, for a class-conditional model; by default all labels in turn."""
     prompt: str | None = None
     """How a text begins; with it (or --num 1) the text is written as it is drawn."""
     length: int = 500
     """How many characters are drawn after the prompt."""
+    audio: Annotated[Path | None, tyro.conf.arg(metavar="PATH")] = None
+    """How sounds begin: a .wav, which is continued."""
+    seconds: float = 1.0
+    """How much sound is drawn (after the beginning, if there is one)."""
     temperature: float = 1.0
-    """Logits of characters are divided by it; 0 takes the likeliest always. Anything but 1 is no exact sampling."""
+    """Logits of characters or samples are divided by it; 0 takes the likeliest always. Only 1 is exact sampling."""
     top_k: int | None = None
-    """Draw from the k likeliest characters only."""
+    """Draw from the k likeliest characters (samples) only."""
     top_p: float | None = None
-    """Draw from the fewest likeliest characters only that have this probability together."""
+    """Draw from the fewest likeliest characters (samples) only that have this probability together."""
     min_p: float | None = None
-    """Draw from characters only that are at least so many times as likely as the likeliest."""
+    """Draw from characters (samples) only that are at least so many times as likely as the likeliest."""
     stop: tuple[str, ...] = ()
     """Texts end before the first of these."""
     gif: bool = False
@@ -70,7 +76,7 @@ class Options:
     """Every pixel is this many pixels wide and high in the PNG."""
     out: Path | None = None
     """Where they go; by default samples.png, surprise.png of --images, completions.png, or samples.csv where values are
-    real, beside the checkpoint."""
+    real, beside the checkpoint. Sounds lie beside their picture, each in a .wav."""
 
 
 def main(options: Options) -> None:
@@ -78,6 +84,11 @@ def main(options: Options) -> None:
     check(options)
     checkpoint = zoo.find(options.run)
     model, variables = zoo.load(checkpoint)
+    if isinstance(model, zoo.WaveNet):
+        show_sounds(options, checkpoint, model, variables)
+        return
+    if options.audio is not None:
+        raise ValueError(f"--audio is how sounds begin, and {type(model).__name__} describes none.")
     if isinstance(model, zoo.Sequence):
         show_texts(options, checkpoint, model, variables)
         return
@@ -156,10 +167,7 @@ def show_samples(options: Options, checkpoint: Path, model: zoo.Autoregressive, 
 
 def show_texts(options: Options, checkpoint: Path, model: zoo.Autoregressive, variables: zoo.Variables) -> None:
     """One text as it is drawn, or several and how likely they are."""
-    law: dict[str, Any] = {
-        name: getattr(options, name) for name in ("length", "temperature", "top_k", "top_p", "min_p")
-    }
-    law |= {"stop": options.stop, "key": jax.random.key(options.seed)}
+    law = law_of(options) | {"length": options.length, "stop": options.stop}
     prompt, num = options.prompt or "", options.num or (WRITTEN if options.prompt is None else 1)
     if num == 1:
         pieces = stream((model, variables), prompt, **law)
@@ -173,6 +181,37 @@ def show_texts(options: Options, checkpoint: Path, model: zoo.Autoregressive, va
         length = max(1, len(each) - len(prompt))
         print(f"--- {-log_prob / length:.4f} nats/char by the model's own likelihood\n{each}")
     print(f"---\n{num} texts from {checkpoint}, {options.engine} engine, seed {options.seed}")
+
+
+def law_of(options: Options) -> dict[str, Any]:
+    """What changes the law of a token, and the key."""
+    law = {name: getattr(options, name) for name in ("temperature", "top_k", "top_p", "min_p")}
+    return law | {"key": jax.random.key(options.seed)}
+
+
+def show_sounds(options: Options, checkpoint: Path, model: zoo.WaveNet, variables: zoo.Variables) -> None:
+    """Sounds as .wav files, a picture of them, how likely they are and how much faster than they last."""
+    num = options.num or HEARD
+    more = law_of(options) | {"context": context_of(options, model, num), "beginning": options.audio}
+    more |= {"engine": options.engine, "batch_size": options.batch_size}
+
+    def once():
+        began = time.perf_counter()
+        return audio((model, variables), num, options.seconds, **more), time.perf_counter() - began
+
+    first = once()[1]
+    drawn, seconds = once()
+    path = save_waveforms(options.out or checkpoint.parent / "samples.png", drawn.waves, drawn.rate)
+    files = save_sounds(path.with_suffix(".wav"), drawn)
+    bits = zoo.bits_per_dim(drawn.log_prob.mean(), drawn.waves.shape[1])
+    print(f"{type(model).__name__} from {checkpoint}, {options.engine} engine, seed {options.seed}")
+    print(f"drawn sounds: {bits:.4f} bits/sample by the model's own likelihood")
+    print(
+        f"speed: {num * options.seconds / seconds:.2f} times real time ({seconds:.3f} s for {num} x {options.seconds:g} s; "
+        f"compilation {first - seconds:.1f} s apart)"
+    )
+    print(f"{num} sounds: {files[0]} ... {files[-1].name}" if num > 1 else f"sound: {files[0]}")
+    print(f"waveforms and spectrograms: {path}")
 
 
 def show_surprise(

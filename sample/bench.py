@@ -8,7 +8,8 @@ costs as many network passes as there are sites.
     limit = operations of `log_prob` / the speed of a large matmul
 
 is the time that the multiplications and additions of the likelihood would take at the speed of a matmul of two 2048 x 2048
-matrices in the same run; the last column says how many times longer each took.
+matrices in the same run; the column after it says how many times longer each took. The last column is for sounds: how many
+seconds of sound come in a second, all of the batch together.
 """
 
 import dataclasses
@@ -32,6 +33,7 @@ SIZES: dict[str, tuple[zoo.Autoregressive, ...]] = {
     "made": (zoo.MADE(hidden=(500, 500)),),
     "rnade": (zoo.RNADE((63,), hidden=512),),
     "eonade": (zoo.EoNADE(layers=1),),
+    "wavenet": (zoo.WaveNet((4000,), 32, 64, dilations=(1, 2, 4, 8, 16, 32, 64, 128, 256), cycles=1),),
 }
 
 
@@ -123,9 +125,10 @@ def _peers(model, variables, x, batch):
 
 
 def _row(model, batch, what, compiling, seconds, score, limit):
+    real_time = f"{batch * model.num_sites / model.rate / seconds:.3f}" if isinstance(model, zoo.WaveNet) else ""
     return (
         f"| {describe(model)} | {batch} | {what} | {compiling:.2f} | {seconds * 1e3:.2f} | {batch / seconds:,.0f} "
-        f"| {seconds / score:.2f} | {limit * 1e3:.2f} | {seconds / limit:.1f} |"
+        f"| {seconds / score:.2f} | {limit * 1e3:.2f} | {seconds / limit:.1f} | {real_time} |"
     )
 
 
@@ -140,7 +143,11 @@ def main(options: Options) -> None:
         f"{jax.local_device_count()} x {device.device_kind}, {speed / 1e9:,.0f} GFLOP/s in a matmul, jax {jax.__version__}, "
         "float32, median of several runs\n"
     )
-    print("| model | batch | engine | compile s | ms | samples/s | cost | limit ms | x limit |\n" + "|---" * 9 + "|")
+    print(
+        "| model | batch | engine | compile s | ms | samples/s | cost | limit ms | x limit | x real time |\n"
+        + "|---" * 10
+        + "|"
+    )
     for model, variables in models_of(options):
         for row in rows(model, variables, options, speed):
             print(row, flush=True)

@@ -47,6 +47,25 @@ def test_masses_by_hand(mean, log_scale):
     np.testing.assert_allclose(ours, log_sigmoid(z[1:]) + log_sigmoid(-z[:-1]) + gap, rtol=2e-4, atol=2e-4)
 
 
+@pytest.mark.parametrize("log_scale", [-30.0, -9.0, -3.0, 1.0])
+def test_sixteen_bits(log_scale):
+    """65,536 levels sum to 1, draws follow their masses, and no likelihood looks at more than one of them."""
+    head = zoo.DiscretizedLogisticMixture(2, 2**16, 1, -12.0)
+    params = jnp.array([0.3, -0.4, -0.7, 0.2, log_scale, log_scale]).reshape(3, 2).T.ravel()
+    every = jnp.arange(2**16)
+    mass = np.exp(np.asarray(head.log_prob(jnp.broadcast_to(params, (2**16, 6)), every), np.float64))
+    assert mass.sum() == pytest.approx(1, abs=1e-4)
+    num = 50_000
+    u = jnp.stack([jnp.zeros(num), (jnp.arange(num, dtype=jnp.float32) + 0.5) / num], -1)  # of the first component
+    x = np.asarray(head.quantile(jnp.broadcast_to(params, (num, 6)), u))
+    one = zoo.DiscretizedLogisticMixture(1, 2**16, 1, -12.0)
+    first = np.asarray(one.log_prob(jnp.broadcast_to(params[:3], (2**16, 3)), every), np.float64)
+    np.testing.assert_allclose(
+        np.searchsorted(np.sort(x), every, side="right") / num, np.exp(first).cumsum(), atol=2e-4
+    )
+    assert "65536" not in str(jax.make_jaxpr(head.log_prob)(params[None], jnp.zeros(1, jnp.int32))).replace("65535", "")
+
+
 def test_colours_depend_on_the_levels_before_them():
     """One component: the mean of G moves with the level of R, that of B with both, by the coefficients."""
     head = zoo.DiscretizedLogisticMixture(1, 256, 3)

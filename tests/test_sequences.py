@@ -19,6 +19,7 @@ MODELS = {
     "transformer, learned positions": zoo.Transformer(
         (40,), 8, 2, heads=2, window=50, positions="learned", tied=False, dropout=0.0, head=HEAD
     ),
+    "wavenet": zoo.WaveNet((40,), 6, 8, dilations=(1, 2, 5), cycles=2, kernel_size=3, head=HEAD),
 }
 RECURRENT = ("rnn", "gru", "lstm")
 
@@ -73,7 +74,7 @@ def test_documents_of_a_stream_are_independent():
     assert (first[:, 20:] == second[:, 20:]).all() and (first[:, 1:20] != second[:, 1:20]).any()
 
 
-@pytest.mark.parametrize("name", [*RECURRENT, "attention_lstm", "transformer"])
+@pytest.mark.parametrize("name", [*RECURRENT, "attention_lstm", "transformer", "wavenet"])
 def test_the_same_weights_draw_longer_sequences(name):
     model, variables, _ = variables_and_tokens(name)
     longer = model.clone(site_shape=(90,))
@@ -117,6 +118,9 @@ def test_sequences_end_once_and_are_padded(name):
         (zoo.Transformer((4,), window=0), "a window of at least 1 token; got 0"),
         (zoo.Transformer((4,), features=10, heads=4), "cannot be shared equally by 4 heads"),
         (zoo.Transformer((4,), features=12, heads=4), "4 heads of even size"),
+        (zoo.WaveNet((2, 2)), "WaveNet needs a site_shape .length,."),
+        (zoo.WaveNet((4,), kernel_size=1), "at least 2 taps, 1 cycle and dilations from 1; got kernel_size=1"),
+        (zoo.WaveNet((4,), dilations=()), "dilations from 1"),
     ],
 )
 def test_configurations_that_cannot_be_are_refused(model, message):

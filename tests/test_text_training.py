@@ -10,7 +10,7 @@ import pytest
 import train.__main__ as cli
 import zoo
 from train.checkpoint import Checkpoints
-from train.data import Data, DataError, Streams, Windows, load
+from train.data import Data, DataError, Split, Streams, Windows, load
 from train.evaluate import evaluate
 from train.inputs import fitted, inputs, training_batches
 from train.loop import train as train_run
@@ -95,10 +95,10 @@ def test_streams_read_on_and_begin_again():
 
 def test_windows_are_a_function_of_seed_and_step():
     tokens = np.arange(1000)
-    windows, same, other = Windows(tokens, 8, 4, 3), Windows(tokens, 8, 4, 3), Windows(tokens, 8, 4, 4)
+    windows, same, other = (Windows(Split(tokens, None), 8, 4, seed) for seed in (3, 3, 4))
     assert (windows(7)[0] == same(7)[0]).all() and (windows(7)[0] != windows(8)[0]).any()
     assert (windows(7)[0] != other(7)[0]).any() and (np.diff(windows(7)[0], axis=1) == 1).all()
-    ends = np.concatenate([Windows(np.arange(9), 8, 64, 0)(step)[0][:, 0] for step in range(4)])
+    ends = np.concatenate([Windows(Split(np.arange(9), None), 8, 64, 0)(step)[0][:, 0] for step in range(4)])
     assert set(ends) == {0, 1}
 
 

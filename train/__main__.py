@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import jax
 
+import zoo
 from train.inputs import check_trainable, fitted, inputs
 from train.loop import train
 from train.options import UsageError, describe, parse
@@ -57,6 +58,9 @@ def _main(argv):
     check_trainable(recipe, dataset)
     run = run or create(name, options.recipe, options.run_dir)
     print(f"{name} on {dataset.description}; run folder {run.folder}", file=sys.stderr)
+    if isinstance(recipe.model, zoo.WaveNet):
+        seen = recipe.model.receptive_field
+        print(f"receptive field: {seen:,} samples, {1000 * seen / recipe.model.rate:.1f} ms", file=sys.stderr)
     try:
         seconds = train(run, recipe, dataset)
         print(finish(run, recipe, dataset, seconds, shlex.join(["python", "-m", "train", *argv])), flush=True)
@@ -64,7 +68,7 @@ def _main(argv):
         again = shlex.join(["python", "-m", "train", name, "--resume", "--run-dir", str(run.folder)])
         raise KeyboardInterrupt(f"; to continue: {again}") from None
     if options.samples > 0:
-        draw(run, min(options.samples, 3) if dataset.vocabulary else options.samples)
+        draw(run, min(options.samples, 3) if dataset.vocabulary or dataset.rate else options.samples)
     return 0
 
 

@@ -12,7 +12,7 @@ import tyro
 import zoo
 from train.data import Split, batches
 from train.devices import shardings, spread
-from train.recipe import scored_sites, streamed
+from train.recipe import scored_sites, streamed, unit
 
 STREAMS = 16  # that a recurrent network reads a text as: only their first windows have no past
 
@@ -21,11 +21,11 @@ class Evaluation(NamedTuple):
     """Mean negative log likelihood of a split.
 
     Attributes:
-      nats: mean of -log p(x) over its examples; of a text, per token.
-      standard_error: of that mean, over the examples (windows of a text).
-      bits_per_dim: the mean in bits per dimension (token).
-      num: how many examples (tokens).
-      unit: what the nats are of: `example` or `char`.
+      nats: mean of -log p(x) over its examples; of a text, per token; of sounds, per sample.
+      standard_error: of that mean, over the examples (windows of a text or a sound).
+      bits_per_dim: the mean in bits per dimension (token, sample).
+      num: how many examples (tokens, samples).
+      unit: what the nats are of: `example`, `char` or `sample`.
     """
 
     nats: float
@@ -38,6 +38,9 @@ class Evaluation(NamedTuple):
         """The numbers with their units."""
         if self.unit == "example":
             return f"{self.nats:.2f} +- {self.standard_error:.2f} nats, {self.bits_per_dim:.4f} bits/dim"
+        if self.unit == "sample":
+            error = self.standard_error / math.log(2)
+            return f"{self.bits_per_dim:.4f} +- {error:.4f} bits/sample, {self.nats:.4f} nats/sample"
         return (
             f"{self.nats:.4f} +- {self.standard_error:.4f} nats/{self.unit}, {self.bits_per_dim:.4f} bits/{self.unit}, "
             f"perplexity {math.exp(self.nats):.3f}"
@@ -92,11 +95,20 @@ def _stream_nats(model, variables, windows):
     return np.stack(nats, axis=1).ravel()[: len(windows)]
 
 
-def comparable(model: zoo.Autoregressive, nats: float) -> str:
-    """For a standardised model, the nats that papers on tables print: of the standardised columns; else nothing."""
+def comparable(model: zoo.Autoregressive, nats: float, split: Split) -> str:
+    """What to hold the nats of a split against. For a standardised model, the nats that papers on tables print: of the
+    standardised columns; for sounds, the entropy of their values alone; else nothing."""
+    if unit(model) == "sample":
+        return f" (marginal entropy {entropy(split.x):.4f} bits)"
     if not isinstance(model, zoo.Standardised):
         return ""
     return f" ({nats + model.log_jacobian:.2f} nats of the standardised columns)"
+
+
+def entropy(x: np.ndarray) -> float:
+    """Entropy of the histogram of values, in bits: what a code spends on a value that knows nothing of the others."""
+    counts = np.unique(x, return_counts=True)[1]
+    return float(-(counts / x.size * np.log2(counts / x.size)).sum())
 
 
 def summarise(nats: np.ndarray, model: zoo.Autoregressive) -> Evaluation:
@@ -105,7 +117,7 @@ def summarise(nats: np.ndarray, model: zoo.Autoregressive) -> Evaluation:
     mean, num = float(nats.mean()), len(nats)
     error = float(nats.std(ddof=1)) / math.sqrt(num) if num > 1 else math.nan
     bits = zoo.bits_per_dim(-mean, model.num_dims)
-    return Evaluation(mean / sites, error / sites, bits, num * sites, "example" if sites == 1 else "char")
+    return Evaluation(mean / sites, error / sites, bits, num * sites, unit(model))
 
 
 def _fill(rows, size):
@@ -122,8 +134,8 @@ class Options:
     """Which split of the run's data."""
     ensemble: tyro.conf.FlagCreatePairsOff[bool] = False
     """Score the mixture of all members (orderings, masks) that the run trained."""
-    batch_size: int = 500
-    """Examples at a time."""
+    batch_size: int | None = None
+    """Examples at a time; 500 by default, of sounds as many as in training."""
 
 
 def main(args: list[str] | None = None) -> int:
@@ -133,7 +145,7 @@ def main(args: list[str] | None = None) -> int:
 
     options = tyro.cli(Options, args=args, prog="python -m train.evaluate")
     try:
-        if options.batch_size < 1:
+        if options.batch_size is not None and options.batch_size < 1:
             raise ValueError(f"--batch-size must be at least 1; got {options.batch_size}.")
         checkpoint = zoo.find(options.run)
         run = Run(checkpoint.parent)
@@ -141,14 +153,15 @@ def main(args: list[str] | None = None) -> int:
         model, variables = zoo.load(checkpoint)
         dataset = inputs(recipe)
         split = getattr(dataset, options.split)
-        result = evaluate(model, variables, split, options.batch_size, ensemble=options.ensemble)
+        size = options.batch_size or (recipe.batch_size if unit(model) == "sample" else 500)
+        result = evaluate(model, variables, split, size, ensemble=options.ensemble)
     except (ValueError, OSError) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
     mixture = f", ensemble of {len(model.members())}" if options.ensemble else ""
-    line = f"{options.split}{mixture}: {result}{comparable(model, result.nats)} ({result.num:,} {result.unit}s)"
+    line = f"{options.split}{mixture}: {result}{comparable(model, result.nats, split)} ({result.num:,} {result.unit}s)"
     print(f"{dataset.description}\n{line}")
     return 0
 

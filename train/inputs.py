@@ -1,15 +1,18 @@
 """The data of a recipe, checked against its model before anything is written."""
 
 import dataclasses
+import math
 from typing import Any
 
 import jax
 import numpy as np
 
 import zoo
-from train.data import Batches, DataError, Dataset, Split, Streams, Windows, load
-from train.recipe import Recipe, streamed
+from train.data import Batches, DataError, Dataset, Split, Streams, Windows, lines, load, ragged
+from train.recipe import Recipe, streamed, unit
 from train.update import initial_state, make_update
+
+_KINDS = {"char": ("text", "python_docs"), "sample": ("sound", "tones"), "example": ("", "mnist_1bit")}
 
 
 def inputs(recipe: Recipe) -> Dataset:
@@ -24,24 +27,34 @@ def inputs(recipe: Recipe) -> Dataset:
     if not recipe.conditional:
         dataset = _each(dataset, lambda split: split._replace(context=None))
     name = type(recipe.model).__name__
-    if bool(dataset.vocabulary) != isinstance(recipe.model, zoo.Sequence):
-        what, other = ("text", "mnist_1bit") if dataset.vocabulary else ("no text", "python_docs")
-        raise DataError(f"{dataset.name} is {what}, which {name} does not describe: pass --data.name, such as {other}.")
-    if dataset.vocabulary:
-        return _windows(dataset, recipe.model)
-    _check(recipe.model, dataset)
+    kind, wanted = "text" if dataset.vocabulary else "sound" if dataset.rate else "", _KINDS[unit(recipe.model)]
+    if kind != wanted[0]:
+        what = kind or f"no {wanted[0]}"
+        raise DataError(
+            f"{dataset.name} is {what}, which {name} does not describe: pass --data.name, such as {wanted[1]}."
+        )
+    if kind == "sound":
+        dataset = _quantised(dataset, recipe.model)
+    if kind:
+        dataset = _windows(dataset, recipe.model)
+    else:
+        _check(recipe.model, dataset)
+    for split in (dataset.train, dataset.valid, dataset.test):
+        zoo.check_context(recipe.model, split.context)
     return dataset
 
 
 def fitted(recipe: Recipe, dataset: Dataset) -> Recipe:
     """The recipe to train: the model is given what only the data know.
 
-    Where values are real, the means and deviations of the training split; for a text, its vocabulary.
+    Where values are real, the means and deviations of the training split; for a text, its vocabulary; for sounds, the rate.
     """
     model: Any = recipe.model
     if dataset.vocabulary:
         head = zoo.Categorical(len(dataset.vocabulary))
         return dataclasses.replace(recipe, model=model.clone(head=head, vocabulary=dataset.vocabulary))
+    if dataset.rate:
+        return dataclasses.replace(recipe, model=model.clone(rate=dataset.rate))
     if dataset.num_levels is not None:
         return recipe
     rows = dataset.train.x.reshape(len(dataset.train.x), -1).astype(np.float64)
@@ -50,14 +63,14 @@ def fitted(recipe: Recipe, dataset: Dataset) -> Recipe:
 
 
 def training_batches(recipe: Recipe, dataset: Dataset) -> Batches | Windows | Streams:
-    """The training stream, a pure function of the step: examples; or of a text, streams for a recurrent network and
-    windows for any other."""
-    if not dataset.vocabulary:
+    """The training stream, a pure function of the step: examples; or of texts and sounds windows, and streams of a text for
+    a recurrent network."""
+    if unit(recipe.model) == "example":
         return Batches(dataset.train, recipe.batch_size, recipe.seed, dataset.dynamic)
     length = recipe.model.num_sites
     if streamed(recipe.model):
         return Streams(dataset.train.x, length, recipe.batch_size)
-    return Windows(dataset.train.x, length, recipe.batch_size, recipe.seed)
+    return Windows(dataset.train, length, recipe.batch_size, recipe.seed)
 
 
 def check_trainable(recipe: Recipe, dataset: Dataset) -> None:
@@ -68,19 +81,54 @@ def check_trainable(recipe: Recipe, dataset: Dataset) -> None:
 
 
 def _windows(dataset, model):
-    """A text whose validation and test splits are cut into windows as long as the model."""
+    """A text or sounds, validation and test splits cut into windows as long as the model, each from where a line begins."""
     length = model.num_sites
 
-    def cut(split, name):
-        count = len(split.x) // length
-        if count == 0:
+    def check(split, name):
+        shortest = min(map(len, lines(split)))
+        if shortest >= length:
+            return
+        if dataset.rate:
+            seconds = math.ceil(100 * length / dataset.rate) / 100
             raise DataError(
-                f"{dataset.name}: the {name} split has {len(split.x):,} tokens, fewer than one window of {length}: pass "
-                "--model.site-shape N with a smaller N, or a longer text."
+                f"{dataset.name}: a recording of the {name} split has {shortest:,} samples, fewer than one window of "
+                f"{length}: pass --model.site-shape N with a smaller N, or --data.seconds {seconds:g} to fill it up."
             )
-        return Split(split.x[: count * length].reshape(count, length), None)
+        raise DataError(
+            f"{dataset.name}: the {name} split has {shortest:,} tokens, fewer than one window of {length}: pass "
+            "--model.site-shape N with a smaller N, or a longer text."
+        )
 
+    def cut(split, name):
+        check(split, name)
+        counts = [len(line) // length for line in lines(split)]
+        pieces = [
+            line[: count * length].reshape(count, length) for line, count in zip(lines(split), counts, strict=True)
+        ]
+        return Split(np.concatenate(pieces), None if split.context is None else np.repeat(split.context, counts))
+
+    if dataset.rate:
+        check(dataset.train, "training")
     return dataclasses.replace(dataset, valid=cut(dataset.valid, "validation"), test=cut(dataset.test, "test"))
+
+
+def _quantised(dataset, model):
+    """Sounds as the levels of the model."""
+    levels = model.head.num_values
+    if levels is None:
+        raise DataError(
+            f"sounds are levels, but a {type(model.head).__name__} head has none: pass another --model.head, such as "
+            "categorical:256."
+        )
+
+    def quantised(line):
+        return zoo.quantise(line / 2.0**15, levels, model.companding).astype(np.uint8 if levels <= 256 else np.int32)
+
+    dataset = _each(dataset, lambda split: split._replace(x=ragged([quantised(line) for line in split.x])))
+    how = "mu-law" if model.companding == "mu_law" else "linear"
+    return dataclasses.replace(
+        dataset, num_levels=levels, description=f"{dataset.description}, {levels:,} {how} levels"
+    )
 
 
 def _check(model, dataset):

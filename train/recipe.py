@@ -69,9 +69,14 @@ def streamed(model: zoo.Autoregressive) -> TypeGuard[zoo.RecurrentNetwork]:
     return isinstance(model, zoo.RecurrentNetwork)
 
 
+def unit(model: zoo.Autoregressive) -> Literal["example", "char", "sample"]:
+    """What likelihoods are stated of: characters of a text, samples of a sound, or whole examples."""
+    return "char" if isinstance(model, zoo.Sequence) else "sample" if isinstance(model, zoo.WaveNet) else "example"
+
+
 def scored_sites(model: zoo.Autoregressive) -> int:
-    """What one example's nats are divided by: for texts the number of tokens, for everything else 1."""
-    return model.num_sites if isinstance(model, zoo.Sequence) else 1
+    """What one example's nats are divided by: its number of sites where they are stated of sites, otherwise 1."""
+    return 1 if unit(model) == "example" else model.num_sites
 
 
 def to_json(recipe: Recipe) -> dict[str, Any]:

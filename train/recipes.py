@@ -26,6 +26,10 @@ def _text(model: zoo.Autoregressive, data: Data = _DOCS, **changes: Any) -> Reci
     return Recipe(model, data, **{"batch_size": 32, "clip": 1.0, "ema": 0.99, "eval_every": 200, **changes})
 
 
+_SOUND: dict[str, Any] = {"batch_size": 4, "clip": 1.0, "ema": 0.99, "eval_every": 500, "learning_rate": 2e-3}
+_SMALL: dict[str, Any] = {"features": 32, "skip": 64, "dilations": (1, 2, 4, 8, 16, 32, 64, 128, 256), "cycles": 1}
+_16_BIT: dict[str, Any] = {"companding": "linear", "head": zoo.DiscretizedLogisticMixture(10, 2**16, 1, -12.0)}
+
 RECIPES: dict[str, dict[str, Recipe]] = {
     "fvsbn": {
         "cpu": Recipe(zoo.FVSBN(), steps=11_000, learning_rate=2e-3),
@@ -135,5 +139,13 @@ RECIPES: dict[str, dict[str, Recipe]] = {
             learning_rate=1e-3,
             weight_decay=0.1,
         ),
+    },
+    "wavenet": {
+        "cpu": Recipe(zoo.WaveNet((2000,), **_SMALL), Data("tones"), steps=4_000, **_SOUND),
+        "paper": Recipe(zoo.CATALOGUE["wavenet"].paper, Data("spoken_digit"), steps=200_000, **_SOUND),
+    },
+    "wavenet_16bit": {
+        "cpu": Recipe(zoo.WaveNet((2000,), **_SMALL, **_16_BIT), Data("tones"), steps=4_000, **_SOUND),
+        "paper": Recipe(zoo.CATALOGUE["wavenet_16bit"].paper, Data("spoken_digit"), steps=200_000, **_SOUND),
     },
 }

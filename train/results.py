@@ -6,7 +6,7 @@ from typing import Any
 import zoo
 from train.data import Dataset
 from train.devices import hardware
-from train.evaluate import comparable, evaluate
+from train.evaluate import comparable, entropy, evaluate
 from train.plots import curves
 from train.recipe import Recipe
 from train.run import Run, write
@@ -22,13 +22,15 @@ def finish(run: Run, recipe: Recipe, dataset: Dataset, seconds: float, command: 
         "split": "test",
         **test._asdict(),
     }
-    lines = [dataset.description, f"test: {test}{comparable(model, test.nats)}"]
+    lines = [dataset.description, f"test: {test}{comparable(model, test.nats, dataset.test)}"]
     if isinstance(model, zoo.Standardised):
         results["nats_standardised"] = test.nats + model.log_jacobian
+    if test.unit == "sample":
+        results["marginal_entropy_bits"] = entropy(dataset.test.x)
     if (members := len(model.members())) > 1:
         mixture = evaluate(model, variables, dataset.test, recipe.batch_size, ensemble=True)
         results["ensemble"] = {"members": members, **mixture._asdict()}
-        lines.append(f"test, ensemble of {members}: {mixture}{comparable(model, mixture.nats)}")
+        lines.append(f"test, ensemble of {members}: {mixture}{comparable(model, mixture.nats, dataset.test)}")
     steps = max(record["step"] for record in run.records())
     lines.append(f"trained {steps:,} steps in {duration(seconds)} on {hardware()}")
     try:

@@ -43,3 +43,5 @@ from zoo.sequence import Sequence
 from zoo.standardised import Standardised
 from zoo.stream import begin, stream_log_prob
 from zoo.transformer import Transformer
+from zoo.waveform import dequantise, quantise, read_wav, write_wav
+from zoo.wavenet import WaveNet

@@ -29,6 +29,7 @@ from zoo.rnn import RNN
 from zoo.row_lstm import RowLSTM
 from zoo.standardised import Standardised
 from zoo.transformer import Transformer
+from zoo.wavenet import WaveNet
 
 
 def unconditional(model: Autoregressive, batch: int) -> tuple[Values, None]:
@@ -122,6 +123,15 @@ CATALOGUE: dict[str, Entry] = {
         Transformer(),
         Transformer((4,), 6, 2, heads=1, window=3, dropout=0.0, end=2, pad=1, head=Categorical(4)),
         example=sentences,
+    ),
+    "wavenet": Entry(
+        WaveNet(),
+        WaveNet((5,), 4, 6, dilations=(1, 2), cycles=1, num_classes=3, head=Categorical(3)),
+        example=labelled,
+    ),
+    "wavenet_16bit": Entry(
+        WaveNet(companding="linear", head=DiscretizedLogisticMixture(10, 65_536, 1, -12.0)),
+        WaveNet((4,), 4, 5, (1,), 2, kernel_size=3, companding="linear", head=DiscretizedLogisticMixture(2, 4, 1)),
     ),
 }
 

@@ -12,6 +12,17 @@ from zoo.orderings import Ordering
 Tokens = Int[Array, "batch length"]
 
 
+def check_line(model: Autoregressive) -> None:
+    """Raises ValueError unless the model's sites are a line, visited in order, each with a whole number as its value."""
+    name = type(model).__name__
+    if len(model.site_shape) != 1 or model.ordering != Ordering():
+        raise ValueError(
+            f"{name} needs a site_shape (length,) and reads it in order; got {model.site_shape}, {model.ordering}."
+        )
+    if model.head.num_values is None or model.head.event_shape:
+        raise ValueError(f"{name} reads tokens; a {type(model.head).__name__} head has none.")
+
+
 class Sequence(Autoregressive):
     """A sequence of tokens, each given those before it. It may end before its last site.
 
@@ -41,12 +52,7 @@ class Sequence(Autoregressive):
     def check(self) -> None:
         """Raises ValueError unless the sites are a line, visited in order, and `end` and `pad` are two of its tokens."""
         name = type(self).__name__
-        if len(self.site_shape) != 1 or self.ordering != Ordering():
-            raise ValueError(
-                f"{name} needs a site_shape (length,) and reads it in order; got {self.site_shape}, {self.ordering}."
-            )
-        if self.head.num_values is None or self.head.event_shape:
-            raise ValueError(f"{name} reads tokens; a {type(self.head).__name__} head has none.")
+        check_line(self)
         special = [token for token in (self.end, self.pad) if token is not None]
         if len(special) == 1 or len(set(special)) != len(special) or not all(0 <= s < self.start for s in special):
             raise ValueError(

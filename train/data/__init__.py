@@ -3,7 +3,8 @@
 import difflib
 from collections.abc import Callable
 
-from train.data.dataset import Data, DataError, Dataset, Split
+from train.data.audio import sounds, spoken_digit, tones
+from train.data.dataset import Data, DataError, Dataset, Split, lines, ragged
 from train.data.embedded import digits, mnist_1bit
 from train.data.images import images
 from train.data.standard import standard
@@ -12,7 +13,20 @@ from train.data.tables import bundled, red_wine, table
 from train.data.texts import python_docs, text, tiny_shakespeare
 from train.data.values import convert
 
-__all__ = ["NAMES", "Batches", "Data", "DataError", "Dataset", "Split", "Streams", "Windows", "batches", "load"]
+__all__ = [
+    "NAMES",
+    "Batches",
+    "Data",
+    "DataError",
+    "Dataset",
+    "Split",
+    "Streams",
+    "Windows",
+    "batches",
+    "lines",
+    "load",
+    "ragged",
+]
 
 IMAGES: dict[str, Callable[[Data], Dataset]] = {
     "mnist_1bit": mnist_1bit,
@@ -35,7 +49,12 @@ TEXTS: dict[str, Callable[[Data], Dataset]] = {
     "tiny_shakespeare": tiny_shakespeare,
     "text": text,
 }
-LOADERS = {**IMAGES, **TABLES, **TEXTS}
+SOUNDS: dict[str, Callable[[Data], Dataset]] = {
+    "tones": tones,
+    "spoken_digit": spoken_digit,
+    "sounds": sounds,
+}
+LOADERS = {**IMAGES, **TABLES, **TEXTS, **SOUNDS}
 NAMES = tuple(LOADERS)
 
 
@@ -51,5 +70,7 @@ def load(data: Data) -> Dataset:
         return (table if own else TABLES[data.name])(data)
     if data.name in TEXTS:
         return (text if data.path is not None else TEXTS[data.name])(data)
+    if data.name in SOUNDS:
+        return (sounds if data.path is not None else SOUNDS[data.name])(data)
     own = data.path is not None and data.name in IMAGES
     return convert((images if own else LOADERS[data.name])(data), data)

@@ -24,24 +24,26 @@ downloader.MAX_RETRIES = 2  # tensorflow_datasets' own 10 are three minutes of s
 class _Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     VERSION = tfds.core.Version("1.0.0")
     source: str
-    shape: tuple[int, ...] = (28, 28)
+    shape: tuple[int | None, ...] = (28, 28)
+    dtype: type = np.uint8
     num_classes: int | None = 10
     manual_dir: Path | None = None
     embedded = "mnist_1bit"  # what needs no network
+    kind = "image"  # the feature that is not the label
 
     @property
     def url_infos(self):
         return {f.url: checksums.UrlInfo(tfds.core.utils.Size(f.size), f.sha256, f.name) for f in FILES[self.source]}
 
     def _info(self):
-        image = tfds.features.Tensor(shape=self.shape, dtype=np.uint8, encoding="bytes")
+        values = tfds.features.Tensor(shape=self.shape, dtype=self.dtype, encoding="bytes")
         label = {"label": tfds.features.ClassLabel(num_classes=self.num_classes)} if self.num_classes else {}
-        features = tfds.features.FeaturesDict({"image": image, **label})
+        features = tfds.features.FeaturesDict({self.kind: values, **label})
         return tfds.core.DatasetInfo(builder=self, features=features, disable_shuffling=True)
 
-    def _generate_examples(self, images, labels=None):
-        for i, image in enumerate(images):
-            yield i, {"image": image} if labels is None else {"image": image, "label": labels[i]}
+    def _generate_examples(self, values, labels=None):
+        for i, each in enumerate(values):
+            yield i, {self.kind: each} if labels is None else {self.kind: each, "label": labels[i]}
 
     def _fetch(self, dl_manager):
         return [self._fetch_one(dl_manager, file) for file in FILES[self.source]]
@@ -136,6 +138,33 @@ class ZooTinyShakespeare(_Builder):
         return {"whole": self._generate_examples([np.frombuffer(self._fetch(dl_manager)[0], np.uint8)])}
 
 
+class ZooSpokenDigit(_Builder):
+    """Spoken digits of 8 kHz, int16: of every speaker and digit recordings 0-4 are for the test, as the set's README says,
+    5-9 here for validation."""
+
+    source = "spoken_digit"
+    shape = (None,)
+    dtype = np.int16
+    embedded = "tones"
+    kind = "audio"
+
+    def _split_generators(self, dl_manager):
+        from scipy.io import wavfile
+
+        splits: dict[str, list] = {"train": [], "valid": [], "test": []}
+        with tarfile.open(fileobj=io.BytesIO(self._fetch(dl_manager)[0])) as archive:
+            names = (name for name in archive.getnames() if name.endswith(".wav"))
+            for name in sorted(names):  # .../recordings/3_jackson_17.wav
+                digit, _, index = Path(name).stem.split("_")
+                member = archive.extractfile(name)
+                assert member is not None, f"{name} is no file"
+                rate, wave = wavfile.read(io.BytesIO(member.read()))
+                assert (rate, wave.dtype) == (8000, np.int16), f"{name} has {rate} samples of {wave.dtype} a second"
+                which = "test" if int(index) < 5 else "valid" if int(index) < 10 else "train"
+                splits[which].append((wave, int(digit)))
+        return {split: self._generate_examples(*zip(*pairs, strict=True)) for split, pairs in splits.items()}
+
+
 def cifar_batches(folder: Path) -> list[str]:
     """The batches of CIFAR-10 that lie in a folder, as .bin or .bin.xz, the test batch last."""
     return [name for name in CIFAR_BATCHES if (folder / name).is_file() or (folder / f"{name}.xz").is_file()]
@@ -143,7 +172,7 @@ def cifar_batches(folder: Path) -> list[str]:
 
 BUILDERS = {
     builder.source: builder
-    for builder in (ZooMnist, ZooFashionMnist, ZooBinarizedMnist, ZooCifar10, ZooTinyShakespeare)
+    for builder in (ZooMnist, ZooFashionMnist, ZooBinarizedMnist, ZooCifar10, ZooTinyShakespeare, ZooSpokenDigit)
 }
 
 

@@ -4,7 +4,7 @@ import dataclasses
 from typing import Literal, NamedTuple
 
 import numpy as np
-from jaxtyping import Float32, Int32, UInt8
+from jaxtyping import Int32, Shaped, UInt8
 
 
 class DataError(ValueError):
@@ -19,10 +19,11 @@ class Data:
     """mnist_1bit and digits need no network; mnist, fashion_mnist, cifar10 and binarized_mnist are downloaded once;
     images is your own data, from `path`. Tables of real numbers: wine, breast_cancer and diabetes need no network;
     red_wine needs its file at `path`; table is your own, from `path`. Texts: python_docs needs no network;
-    tiny_shakespeare is downloaded once; text is your own, from `path`."""
+    tiny_shakespeare is downloaded once; text is your own, from `path`. Sounds: tones needs no network; spoken_digit is
+    downloaded once; sounds is your own, from `path`."""
     path: str | None = None
-    """Your own images: .npz, .npy, or a folder of image files; your own table: .csv; or your own text in UTF-8. `name`
-    then only says the kind of data."""
+    """Your own images: .npz, .npy, or a folder of image files; your own table: .csv; your own text in UTF-8; or a
+    folder of .wav files. `name` then only says the kind of data."""
     binarise: Literal["none", "dynamic", "threshold"] = "none"
     """dynamic: Bernoulli(grey/255), anew each time an image is used in training, once with a fixed seed for validation
     and test. threshold: grey > 127. The likelihoods of the two are not comparable."""
@@ -32,6 +33,10 @@ class Data:
     """Training examples held out for validation (the last ones) where the set brings no validation split."""
     fold: int = 0
     """Which tenth of a table is the test split, 0..9; the next tenth is for validation."""
+    rate: int = 8000
+    """Samples a second that your own sounds are converted to."""
+    seconds: float = 0.0
+    """Recordings are cut to this length or filled up with silence (0: as they are; of spoken_digit 0.5)."""
     data_dir: str | None = None
     """Where tensorflow_datasets keeps prepared sets (default: its own, ~/tensorflow_datasets)."""
     manual_dir: str | None = None
@@ -39,9 +44,12 @@ class Data:
 
 
 class Split(NamedTuple):
-    """Examples `[N, *site_shape]` or `[N, *site_shape, 3]`, integers or real numbers, and their labels."""
+    """Examples `[N, *site_shape]` or `[N, *site_shape, 3]`, integers or real numbers, and their labels.
 
-    x: UInt8[np.ndarray, "N *site"] | Int32[np.ndarray, "N *site"] | Float32[np.ndarray, "N *site"]
+    A text is one line of tokens [length]; recordings of any length are an array of N such lines (see `ragged`).
+    """
+
+    x: Shaped[np.ndarray, "N *site"]
     context: Int32[np.ndarray, " N"] | None
 
 
@@ -51,6 +59,7 @@ class Dataset:
 
     With `dynamic`, the training images are grey (0..255) and `Batches` draws their bits; `num_levels` is 2. Where
     values are real numbers `num_levels` is None. A text has a `vocabulary`, and each split is one long line of tokens.
+    Sounds have a `rate`, samples a second, and each split is an array of recordings of any length, int16.
     """
 
     name: str
@@ -62,6 +71,7 @@ class Dataset:
     num_classes: int | None = None
     dynamic: bool = False
     vocabulary: tuple[str, ...] = ()
+    rate: int | None = None
 
 
 def hold_out(split: Split, valid: int) -> tuple[Split, Split]:
@@ -77,6 +87,19 @@ def hold_out(split: Split, valid: int) -> tuple[Split, Split]:
 def take(split: Split, index: np.ndarray | slice) -> Split:
     """The examples of a split at `index`, in that order."""
     return Split(split.x[index], None if split.context is None else split.context[index])
+
+
+def ragged(lines: list[np.ndarray]) -> Shaped[np.ndarray, " N"]:
+    """Lines of any length as one array of them, for a `Split`."""
+    x = np.empty(len(lines), object)
+    for i, line in enumerate(lines):
+        x[i] = line
+    return x
+
+
+def lines(split: Split) -> list[np.ndarray]:
+    """The recordings of a split; of a text, the whole as one line."""
+    return list(split.x) if split.x.dtype == object else [split.x]
 
 
 def generator(*seed: int) -> np.random.Generator:

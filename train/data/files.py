@@ -14,11 +14,12 @@ class File(NamedTuple):
     url: str
     size: int
     sha256: str
+    known_as: str | None = None
 
     @property
     def name(self) -> str:
-        """The last part of the address."""
-        return self.url.rpartition("/")[2]
+        """The last part of the address, or the name under which its server sends it."""
+        return self.known_as or self.url.rpartition("/")[2]
 
 
 def read_manual(folder: Path, name: str, sha256: str) -> bytes | None:
@@ -47,6 +48,7 @@ _FASHION = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"
 _AMAT = "http://www.cs.toronto.edu/~larocheh/public/datasets/binarized_mnist/binarized_mnist_"
 _CIFAR = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
 
+_DIGITS = "https://github.com/Jakobovski/free-spoken-digit-dataset/archive/v1.0.9.tar.gz"
 _SHAKESPEARE = "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt"
 
 FILES: dict[str, tuple[File, ...]] = {
@@ -70,6 +72,14 @@ FILES: dict[str, tuple[File, ...]] = {
     "cifar10": (File(_CIFAR, 170052171, "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd"),),
     "tiny_shakespeare": (
         File(_SHAKESPEARE, 1115394, "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"),
+    ),
+    "spoken_digit": (
+        File(
+            _DIGITS,
+            11975353,
+            "8bc44cde129d505cbbb6b365c09f80c663f2aa77578afc634e6141a2f87100c0",
+            "free-spoken-digit-dataset-1.0.9.tar.gz",
+        ),
     ),
 }
 

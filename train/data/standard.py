@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from train.data.dataset import Data, DataError, Dataset, Split, hold_out
+from train.data.dataset import Data, DataError, Dataset, Split, hold_out, ragged
 
 _TITLES = {
     "mnist": "MNIST",
@@ -14,6 +14,7 @@ _TITLES = {
     "binarized_mnist": "binarized MNIST (Larochelle's fixed binarisation)",
     "cifar10": "CIFAR-10",
     "tiny_shakespeare": "tiny Shakespeare",
+    "spoken_digit": "free spoken digits",
 }
 
 
@@ -78,7 +79,8 @@ def _prepare(builder, manual_dir):
 def _read(builder, split):
     source = builder.as_data_source(split=split)
     examples = source.__getitems__(list(range(len(source))))
-    x = np.stack([e["image"] for e in examples])
+    values = [e[builder.kind] for e in examples]
+    x = np.stack(values) if builder.kind == "image" else ragged(values)
     return Split(x, np.array([e["label"] for e in examples], np.int32) if builder.num_classes else None)
 
 

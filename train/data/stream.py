@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Bool, Int32, Shaped
 
-from train.data.dataset import DataError, Split, bernoulli, generator, take
+from train.data.dataset import DataError, Split, bernoulli, generator, lines, take
 
 Tokens = Shaped[np.ndarray, " N"]
 _ORDER, _NOISE = 0, 1  # two independent streams of one seed
@@ -49,22 +49,31 @@ class Batches:
 
 
 class Windows:
-    """Pieces of one long line of tokens, at places that are a pure function of (seed, step)."""
+    """Pieces of a text or of recordings, at places that are a pure function of (seed, step), each place as likely as any."""
 
-    def __init__(self, tokens: Tokens, length: int, batch_size: int, seed: int):
-        if len(tokens) <= length:
-            raise DataError(f"the training text has {len(tokens):,} tokens; windows of {length} need more than that")
-        self.tokens, self.length, self.batch_size, self.seed = tokens, length, batch_size, seed
+    def __init__(self, split: Split, length: int, batch_size: int, seed: int):
+        self.lines, self.labels = lines(split), split.context
+        shortest = min(map(len, self.lines))
+        if shortest < length:
+            raise DataError(
+                f"the training split has a piece of {shortest:,} tokens or samples; windows of {length} need at least "
+                "as many: pass a smaller --model.site-shape"
+            )
+        self.length, self.batch_size, self.seed = length, batch_size, seed
+        self.places = np.cumsum([len(line) - length + 1 for line in self.lines])
 
     @property
     def steps_per_epoch(self) -> int:
-        """How many batches hold as many tokens as the text."""
-        return max(1, len(self.tokens) // (self.length * self.batch_size))
+        """How many batches hold as many tokens as there are."""
+        return max(1, sum(map(len, self.lines)) // (self.length * self.batch_size))
 
-    def __call__(self, step: int) -> tuple[Shaped[np.ndarray, "B length"], None]:
-        """The windows of a step (0, 1, ...)."""
-        begin = generator(self.seed, _ORDER, step).integers(len(self.tokens) - self.length + 1, size=self.batch_size)
-        return self.tokens[begin[:, None] + np.arange(self.length)], None
+    def __call__(self, step: int) -> tuple[Shaped[np.ndarray, "B length"], Int32[np.ndarray, " B"] | None]:
+        """The windows of a step (0, 1, ...), and the labels of their recordings."""
+        place = generator(self.seed, _ORDER, step).integers(self.places[-1], size=self.batch_size)
+        which = np.searchsorted(self.places, place, side="right")
+        ends = place - self.places[which] + [len(self.lines[i]) + 1 for i in which]
+        x = np.stack([self.lines[i][end - self.length : end] for i, end in zip(which, ends, strict=True)])
+        return x, None if self.labels is None else self.labels[which]
 
 
 class Streams:

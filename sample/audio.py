@@ -1,0 +1,154 @@
+"""Sounds: drawn whole with their likelihood, from silence or from a given beginning; .wav files and pictures of them."""
+
+import math
+import os
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Array, Float, Float32, Num
+
+import zoo
+from sample.draw import draw
+from sample.tempered import Tempered
+
+_WINDOW, _HOP, _RANGE = 256, 64, 80.0  # of a spectrogram: samples, samples, decibels below the loudest
+
+
+class Sounds(NamedTuple):
+    """Sounds and their likelihood.
+
+    Attributes:
+      waves: beginning and what was drawn after it, in [-1, 1], [num, samples].
+      rate: samples a second.
+      log_prob: nats of each whole wave under the model itself (tempered or not), its beginning included, [num].
+    """
+
+    waves: Float32[np.ndarray, "num samples"]
+    rate: int
+    log_prob: Float[np.ndarray, " num"]
+
+
+def audio(
+    source: str | os.PathLike | tuple[zoo.Autoregressive, zoo.Variables],
+    num: int = 1,
+    seconds: float = 1.0,
+    *,
+    beginning: str | os.PathLike | Num[np.ndarray, "..."] | None = None,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    min_p: float | None = None,
+    key: Array | None = None,
+    **options: Any,
+) -> Sounds:
+    """Draws sounds, exactly or tempered, or continues a beginning by draws from the exact posterior.
+
+    Args:
+      source: a checkpoint, a run's folder, a model's name, or a pair (model, variables).
+      num: how many.
+      seconds: how much is drawn, after the beginning if there is one. It may be longer than what the model was trained on.
+      beginning: a .wav file, converted to the model's rate; or a waveform in [-1, 1] at that rate, [samples] for all
+        sounds or [num, samples].
+      temperature, top_k, top_p, min_p: see `Tempered`; by default the draws are exact.
+      key: a key, consumed; `jax.random.key(0)` if None.
+      **options: as for `draw`: context (labels [num]), engine, batch_size.
+
+    Raises:
+      ValueError: a model of no sounds, a beginning that cannot be read, or options that have no meaning.
+    """
+    model, variables = opened(source)
+    count = round(seconds * model.rate) if math.isfinite(seconds) else 0
+    if count < 1:
+        raise ValueError(f"seconds must be a number of at least one sample, 1/{model.rate}; got {seconds}.")
+    begun = _begun(model, beginning, num)
+    model = model.clone(site_shape=(begun.shape[-1] + count,))
+    law = Tempered(temperature, top_k, top_p, min_p)
+    drawn = draw(
+        model,
+        variables,
+        jax.random.key(0) if key is None else key,
+        num,
+        prefix=begun if begun.shape[-1] else None,
+        tempered=None if law == Tempered() else law,
+        **options,
+    )
+    waves = zoo.dequantise(np.asarray(drawn.x), _levels(model), model.companding)
+    return Sounds(waves, model.rate, np.asarray(drawn.log_prob, np.float64))
+
+
+def opened(source: Any) -> tuple[zoo.WaveNet, zoo.Variables]:
+    """The model and variables of a source.
+
+    Raises:
+      ValueError: its model describes no sounds.
+    """
+    model, variables = source if isinstance(source, tuple) else zoo.load(zoo.find(source))
+    if not isinstance(model, zoo.WaveNet):
+        raise ValueError(f"{type(model).__name__} describes no sounds.")
+    return model, variables
+
+
+def save_sounds(path: str | os.PathLike, sounds: Sounds) -> list[Path]:
+    """Writes each sound as a .wav: `path` with a number before its suffix."""
+    path, digits = Path(path), len(str(len(sounds.waves) - 1))
+    return [
+        zoo.write_wav(path.with_name(f"{path.stem}_{i:0{digits}}.wav"), wave, sounds.rate)
+        for i, wave in enumerate(sounds.waves)
+    ]
+
+
+def save_waveforms(path: str | os.PathLike, waves: Num[np.ndarray, "num samples"], rate: int) -> Path:
+    """Writes a PNG: a row for each sound, its waveform and beside it its spectrogram.
+
+    Raises:
+      ImportError: matplotlib is not installed.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise ImportError("this picture needs matplotlib: pip install 'autoregressive-zoo[plots]'.") from None
+    figure = Figure(figsize=(12, 1 + 1.6 * len(waves)), layout="constrained")
+    rows = figure.subplots(len(waves), 2, squeeze=False, sharex=True)
+    seconds = waves.shape[1] / rate
+    for wave, (left, right) in zip(waves, rows, strict=True):
+        left.plot((np.arange(len(wave)) + 0.5) / rate, wave, linewidth=0.5)
+        left.set_ylim(-1, 1)
+        loud = spectrogram(wave)
+        extent = (0, seconds, 0, rate / 2000)
+        right.imshow(loud, origin="lower", aspect="auto", extent=extent, vmin=loud.max() - _RANGE, cmap="magma")
+        right.set_ylabel("kHz")
+    for axes in rows[-1]:
+        axes.set_xlabel("s")
+    figure.savefig(path, dpi=100, format="png")
+    return Path(path)
+
+
+def spectrogram(wave: Num[np.ndarray, " samples"]) -> Float[np.ndarray, "frequencies times"]:
+    """Power in decibels at frequencies 0 .. rate / 2 (129 of them), every 64 samples in a Hann window of 256."""
+    padded = np.pad(np.asarray(wave, np.float64), _WINDOW // 2)
+    frames = np.lib.stride_tricks.sliding_window_view(padded, _WINDOW)[::_HOP] * np.hanning(_WINDOW)
+    return 10 * np.log10(np.maximum(np.abs(np.fft.rfft(frames)) ** 2, 1e-12)).T
+
+
+def _levels(model: zoo.WaveNet) -> int:
+    num_values = model.head.num_values
+    assert num_values is not None, "a sound has levels"
+    return num_values
+
+
+def _begun(model, beginning, num):
+    """The levels of the beginning, [samples] or [num, samples]."""
+    if beginning is None:
+        return np.zeros(0, np.int32)
+    if isinstance(beginning, str | os.PathLike):
+        beginning = zoo.read_wav(beginning, model.rate)
+    wave = np.asarray(beginning)
+    if wave.ndim not in (1, 2) or (wave.ndim == 2 and len(wave) != num) or not wave.size:
+        raise ValueError(
+            f"a beginning must have shape [samples], or {[num, 'samples']} with one for each sound; got {list(wave.shape)}."
+        )
+    if not np.issubdtype(wave.dtype, np.floating) or not np.abs(wave).max() <= 1:
+        raise ValueError(f"a beginning must hold numbers in [-1, 1]; got {wave.dtype} up to {np.abs(wave).max()}.")
+    return zoo.quantise(wave, _levels(model), model.companding)

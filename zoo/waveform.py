@@ -1,0 +1,90 @@
+"""Waveforms: how levels stand for them, and .wav files.
+
+A waveform is a line of numbers in [-1, 1]. With mu = levels - 1, mu-law companding (ITU-T G.711 without its pieces)
+
+    F(x) = sign(x) ln(1 + mu |x|) / ln(1 + mu),    level = floor((F(x) + 1) / 2 * mu + 1/2)
+
+spends its levels on what is quiet; linear quantisation is level = round((x + 1) * levels / 2), the 16 bits of a .wav where
+there are 65,536 of them.
+"""
+
+import math
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Float32, Int32, Num
+
+Companding = Literal["mu_law", "linear"]
+
+
+def quantise(
+    wave: Num[np.ndarray, "*batch samples"], levels: int = 256, companding: Companding = "mu_law"
+) -> Int32[np.ndarray, "*batch samples"]:
+    """The levels 0..levels - 1 of a waveform; silence is the level levels / 2, what lies beyond [-1, 1] is clipped."""
+    x = np.clip(np.asarray(wave, np.float64), -1, 1)
+    if companding == "linear":
+        return np.minimum(np.round((x + 1) * (levels / 2)), levels - 1).astype(np.int32)
+    mu = levels - 1
+    return np.floor((np.sign(x) * np.log1p(mu * np.abs(x)) / np.log1p(mu) + 1) / 2 * mu + 0.5).astype(np.int32)
+
+
+def dequantise(
+    levels_of: Num[np.ndarray, "*batch samples"], levels: int = 256, companding: Companding = "mu_law"
+) -> Float32[np.ndarray, "*batch samples"]:
+    """The waveform that levels stand for: `quantise` gives the same levels again."""
+    k = np.asarray(levels_of, np.float64)
+    if companding == "linear":
+        return (k * (2 / levels) - 1).astype(np.float32)
+    mu = levels - 1
+    y = 2 * k / mu - 1
+    return (np.sign(y) * np.expm1(np.abs(y) * np.log1p(mu)) / mu).astype(np.float32)
+
+
+def read_wav(path: str | os.PathLike, rate: int) -> Float32[np.ndarray, " samples"]:
+    """A sound file, its channels averaged and resampled to `rate` samples a second.
+
+    Raises:
+      ValueError: there is no such file, or it is no sound, or one without samples.
+      ImportError: soundfile is not installed.
+    """
+    soundfile = _soundfile()
+    path = Path(path).expanduser()
+    if not path.is_file():
+        raise ValueError(f"there is no file {path}; expected a .wav.")
+    try:
+        wave, own = soundfile.read(path, dtype="float32", always_2d=True)
+    except (soundfile.LibsndfileError, OSError, ValueError, TypeError) as error:
+        what = "is empty" if path.stat().st_size == 0 else f"is not a readable sound ({error})"
+        raise ValueError(f"{path} {what}; expected a .wav.") from None
+    if not len(wave):
+        raise ValueError(f"{path} holds no samples; expected a .wav with some.")
+    if not np.isfinite(wave).all():
+        raise ValueError(f"{path} holds samples that are no finite numbers; write it anew as 16 bit.")
+    wave = wave.mean(axis=1)
+    if own != rate:
+        from scipy.signal import resample_poly
+
+        common = math.gcd(own, rate)
+        wave = resample_poly(wave.astype(np.float64), rate // common, own // common)
+    return np.clip(wave, -1, 1).astype(np.float32)
+
+
+def write_wav(path: str | os.PathLike, wave: Num[np.ndarray, " samples"], rate: int) -> Path:
+    """Writes a waveform as a .wav of 16 bits and one channel.
+
+    Raises:
+      ImportError: soundfile is not installed.
+    """
+    pcm = np.clip(np.round(np.asarray(wave, np.float64) * 2**15), -(2**15), 2**15 - 1).astype(np.int16)
+    _soundfile().write(path, pcm, rate, subtype="PCM_16", format="WAV")
+    return Path(path)
+
+
+def _soundfile() -> Any:
+    try:
+        import soundfile
+    except (ImportError, OSError) as error:  # OSError: without the C library
+        raise ImportError(f"sounds need soundfile: pip install 'autoregressive-zoo[audio]' ({error}).") from None
+    return soundfile
