@@ -27,6 +27,8 @@ from zoo.pixel_transformer import PixelTransformer
 from zoo.rnade import RNADE
 from zoo.rnn import RNN
 from zoo.row_lstm import RowLSTM
+from zoo.seq2seq import Seq2Seq
+from zoo.seq2seq_attention import Seq2SeqAttention
 from zoo.standardised import Standardised
 from zoo.transformer import Transformer
 
@@ -52,6 +54,15 @@ def sentences(model: Autoregressive, batch: int) -> tuple[Values, None]:
         ended = jnp.pad(jnp.cumsum(ends, axis=1), ((0, 0), (1, 0)))[:, :-1] > 0
         x = jnp.where(ended, model.pad, jnp.where(ends, model.end, x))
     return x, None
+
+
+def translations(model: Autoregressive, batch: int) -> tuple[Values, np.ndarray]:
+    """The same, and sources of 1 to 5 tokens."""
+    random = np.random.RandomState(1)
+    source = random.randint(0, model.source_values - 1, (batch, 5)).astype(np.int32)
+    source += source >= model.source_pad
+    lengths = 1 + np.arange(batch) * 3 % 5
+    return sentences(model, batch)[0], np.where(np.arange(5) < lengths[:, None], source, np.int32(model.source_pad))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,6 +133,16 @@ CATALOGUE: dict[str, Entry] = {
         Transformer(),
         Transformer((4,), 6, 2, heads=1, window=3, dropout=0.0, end=2, pad=1, head=Categorical(4)),
         example=sentences,
+    ),
+    "seq2seq": Entry(
+        Seq2Seq(features=1000, embedding=620, head=Categorical(30_000), source_values=30_000),
+        Seq2Seq((4,), 5, 3, "lstm", end=2, pad=3, head=Categorical(4), source_values=6, source_pad=2),
+        example=translations,
+    ),
+    "seq2seq_attention": Entry(
+        Seq2SeqAttention(features=1000, embedding=620, head=Categorical(30_000), source_values=30_000),
+        Seq2SeqAttention((4,), 5, 3, end=0, pad=1, head=Categorical(4), source_values=6),
+        example=translations,
     ),
 }
 
