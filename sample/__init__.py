@@ -6,6 +6,7 @@ from sample.loop import Prefix, Sample, ancestral
 from sample.progress import progress
 from sample.read import read_images
 from sample.render import as_images, grid, images, save_gif, save_png
+from sample.search import Beams, search
 from sample.surprise import save_surprise, surprise
 from sample.tempered import Tempered
 from sample.text import Texts, stream, text
