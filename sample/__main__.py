@@ -19,6 +19,7 @@ from sample.draw import Engine, Sample, draw
 from sample.progress import partly, progress
 from sample.read import read_images
 from sample.render import as_images, grid, image_shape, save_gif, save_png
+from sample.show import show_translations
 from sample.surprise import save_surprise, surprise
 from sample.text import stream, text
 
@@ -52,6 +53,14 @@ class Options:
     """Draw from characters only that are at least so many times as likely as the likeliest."""
     stop: tuple[str, ...] = ()
     """Texts end before the first of these."""
+    source: tuple[str, ...] = ()
+    """What a model that translates reads; by default the sources of --pairs."""
+    pairs: Annotated[Path | None, tyro.conf.arg(metavar="TSV")] = None
+    """Sources with the translations to compare with, by default those of the run's test split; their number is --num."""
+    beam: int = 5
+    """How many beginnings a beam search keeps; 1 is greedy, 0 draws exact samples."""
+    attention: bool = False
+    """Also write a picture of where the model looked when it wrote the first text."""
     gif: bool = False
     """Also write a GIF that shows the images being drawn site by site."""
     surprise: bool = False
@@ -78,6 +87,9 @@ def main(options: Options) -> None:
     check(options)
     checkpoint = zoo.find(options.run)
     model, variables = zoo.load(checkpoint)
+    if isinstance(model, zoo.Translator):
+        show_translations(options, checkpoint, model, variables)
+        return
     if isinstance(model, zoo.Sequence):
         show_texts(options, checkpoint, model, variables)
         return
@@ -100,6 +112,8 @@ def check(options: Options) -> None:
         raise ValueError(f"--seed must be in 0..2**32 - 1; got {options.seed}.")
     if any(count is not None and count < 1 for count in (options.num, options.scale, options.columns)):
         raise ValueError("--num, --scale and --columns must be at least 1.")
+    if options.beam < 0:
+        raise ValueError(f"--beam must be at least 1, or 0 to draw samples; got {options.beam}.")
     if options.complete is not None and (options.gif or options.surprise or options.columns is not None):
         raise ValueError("--complete makes a picture of its own: drop --gif, --surprise and --columns.")
     if options.images is not None and options.gif:

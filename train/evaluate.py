@@ -21,11 +21,11 @@ class Evaluation(NamedTuple):
     """Mean negative log likelihood of a split.
 
     Attributes:
-      nats: mean of -log p(x) over its examples; of a text, per token.
+      nats: mean of -log p(x) over its examples; of texts, per token.
       standard_error: of that mean, over the examples (windows of a text).
       bits_per_dim: the mean in bits per dimension (token).
       num: how many examples (tokens).
-      unit: what the nats are of: `example` or `char`.
+      unit: what the nats are of: `example`, `char`, or `token` of sequences that end.
     """
 
     nats: float
@@ -68,7 +68,7 @@ def evaluate(
     of windows that go on from one another.
     """
     if streamed(model):
-        return summarise(_stream_nats(model, variables, split.x), model)
+        return summarise(_stream_nats(model, variables, split.x), model, split.x)
     replicated, split_sharding = shardings()
     variables = jax.device_put(variables, replicated)
     size = math.ceil(batch_size / jax.device_count()) * jax.device_count()
@@ -78,7 +78,7 @@ def evaluate(
         count = len(batch.x)
         x, context = spread(jax.tree.map(lambda rows: _fill(rows, size), tuple(batch)), split_sharding)
         nats.append(-np.asarray(zoo.ensemble_log_prob(members, variables, x, context), np.float64)[:count])
-    return summarise(np.concatenate(nats), model)
+    return summarise(np.concatenate(nats), model, split.x)
 
 
 def _stream_nats(model, variables, windows):
@@ -99,13 +99,16 @@ def comparable(model: zoo.Autoregressive, nats: float) -> str:
     return f" ({nats + model.log_jacobian:.2f} nats of the standardised columns)"
 
 
-def summarise(nats: np.ndarray, model: zoo.Autoregressive) -> Evaluation:
-    """The evaluation that the nats of single examples amount to."""
-    sites = scored_sites(model)
-    mean, num = float(nats.mean()), len(nats)
-    error = float(nats.std(ddof=1)) / math.sqrt(num) if num > 1 else math.nan
-    bits = zoo.bits_per_dim(-mean, model.num_dims)
-    return Evaluation(mean / sites, error / sites, bits, num * sites, "example" if sites == 1 else "char")
+def summarise(nats: np.ndarray, model: zoo.Autoregressive, x: np.ndarray) -> Evaluation:
+    """The evaluation that the nats of single examples `x` amount to: their sum, divided by what is scored in all of them."""
+    sites, num = scored_sites(model, x).astype(np.float64), len(nats)
+    mean = float(nats.sum() / sites.sum())
+    error = float((nats - mean * sites).std(ddof=1) / sites.mean()) / math.sqrt(num) if num > 1 else math.nan
+    unit = (
+        "token" if isinstance(model, zoo.EncoderDecoder) else "char" if isinstance(model, zoo.Sequence) else "example"
+    )
+    bits = zoo.bits_per_dim(-mean, model.num_dims if unit == "example" else 1)
+    return Evaluation(mean, error, bits, int(sites.sum()), unit)
 
 
 def _fill(rows, size):

@@ -10,6 +10,9 @@ import zoo
 from train.data import Batches, DataError, Dataset, Split, Streams, Windows, load
 from train.recipe import Recipe, streamed
 from train.update import initial_state, make_update
+from zoo.tokens import END, PAD, SPECIAL
+
+EXAMPLES = {"no text": "mnist_1bit", "text": "python_docs", "pairs of texts": "dates"}
 
 
 def inputs(recipe: Recipe) -> Dataset:
@@ -21,12 +24,13 @@ def inputs(recipe: Recipe) -> Dataset:
     dataset = load(recipe.data)
     if recipe.conditional and dataset.num_classes is None:
         raise DataError(f"{dataset.name} has no labels, so a model cannot be conditional on them: drop --conditional.")
-    if not recipe.conditional:
+    if not (recipe.conditional or dataset.paired):
         dataset = _each(dataset, lambda split: split._replace(context=None))
-    name = type(recipe.model).__name__
-    if bool(dataset.vocabulary) != isinstance(recipe.model, zoo.Sequence):
-        what, other = ("text", "mnist_1bit") if dataset.vocabulary else ("no text", "python_docs")
-        raise DataError(f"{dataset.name} is {what}, which {name} does not describe: pass --data.name, such as {other}.")
+    if (kind := _kind(dataset)) != (wanted := _described(recipe.model)):
+        name, other = type(recipe.model).__name__, EXAMPLES[wanted]
+        raise DataError(f"{dataset.name} is {kind}, which {name} does not describe: pass --data.name, such as {other}.")
+    if dataset.paired:
+        return _padded(dataset, recipe.model)
     if dataset.vocabulary:
         return _windows(dataset, recipe.model)
     _check(recipe.model, dataset)
@@ -36,12 +40,17 @@ def inputs(recipe: Recipe) -> Dataset:
 def fitted(recipe: Recipe, dataset: Dataset) -> Recipe:
     """The recipe to train: the model is given what only the data know.
 
-    Where values are real, the means and deviations of the training split; for a text, its vocabulary.
+    Where values are real, the means and deviations of the training split; of texts, the vocabulary; of pairs both.
     """
     model: Any = recipe.model
     if dataset.vocabulary:
-        head = zoo.Categorical(len(dataset.vocabulary))
-        return dataclasses.replace(recipe, model=model.clone(head=head, vocabulary=dataset.vocabulary))
+        known: dict[str, Any] = {"head": zoo.Categorical(len(dataset.vocabulary)), "vocabulary": dataset.vocabulary}
+        if dataset.paired:
+            known |= {"unit": dataset.unit, "pad": SPECIAL.index(PAD), "end": SPECIAL.index(END)}
+        if dataset.source_vocabulary:
+            source = dataset.source_vocabulary
+            known |= {"source_vocabulary": source, "source_values": len(source), "source_pad": SPECIAL.index(PAD)}
+        return dataclasses.replace(recipe, model=model.clone(**known))
     if dataset.num_levels is not None:
         return recipe
     rows = dataset.train.x.reshape(len(dataset.train.x), -1).astype(np.float64)
@@ -50,9 +59,9 @@ def fitted(recipe: Recipe, dataset: Dataset) -> Recipe:
 
 
 def training_batches(recipe: Recipe, dataset: Dataset) -> Batches | Windows | Streams:
-    """The training stream, a pure function of the step: examples; or of a text, streams for a recurrent network and
-    windows for any other."""
-    if not dataset.vocabulary:
+    """The training stream, a pure function of the step: examples; or of one long text, streams for a recurrent network
+    and windows for any other."""
+    if dataset.paired or not dataset.vocabulary:
         return Batches(dataset.train, recipe.batch_size, recipe.seed, dataset.dynamic)
     length = recipe.model.num_sites
     if streamed(recipe.model):
@@ -65,6 +74,36 @@ def check_trainable(recipe: Recipe, dataset: Dataset) -> None:
     make_update(recipe)
     batches = training_batches(recipe, dataset)
     jax.eval_shape(lambda: initial_state(recipe, *batches(0)))
+
+
+def _kind(dataset):
+    return "pairs of texts" if dataset.source_vocabulary else "text" if dataset.vocabulary else "no text"
+
+
+def _described(model):
+    return (
+        "pairs of texts"
+        if isinstance(model, zoo.Translator)
+        else "text"
+        if isinstance(model, zoo.Sequence)
+        else "no text"
+    )
+
+
+def _padded(dataset, model):
+    """Sequences filled up with padding to the length of the model."""
+    splits, length = (dataset.train, dataset.valid, dataset.test), model.num_sites
+    longest = max(split.x.shape[1] for split in splits)
+    if longest > length:
+        raise DataError(
+            f"{dataset.name} has sequences of up to {longest} tokens with their end, but the {type(model).__name__} writes "
+            f"at most {length}: pass --model.site-shape {longest}."
+        )
+
+    def pad(split):
+        return split._replace(x=np.pad(split.x, ((0, 0), (0, length - split.x.shape[1]))))
+
+    return _each(dataset, pad)
 
 
 def _windows(dataset, model):

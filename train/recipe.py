@@ -3,6 +3,8 @@
 import dataclasses
 from typing import Any, Literal, TypeGuard
 
+import numpy as np
+
 import zoo
 from train.data import Data
 
@@ -16,7 +18,7 @@ class Recipe:
     data: Data = dataclasses.field(default_factory=Data)
     """The data."""
     conditional: bool = False
-    """Whether the model is given the labels (only for a model that takes a context)."""
+    """Whether the model is given the labels (of images that have some). Sources of pairs are always given."""
     steps: int = 22_000
     """Updates in all."""
     batch_size: int = 100
@@ -69,9 +71,11 @@ def streamed(model: zoo.Autoregressive) -> TypeGuard[zoo.RecurrentNetwork]:
     return isinstance(model, zoo.RecurrentNetwork)
 
 
-def scored_sites(model: zoo.Autoregressive) -> int:
-    """What one example's nats are divided by: for texts the number of tokens, for everything else 1."""
-    return model.num_sites if isinstance(model, zoo.Sequence) else 1
+def scored_sites(model: zoo.Autoregressive, x: Any) -> Any:
+    """What the nats of each example are divided by, float32 [batch]: its tokens with their end; 1 if it holds no tokens."""
+    if isinstance(model, zoo.EncoderDecoder):
+        return (x != model.pad).sum(1).astype(np.float32)
+    return np.full(len(x), model.num_sites if isinstance(model, zoo.Sequence) else 1, np.float32)
 
 
 def to_json(recipe: Recipe) -> dict[str, Any]:

@@ -26,6 +26,19 @@ def _text(model: zoo.Autoregressive, data: Data = _DOCS, **changes: Any) -> Reci
     return Recipe(model, data, **{"batch_size": 32, "clip": 1.0, "ema": 0.99, "eval_every": 200, **changes})
 
 
+def _dates(model: zoo.Autoregressive) -> Recipe:
+    """A recipe for written dates."""
+    return Recipe(
+        model, Data("dates"), steps=2_000, batch_size=64, learning_rate=4e-3, clip=1.0, ema=0.99, eval_every=250
+    )
+
+
+def _multi30k(model: zoo.Autoregressive) -> Recipe:
+    """A recipe for Multi30k, which needs --data.path."""
+    data = Data("multi30k")
+    return Recipe(model, data, steps=4_500, batch_size=64, learning_rate=1e-3, clip=1.0, ema=0.995, eval_every=450)
+
+
 RECIPES: dict[str, dict[str, Recipe]] = {
     "fvsbn": {
         "cpu": Recipe(zoo.FVSBN(), steps=11_000, learning_rate=2e-3),
@@ -135,5 +148,13 @@ RECIPES: dict[str, dict[str, Recipe]] = {
             learning_rate=1e-3,
             weight_decay=0.1,
         ),
+    },
+    "seq2seq": {
+        "cpu": _dates(zoo.Seq2Seq((11,), 128)),
+        "paper": _multi30k(zoo.Seq2Seq((45,), 512, 256, dropout=0.5)),
+    },
+    "seq2seq_attention": {
+        "cpu": _dates(zoo.Seq2SeqAttention((11,), 128)),
+        "paper": _multi30k(zoo.Seq2SeqAttention((45,), 512, 256, dropout=0.5)),
     },
 }

@@ -35,6 +35,8 @@ def finish(run: Run, recipe: Recipe, dataset: Dataset, seconds: float, command: 
         curves(run.records(), run.curves)
     except ImportError:
         lines.append("no learning curves: they need matplotlib (pip install 'autoregressive-zoo[plots]')")
+    if dataset.pairs:
+        write(run.test_pairs, "".join("\t".join(pair) + "\n" for pair in dataset.pairs))
     results |= {"steps": steps, "seed": recipe.seed, "seconds": seconds, "hardware": hardware(), "command": command}
     write(run.results, json.dumps(results, indent=2) + "\n")
     files = {"model": run.model, "results": run.results, "metrics": run.metrics, "curves": run.curves}

@@ -81,9 +81,16 @@ def make_update(recipe: Recipe, devices: Sequence[jax.Device] | None = None) -> 
 
 
 def loss(
-    recipe: Recipe, variables: zoo.autoregressive.Variables, x: Array, context: PyTree, key: Array, carry: PyTree = ()
+    recipe: Recipe,
+    variables: zoo.autoregressive.Variables,
+    x: Array,
+    context: PyTree,
+    key: Array,
+    carry: PyTree = (),
+    axis: str | None = None,
 ) -> tuple[Array, PyTree]:
     """Mean nats of a batch, -log p(x | context) or the model's estimate of it, in the recipe's dtype; of texts, per token.
+    `axis` names the devices that have the rest of the batch, if there are any.
 
     A recurrent network goes on from `carry`, or begins anew where `context` says so; no gradient goes back there.
     The key is consumed.
@@ -91,7 +98,10 @@ def loss(
     Returns:
       (nats, the new carry).
     """
-    variables, model, sites = _cast(recipe, variables), recipe.model, scored_sites(recipe.model)
+    variables, model = _cast(recipe, variables), recipe.model
+    sites = scored_sites(model, x).mean()
+    if axis is not None:
+        sites = jax.lax.pmean(sites, axis)
     if not streamed(model):
         return zoo.training_loss(model, variables, x, context, key=key).mean() / sites, carry
 
@@ -147,7 +157,7 @@ def _step(recipe, axis, state, x, context):
         key = jax.random.fold_in(key, jax.lax.axis_index(axis))
 
     def objective(variables):
-        return loss(recipe, variables, x, context, key, state.carry)
+        return loss(recipe, variables, x, context, key, state.carry, axis)
 
     (nats, carry), grads = jax.value_and_grad(objective, has_aux=True)(state.variables)
     if axis is not None:

@@ -10,6 +10,7 @@ from train.data.standard import standard
 from train.data.stream import Batches, Streams, Windows, batches
 from train.data.tables import bundled, red_wine, table
 from train.data.texts import python_docs, text, tiny_shakespeare
+from train.data.translations import dates, multi30k, pairs
 from train.data.values import convert
 
 __all__ = ["NAMES", "Batches", "Data", "DataError", "Dataset", "Split", "Streams", "Windows", "batches", "load"]
@@ -35,7 +36,8 @@ TEXTS: dict[str, Callable[[Data], Dataset]] = {
     "tiny_shakespeare": tiny_shakespeare,
     "text": text,
 }
-LOADERS = {**IMAGES, **TABLES, **TEXTS}
+PAIRS: dict[str, Callable[[Data], Dataset]] = {"dates": dates, "multi30k": multi30k, "pairs": pairs}
+LOADERS = {**IMAGES, **TABLES, **TEXTS, **PAIRS}
 NAMES = tuple(LOADERS)
 
 
@@ -51,5 +53,8 @@ def load(data: Data) -> Dataset:
         return (table if own else TABLES[data.name])(data)
     if data.name in TEXTS:
         return (text if data.path is not None else TEXTS[data.name])(data)
+    if data.name in PAIRS:
+        own = data.path is not None and data.name != "multi30k"
+        return (pairs if own else PAIRS[data.name])(data)
     own = data.path is not None and data.name in IMAGES
     return convert((images if own else LOADERS[data.name])(data), data)

@@ -4,7 +4,7 @@ import dataclasses
 from typing import Literal, NamedTuple
 
 import numpy as np
-from jaxtyping import Float32, Int32, UInt8
+from jaxtyping import Float32, Int32, Shaped, UInt8
 
 
 class DataError(ValueError):
@@ -19,10 +19,11 @@ class Data:
     """mnist_1bit and digits need no network; mnist, fashion_mnist, cifar10 and binarized_mnist are downloaded once;
     images is your own data, from `path`. Tables of real numbers: wine, breast_cancer and diabetes need no network;
     red_wine needs its file at `path`; table is your own, from `path`. Texts: python_docs needs no network;
-    tiny_shakespeare is downloaded once; text is your own, from `path`."""
+    tiny_shakespeare is downloaded once; text is your own, from `path`. Pairs of texts: dates needs no network; multi30k
+    needs its text files at `path`; pairs is your own, from `path`."""
     path: str | None = None
-    """Your own images: .npz, .npy, or a folder of image files; your own table: .csv; or your own text in UTF-8. `name`
-    then only says the kind of data."""
+    """Your own images: .npz, .npy, or a folder of image files; your own table: .csv; your own text in UTF-8; or your own
+    pairs: .tsv, a source and a target a line. `name` then only says the kind of data."""
     binarise: Literal["none", "dynamic", "threshold"] = "none"
     """dynamic: Bernoulli(grey/255), anew each time an image is used in training, once with a fixed seed for validation
     and test. threshold: grey > 127. The likelihoods of the two are not comparable."""
@@ -32,6 +33,16 @@ class Data:
     """Training examples held out for validation (the last ones) where the set brings no validation split."""
     fold: int = 0
     """Which tenth of a table is the test split, 0..9; the next tenth is for validation."""
+    unit: Literal["char", "word"] | None = None
+    """What a token of pairs is: a character or a word (default: words of multi30k, else characters)."""
+    least: int = 2
+    """Words that the training split has fewer times are unknown."""
+    source: str = "de"
+    """Language of multi30k that is read."""
+    target: str = "en"
+    """Language of multi30k that is written."""
+    items: int = 1
+    """At most so many dates in a line."""
     data_dir: str | None = None
     """Where tensorflow_datasets keeps prepared sets (default: its own, ~/tensorflow_datasets)."""
     manual_dir: str | None = None
@@ -39,10 +50,10 @@ class Data:
 
 
 class Split(NamedTuple):
-    """Examples `[N, *site_shape]` or `[N, *site_shape, 3]`, integers or real numbers, and their labels."""
+    """Examples `[N, *site_shape]` or `[N, *site_shape, 3]`, integers or real numbers, and their labels or sources."""
 
     x: UInt8[np.ndarray, "N *site"] | Int32[np.ndarray, "N *site"] | Float32[np.ndarray, "N *site"]
-    context: Int32[np.ndarray, " N"] | None
+    context: Shaped[np.ndarray, "N ..."] | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,6 +62,8 @@ class Dataset:
 
     With `dynamic`, the training images are grey (0..255) and `Batches` draws their bits; `num_levels` is 2. Where
     values are real numbers `num_levels` is None. A text has a `vocabulary`, and each split is one long line of tokens.
+    Of pairs each example is a sequence of its own, with what it is made from as context; `pairs` is the test split as it was
+    written.
     """
 
     name: str
@@ -62,6 +75,14 @@ class Dataset:
     num_classes: int | None = None
     dynamic: bool = False
     vocabulary: tuple[str, ...] = ()
+    source_vocabulary: tuple[str, ...] = ()
+    unit: Literal["char", "word"] = "char"
+    pairs: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def paired(self) -> bool:
+        """Whether an example is a sequence made from something else."""
+        return bool(self.pairs)
 
 
 def hold_out(split: Split, valid: int) -> tuple[Split, Split]:
@@ -72,6 +93,13 @@ def hold_out(split: Split, valid: int) -> tuple[Split, Split]:
             f"cannot hold out valid={valid} of {n} training examples; pass --data.valid between 1 and {n - 1}"
         )
     return take(split, slice(n - valid)), take(split, slice(n - valid, n))
+
+
+def thirds(num: int, what: str) -> list[np.ndarray]:
+    """Three disjoint sets of 0..num - 1, 80, 10 and 10 %, by a fixed permutation; `what` says it if there are too few."""
+    if num < 10:
+        raise DataError(f"{what}; at least 10 are needed to split them 80/10/10")
+    return np.split(generator(0).permutation(num), [num * 8 // 10, num * 9 // 10])
 
 
 def take(split: Split, index: np.ndarray | slice) -> Split:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from train.data.dataset import Data, DataError, Dataset, Split, generator, hold_out, take
+from train.data.dataset import Data, DataError, Dataset, Split, hold_out, take, thirds
 
 _SPLITS = ("train", "valid", "test")
 _MODES = ("1", "L", "RGB")
@@ -53,10 +53,7 @@ def images(data: Data) -> Dataset:
 
 
 def _cut(whole, path):
-    n = len(whole.x)
-    if n < 10:
-        raise DataError(f"{path} holds {n} images; at least 10 are needed to split them 80/10/10")
-    parts = np.split(generator(0).permutation(n), [n * 8 // 10, n * 9 // 10])
+    parts = thirds(len(whole.x), f"{path} holds {len(whole.x)} images")
     return {name: take(whole, index) for name, index in zip(_SPLITS, parts, strict=True)}
 
 
