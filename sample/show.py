@@ -61,7 +61,7 @@ def _scored(options, checkpoint, model, variables):
     return made
 
 
-def _made(options, model, variables, sources) -> Translations:
+def _made(options: Any, model: zoo.Translator, variables: zoo.Variables, sources: list[str]) -> Translations:
     return translate(
         (model, variables), sources, options.beam or None, options.attention,
         key=jax.random.key(options.seed), batch_size=min(options.batch_size, 64),

@@ -80,8 +80,8 @@ def translate(
     rows = written(model, variables, context, beam, length_penalty=length_penalty, key=key, batch_size=batch_size)
     texts, looks = tokens.texts_of(rows.x, model.vocabulary), None
     if attention:
-        looks = looked(model, variables, rows.x, context, batch_size)
-        looks = [each[: len(out), : len(into)] for each, out, into in zip(looks, texts, read, strict=True)]
+        weights = looked(model, variables, rows.x, context, batch_size)
+        looks = [each[: len(out), : len(into)] for each, out, into in zip(weights, texts, read, strict=True)]
     return Translations([tokens.joined(each, model.unit) for each in texts], rows.log_prob, read, texts, unknown, looks)
 
 

@@ -17,26 +17,8 @@ from train.data.dataset import Data, DataError, Dataset, Split, generator, third
 Pair = tuple[str, str]
 TRAINED, HELD_OUT = 40_000, 2_000  # written dates
 _LOCALES = (
-    "en_US",
-    "en_GB",
-    "de",
-    "fr",
-    "es",
-    "it",
-    "pt",
-    "nl",
-    "sv",
-    "da",
-    "pl",
-    "cs",
-    "fi",
-    "tr",
-    "hu",
-    "ro",
-    "ru",
-    "el",
-)
-_LOCALES += ("ja", "ko")
+    "en_US", "en_GB", "de", "fr", "es", "it", "pt", "nl", "sv", "da", "pl", "cs", "fi", "tr", "hu", "ro", "ru", "el", "ja", "ko",
+)  # fmt: skip
 _YEARS = (1900, 2100)
 
 
@@ -51,7 +33,6 @@ def dates(data: Data) -> Dataset:
     try:
         from babel import Locale
         from babel import dates as written
-        from babel.dates import parse_pattern
     except ImportError as error:
         raise DataError(f"dates needs babel: pip install 'autoregressive-zoo[text]' ({error})") from None
     styles = {}
@@ -61,7 +42,7 @@ def dates(data: Data) -> Dataset:
             pattern = style.pattern.replace("yy", "y")
             month_first = "MMM" not in pattern and pattern.index("M") < min(pattern.index("d"), pattern.index("y"))
             if not month_first:
-                styles[code, pattern] = (parse_pattern(pattern), locale)
+                styles[code, pattern] = (pattern, locale)
     first = datetime.date(_YEARS[0], 1, 1).toordinal()
     days = generator(0).permutation(datetime.date(_YEARS[1], 1, 1).toordinal() - first)
     choices, splits = list(styles.values()), []
