@@ -17,7 +17,8 @@ from train.data.dataset import Data, DataError, Dataset, Split, generator, third
 Pair = tuple[str, str]
 TRAINED, HELD_OUT = 40_000, 2_000  # written dates
 _LOCALES = (
-    "en_US", "en_GB", "de", "fr", "es", "it", "pt", "nl", "sv", "da", "pl", "cs", "fi", "tr", "hu", "ro", "ru", "el", "ja", "ko",
+    "en_US", "en_GB", "de", "fr", "es", "it", "pt", "nl", "sv", "da", "pl", "cs", "fi", "tr", "hu", "ro", "ru", "el",
+    "ja", "ko",
 )  # fmt: skip
 _YEARS = (1900, 2100)
 
