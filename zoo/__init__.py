@@ -16,6 +16,8 @@ from zoo.autoregressive import (
     recompute,
     training_loss,
 )
+from zoo.captioner import Captioner
+from zoo.captioning import ImageDescriber
 from zoo.catalogue import CATALOGUE, Entry, entry, example
 from zoo.checkpoint import CheckpointError, find, from_config, load, save, to_config
 from zoo.checks import check_context, check_values
@@ -43,6 +45,7 @@ from zoo.row_lstm import RowLSTM
 from zoo.seq2seq import Seq2Seq
 from zoo.seq2seq_attention import Seq2SeqAttention
 from zoo.sequence import Sequence
+from zoo.show_attend_tell import ShowAttendTell
 from zoo.standardised import Standardised
 from zoo.stream import begin, stream_log_prob
 from zoo.transformer import Transformer

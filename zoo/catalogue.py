@@ -9,6 +9,7 @@ import numpy as np
 
 from zoo.attention_lstm import AttentionLSTM
 from zoo.autoregressive import Autoregressive, Values
+from zoo.captioner import Captioner
 from zoo.diagonal_bilstm import DiagonalBiLSTM
 from zoo.eonade import EoNADE
 from zoo.fvsbn import FVSBN
@@ -29,6 +30,7 @@ from zoo.rnn import RNN
 from zoo.row_lstm import RowLSTM
 from zoo.seq2seq import Seq2Seq
 from zoo.seq2seq_attention import Seq2SeqAttention
+from zoo.show_attend_tell import ShowAttendTell
 from zoo.standardised import Standardised
 from zoo.transformer import Transformer
 
@@ -63,6 +65,12 @@ def translations(model: Autoregressive, batch: int) -> tuple[Values, np.ndarray]
     source += source >= model.source_pad
     lengths = 1 + np.arange(batch) * 3 % 5
     return sentences(model, batch)[0], np.where(np.arange(5) < lengths[:, None], source, np.int32(model.source_pad))
+
+
+def captions(model: Autoregressive, batch: int) -> tuple[Values, np.ndarray]:
+    """The same, and images of noise."""
+    images = np.random.RandomState(1).randint(0, 256, (batch, *model.image_shape)).astype(np.uint8)
+    return sentences(model, batch)[0], images
 
 
 @dataclasses.dataclass(frozen=True)
@@ -143,6 +151,16 @@ CATALOGUE: dict[str, Entry] = {
         Seq2SeqAttention(features=1000, embedding=620, head=Categorical(30_000), source_values=30_000),
         Seq2SeqAttention((4,), 5, 3, end=0, pad=1, head=Categorical(4), source_values=6),
         example=translations,
+    ),
+    "captioner": Entry(
+        Captioner((20,), 512, 512, "lstm", head=Categorical(10_000), image_shape=(224, 224, 3), halvings=4),
+        Captioner((4,), 5, 3, "lstm", head=Categorical(4), image_shape=(5, 6), channels=(3, 4), halvings=1),
+        example=captions,
+    ),
+    "show_attend_tell": Entry(
+        ShowAttendTell((20,), 512, 512, "lstm", head=Categorical(10_000), image_shape=(224, 224, 3), halvings=4),
+        ShowAttendTell((4,), 5, 3, "lstm", head=Categorical(4), image_shape=(4, 4, 3), channels=(3, 4), halvings=1),
+        example=captions,
     ),
 }
 
