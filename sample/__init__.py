@@ -1,6 +1,7 @@
 """Exact and fast sampling for every model of the zoo."""
 
-from sample.alignment import save_alignment
+from sample.alignment import save_alignment, save_gaze
+from sample.caption import Captions, caption, pointing_accuracy
 from sample.complete import complete
 from sample.draw import draw, uniforms
 from sample.loop import Prefix, Sample, ancestral

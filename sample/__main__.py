@@ -19,7 +19,7 @@ from sample.draw import Engine, Sample, draw
 from sample.progress import partly, progress
 from sample.read import read_images
 from sample.render import as_images, grid, image_shape, save_gif, save_png
-from sample.show import show_translations
+from sample.show import show_captions, show_translations
 from sample.surprise import save_surprise, surprise
 from sample.text import stream, text
 
@@ -68,7 +68,8 @@ class Options:
     complete: Annotated[int | None, tyro.conf.arg(metavar="ROWS")] = None
     """Keep so many upper rows of images, and draw the rest of them from the posterior."""
     images: Annotated[Path | None, tyro.conf.arg(metavar="PATH")] = None
-    """Images for --surprise or --complete, instead of drawn ones: a picture, a folder of them or an .npy."""
+    """Images for --surprise or --complete, instead of drawn ones, or to write captions of: a picture, a folder of them or an
+    .npy."""
     engine: Engine = "cached"
     """What computes the conditionals: the model's own step, the whole network at every site, or Jacobi iteration."""
     batch_size: int = 256
@@ -90,9 +91,14 @@ def main(options: Options) -> None:
     if isinstance(model, zoo.Translator):
         show_translations(options, checkpoint, model, variables)
         return
+    if isinstance(model, zoo.ImageDescriber):
+        show_captions(options, checkpoint, model, variables)
+        return
     if isinstance(model, zoo.Sequence):
         show_texts(options, checkpoint, model, variables)
         return
+    if options.images is not None and not options.surprise and options.complete is None:
+        raise ValueError("--images are what --surprise or --complete look at: add one of them.")
     if options.gif or options.surprise or options.complete is not None:
         image_shape(model)
     if options.complete is not None:
@@ -118,8 +124,6 @@ def check(options: Options) -> None:
         raise ValueError("--complete makes a picture of its own: drop --gif, --surprise and --columns.")
     if options.images is not None and options.gif:
         raise ValueError("--gif shows images being drawn, and --images are given: drop one of them.")
-    if options.images is not None and not options.surprise and options.complete is None:
-        raise ValueError("--images are what --surprise or --complete look at: add one of them.")
 
 
 def context_of(options: Options, model: zoo.Autoregressive, num: int) -> Any:

@@ -12,7 +12,7 @@ from train.recipe import Recipe, streamed
 from train.update import initial_state, make_update
 from zoo.tokens import END, PAD, SPECIAL
 
-EXAMPLES = {"no text": "mnist_1bit", "text": "python_docs", "pairs of texts": "dates"}
+EXAMPLES = {"no text": "mnist_1bit", "text": "python_docs", "pairs of texts": "dates", "captions": "scenes"}
 
 
 def inputs(recipe: Recipe) -> Dataset:
@@ -77,17 +77,14 @@ def check_trainable(recipe: Recipe, dataset: Dataset) -> None:
 
 
 def _kind(dataset):
-    return "pairs of texts" if dataset.source_vocabulary else "text" if dataset.vocabulary else "no text"
+    if dataset.paired:
+        return "pairs of texts" if dataset.source_vocabulary else "captions"
+    return "text" if dataset.vocabulary else "no text"
 
 
 def _described(model):
-    return (
-        "pairs of texts"
-        if isinstance(model, zoo.Translator)
-        else "text"
-        if isinstance(model, zoo.Sequence)
-        else "no text"
-    )
+    kinds = {zoo.Translator: "pairs of texts", zoo.ImageDescriber: "captions", zoo.Sequence: "text"}
+    return next((kind for cls, kind in kinds.items() if isinstance(model, cls)), "no text")
 
 
 def _padded(dataset, model):
@@ -99,6 +96,9 @@ def _padded(dataset, model):
             f"{dataset.name} has sequences of up to {longest} tokens with their end, but the {type(model).__name__} writes "
             f"at most {length}: pass --model.site-shape {longest}."
         )
+    if isinstance(model, zoo.ImageDescriber) and (complaint := model.complaint(dataset.test.context)):
+        shape = " ".join(map(str, dataset.test.context.shape[1:]))
+        raise DataError(f"{dataset.name}: {type(model).__name__} {complaint}: pass --model.image-shape {shape}.")
 
     def pad(split):
         return split._replace(x=np.pad(split.x, ((0, 0), (0, length - split.x.shape[1]))))

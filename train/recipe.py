@@ -19,6 +19,10 @@ class Recipe:
     """The data."""
     conditional: bool = False
     """Whether the model is given the labels (of images that have some). Sources of pairs are always given."""
+    encoder: str | None = None
+    """A trained run (or checkpoint) whose encoder the training begins with, of a model that has one."""
+    encoder_rate: float = 1.0
+    """The encoder's learning rate, as a fraction of that of all other weights (0: it is frozen)."""
     steps: int = 22_000
     """Updates in all."""
     batch_size: int = 100
@@ -55,7 +59,16 @@ class Recipe:
         for name in ("steps", "batch_size"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1; got {getattr(self, name)}.")
-        for name in ("warmup", "clip", "weight_decay", "final_rate", "eval_every", "checkpoint_every", "patience"):
+        for name in (
+            "warmup",
+            "clip",
+            "weight_decay",
+            "final_rate",
+            "eval_every",
+            "checkpoint_every",
+            "patience",
+            "encoder_rate",
+        ):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name} must not be negative; got {getattr(self, name)}.")
         if not 0 <= self.seed < 2**32:

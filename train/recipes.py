@@ -39,6 +39,18 @@ def _multi30k(model: zoo.Autoregressive) -> Recipe:
     return Recipe(model, data, steps=4_500, batch_size=64, learning_rate=1e-3, clip=1.0, ema=0.995, eval_every=450)
 
 
+def _scenes(model: zoo.Autoregressive) -> Recipe:
+    """A recipe for scenes of digits."""
+    return Recipe(
+        model, Data("scenes"), steps=2_500, batch_size=64, learning_rate=2e-3, clip=1.0, ema=0.99, eval_every=250
+    )
+
+
+def _captions(model: zoo.Autoregressive) -> Recipe:
+    """A recipe for captions of photographs, which need --data.path."""
+    return Recipe(model, Data("captions"), steps=50_000, batch_size=64, learning_rate=4e-4, clip=1.0)
+
+
 RECIPES: dict[str, dict[str, Recipe]] = {
     "fvsbn": {
         "cpu": Recipe(zoo.FVSBN(), steps=11_000, learning_rate=2e-3),
@@ -156,5 +168,13 @@ RECIPES: dict[str, dict[str, Recipe]] = {
     "seq2seq_attention": {
         "cpu": _dates(zoo.Seq2SeqAttention((11,), 128)),
         "paper": _multi30k(zoo.Seq2SeqAttention((45,), 512, 256, dropout=0.5)),
+    },
+    "captioner": {
+        "cpu": _scenes(zoo.Captioner((20,), 128, 32, "lstm", channels=(16, 32, 64, 64))),
+        "paper": _captions(zoo.CATALOGUE["captioner"].paper),
+    },
+    "show_attend_tell": {
+        "cpu": _scenes(zoo.ShowAttendTell((20,), 128, 32, "lstm", channels=(16, 32, 64, 64), coverage=0.01)),
+        "paper": _captions(zoo.CATALOGUE["show_attend_tell"].paper),
     },
 }

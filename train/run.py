@@ -55,6 +55,11 @@ class Run:
         return self.folder / "test.tsv"
 
     @property
+    def test_captions(self) -> Path:
+        """The test split of captions with its images, for the sampler to describe and score."""
+        return self.folder / "test.npz"
+
+    @property
     def curves(self) -> Path:
         """The learning curves."""
         return self.folder / "curves.png"

@@ -40,6 +40,7 @@ class ShowAttendTell(ImageDescriber):
 
     def training_loss(self, x, memory=None):
         params, weights, _ = self.unroll(x, memory, train=True)
+        assert weights is not None, "attention has weights"
         words = jnp.ones(x.shape, bool) if self.pad is None else x != self.pad
         seen = (weights * words[:, :, None].astype(weights.dtype)).sum(1).astype(jnp.float32)
         return self.coverage * jnp.square(1 - seen).sum(1) - self.head.log_prob(params, x).sum(1)

@@ -4,6 +4,7 @@ import difflib
 from collections.abc import Callable
 
 from train.data.dataset import Data, DataError, Dataset, Split
+from train.data.described import captions, digit_words, scenes
 from train.data.embedded import digits, mnist_1bit
 from train.data.images import images
 from train.data.standard import standard
@@ -37,7 +38,8 @@ TEXTS: dict[str, Callable[[Data], Dataset]] = {
     "text": text,
 }
 PAIRS: dict[str, Callable[[Data], Dataset]] = {"dates": dates, "multi30k": multi30k, "pairs": pairs}
-LOADERS = {**IMAGES, **TABLES, **TEXTS, **PAIRS}
+CAPTIONS: dict[str, Callable[[Data], Dataset]] = {"scenes": scenes, "digit_words": digit_words, "captions": captions}
+LOADERS = {**IMAGES, **TABLES, **TEXTS, **PAIRS, **CAPTIONS}
 NAMES = tuple(LOADERS)
 
 
@@ -56,5 +58,7 @@ def load(data: Data) -> Dataset:
     if data.name in PAIRS:
         own = data.path is not None and data.name != "multi30k"
         return (pairs if own else PAIRS[data.name])(data)
+    if data.name in CAPTIONS:
+        return (CAPTIONS[data.name] if data.path is None else captions)(data)
     own = data.path is not None and data.name in IMAGES
     return convert((images if own else LOADERS[data.name])(data), data)

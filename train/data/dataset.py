@@ -20,7 +20,8 @@ class Data:
     images is your own data, from `path`. Tables of real numbers: wine, breast_cancer and diabetes need no network;
     red_wine needs its file at `path`; table is your own, from `path`. Texts: python_docs needs no network;
     tiny_shakespeare is downloaded once; text is your own, from `path`. Pairs of texts: dates needs no network; multi30k
-    needs its text files at `path`; pairs is your own, from `path`."""
+    needs its text files at `path`; pairs is your own, from `path`. Captions: scenes and digit_words need no network;
+    captions is your own folder at `path`, with captions.tsv."""
     path: str | None = None
     """Your own images: .npz, .npy, or a folder of image files; your own table: .csv; your own text in UTF-8; or your own
     pairs: .tsv, a source and a target a line. `name` then only says the kind of data."""
@@ -34,7 +35,7 @@ class Data:
     fold: int = 0
     """Which tenth of a table is the test split, 0..9; the next tenth is for validation."""
     unit: Literal["char", "word"] | None = None
-    """What a token of pairs is: a character or a word (default: words of multi30k, else characters)."""
+    """What a token of pairs is: a character or a word (default: words of multi30k and of captions, else characters)."""
     least: int = 2
     """Words that the training split has fewer times are unknown."""
     source: str = "de"
@@ -63,7 +64,7 @@ class Dataset:
     With `dynamic`, the training images are grey (0..255) and `Batches` draws their bits; `num_levels` is 2. Where
     values are real numbers `num_levels` is None. A text has a `vocabulary`, and each split is one long line of tokens.
     Of pairs each example is a sequence of its own, with what it is made from as context; `pairs` is the test split as it was
-    written.
+    written (of captions the names of the images). `corners` says where in the test images lies what the captions name.
     """
 
     name: str
@@ -78,6 +79,7 @@ class Dataset:
     source_vocabulary: tuple[str, ...] = ()
     unit: Literal["char", "word"] = "char"
     pairs: tuple[tuple[str, str], ...] = ()
+    corners: Int32[np.ndarray, "N things 2"] | None = None
 
     @property
     def paired(self) -> bool:

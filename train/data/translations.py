@@ -8,9 +8,10 @@ the token <unk>, and counted in the description.
 import gzip
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
+from jaxtyping import Int32
 
 from train.data.dataset import Data, DataError, Dataset, Split, generator, thirds
 
@@ -114,29 +115,39 @@ def _lines(folder, name):
     )
 
 
-def _dataset(data: Data, title: str, splits: Sequence[Sequence[Pair]], unit: Literal["char", "word"]) -> Dataset:
+class Side(NamedTuple):
+    """One side of the pairs of all splits as tokens: how many there are in the test split, and how many are unknown."""
+
+    vocabulary: tuple[str, ...]
+    rows: list[Int32[np.ndarray, "texts longest"]]
+    size: int
+    unknown: int
+
+
+def code(splits: Sequence[Sequence[str]], unit: Literal["char", "word"], least: int, *, end: bool, title: str) -> Side:
+    """The tokens of texts; the vocabulary is that of the first split, of words those that occur at least so many times."""
     from zoo import tokens
 
+    pieces = [[tokens.pieces(text, unit) for text in split] for split in splits]
+    for texts, each in zip(splits, pieces, strict=True):
+        if not all(each):
+            raise DataError(f"{title}: the text {texts[each.index([])]!r} has no {unit}; take it out")
+    vocabulary = tokens.vocabulary(pieces[0], 1 if unit == "char" else least)
+    coded = [tokens.codes(each, vocabulary, end=end) for each in pieces]
+    return Side(vocabulary, [rows for rows, _ in coded], sum(map(len, pieces[2])), coded[2][1])
+
+
+def _dataset(data: Data, title: str, splits: Sequence[Sequence[Pair]], unit: Literal["char", "word"]) -> Dataset:
     unit = data.unit or unit
-    split_up = [[tuple(tokens.pieces(text, unit) for text in pair) for pair in split] for split in splits]
-    for split, texts in zip(splits, split_up, strict=True):
-        for pair, (source, target) in zip(split, texts, strict=True):
-            if not source or not target:
-                raise DataError(f"{title}: the pair {pair!r} has no {unit} on one side; take it out")
-    least = 1 if unit == "char" else data.least
-    vocabularies = [tokens.vocabulary((pair[side] for pair in split_up[0]), least) for side in (0, 1)]
-    coded = [
-        [tokens.codes([pair[side] for pair in texts], vocabularies[side], end=side == 1) for side in (0, 1)]
-        for texts in split_up
-    ]
-    train, valid, test = (Split(x, context) for (context, _), (x, _) in coded)
-    size = sum(len(text) for pair in split_up[2] for text in pair)
-    missing = sum(unknown for _, unknown in coded[2])
+    texts = [[[pair[side] for pair in split] for split in splits] for side in (0, 1)]
+    source, target = (code(each, unit, data.least, end=side == 1, title=title) for side, each in enumerate(texts))
+    train, valid, test = (Split(x, context) for context, x in zip(source.rows, target.rows, strict=True))
+    unknown, size = source.unknown + target.unknown, source.size + target.size
     description = (
-        f"{title}, {len(train.x):,} training pairs, {' and '.join(str(len(each)) for each in vocabularies)} {unit}s, "
-        f"test split of {len(test.x):,} ({missing:,} of its {size:,} {unit}s are unknown)"
+        f"{title}, {len(train.x):,} training pairs, {len(source.vocabulary)} and {len(target.vocabulary)} {unit}s, "
+        f"test split of {len(test.x):,} ({unknown:,} of its {size:,} {unit}s are unknown)"
     )
     return Dataset(
-        data.name, description, train, valid, test, len(vocabularies[1]),
-        vocabulary=vocabularies[1], source_vocabulary=vocabularies[0], unit=unit, pairs=tuple(splits[2]),
+        data.name, description, train, valid, test, len(target.vocabulary),
+        vocabulary=target.vocabulary, source_vocabulary=source.vocabulary, unit=unit, pairs=tuple(splits[2]),
     )  # fmt: skip
