@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -29,7 +30,7 @@ def save_alignment(
             f"{[len(written), len(source)]}, none of them 0; got {list(weights.shape)}."
         )
     words = max(map(len, (*written, *source))) > 1
-    figure = _figure(figsize=(1.6 + 0.28 * len(source), 1.6 + 0.28 * len(written)), layout="constrained")
+    figure = new_figure(figsize=(1.6 + 0.28 * len(source), 1.6 + 0.28 * len(written)), layout="constrained")
     axes = figure.subplots()
     image = axes.imshow(weights, cmap="viridis", vmin=0, vmax=1, aspect="auto")
     axes.set_xticks(range(len(source)), [_shown(token) for token in source], rotation=90 if words else 0)
@@ -64,7 +65,7 @@ def save_gaze(
         )
     columns = min(7, len(written) + 1)
     rows = -(-(len(written) + 1) // columns)
-    figure = _figure(figsize=(1.5 * columns, 1.7 * rows), layout="constrained")
+    figure = new_figure(figsize=(1.5 * columns, 1.7 * rows), layout="constrained")
     height, width = image.shape[:2]
     for i, axes in enumerate(figure.subplots(rows, columns, squeeze=False).ravel()):
         axes.axis("off")
@@ -77,7 +78,12 @@ def save_gaze(
     return Path(path)
 
 
-def _figure(**options):
+def new_figure(**options: Any) -> Any:
+    """A figure of matplotlib that belongs to no window.
+
+    Raises:
+      ImportError: matplotlib is not installed.
+    """
     try:
         from matplotlib.figure import Figure
     except ImportError:

@@ -5,7 +5,7 @@ import tokenize
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Int, Integer
 
 import zoo
 from sample.render import image_shape, levels
@@ -40,7 +40,7 @@ def read_images(
 
 def read_pixels(
     model: zoo.Autoregressive, path: str | os.PathLike, num: int | None = None
-) -> Int[np.ndarray, "num height width *channels"]:
+) -> Integer[np.ndarray, "num height width *channels"]:
     """The numbers in the same files as they are, of the size of the model's images; errors as for `read_images`."""
     path = Path(path).expanduser()
     image_shape(model)

@@ -39,7 +39,7 @@ def test_scenes_show_what_their_captions_say(few):
         assert len(there) == len(phrases) and (corners[len(there) :] == -1).all()
         for (top, left), phrase in zip(there, phrases, strict=True):
             word, place = phrase.split(" at ")
-            assert place == f"{('top', 'bottom')[top >= 32]} {('left', 'right')[left >= 32]}"
+            assert place == f"{('top', 'bottom')[int(top >= 32)]} {('left', 'right')[int(left >= 32)]}"
             crop = image[top : top + 28, left : left + 28] // 255
             assert made.NAMES[digits.test.context[(digits.test.x == crop).all((1, 2)).argmax()]] == word
     assert set(counts) == {1, 2, 3, 4} and dataset.unit == "word" and len(dataset.vocabulary) == 19
@@ -116,7 +116,7 @@ def trained(encoder, rate, parallel="jit", steps=3):
     dataset = inputs(recipe)
     recipe = fitted(recipe, dataset)
     batches, update = training_batches(recipe, dataset), make_update(recipe, jax.devices()[:2])
-    first = initial_state(recipe, *batches(0))
+    first = jax.tree.map(np.array, initial_state(recipe, *batches(0)))
     state = update.place(first)
     for step in range(steps):
         state, metrics = update.step(state, *batches(step))

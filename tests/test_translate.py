@@ -13,6 +13,7 @@ import sample
 import sample.__main__ as cli
 import train.__main__ as training
 import zoo
+from sample import lengths
 
 PAIRS = [f"{word} {number}\t{number} {word[::-1]}" for word in ("abc", "bca", "cab", "aab") for number in range(10, 40)]
 OPTIONS = ["--data.name", "pairs", "--model.features", "16", "--model.embedding", "8", "--model.site-shape", "7"]
@@ -195,3 +196,20 @@ def test_the_default_recipe_reads_dates(tmp_path):
     command = [sys.executable, "-m", "train", "seq2seq_attention", "--run-dir", str(tmp_path / "run")]
     subprocess.run(command, check=True, timeout=3600)
     assert json.loads((tmp_path / "run" / "scores.json").read_text())["exact"] >= 0.995
+
+
+def test_curves_of_exact_match_by_length(runs, source, tmp_path, capsys):
+    """A point is a group of sources, and longer ones than those of the training are read as well."""
+    pairs = [("abc 1", "x"), ("abc 12", "y"), ("abc 10 " * 4, "z")]
+    right = sample.translate(source, [pairs[1][0]]).texts[0] or "?"
+    points = lengths.exact_by_length(*source, [*pairs, (pairs[1][0], right)], 10)
+    assert points[:, 2].tolist() == [3, 1] and points[1].tolist() == [28, 0, 1]
+    assert points[0, 0] == pytest.approx(17 / 3) and points[0, 1] in (0, pytest.approx(1 / 3))
+    (tmp_path / "pairs.tsv").write_text("".join(f"{source}\t{target}\n" for source, target in pairs))
+    folders = tuple(str(runs[0] / name) for name in ("seq2seq", "seq2seq_attention"))
+    out = tmp_path / "lengths.png"
+    lengths.main(lengths.Options(folders, tmp_path / "pairs.tsv", out=out, trained=6))
+    assert "Seq2SeqAttention: 27 tokens, exact match 0.0 % of 1" in capsys.readouterr().out
+    assert np.asarray(Image.open(out)).std() > 10
+    with pytest.raises(ValueError, match="width must be at least 1"):
+        lengths.exact_by_length(*source, pairs, 0)
