@@ -115,7 +115,10 @@ def trained(encoder, rate, parallel="jit", steps=3):
     )  # fmt: skip
     dataset = inputs(recipe)
     recipe = fitted(recipe, dataset)
-    batches, update = training_batches(recipe, dataset), make_update(recipe, jax.devices()[:2])
+    batches, update = (
+        training_batches(recipe, dataset),
+        make_update(recipe, jax.devices()[: 1 if parallel == "jit" else 2]),
+    )
     first = jax.tree.map(np.array, initial_state(recipe, *batches(0)))
     state = update.place(first)
     for step in range(steps):
@@ -132,7 +135,7 @@ def moved(before, after):
     return max(np.abs(a - b).max() for a, b in zip(encoder_of(before), encoder_of(after), strict=True))
 
 
-@pytest.mark.parametrize("parallel", ["jit", "pmap"])
+@pytest.mark.parametrize("parallel", ["jit", pytest.param("pmap", marks=pytest.mark.slow)])
 def test_a_frozen_encoder_really_does_not_move(few, encoder, parallel):
     first, last = trained(encoder, 0.0, parallel)
     given = zoo.load(encoder)[1]

@@ -9,7 +9,7 @@ import pytest
 import sample
 import zoo
 
-NAMES = ("seq2seq_attention", "seq2seq", "gru", "transformer", "attention_lstm")
+NAMES = ("seq2seq_attention", "transformer", "lstm")
 
 
 def source_of(name, seed=0, **changes):
@@ -38,7 +38,7 @@ def exhaustive(model, variables, context, penalty):
 
 
 @pytest.mark.parametrize("penalty", [0.0, 1.0])
-@pytest.mark.parametrize("name", ["seq2seq_attention", "gru", "transformer"])
+@pytest.mark.parametrize("name", ["seq2seq_attention", "gru"])
 def test_two_tokens_are_searched_exhaustively(name, penalty):
     """With as many beams as tokens nothing is left out of the first rank, so the n best are the n best there are."""
     model, variables, context = source_of(name, site_shape=(2,))
@@ -52,7 +52,7 @@ def test_two_tokens_are_searched_exhaustively(name, penalty):
         assert (np.asarray(found.x[row, :count]) == x[:count]).all()
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", NAMES[:2])
 def test_a_beam_of_one_is_greedy(name):
     model, variables, context = source_of(name)
     num = 1 if context is None else 7

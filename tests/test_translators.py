@@ -17,21 +17,20 @@ def instance(name, cell="gru"):
     return model, conformance.variables_of(model), *zoo.example(model, 8)
 
 
-@pytest.mark.parametrize("cell", ["gru", "lstm"])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("name", "cell"), [("seq2seq", "lstm"), ("seq2seq_attention", "gru")])
 def test_padding_of_a_source_changes_nothing(name, cell):
     model, variables, x, source = instance(name, cell)
     params = zoo.conditionals(model, variables, x, source)
     padded = np.pad(source, ((0, 0), (0, 7)), constant_values=model.source_pad)
     np.testing.assert_allclose(zoo.conditionals(model, variables, x, padded), params, rtol=1e-5, atol=1e-6)
-    for row, each in enumerate(source):
+    for row, each in enumerate(source[:2]):
         alone = each[None, : (each != model.source_pad).sum()]
         np.testing.assert_allclose(
             zoo.conditionals(model, variables, x[row : row + 1], alone)[0], params[row], rtol=1e-5, atol=1e-6
         )
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", NAMES[:1])
 def test_every_token_of_a_source_counts_and_so_does_its_place(name):
     model, variables, x, _ = instance(name)
     source = np.full((1, 5), 1 + (model.source_pad == 1), np.int32)
@@ -56,14 +55,13 @@ def test_weights_are_a_law_over_the_places_that_there_are():
 
 def test_a_source_is_encoded_once_for_several_rows():
     """Consecutive rows may share a context, as the beams of a search do."""
-    for name in NAMES:
-        model, variables, x, source = instance(name)
-        shared = zoo.decoder(model, variables, 24, source, copies=3)
-        apart = zoo.decoder(model, variables, 24, np.repeat(source, 3, axis=0))
-        canvas, t = jnp.asarray(np.repeat(x, 3, axis=0)), jnp.asarray(0)
-        np.testing.assert_allclose(
-            shared.step(shared.init(), canvas, t)[0], apart.step(apart.init(), canvas, t)[0], rtol=1e-5, atol=1e-6
-        )
+    model, variables, x, source = instance("seq2seq_attention")
+    shared = zoo.decoder(model, variables, 24, source, copies=3)
+    apart = zoo.decoder(model, variables, 24, np.repeat(source, 3, axis=0))
+    canvas, t = jnp.asarray(np.repeat(x, 3, axis=0)), jnp.asarray(0)
+    np.testing.assert_allclose(
+        shared.step(shared.init(), canvas, t)[0], apart.step(apart.init(), canvas, t)[0], rtol=1e-5, atol=1e-6
+    )
 
 
 def test_dropout_acts_in_training_alone():
