@@ -39,7 +39,7 @@ train: $(VENV)/installed ## train MODEL on its default data, then draw samples: 
 sample: export ZOO_PROMPT := $(PROMPT)
 sample: export ZOO_SOURCE := $(SOURCE)
 sample: $(VENV)/installed ## draw from the newest run of MODEL (or RUN=folder); GIF=1, SURPRISE=1 add pictures, PROMPT="..." begins a text, SOURCE="..." is translated
-	@$(PY) -m sample $(RUN) $(if $(PROMPT),--prompt "$$ZOO_PROMPT") $(if $(SOURCE),--source "$$ZOO_SOURCE") $(if $(filter-out 0,$(GIF)),--gif) $(if $(filter-out 0,$(SURPRISE)),--surprise) $(ARGS)
+	@$(PY) -m sample $(RUN) $(if $(PROMPT),--prompt "$$ZOO_PROMPT")$(if $(SOURCE), --source "$$ZOO_SOURCE") $(if $(filter-out 0,$(GIF)),--gif) $(if $(filter-out 0,$(SURPRISE)),--surprise) $(ARGS)
 
 eval: $(VENV)/installed ## nats and bits/dim of the newest run of MODEL (or RUN=folder) on the test split
 	@$(PY) -m train.evaluate $(RUN) $(ARGS)
