@@ -10,6 +10,7 @@ RUN ?= $(MODEL)
 ROW ?=
 GIF ?=
 SURPRISE ?=
+SOURCE ?=
 # The first interpreter that is recent enough; override with `make PYTHON=/path/to/python3`.
 CANDIDATES := python3 python3.13 python3.12 python3.11 python
 PYTHON ?= $(shell for p in $(CANDIDATES); do \
@@ -36,8 +37,9 @@ train: $(VENV)/installed ## train MODEL on its default data, then draw samples: 
 	@$(PY) -m train $(MODEL) $(ARGS)
 
 sample: export ZOO_PROMPT := $(PROMPT)
-sample: $(VENV)/installed ## draw from the newest run of MODEL (or RUN=folder); GIF=1, SURPRISE=1 add pictures, PROMPT="..." begins a text
-	@$(PY) -m sample $(RUN) $(if $(PROMPT),--prompt "$$ZOO_PROMPT") $(if $(filter-out 0,$(GIF)),--gif) $(if $(filter-out 0,$(SURPRISE)),--surprise) $(ARGS)
+sample: export ZOO_SOURCE := $(SOURCE)
+sample: $(VENV)/installed ## draw from the newest run of MODEL (or RUN=folder); GIF=1, SURPRISE=1 add pictures, PROMPT="..." begins a text, SOURCE="..." is translated
+	@$(PY) -m sample $(RUN) $(if $(PROMPT),--prompt "$$ZOO_PROMPT")$(if $(SOURCE), --source "$$ZOO_SOURCE") $(if $(filter-out 0,$(GIF)),--gif) $(if $(filter-out 0,$(SURPRISE)),--surprise) $(ARGS)
 
 eval: $(VENV)/installed ## nats and bits/dim of the newest run of MODEL (or RUN=folder) on the test split
 	@$(PY) -m train.evaluate $(RUN) $(ARGS)
@@ -74,7 +76,7 @@ notebooks: $(VENV)/installed ## execute every notebook
 
 lock: ## resolve requirements.lock anew (needs uv)
 	uv pip compile --universal --generate-hashes --python-version 3.11 --quiet --custom-compile-command "make lock" \
-		--extra data --extra plots --extra audio --extra dev pyproject.toml --output-file requirements.lock
+		--extra data --extra text --extra plots --extra audio --extra dev pyproject.toml --output-file requirements.lock
 
 clean: ## remove .venv and caches; runs/ stays
 	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache .mypy_cache

@@ -21,6 +21,7 @@ from sample.draw import Engine, Sample, draw
 from sample.progress import partly, progress
 from sample.read import read_images
 from sample.render import as_images, grid, image_shape, save_gif, save_png
+from sample.show import show_captions, show_translations
 from sample.surprise import save_surprise, surprise
 from sample.text import stream, text
 
@@ -58,6 +59,14 @@ class Options:
     """Draw from characters (samples) only that are at least so many times as likely as the likeliest."""
     stop: tuple[str, ...] = ()
     """Texts end before the first of these."""
+    source: tuple[str, ...] = ()
+    """What a model that translates reads; by default the sources of --pairs."""
+    pairs: Annotated[Path | None, tyro.conf.arg(metavar="TSV")] = None
+    """Sources with the translations to compare with, by default those of the run's test split; their number is --num."""
+    beam: int = 5
+    """How many beginnings a beam search keeps; 1 is greedy, 0 draws exact samples."""
+    attention: bool = False
+    """Also write a picture of where the model looked when it wrote the first text."""
     gif: bool = False
     """Also write a GIF that shows the images being drawn site by site."""
     surprise: bool = False
@@ -65,7 +74,8 @@ class Options:
     complete: Annotated[int | None, tyro.conf.arg(metavar="ROWS")] = None
     """Keep so many upper rows of images, and draw the rest of them from the posterior."""
     images: Annotated[Path | None, tyro.conf.arg(metavar="PATH")] = None
-    """Images for --surprise or --complete, instead of drawn ones: a picture, a folder of them or an .npy."""
+    """Images for --surprise or --complete, instead of drawn ones, or to write captions of: a picture, a folder of them or an
+    .npy."""
     engine: Engine = "cached"
     """What computes the conditionals: the model's own step, the whole network at every site, or Jacobi iteration."""
     batch_size: int = 256
@@ -89,9 +99,17 @@ def main(options: Options) -> None:
         return
     if options.audio is not None:
         raise ValueError(f"--audio is how sounds begin, and {type(model).__name__} describes none.")
+    if isinstance(model, zoo.Translator):
+        show_translations(options, checkpoint, model, variables)
+        return
+    if isinstance(model, zoo.ImageDescriber):
+        show_captions(options, checkpoint, model, variables)
+        return
     if isinstance(model, zoo.Sequence):
         show_texts(options, checkpoint, model, variables)
         return
+    if options.images is not None and not options.surprise and options.complete is None:
+        raise ValueError("--images are what --surprise or --complete look at: add one of them.")
     if options.gif or options.surprise or options.complete is not None:
         image_shape(model)
     if options.complete is not None:
@@ -111,12 +129,12 @@ def check(options: Options) -> None:
         raise ValueError(f"--seed must be in 0..2**32 - 1; got {options.seed}.")
     if any(count is not None and count < 1 for count in (options.num, options.scale, options.columns)):
         raise ValueError("--num, --scale and --columns must be at least 1.")
+    if options.beam < 0:
+        raise ValueError(f"--beam must be at least 1, or 0 to draw samples; got {options.beam}.")
     if options.complete is not None and (options.gif or options.surprise or options.columns is not None):
         raise ValueError("--complete makes a picture of its own: drop --gif, --surprise and --columns.")
     if options.images is not None and options.gif:
         raise ValueError("--gif shows images being drawn, and --images are given: drop one of them.")
-    if options.images is not None and not options.surprise and options.complete is None:
-        raise ValueError("--images are what --surprise or --complete look at: add one of them.")
 
 
 def context_of(options: Options, model: zoo.Autoregressive, num: int) -> Any:

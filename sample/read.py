@@ -5,7 +5,7 @@ import tokenize
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Int, Integer
 
 import zoo
 from sample.render import image_shape, levels
@@ -33,20 +33,27 @@ def read_images(
       ValueError: there is nothing to read, or it is of another size, colour or number of levels than the model's images.
     """
     path = Path(path).expanduser()
+    x = read_pixels(model, path, num)
+    values = _values(model, x, path, pictures=path.suffix != ".npy")
+    return values.reshape(-1, *model.site_shape, *model.head.event_shape)
+
+
+def read_pixels(
+    model: zoo.Autoregressive, path: str | os.PathLike, num: int | None = None
+) -> Integer[np.ndarray, "num height width *channels"]:
+    """The numbers in the same files as they are, of the size of the model's images; errors as for `read_images`."""
+    path = Path(path).expanduser()
     image_shape(model)
     if not path.exists():
         raise ValueError(f"there is nothing at {path}; expected a picture, a folder of pictures or an .npy.")
     if path.suffix == ".npy":
-        x = _array(model, path, num)
-    else:
-        files = [path]
-        if path.is_dir():
-            files = sorted(file for file in path.rglob("*") if file.is_file() and file.name[0] != ".")[:num]
-        if not files:
-            raise ValueError(f"{path} is empty; expected pictures.")
-        x = np.stack([_picture(model, file) for file in files])
-    values = _values(model, x, path, pictures=path.suffix != ".npy")
-    return values.reshape(-1, *model.site_shape, *model.head.event_shape)
+        return _array(model, path, num)
+    files = [path]
+    if path.is_dir():
+        files = sorted(file for file in path.rglob("*") if file.is_file() and file.name[0] != ".")[:num]
+    if not files:
+        raise ValueError(f"{path} is empty; expected pictures.")
+    return np.stack([_picture(model, file) for file in files])
 
 
 def _picture(model, path):

@@ -47,11 +47,13 @@ def as_images(model: zoo.Autoregressive, x: Any) -> UInt8[np.ndarray, "num heigh
 
 
 def image_shape(model: zoo.Autoregressive) -> tuple[int, ...]:
-    """(height, width) of the images that a model describes, or (height, width, 3) in colour.
+    """(height, width) of the images that a model draws or describes, or (height, width, 3) in colour.
 
     Raises:
       ValueError: the model's sites form no image, or its values are no levels.
     """
+    if isinstance(model, zoo.ImageDescriber):
+        return tuple(model.image_shape)
     shape = (*model.site_shape, *model.head.event_shape)
     if not (len(shape) == 2 or (len(shape) == 3 and shape[2] in (1, 3))) or model.head.num_values is None:
         raise ValueError(f"{type(model).__name__} with sites and values of shape {shape} describes no images.")

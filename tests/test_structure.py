@@ -39,7 +39,7 @@ def test_files_are_read_in_one_sitting(path):
 def test_light_imports():
     """What is heavy is imported where it is used."""
     heavy = {"matplotlib", "tensorflow_datasets", "tensorflow", "sklearn", "orbax", "PIL", "nbclient", "soundfile"}
-    heavy |= {"scipy.stats", "scipy.signal"}
+    heavy |= {"scipy.stats", "scipy.signal", "babel", "sacrebleu"}
     script = f"import sys, zoo, train, sample; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=True)
     assert done.stdout.strip() == "[]", done.stdout

@@ -177,7 +177,7 @@ def test_ensemble_averages_probabilities():
 
 
 def test_one_example_has_no_standard_error():
-    assert math.isnan(summarise(np.asarray([2.0]), zoo.FVSBN((1,))).standard_error)
+    assert math.isnan(summarise(np.asarray([2.0]), zoo.FVSBN((1,)), np.zeros((1, 1), np.int32)).standard_error)
 
 
 def test_data_must_fit_the_model(data):

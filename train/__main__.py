@@ -68,12 +68,16 @@ def _main(argv):
         again = shlex.join(["python", "-m", "train", name, "--resume", "--run-dir", str(run.folder)])
         raise KeyboardInterrupt(f"; to continue: {again}") from None
     if options.samples > 0:
-        draw(run, min(options.samples, 3) if dataset.vocabulary or dataset.rate else options.samples)
+        few = dataset.rate or (dataset.vocabulary and not dataset.paired)
+        draw(run, min(options.samples, 3) if few else len(dataset.pairs) or options.samples)
     return 0
 
 
 def draw(run: Run, num: int) -> None:
-    """Becomes `python -m sample`, so that the memory of the training and its hold on the device are gone."""
+    """Becomes `python -m sample`, so that the memory of the training and its hold on the device are gone.
+
+    Of pairs that is every source of the test split, translated and scored.
+    """
     os.execv(sys.executable, [sys.executable, "-m", "sample", str(run.folder), "--num", str(num)])
 
 

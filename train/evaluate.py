@@ -21,11 +21,11 @@ class Evaluation(NamedTuple):
     """Mean negative log likelihood of a split.
 
     Attributes:
-      nats: mean of -log p(x) over its examples; of a text, per token; of sounds, per sample.
+      nats: mean of -log p(x) over its examples; of texts, per token; of sounds, per sample.
       standard_error: of that mean, over the examples (windows of a text or a sound).
       bits_per_dim: the mean in bits per dimension (token, sample).
       num: how many examples (tokens, samples).
-      unit: what the nats are of: `example`, `char` or `sample`.
+      unit: what the nats are of: `example`, `char`, `sample`, or `token` of sequences that end.
     """
 
     nats: float
@@ -71,7 +71,7 @@ def evaluate(
     of windows that go on from one another.
     """
     if streamed(model):
-        return summarise(_stream_nats(model, variables, split.x), model)
+        return summarise(_stream_nats(model, variables, split.x), model, split.x)
     replicated, split_sharding = shardings()
     variables = jax.device_put(variables, replicated)
     size = math.ceil(batch_size / jax.device_count()) * jax.device_count()
@@ -81,7 +81,7 @@ def evaluate(
         count = len(batch.x)
         x, context = spread(jax.tree.map(lambda rows: _fill(rows, size), tuple(batch)), split_sharding)
         nats.append(-np.asarray(zoo.ensemble_log_prob(members, variables, x, context), np.float64)[:count])
-    return summarise(np.concatenate(nats), model)
+    return summarise(np.concatenate(nats), model, split.x)
 
 
 def _stream_nats(model, variables, windows):
@@ -111,13 +111,13 @@ def entropy(x: np.ndarray) -> float:
     return float(-(counts / x.size * np.log2(counts / x.size)).sum())
 
 
-def summarise(nats: np.ndarray, model: zoo.Autoregressive) -> Evaluation:
-    """The evaluation that the nats of single examples amount to."""
-    sites = scored_sites(model)
-    mean, num = float(nats.mean()), len(nats)
-    error = float(nats.std(ddof=1)) / math.sqrt(num) if num > 1 else math.nan
-    bits = zoo.bits_per_dim(-mean, model.num_dims)
-    return Evaluation(mean / sites, error / sites, bits, num * sites, unit(model))
+def summarise(nats: np.ndarray, model: zoo.Autoregressive, x: np.ndarray) -> Evaluation:
+    """The evaluation that the nats of single examples `x` amount to: their sum, divided by what is scored in all of them."""
+    sites, num = scored_sites(model, x).astype(np.float64), len(nats)
+    mean, of = float(nats.sum() / sites.sum()), unit(model)
+    error = float((nats - mean * sites).std(ddof=1) / sites.mean()) / math.sqrt(num) if num > 1 else math.nan
+    bits = zoo.bits_per_dim(-mean, model.num_dims if of == "example" else 1)
+    return Evaluation(mean, error, bits, int(sites.sum()), of)
 
 
 def _fill(rows, size):

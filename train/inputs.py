@@ -11,8 +11,15 @@ import zoo
 from train.data import Batches, DataError, Dataset, Split, Streams, Windows, lines, load, ragged
 from train.recipe import Recipe, streamed, unit
 from train.update import initial_state, make_update
+from zoo.tokens import END, PAD, SPECIAL
 
-_KINDS = {"char": ("text", "python_docs"), "sample": ("sound", "tones"), "example": ("", "mnist_1bit")}
+EXAMPLES = {
+    "no text": "mnist_1bit",
+    "text": "python_docs",
+    "sound": "tones",
+    "pairs of texts": "dates",
+    "captions": "scenes",
+}
 
 
 def inputs(recipe: Recipe) -> Dataset:
@@ -24,18 +31,16 @@ def inputs(recipe: Recipe) -> Dataset:
     dataset = load(recipe.data)
     if recipe.conditional and dataset.num_classes is None:
         raise DataError(f"{dataset.name} has no labels, so a model cannot be conditional on them: drop --conditional.")
-    if not recipe.conditional:
+    if not (recipe.conditional or dataset.paired):
         dataset = _each(dataset, lambda split: split._replace(context=None))
-    name = type(recipe.model).__name__
-    kind, wanted = "text" if dataset.vocabulary else "sound" if dataset.rate else "", _KINDS[unit(recipe.model)]
-    if kind != wanted[0]:
-        what = kind or f"no {wanted[0]}"
-        raise DataError(
-            f"{dataset.name} is {what}, which {name} does not describe: pass --data.name, such as {wanted[1]}."
-        )
+    if (kind := _kind(dataset)) != (wanted := _described(recipe.model)):
+        name, other = type(recipe.model).__name__, EXAMPLES[wanted]
+        raise DataError(f"{dataset.name} is {kind}, which {name} does not describe: pass --data.name, such as {other}.")
     if kind == "sound":
         dataset = _quantised(dataset, recipe.model)
-    if kind:
+    if dataset.paired:
+        dataset = _padded(dataset, recipe.model)
+    elif kind in ("text", "sound"):
         dataset = _windows(dataset, recipe.model)
     else:
         _check(recipe.model, dataset)
@@ -47,12 +52,18 @@ def inputs(recipe: Recipe) -> Dataset:
 def fitted(recipe: Recipe, dataset: Dataset) -> Recipe:
     """The recipe to train: the model is given what only the data know.
 
-    Where values are real, the means and deviations of the training split; for a text, its vocabulary; for sounds, the rate.
+    Where values are real, the means and deviations of the training split; of texts, the vocabulary; of pairs both;
+    of sounds, the rate.
     """
     model: Any = recipe.model
     if dataset.vocabulary:
-        head = zoo.Categorical(len(dataset.vocabulary))
-        return dataclasses.replace(recipe, model=model.clone(head=head, vocabulary=dataset.vocabulary))
+        known: dict[str, Any] = {"head": zoo.Categorical(len(dataset.vocabulary)), "vocabulary": dataset.vocabulary}
+        if dataset.paired:
+            known |= {"unit": dataset.unit, "pad": SPECIAL.index(PAD), "end": SPECIAL.index(END)}
+        if dataset.source_vocabulary:
+            source = dataset.source_vocabulary
+            known |= {"source_vocabulary": source, "source_values": len(source), "source_pad": SPECIAL.index(PAD)}
+        return dataclasses.replace(recipe, model=model.clone(**known))
     if dataset.rate:
         return dataclasses.replace(recipe, model=model.clone(rate=dataset.rate))
     if dataset.num_levels is not None:
@@ -63,9 +74,9 @@ def fitted(recipe: Recipe, dataset: Dataset) -> Recipe:
 
 
 def training_batches(recipe: Recipe, dataset: Dataset) -> Batches | Windows | Streams:
-    """The training stream, a pure function of the step: examples; or of texts and sounds windows, and streams of a text for
-    a recurrent network."""
-    if unit(recipe.model) == "example":
+    """The training stream, a pure function of the step: examples; or of one long text and of sounds windows, and streams of
+    a text for a recurrent network."""
+    if dataset.paired or unit(recipe.model) == "example":
         return Batches(dataset.train, recipe.batch_size, recipe.seed, dataset.dynamic)
     length = recipe.model.num_sites
     if streamed(recipe.model):
@@ -78,6 +89,41 @@ def check_trainable(recipe: Recipe, dataset: Dataset) -> None:
     make_update(recipe)
     batches = training_batches(recipe, dataset)
     jax.eval_shape(lambda: initial_state(recipe, *batches(0)))
+
+
+def _kind(dataset):
+    if dataset.paired:
+        return "pairs of texts" if dataset.source_vocabulary else "captions"
+    return "text" if dataset.vocabulary else "sound" if dataset.rate else "no text"
+
+
+def _described(model):
+    kinds = {
+        zoo.Translator: "pairs of texts",
+        zoo.ImageDescriber: "captions",
+        zoo.Sequence: "text",
+        zoo.WaveNet: "sound",
+    }
+    return next((kind for cls, kind in kinds.items() if isinstance(model, cls)), "no text")
+
+
+def _padded(dataset, model):
+    """Sequences filled up with padding to the length of the model."""
+    splits, length = (dataset.train, dataset.valid, dataset.test), model.num_sites
+    longest = max(split.x.shape[1] for split in splits)
+    if longest > length:
+        raise DataError(
+            f"{dataset.name} has sequences of up to {longest} tokens with their end, but the {type(model).__name__} writes "
+            f"at most {length}: pass --model.site-shape {longest}."
+        )
+    if isinstance(model, zoo.ImageDescriber) and (complaint := model.complaint(dataset.test.context)):
+        shape = " ".join(map(str, dataset.test.context.shape[1:]))
+        raise DataError(f"{dataset.name}: {type(model).__name__} {complaint}: pass --model.image-shape {shape}.")
+
+    def pad(split):
+        return split._replace(x=np.pad(split.x, ((0, 0), (0, length - split.x.shape[1]))))
+
+    return _each(dataset, pad)
 
 
 def _windows(dataset, model):

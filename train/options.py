@@ -32,7 +32,8 @@ class Options:
     resume: tyro.conf.FlagCreatePairsOff[bool] = False
     """Continue the newest run of this model, or the one in --run-dir, from its last checkpoint."""
     samples: int = 100
-    """How many samples to draw to a picture at the end (0: none); of texts, at most three."""
+    """How many samples to draw to a picture at the end (0: none); of texts at most three, and of pairs the whole test
+    split is translated and scored."""
 
 
 def parse(name: str, args: Sequence[str]) -> Options:

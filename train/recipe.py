@@ -3,6 +3,8 @@
 import dataclasses
 from typing import Any, Literal, TypeGuard
 
+import numpy as np
+
 import zoo
 from train.data import Data
 
@@ -16,7 +18,11 @@ class Recipe:
     data: Data = dataclasses.field(default_factory=Data)
     """The data."""
     conditional: bool = False
-    """Whether the model is given the labels (only for a model that takes a context)."""
+    """Whether the model is given the labels (of images that have some). Sources of pairs are always given."""
+    encoder: str | None = None
+    """A trained run (or checkpoint) whose encoder the training begins with, of a model that has one."""
+    encoder_rate: float = 1.0
+    """The encoder's learning rate, as a fraction of that of all other weights (0: it is frozen)."""
     steps: int = 22_000
     """Updates in all."""
     batch_size: int = 100
@@ -53,7 +59,16 @@ class Recipe:
         for name in ("steps", "batch_size"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1; got {getattr(self, name)}.")
-        for name in ("warmup", "clip", "weight_decay", "final_rate", "eval_every", "checkpoint_every", "patience"):
+        for name in (
+            "warmup",
+            "clip",
+            "weight_decay",
+            "final_rate",
+            "eval_every",
+            "checkpoint_every",
+            "patience",
+            "encoder_rate",
+        ):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name} must not be negative; got {getattr(self, name)}.")
         if not 0 <= self.seed < 2**32:
@@ -69,14 +84,19 @@ def streamed(model: zoo.Autoregressive) -> TypeGuard[zoo.RecurrentNetwork]:
     return isinstance(model, zoo.RecurrentNetwork)
 
 
-def unit(model: zoo.Autoregressive) -> Literal["example", "char", "sample"]:
-    """What likelihoods are stated of: characters of a text, samples of a sound, or whole examples."""
+def unit(model: zoo.Autoregressive) -> Literal["example", "char", "sample", "token"]:
+    """What likelihoods are stated of: characters of a text, samples of a sound, tokens of what ends, or examples."""
+    if isinstance(model, zoo.EncoderDecoder):
+        return "token"
     return "char" if isinstance(model, zoo.Sequence) else "sample" if isinstance(model, zoo.WaveNet) else "example"
 
 
-def scored_sites(model: zoo.Autoregressive) -> int:
-    """What one example's nats are divided by: its number of sites where they are stated of sites, otherwise 1."""
-    return 1 if unit(model) == "example" else model.num_sites
+def scored_sites(model: zoo.Autoregressive, x: Any) -> Any:
+    """What the nats of each example are divided by, float32 [batch]: its sites where nats are stated of sites (of a sequence
+    that ends, its tokens with their end), otherwise 1."""
+    if unit(model) == "token":
+        return (x != model.pad).sum(1).astype(np.float32)
+    return np.full(len(x), 1 if unit(model) == "example" else model.num_sites, np.float32)
 
 
 def to_json(recipe: Recipe) -> dict[str, Any]:

@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+import numpy as np
+
 import zoo
 from train.data import Dataset
 from train.devices import hardware
@@ -37,6 +39,13 @@ def finish(run: Run, recipe: Recipe, dataset: Dataset, seconds: float, command: 
         curves(run.records(), run.curves)
     except ImportError:
         lines.append("no learning curves: they need matplotlib (pip install 'autoregressive-zoo[plots]')")
+    if dataset.source_vocabulary:
+        write(run.test_pairs, "".join("\t".join(pair) + "\n" for pair in dataset.pairs))
+    elif dataset.paired:
+        names, captions = (np.array(each) for each in zip(*dataset.pairs, strict=True))
+        arrays: dict[str, Any] = {"images": dataset.test.context, "names": names, "captions": captions}
+        arrays |= {} if dataset.corners is None else {"corners": dataset.corners}
+        np.savez_compressed(run.test_captions, **arrays)
     results |= {"steps": steps, "seed": recipe.seed, "seconds": seconds, "hardware": hardware(), "command": command}
     write(run.results, json.dumps(results, indent=2) + "\n")
     files = {"model": run.model, "results": run.results, "metrics": run.metrics, "curves": run.curves}

@@ -14,6 +14,8 @@ import zoo
 from train.devices import shardings, spread
 from train.recipe import Recipe, scored_sites, streamed
 
+ENCODER = "encoder"  # the name of its params in every model that has one
+
 
 class State(NamedTuple):
     """All arrays of a training.
@@ -60,9 +62,36 @@ def initial_state(recipe: Recipe, x: np.ndarray, context: PyTree = None) -> Stat
     key, _ = _keys(recipe)
     model = recipe.model
     variables = zoo.init(model, key, jnp.asarray(x), None if streamed(model) else context)
+    if recipe.encoder is not None or recipe.encoder_rate != 1:
+        variables = with_encoder(recipe, variables)
     ema = jax.tree.map(jnp.copy, variables)
     carry = zoo.begin(model, _cast(recipe, variables), len(x)) if streamed(model) else ()
     return State(jnp.zeros((), jnp.int32), variables, ema, optimiser(recipe).init(variables), carry)
+
+
+def with_encoder(recipe: Recipe, variables: zoo.autoregressive.Variables) -> zoo.autoregressive.Variables:
+    """The variables with the encoder of the run that the recipe names, if it names one.
+
+    Raises:
+      ValueError: the model has no encoder, or that run's is another.
+    """
+    name, own = type(recipe.model).__name__, variables["params"].get(ENCODER)
+    if own is None:
+        raise ValueError(f"{name} has no encoder, so there is none to begin with or to freeze: drop --encoder(-rate).")
+    if recipe.encoder is None:
+        return variables
+    given = zoo.load(zoo.find(recipe.encoder))[1]["params"].get(ENCODER)
+    wanted, got = (jax.tree.map(jnp.shape, each) for each in (own, given))
+    if wanted != got:
+        raise ValueError(
+            f"the encoder of {recipe.encoder} is not that of this {name}: it has {got}, expected {wanted}."
+        )
+    return {**variables, "params": {**variables["params"], ENCODER: given}}
+
+
+def _on_encoder(function, tree):
+    """The tree with `function` applied to the arrays of the encoder."""
+    return {**tree, "params": {**tree["params"], ENCODER: jax.tree.map(function, tree["params"][ENCODER])}}
 
 
 def make_update(recipe: Recipe, devices: Sequence[jax.Device] | None = None) -> Update:
@@ -81,9 +110,16 @@ def make_update(recipe: Recipe, devices: Sequence[jax.Device] | None = None) -> 
 
 
 def loss(
-    recipe: Recipe, variables: zoo.autoregressive.Variables, x: Array, context: PyTree, key: Array, carry: PyTree = ()
+    recipe: Recipe,
+    variables: zoo.autoregressive.Variables,
+    x: Array,
+    context: PyTree,
+    key: Array,
+    carry: PyTree = (),
+    axis: str | None = None,
 ) -> tuple[Array, PyTree]:
     """Mean nats of a batch, -log p(x | context) or the model's estimate of it, in the recipe's dtype; of texts, per token.
+    `axis` names the devices that have the rest of the batch, if there are any.
 
     A recurrent network goes on from `carry`, or begins anew where `context` says so; no gradient goes back there.
     The key is consumed.
@@ -91,7 +127,12 @@ def loss(
     Returns:
       (nats, the new carry).
     """
-    variables, model, sites = _cast(recipe, variables), recipe.model, scored_sites(recipe.model)
+    variables, model = _cast(recipe, variables), recipe.model
+    if recipe.encoder_rate == 0:
+        variables = _on_encoder(jax.lax.stop_gradient, variables)
+    sites = scored_sites(model, x).mean()
+    if axis is not None:
+        sites = jax.lax.pmean(sites, axis)
     if not streamed(model):
         return zoo.training_loss(model, variables, x, context, key=key).mean() / sites, carry
 
@@ -147,18 +188,22 @@ def _step(recipe, axis, state, x, context):
         key = jax.random.fold_in(key, jax.lax.axis_index(axis))
 
     def objective(variables):
-        return loss(recipe, variables, x, context, key, state.carry)
+        return loss(recipe, variables, x, context, key, state.carry, axis)
 
     (nats, carry), grads = jax.value_and_grad(objective, has_aux=True)(state.variables)
     if axis is not None:
         nats, grads = jax.lax.pmean((nats, grads), axis)
     with jax.numpy_dtype_promotion("standard"):  # optax relies on it
         updates, opt_state = optimiser(recipe).update(grads, state.opt_state, state.variables)
+        if recipe.encoder_rate != 1:
+            updates = _on_encoder(lambda leaf: leaf * recipe.encoder_rate, updates)
         variables: Any = optax.apply_updates(state.variables, updates)
         rate = jnp.asarray(schedule(recipe)(state.step), jnp.float32)
     norm = jnp.sqrt(sum(jnp.square(leaf).sum() for leaf in jax.tree.leaves(grads)))
     decay = ema_decay(recipe, state.step)
     ema = jax.tree.map(lambda average, new: decay * average + (1 - decay) * new, state.ema, variables)
+    if recipe.encoder_rate == 0:  # not even by rounding
+        ema = {**ema, "params": {**ema["params"], ENCODER: variables["params"][ENCODER]}}
     return State(state.step + 1, variables, ema, opt_state, carry), Metrics(nats, norm, rate)
 
 

@@ -16,10 +16,13 @@ from zoo.autoregressive import (
     recompute,
     training_loss,
 )
+from zoo.captioner import Captioner
+from zoo.captioning import ImageDescriber
 from zoo.catalogue import CATALOGUE, Entry, entry, example
 from zoo.checkpoint import CheckpointError, find, from_config, load, save, to_config
 from zoo.checks import check_context, check_values
 from zoo.diagonal_bilstm import DiagonalBiLSTM
+from zoo.encoder_decoder import EncoderDecoder, attention_weights
 from zoo.ensemble import ensemble_log_prob
 from zoo.eonade import EoNADE
 from zoo.fvsbn import FVSBN
@@ -39,9 +42,13 @@ from zoo.recurrent import RecurrentNetwork
 from zoo.rnade import RNADE
 from zoo.rnn import RNN
 from zoo.row_lstm import RowLSTM
+from zoo.seq2seq import Seq2Seq
+from zoo.seq2seq_attention import Seq2SeqAttention
 from zoo.sequence import Sequence
+from zoo.show_attend_tell import ShowAttendTell
 from zoo.standardised import Standardised
 from zoo.stream import begin, stream_log_prob
 from zoo.transformer import Transformer
+from zoo.translator import Translator
 from zoo.waveform import dequantise, quantise, read_wav, write_wav
 from zoo.wavenet import WaveNet

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PyTree, Shaped
 
+from zoo import rows
 from zoo.checks import check_context, check_values
 from zoo.heads import Head
 from zoo.orderings import Ordering
@@ -205,9 +206,14 @@ def bits_per_dim(log_prob: Shaped[Array, "..."] | float, num_dims: int) -> Any:
     return -log_prob / (num_dims * math.log(2.0))
 
 
-def decoder(model: Autoregressive, variables: Variables, batch: int, context: PyTree = None) -> Decoder:
-    """The model as a sampler sees it, through `enter` and `step`; the context is encoded once, here."""
-    memory = _encode(model, variables, context)
+def decoder(
+    model: Autoregressive, variables: Variables, batch: int, context: PyTree = None, copies: int = 1
+) -> Decoder:
+    """The model as a sampler sees it, through `enter` and `step`; the context is encoded once, here.
+
+    Each row of the context serves `copies` consecutive rows of the batch.
+    """
+    memory = _encode(model, variables, context, copies)
 
     def apply(method, cache, *args):
         out, state = model.apply({**variables, "cache": cache}, *args, memory, method=method, mutable=["cache"])
@@ -231,10 +237,12 @@ def decoder(model: Autoregressive, variables: Variables, batch: int, context: Py
     return Decoder(init, enter, step, model.block, prefill if model.prefills else None)
 
 
-def recompute(model: Autoregressive, variables: Variables, batch: int, context: PyTree = None) -> Decoder:
+def recompute(
+    model: Autoregressive, variables: Variables, batch: int, context: PyTree = None, copies: int = 1
+) -> Decoder:
     """The oracle: a decoder that runs the whole network at every rank, never through `step`."""
     del batch  # nothing is cached
-    memory = _encode(model, variables, context)
+    memory = _encode(model, variables, context, copies)
     return Decoder(
         init=lambda: (),
         enter=lambda cache, x, t: cache,
@@ -279,9 +287,10 @@ def _encode_and_call(model, x, context, train=False):
     return model(x, model.encode(context), train=train)
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def _encode(model, variables, context):
-    return model.apply(variables, context, method="encode")
+@functools.partial(jax.jit, static_argnums=(0, 3))
+def _encode(model, variables, context, copies):
+    encode = functools.partial(model.apply, variables, method="encode")
+    return encode(context) if copies == 1 or context is None else rows.repeated(encode, context, copies)
 
 
 def _site(model, params, t):

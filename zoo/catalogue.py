@@ -9,6 +9,7 @@ import numpy as np
 
 from zoo.attention_lstm import AttentionLSTM
 from zoo.autoregressive import Autoregressive, Values
+from zoo.captioner import Captioner
 from zoo.diagonal_bilstm import DiagonalBiLSTM
 from zoo.eonade import EoNADE
 from zoo.fvsbn import FVSBN
@@ -27,6 +28,9 @@ from zoo.pixel_transformer import PixelTransformer
 from zoo.rnade import RNADE
 from zoo.rnn import RNN
 from zoo.row_lstm import RowLSTM
+from zoo.seq2seq import Seq2Seq
+from zoo.seq2seq_attention import Seq2SeqAttention
+from zoo.show_attend_tell import ShowAttendTell
 from zoo.standardised import Standardised
 from zoo.transformer import Transformer
 from zoo.wavenet import WaveNet
@@ -53,6 +57,21 @@ def sentences(model: Autoregressive, batch: int) -> tuple[Values, None]:
         ended = jnp.pad(jnp.cumsum(ends, axis=1), ((0, 0), (1, 0)))[:, :-1] > 0
         x = jnp.where(ended, model.pad, jnp.where(ends, model.end, x))
     return x, None
+
+
+def translations(model: Autoregressive, batch: int) -> tuple[Values, np.ndarray]:
+    """The same, and sources of 1 to 5 tokens."""
+    random = np.random.RandomState(1)
+    source = random.randint(0, model.source_values - 1, (batch, 5)).astype(np.int32)
+    source += source >= model.source_pad
+    lengths = 1 + np.arange(batch) * 3 % 5
+    return sentences(model, batch)[0], np.where(np.arange(5) < lengths[:, None], source, np.int32(model.source_pad))
+
+
+def captions(model: Autoregressive, batch: int) -> tuple[Values, np.ndarray]:
+    """The same, and images of noise."""
+    images = np.random.RandomState(1).randint(0, 256, (batch, *model.image_shape)).astype(np.uint8)
+    return sentences(model, batch)[0], images
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,6 +151,26 @@ CATALOGUE: dict[str, Entry] = {
     "wavenet_16bit": Entry(
         WaveNet(companding="linear", head=DiscretizedLogisticMixture(10, 65_536, 1, -12.0)),
         WaveNet((4,), 4, 5, (1,), 2, kernel_size=3, companding="linear", head=DiscretizedLogisticMixture(2, 4, 1)),
+    ),
+    "seq2seq": Entry(
+        Seq2Seq(features=1000, embedding=620, head=Categorical(30_000), source_values=30_000),
+        Seq2Seq((4,), 5, 3, "lstm", end=2, pad=3, head=Categorical(4), source_values=6, source_pad=2),
+        example=translations,
+    ),
+    "seq2seq_attention": Entry(
+        Seq2SeqAttention(features=1000, embedding=620, head=Categorical(30_000), source_values=30_000),
+        Seq2SeqAttention((4,), 5, 3, end=0, pad=1, head=Categorical(4), source_values=6),
+        example=translations,
+    ),
+    "captioner": Entry(
+        Captioner((20,), 512, 512, "lstm", head=Categorical(10_000), image_shape=(224, 224, 3), halvings=4),
+        Captioner((4,), 5, 3, "lstm", head=Categorical(4), image_shape=(5, 6), channels=(3, 4), halvings=1),
+        example=captions,
+    ),
+    "show_attend_tell": Entry(
+        ShowAttendTell((20,), 512, 512, "lstm", head=Categorical(10_000), image_shape=(224, 224, 3), halvings=4),
+        ShowAttendTell((4,), 5, 3, "lstm", head=Categorical(4), image_shape=(4, 4, 3), channels=(3, 4), halvings=1),
+        example=captions,
     ),
 }
 

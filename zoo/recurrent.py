@@ -63,7 +63,7 @@ class RecurrentLayer(nn.Module):
         @jax.checkpoint  # cheaper than to remember the gates
         def body(state, inputs):
             gates, begins = inputs
-            state = self._next(gates, state if begins is None else _anew(begins, first, state))
+            state = self.advance(gates, state if begins is None else _anew(begins, first, state))
             return state, state[0]
 
         inputs = (self.of_input(x).swapaxes(0, 1), None if anew is None else anew.T)
@@ -72,7 +72,7 @@ class RecurrentLayer(nn.Module):
 
     def step(self, x: Float[Array, "batch f"], state: State) -> State:
         """The state after one more token; its first array is the output."""
-        return self._next(self.of_input(x), state)
+        return self.advance(self.of_input(x), state)
 
     def zeros(self, batch: int) -> State:
         """The state of a batch before anything."""
@@ -88,7 +88,8 @@ class RecurrentLayer(nn.Module):
         kept = (self.get_variable("cache", f"state_{i}", jnp.zeros_like(values)) for i, values in enumerate(first))
         return tuple(jnp.where(t > 0, old, new) for old, new in zip(kept, first, strict=True))
 
-    def _next(self, gates: Array, state: State) -> State:
+    def advance(self, gates: Float[Array, "batch gates"], state: State) -> State:
+        """The next state, from what the input adds to the gates."""
         own = state[0] @ self.kernel
         if self.cell == "lstm":
             return lstm(gates + own, state[1])

@@ -5,12 +5,14 @@ from collections.abc import Callable
 
 from train.data.audio import sounds, spoken_digit, tones
 from train.data.dataset import Data, DataError, Dataset, Split, lines, ragged
+from train.data.described import captions, digit_words, scenes
 from train.data.embedded import digits, mnist_1bit
 from train.data.images import images
 from train.data.standard import standard
 from train.data.stream import Batches, Streams, Windows, batches
 from train.data.tables import bundled, red_wine, table
 from train.data.texts import python_docs, text, tiny_shakespeare
+from train.data.translations import dates, multi30k, pairs
 from train.data.values import convert
 
 __all__ = [
@@ -54,7 +56,9 @@ SOUNDS: dict[str, Callable[[Data], Dataset]] = {
     "spoken_digit": spoken_digit,
     "sounds": sounds,
 }
-LOADERS = {**IMAGES, **TABLES, **TEXTS, **SOUNDS}
+PAIRS: dict[str, Callable[[Data], Dataset]] = {"dates": dates, "multi30k": multi30k, "pairs": pairs}
+CAPTIONS: dict[str, Callable[[Data], Dataset]] = {"scenes": scenes, "digit_words": digit_words, "captions": captions}
+LOADERS = {**IMAGES, **TABLES, **TEXTS, **SOUNDS, **PAIRS, **CAPTIONS}
 NAMES = tuple(LOADERS)
 
 
@@ -72,5 +76,10 @@ def load(data: Data) -> Dataset:
         return (text if data.path is not None else TEXTS[data.name])(data)
     if data.name in SOUNDS:
         return (sounds if data.path is not None else SOUNDS[data.name])(data)
+    if data.name in PAIRS:
+        own = data.path is not None and data.name != "multi30k"
+        return (pairs if own else PAIRS[data.name])(data)
+    if data.name in CAPTIONS:
+        return (CAPTIONS[data.name] if data.path is None else captions)(data)
     own = data.path is not None and data.name in IMAGES
     return convert((images if own else LOADERS[data.name])(data), data)

@@ -20,10 +20,12 @@ class Data:
     images is your own data, from `path`. Tables of real numbers: wine, breast_cancer and diabetes need no network;
     red_wine needs its file at `path`; table is your own, from `path`. Texts: python_docs needs no network;
     tiny_shakespeare is downloaded once; text is your own, from `path`. Sounds: tones needs no network; spoken_digit is
-    downloaded once; sounds is your own, from `path`."""
+    downloaded once; sounds is your own, from `path`. Pairs of texts: dates needs no network; multi30k needs its text files
+    at `path`; pairs is your own, from `path`. Captions: scenes and digit_words need no network; captions is your own
+    folder at `path`, with captions.tsv."""
     path: str | None = None
-    """Your own images: .npz, .npy, or a folder of image files; your own table: .csv; your own text in UTF-8; or a
-    folder of .wav files. `name` then only says the kind of data."""
+    """Your own images: .npz, .npy, or a folder of image files; your own table: .csv; your own text in UTF-8; a folder of
+    .wav files; or your own pairs: .tsv, a source and a target a line. `name` then only says the kind of data."""
     binarise: Literal["none", "dynamic", "threshold"] = "none"
     """dynamic: Bernoulli(grey/255), anew each time an image is used in training, once with a fixed seed for validation
     and test. threshold: grey > 127. The likelihoods of the two are not comparable."""
@@ -37,6 +39,16 @@ class Data:
     """Samples a second that your own sounds are converted to."""
     seconds: float = 0.0
     """Recordings are cut to this length or filled up with silence (0: as they are; of spoken_digit 0.5)."""
+    unit: Literal["char", "word"] | None = None
+    """What a token of pairs is: a character or a word (default: words of multi30k and of captions, else characters)."""
+    least: int = 2
+    """Words that the training split has fewer times are unknown."""
+    source: str = "de"
+    """Language of multi30k that is read."""
+    target: str = "en"
+    """Language of multi30k that is written."""
+    items: int = 1
+    """At most so many dates in a line."""
     data_dir: str | None = None
     """Where tensorflow_datasets keeps prepared sets (default: its own, ~/tensorflow_datasets)."""
     manual_dir: str | None = None
@@ -44,13 +56,13 @@ class Data:
 
 
 class Split(NamedTuple):
-    """Examples `[N, *site_shape]` or `[N, *site_shape, 3]`, integers or real numbers, and their labels.
+    """Examples `[N, *site_shape]` or `[N, *site_shape, 3]`, integers or real numbers, and their labels or sources.
 
     A text is one line of tokens [length]; recordings of any length are an array of N such lines (see `ragged`).
     """
 
     x: Shaped[np.ndarray, "N *site"]
-    context: Int32[np.ndarray, " N"] | None
+    context: Shaped[np.ndarray, "N ..."] | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,6 +72,8 @@ class Dataset:
     With `dynamic`, the training images are grey (0..255) and `Batches` draws their bits; `num_levels` is 2. Where
     values are real numbers `num_levels` is None. A text has a `vocabulary`, and each split is one long line of tokens.
     Sounds have a `rate`, samples a second, and each split is an array of recordings of any length, int16.
+    Of pairs each example is a sequence of its own, with what it is made from as context; `pairs` is the test split as it was
+    written (of captions the names of the images). `corners` says where in the test images lies what the captions name.
     """
 
     name: str
@@ -72,6 +86,15 @@ class Dataset:
     dynamic: bool = False
     vocabulary: tuple[str, ...] = ()
     rate: int | None = None
+    source_vocabulary: tuple[str, ...] = ()
+    unit: Literal["char", "word"] = "char"
+    pairs: tuple[tuple[str, str], ...] = ()
+    corners: Int32[np.ndarray, "N things 2"] | None = None
+
+    @property
+    def paired(self) -> bool:
+        """Whether an example is a sequence made from something else."""
+        return bool(self.pairs)
 
 
 def hold_out(split: Split, valid: int) -> tuple[Split, Split]:
@@ -82,6 +105,13 @@ def hold_out(split: Split, valid: int) -> tuple[Split, Split]:
             f"cannot hold out valid={valid} of {n} training examples; pass --data.valid between 1 and {n - 1}"
         )
     return take(split, slice(n - valid)), take(split, slice(n - valid, n))
+
+
+def thirds(num: int, what: str) -> list[np.ndarray]:
+    """Three disjoint sets of 0..num - 1, 80, 10 and 10 %, by a fixed permutation; `what` says it if there are too few."""
+    if num < 10:
+        raise DataError(f"{what}; at least 10 are needed to split them 80/10/10")
+    return np.split(generator(0).permutation(num), [num * 8 // 10, num * 9 // 10])
 
 
 def take(split: Split, index: np.ndarray | slice) -> Split:

@@ -18,8 +18,9 @@ import zlib
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import UInt8
 
-from train.data.dataset import Data, DataError, Dataset, Split, generator, hold_out, take
+from train.data.dataset import Data, DataError, Dataset, Split, hold_out, take, thirds
 
 _SPLITS = ("train", "valid", "test")
 _MODES = ("1", "L", "RGB")
@@ -53,10 +54,7 @@ def images(data: Data) -> Dataset:
 
 
 def _cut(whole, path):
-    n = len(whole.x)
-    if n < 10:
-        raise DataError(f"{path} holds {n} images; at least 10 are needed to split them 80/10/10")
-    parts = np.split(generator(0).permutation(n), [n * 8 // 10, n * 9 // 10])
+    parts = thirds(len(whole.x), f"{path} holds {len(whole.x)} images")
     return {name: take(whole, index) for name, index in zip(_SPLITS, parts, strict=True)}
 
 
@@ -113,7 +111,7 @@ def _folder(path):
     if not entries:
         raise DataError(f"{path} is empty; expected image files, or one sub-folder of them a class")
     if not folders:
-        return Split(_read(entries), None)
+        return Split(read_files(entries), None)
     if len(folders) < len(entries):
         stray = next(entry for entry in entries if not entry.is_dir())
         raise DataError(f"{path} mixes sub-folders and files ({stray.name}); expected one or the other")
@@ -125,10 +123,15 @@ def _folder(path):
     if not all(files):
         raise DataError(f"{folders[files.index([])]} is empty; every sub-folder is a class and needs images")
     labels = np.repeat(np.arange(len(files), dtype=np.int32), [len(each) for each in files])
-    return Split(_read([file for each in files for file in each]), labels)
+    return Split(read_files([file for each in files for file in each]), labels)
 
 
-def _read(files):
+def read_files(files: list[Path]) -> UInt8[np.ndarray, "files height width *channels"]:
+    """Image files of one size and mode; those of 1 bit have the values 0 and 1.
+
+    Raises:
+      DataError: a file is no image, or of another size or mode than the first.
+    """
     from PIL import Image
 
     x, first = [], None

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import numpy as np
-from jaxtyping import Bool, Int32, Shaped
+from jaxtyping import Bool, Shaped
 
 from train.data.dataset import DataError, Split, bernoulli, generator, lines, take
 
@@ -32,8 +32,8 @@ class Batches:
         """How many whole batches one epoch holds."""
         return len(self.split.x) // self.batch_size
 
-    def __call__(self, step: int) -> tuple[Shaped[np.ndarray, "B *site"], Int32[np.ndarray, " B"] | None]:
-        """The batch of a step (0, 1, ...): examples and labels."""
+    def __call__(self, step: int) -> tuple[Shaped[np.ndarray, "B *site"], Shaped[np.ndarray, "B ..."] | None]:
+        """The batch of a step (0, 1, ...): examples and labels, or what they are made from."""
         epoch, i = divmod(step, self.steps_per_epoch)
         batch = take(self.split, self._order(epoch)[i * self.batch_size : (i + 1) * self.batch_size])
         if not self.dynamic:
@@ -67,7 +67,7 @@ class Windows:
         """How many batches hold as many tokens as there are."""
         return max(1, sum(map(len, self.lines)) // (self.length * self.batch_size))
 
-    def __call__(self, step: int) -> tuple[Shaped[np.ndarray, "B length"], Int32[np.ndarray, " B"] | None]:
+    def __call__(self, step: int) -> tuple[Shaped[np.ndarray, "B length"], Shaped[np.ndarray, " B"] | None]:
         """The windows of a step (0, 1, ...), and the labels of their recordings."""
         place = generator(self.seed, _ORDER, step).integers(self.places[-1], size=self.batch_size)
         which = np.searchsorted(self.places, place, side="right")

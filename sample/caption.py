@@ -1,0 +1,101 @@
+"""Captions of images, with where the model looked at every word."""
+
+import os
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+import zoo
+from sample.translate import BATCH, looked, written
+from zoo import tokens
+
+DIGIT_WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+
+
+class Captions(NamedTuple):
+    """What was said of each image.
+
+    Attributes:
+      texts: the captions.
+      log_prob: nats of each under the model, its end included, [num].
+      tokens: the tokens of each caption.
+      attention: of each caption, where the model looked at each token, [tokens, rows, columns] of its grid, sum 1.
+        None unless it was asked for.
+    """
+
+    texts: list[str]
+    log_prob: Float[np.ndarray, " num"]
+    tokens: list[list[str]]
+    attention: list[np.ndarray] | None
+
+
+def caption(
+    source: str | os.PathLike | tuple[zoo.Autoregressive, zoo.Variables],
+    images: Any,
+    beam: int | None = 5,
+    attention: bool = False,
+    *,
+    length_penalty: float = 1.0,
+    key: Array | None = None,
+    batch_size: int = BATCH,
+) -> Captions:
+    """Says of each image what the model thinks likeliest.
+
+    Args:
+      source: a checkpoint, a run's folder, a model's name, or a pair (model, variables).
+      images: integers 0..255 [num, height, width(, 3)], or a list of such images.
+      beam: how many beginnings the search keeps; 1 is greedy. None draws an exact sample instead.
+      attention: whether to say where the model looked.
+      length_penalty: see `search`.
+      key: of the samples, consumed; `jax.random.key(0)` if None.
+      batch_size: how many images are seen at once.
+
+    Raises:
+      ValueError: no images or of another size, a model that does not describe images, has no vocabulary or no attention, or
+        options without meaning.
+    """
+    model, variables = source if isinstance(source, tuple) else zoo.load(zoo.find(source))
+    if not isinstance(model, zoo.ImageDescriber) or not model.vocabulary:
+        raise ValueError(f"{type(model).__name__} does not describe images, or has no words for them.")
+    shapes = sorted({np.shape(image) for image in images})
+    if shapes != [tuple(model.image_shape)]:
+        raise ValueError(f"{type(model).__name__} describes images of shape {list(model.image_shape)}; got {shapes}.")
+    context = np.asarray(images)
+    rows = written(model, variables, context, beam, length_penalty=length_penalty, key=key, batch_size=batch_size)
+    texts, looks = tokens.texts_of(rows.x, model.vocabulary), None
+    if attention:
+        weights = looked(model, variables, rows.x, context, batch_size)
+        looks = [each[: len(out)].reshape(len(out), *model.grid) for each, out in zip(weights, texts, strict=True)]
+    return Captions([tokens.joined(each, model.unit) for each in texts], rows.log_prob, texts, looks)
+
+
+def pointing_accuracy(
+    captions: Captions, corners: Int[np.ndarray, "num things 2"], image_shape: Sequence[int], size: int = 28
+) -> tuple[float, int]:
+    """How often the attention peaks on the digit that is being named.
+
+    The k-th digit word of a caption names the k-th thing of its image. It is a hit if the middle of the place with the
+    largest weight lies within that thing.
+
+    Args:
+      captions: with their attention.
+      corners: (row, column) in pixels of the upper left corner of each thing, in the order of the caption; -1 for none.
+      image_shape: of the images.
+      size: height and width of a thing in pixels.
+
+    Returns:
+      (share of hits, how many words were judged); words beyond the number of things are misses.
+    """
+    if captions.attention is None:
+        raise ValueError("pointing accuracy needs captions with attention=True.")
+    hits = []
+    for words, weights, places in zip(captions.tokens, captions.attention, corners, strict=True):
+        named = [i for i, word in enumerate(words) if word in DIGIT_WORDS]
+        for k, i in enumerate(named):
+            peak = np.array(np.unravel_index(weights[i].argmax(), weights[i].shape))
+            middle = (peak + 0.5) * np.array(image_shape[:2]) / weights[i].shape
+            there = k < len(places) and places[k, 0] >= 0
+            hits.append(there and bool(((middle >= places[k]) & (middle < places[k] + size)).all()))
+    return float(np.mean(hits)) if hits else 0.0, len(hits)

@@ -1,0 +1,156 @@
+"""Sentences from sources: searched, greedy or drawn, with where the model looked."""
+
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Array, Float, Int, PyTree
+
+import zoo
+from sample.draw import draw
+from sample.search import search
+from zoo import tokens
+from zoo.readers import AdditiveAttention
+
+_PLACES = 16  # sources are filled up to a multiple of this, so that not every length compiles anew
+BATCH = 64
+
+
+class Translations(NamedTuple):
+    """What was made of each source.
+
+    Attributes:
+      texts: as text.
+      log_prob: nats of each under the model, its end included, [num].
+      sources: the tokens of each source.
+      tokens: the tokens of each text.
+      unknown: how many tokens of the sources are not in the vocabulary; the model reads <unk> for them.
+      attention: where the model looked when it wrote each token, [tokens, source tokens], rows sum to 1; of each text. None
+        unless it was asked for.
+    """
+
+    texts: list[str]
+    log_prob: Float[np.ndarray, " num"]
+    sources: list[list[str]]
+    tokens: list[list[str]]
+    unknown: int
+    attention: list[np.ndarray] | None
+
+
+def translate(
+    source: str | os.PathLike | tuple[zoo.Autoregressive, zoo.Variables],
+    sources: Sequence[str],
+    beam: int | None = 5,
+    attention: bool = False,
+    *,
+    length: int | None = None,
+    length_penalty: float = 1.0,
+    key: Array | None = None,
+    batch_size: int = BATCH,
+) -> Translations:
+    """Makes of each source the sentence that the model thinks likeliest.
+
+    Args:
+      source: a checkpoint, a run's folder, a model's name, or a pair (model, variables).
+      sources: the texts to read.
+      beam: how many beginnings the search keeps; 1 is greedy. None draws an exact sample instead.
+      attention: whether to say where the model looked.
+      length: the most tokens of a sentence with its end; by default the model's.
+      length_penalty: see `search`.
+      key: of the samples, consumed; `jax.random.key(0)` if None.
+      batch_size: how many sources are read at once.
+
+    Raises:
+      ValueError: no sources or an empty one, a model that does not translate, has no vocabulary or no attention, or options
+        without meaning.
+    """
+    model, variables = _opened(source)
+    if isinstance(sources, str) or not sources:
+        raise ValueError(f"sources must be a list of texts, at least one; got {sources!r}.")
+    read = [tokens.pieces(text, model.unit) for text in sources]
+    for text, pieces in zip(sources, read, strict=True):
+        if not pieces:
+            raise ValueError(f"the source {text!r} is empty: it has no {model.unit}.")
+    context, unknown = tokens.codes(read, model.source_vocabulary, end=False)
+    context = np.pad(context, ((0, 0), (0, -context.shape[1] % _PLACES)))
+    if length is not None:
+        model = model.clone(site_shape=(_at_least_one(length, "length"),))
+    rows = written(model, variables, context, beam, length_penalty=length_penalty, key=key, batch_size=batch_size)
+    texts, looks = tokens.texts_of(rows.x, model.vocabulary), None
+    if attention:
+        weights = looked(model, variables, rows.x, context, batch_size)
+        looks = [each[: len(out), : len(into)] for each, out, into in zip(weights, texts, read, strict=True)]
+    return Translations([tokens.joined(each, model.unit) for each in texts], rows.log_prob, read, texts, unknown, looks)
+
+
+class Written(NamedTuple):
+    """Sequences [num, length] and their nats [num]."""
+
+    x: Int[np.ndarray, "num length"]
+    log_prob: Float[np.ndarray, " num"]
+
+
+def written(
+    model: zoo.EncoderDecoder,
+    variables: zoo.Variables,
+    context: PyTree,
+    beam: int | None,
+    *,
+    length_penalty: float = 1.0,
+    key: Array | None = None,
+    batch_size: int = BATCH,
+) -> Written:
+    """The best sequence of a search for each context, or a sample if `beam` is None."""
+    zoo.check_context(model, context)
+    num = len(jax.tree.leaves(context)[0])
+    if beam is None:
+        drawn = draw(
+            model, variables, jax.random.key(0) if key is None else key, num, context=context, batch_size=batch_size
+        )
+        return Written(np.asarray(drawn.x), np.asarray(drawn.log_prob))
+    parts = []
+    for part in _batches(context, num, _at_least_one(batch_size, "batch_size")):
+        found = search(model, variables, part, beam, length_penalty=length_penalty)
+        parts.append(Written(np.asarray(found.x[:, 0]), np.asarray(found.log_prob[:, 0])))
+    return jax.tree.map(lambda *each: np.concatenate(each)[:num], *parts)
+
+
+def looked(
+    model: zoo.EncoderDecoder, variables: zoo.Variables, x: np.ndarray, context: PyTree, batch_size: int = BATCH
+) -> Float[np.ndarray, "num length places"]:
+    """Where the model looks when it writes each token of x."""
+    parts = [
+        np.asarray(zoo.attention_weights(model, variables, *part))
+        for part in _batches((x, context), len(x), batch_size)
+    ]
+    return np.concatenate(parts)[: len(x)]
+
+
+def _batches(tree: PyTree, num: int, batch_size: int) -> Iterator[Any]:
+    """Batches of one size; the last is filled up with copies of the last row."""
+    size = min(batch_size, num)
+    for begin in range(0, num, size):
+        index = np.minimum(np.arange(begin, begin + size), num - 1)
+        yield jax.tree.map(lambda leaf: leaf[index], tree)  # noqa: B023
+
+
+def _at_least_one(value, name):
+    if value < 1:
+        raise ValueError(f"{name} must be at least 1; got {value}.")
+    return value
+
+
+def _opened(source):
+    model, variables = source if isinstance(source, tuple) else zoo.load(zoo.find(source))
+    if not isinstance(model, zoo.Translator):
+        raise ValueError(f"{type(model).__name__} does not translate: it reads no source.")
+    if not model.vocabulary or not model.source_vocabulary:
+        raise ValueError(f"this {type(model).__name__} has no vocabulary; train it on pairs of texts.")
+    return model, variables
+
+
+def attends(model: zoo.Autoregressive) -> bool:
+    """Whether the model can say where it looks."""
+    return isinstance(model, zoo.EncoderDecoder) and model.reader is AdditiveAttention

@@ -1,0 +1,233 @@
+"""Images in words: the scenes, own folders, encoders that are frozen or fine-tuned, captions and where they look."""
+
+import conformance
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+
+import sample
+import sample.__main__ as cli
+import train.__main__ as training
+import train.data.described as made
+import zoo
+from train.data import Data, DataError, load
+from train.inputs import fitted, inputs, training_batches
+from train.recipe import Recipe
+from train.update import initial_state, make_update
+
+TINY = {"features": 8, "embedding": 4, "channels": (4, 6), "halvings": 2}
+
+
+@pytest.fixture(scope="module")
+def few():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("train.data.described.TRAINED", 200)
+        patch.setattr("train.data.described.HELD_OUT", 40)
+        yield
+
+
+def test_scenes_show_what_their_captions_say(few):
+    dataset, again = load(Data("scenes")), load(Data("scenes"))
+    assert (dataset.test.context == again.test.context).all() and dataset.pairs == again.pairs
+    assert dataset.train.context.shape == (200, 64, 64) and set(np.unique(dataset.train.context)) == {0, 255}
+    digits = load(Data())
+    counts = []
+    for image, corners, (_, text) in zip(dataset.test.context, dataset.corners, dataset.pairs, strict=True):
+        phrases, there = text.split(", "), corners[corners[:, 0] >= 0]
+        counts.append(len(phrases))
+        assert len(there) == len(phrases) and (corners[len(there) :] == -1).all()
+        for (top, left), phrase in zip(there, phrases, strict=True):
+            word, place = phrase.split(" at ")
+            assert place == f"{('top', 'bottom')[int(top >= 32)]} {('left', 'right')[int(left >= 32)]}"
+            crop = image[top : top + 28, left : left + 28] // 255
+            assert made.NAMES[digits.test.context[(digits.test.x == crop).all((1, 2)).argmax()]] == word
+    assert set(counts) == {1, 2, 3, 4} and dataset.unit == "word" and len(dataset.vocabulary) == 19
+
+
+def test_single_digits_are_named():
+    dataset = load(Data("digit_words"))
+    assert len(dataset.train.x) == 55_000 and dataset.train.context.shape[1:] == (28, 28)
+    assert [text for _, text in dataset.pairs[:3]] == ["seven", "two", "one"]
+
+
+def own(tmp_path, lines=None, size=(6, 5)):
+    for i in range(12):
+        pixels = np.random.RandomState(i).randint(0, 256, size[::-1]).astype(np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{i}.png")
+    lines = (
+        [f"{i}.png\tpicture of {i % 3} things" for i in range(12)] + ["0.png\tanother of it"]
+        if lines is None
+        else lines
+    )
+    (tmp_path / "captions.tsv").write_text("\n".join(lines) + "\n")
+    return Data("captions", path=str(tmp_path), least=1)
+
+
+def test_own_images(tmp_path):
+    dataset = load(own(tmp_path))
+    splits = (dataset.train, dataset.valid, dataset.test)
+    assert sum(len(split.x) for split in splits) == 13 and dataset.train.context.shape[1:] == (5, 6)
+    name, text = dataset.pairs[0]
+    assert (dataset.test.context[0] == np.asarray(Image.open(tmp_path / name))).all() and text.startswith(
+        ("picture", "a")
+    )
+    with pytest.raises(
+        DataError, match="captions: Captioner expected images, .*64, 64.; got .*--model.image-shape 5 6"
+    ):
+        inputs(Recipe(zoo.Captioner(), Data("captions", path=str(tmp_path))))
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (["0.png\ta\tb"], "captions.tsv, line 1: 3 columns"),
+        ([f"{i}.png\tword" for i in range(20)], "12.png is not a readable image"),
+        ([f"{i}.png\tword" for i in range(5)], "holds 5 images; at least 10 are needed"),
+    ],
+)
+def test_folders_that_do_not_fit_are_refused(lines, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        load(own(tmp_path, lines))
+
+
+def test_images_of_different_sizes_are_refused(tmp_path):
+    data = own(tmp_path)
+    Image.new("L", (7, 7)).save(tmp_path / "3.png")
+    with pytest.raises(DataError, match="0.png is 6x5 L but .*3.png is 7x7 L; all must be alike"):
+        load(data)
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory):
+    """A checkpoint whose encoder was trained on another task (with images of another size)."""
+    model = zoo.Captioner((2,), **TINY, image_shape=(28, 28), head=zoo.Categorical(13))
+    path = tmp_path_factory.mktemp("encoder") / "model.safetensors"
+    zoo.save(path, model, zoo.init(model, jax.random.key(5), *zoo.example(model, 2)))
+    return str(path)
+
+
+def trained(encoder, rate, parallel="jit", steps=3):
+    """The state before and after a few updates, and that of a run whose encoder learns as fast as the rest."""
+    recipe = Recipe(
+        zoo.ShowAttendTell((20,), **TINY), Data("scenes"), encoder=encoder, encoder_rate=rate, batch_size=8, steps=20,
+        weight_decay=0.1, ema=0.9, parallel=parallel,
+    )  # fmt: skip
+    dataset = inputs(recipe)
+    recipe = fitted(recipe, dataset)
+    batches, update = (
+        training_batches(recipe, dataset),
+        make_update(recipe, jax.devices()[: 1 if parallel == "jit" else 2]),
+    )
+    first = jax.tree.map(np.array, initial_state(recipe, *batches(0)))
+    state = update.place(first)
+    for step in range(steps):
+        state, metrics = update.step(state, *batches(step))
+        jax.block_until_ready(metrics)
+    return first, jax.tree.map(np.asarray, update.fetch(state))
+
+
+def encoder_of(variables):
+    return [np.asarray(leaf) for leaf in jax.tree.leaves(variables["params"]["encoder"])]
+
+
+def moved(before, after):
+    return max(np.abs(a - b).max() for a, b in zip(encoder_of(before), encoder_of(after), strict=True))
+
+
+@pytest.mark.parametrize("parallel", ["jit", pytest.param("pmap", marks=pytest.mark.slow)])
+def test_a_frozen_encoder_really_does_not_move(few, encoder, parallel):
+    first, last = trained(encoder, 0.0, parallel)
+    given = zoo.load(encoder)[1]
+    assert moved(given, first.variables) == 0 == moved(given, last.variables) == moved(given, last.ema)
+    assert (last.variables["params"]["place"] != first.variables["params"]["place"]).any()
+
+
+def test_a_fine_tuned_encoder_moves_less(few, encoder):
+    (first, full), (_, tenth) = trained(encoder, 1.0, steps=1), trained(encoder, 0.1, steps=1)
+    far, near = moved(first.variables, full.variables), moved(first.variables, tenth.variables)
+    assert near == pytest.approx(far / 10, rel=1e-3) and near > 0
+    np.testing.assert_array_equal(full.variables["params"]["place"], tenth.variables["params"]["place"])
+
+
+def test_encoders_that_do_not_fit_are_refused(few, encoder, tmp_path):
+    with pytest.raises(ValueError, match="FVSBN has no encoder, so there is none to begin with or to freeze"):
+        initial_state(Recipe(zoo.FVSBN(), encoder_rate=0.0), np.zeros((2, 28, 28), np.int32))
+    other = zoo.ShowAttendTell((20,), **{**TINY, "channels": (4, 7)}, head=zoo.Categorical(19))
+    with pytest.raises(ValueError, match="the encoder of .* is not that of this ShowAttendTell"):
+        initial_state(Recipe(other, encoder=encoder), *zoo.example(other, 2))
+    with pytest.raises(ValueError, match="no trained model at"):
+        initial_state(Recipe(other, encoder=str(tmp_path / "none")), *zoo.example(other, 2))
+    with pytest.raises(ValueError, match="encoder_rate must not be negative"):
+        Recipe(other, encoder_rate=-1.0)
+
+
+def test_the_regulariser_asks_to_look_everywhere_once():
+    model = zoo.CATALOGUE["show_attend_tell"].tiny
+    variables, (x, images) = conformance.variables_of(model), zoo.example(model, 6)
+    weights = np.asarray(zoo.attention_weights(model, variables, x, images))
+    there = np.asarray(x) != model.pad
+    expected = np.square(1 - (weights * there[:, :, None]).sum(1)).sum(1)
+    loss = zoo.training_loss(model, variables, x, images, key=jax.random.key(0))
+    extra = np.asarray(loss) + np.asarray(zoo.log_prob(model, variables, x, images))
+    np.testing.assert_allclose(extra, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def run(few, tmp_path_factory):
+    """A short training by the command line."""
+    folder = tmp_path_factory.mktemp("runs") / "show_attend_tell"
+    argv = ["show_attend_tell", "--model.features", "8", "--model.embedding", "4", "--model.channels", "4", "6"]
+    argv += [
+        "--model.halvings",
+        "2",
+        "--steps",
+        "4",
+        "--batch-size",
+        "8",
+        "--eval-every",
+        "4",
+        "--run-dir",
+        str(folder),
+    ]
+    assert training.main([*argv, "--samples", "0"]) == 0
+    return folder
+
+
+def test_captions_and_where_they_look(run):
+    images = load(Data("scenes")).test.context
+    said = sample.caption(run, images[:5], beam=2, attention=True, batch_size=3)
+    again = sample.caption(run, list(images[:5]), beam=2)
+    assert said.texts == again.texts and again.attention is None
+    for words, weights in zip(said.tokens, said.attention, strict=True):
+        assert weights.shape == (len(words), 16, 16)
+        np.testing.assert_allclose(weights.sum((1, 2)), 1, rtol=1e-4)
+    with pytest.raises(ValueError, match="ShowAttendTell describes images of shape .64, 64.; got .*28, 28"):
+        sample.caption(run, images[:2, :28, :28])
+    with pytest.raises(ValueError, match="Seq2Seq does not describe images"):
+        sample.caption((zoo.CATALOGUE["seq2seq"].tiny, {}), images)
+
+
+def test_pointing():
+    words = ["two", "at", "top", "left", ",", "one", "nine"]
+    weights = np.zeros((7, 8, 8), np.float32)
+    weights[0, 1, 1] = weights[5, 6, 2] = weights[6, 0, 0] = 1
+    said = sample.Captions(["..."], np.zeros(1), [words], [weights])
+    corners = np.array([[[2, 3], [34, 3], [-1, -1], [-1, -1]]], np.int32)
+    assert sample.pointing_accuracy(said, corners, (64, 64)) == (pytest.approx(2 / 3), 3)
+    assert sample.pointing_accuracy(said, corners + 20 * (corners > 30), (64, 64))[0] == pytest.approx(1 / 3)
+
+
+def test_the_command_line_describes(run, tmp_path, capsys):
+    cli.main(cli.Options(str(run), attention=True, num=6))
+    out = capsys.readouterr().out
+    assert (
+        "scene 0: " in out and "6 sentences of" in out and "pointing accuracy" in out and (run / "scores.json").exists()
+    )
+    assert np.asarray(Image.open(run / "attention.png")).std() > 10
+    Image.fromarray(load(Data("scenes")).test.context[0]).save(tmp_path / "a.png")
+    cli.main(cli.Options(str(run), images=tmp_path / "a.png"))
+    assert capsys.readouterr().out.startswith("0: ")
+    Image.new("L", (20, 20)).save(tmp_path / "b.png")
+    with pytest.raises(ValueError, match="describes 64x64 images .height x width., .*b.png has 20x20"):
+        cli.main(cli.Options(str(run), images=tmp_path / "b.png"))

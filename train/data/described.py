@@ -1,0 +1,115 @@
+"""Images and what they show, in words: scenes of digits, single digits, or your own folder with captions.tsv.
+
+An example is a caption with its end, int32 [longest caption], filled up with padding (token 0); the context is its image,
+uint8 [height, width(, 3)], 0 black and 255 white.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Int32, UInt8
+
+from train.data.dataset import Data, DataError, Dataset, Split, generator, thirds
+from train.data.embedded import mnist_1bit
+from train.data.images import read_files
+from train.data.translations import code
+
+TRAINED, HELD_OUT = 20_000, 2_000  # scenes
+NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+PLACES = ("top left", "top right", "bottom left", "bottom right")
+DIGIT, SIZE = 28, 64  # pixels
+
+
+class Scenes(NamedTuple):
+    """Images, their captions, and the upper left corner (row, column) of every digit in the order of the caption, or -1."""
+
+    images: UInt8[np.ndarray, "N height width"]
+    captions: list[str]
+    corners: Int32[np.ndarray, "N digits 2"]
+
+
+def scenes(data: Data) -> Dataset:
+    """Scenes of 1 to 4 digits of the embedded MNIST, at most one in each quarter; a caption such as "two at top left, one at
+    bottom right" names all of them row by row. Training scenes are made of training digits only, and so on; seeded."""
+    digits = mnist_1bit(data)
+    splits = (digits.train, digits.valid, digits.test)
+    made = [
+        _scenes(split, count, seed)
+        for seed, (split, count) in enumerate(zip(splits, (TRAINED, HELD_OUT, HELD_OUT), strict=True))
+    ]
+    images, captions, corners = zip(*made, strict=True)
+    names = [f"scene {i}" for i in range(len(images[2]))]
+    return _dataset(data, "scenes of 1 to 4 MNIST digits (1 bit, seeded)", images, captions, names, corners[2])
+
+
+def digit_words(data: Data) -> Dataset:
+    """Single digits of the embedded MNIST and their names: the task on which an encoder of images learns what digits are."""
+    digits = mnist_1bit(data)
+    splits = (digits.train, digits.valid, digits.test)
+    captions = [[NAMES[label] for label in np.asarray(split.context)] for split in splits]
+    names = [f"digit {i}" for i in range(len(digits.test.x))]
+    return _dataset(
+        data, "names of MNIST digits (1 bit)", [split.x * np.uint8(255) for split in splits], captions, names
+    )
+
+
+def captions(data: Data) -> Dataset:
+    """Your own images: a folder `data.path` with captions.tsv, an image's file name and its caption on each line.
+
+    An image may have several captions; images are split 80/10/10.
+    """
+    from zoo.tokens import read_pairs
+
+    if data.path is None:
+        raise DataError("captions needs your own data: pass --data.path FOLDER with images and captions.tsv")
+    folder = Path(data.path).expanduser()
+    pairs = read_pairs(folder / "captions.tsv")
+    names = list(dict.fromkeys(name for name, _ in pairs))
+    images, row = read_files([folder / name for name in names]), {name: i for i, name in enumerate(names)}
+    images = images * np.uint8(255) if images.max(initial=0) <= 1 else images
+    index = np.array([row[name] for name, _ in pairs])
+    parts = [np.flatnonzero(np.isin(index, part)) for part in thirds(len(names), f"{folder} holds {len(names)} images")]
+    texts = [[pairs[i][1] for i in part] for part in parts]
+    return _dataset(data, folder.name, [images[index[part]] for part in parts], texts, [pairs[i][0] for i in parts[2]])
+
+
+def _scenes(split: Split, count: int, seed: int) -> Scenes:
+    random = generator(2, seed)
+    images = np.zeros((count, SIZE, SIZE), np.uint8)
+    corners = np.full((count, len(PLACES), 2), -1, np.int32)
+    captions, half = [], SIZE // 2
+    labels = split.context
+    assert labels is not None
+    for image, corner in zip(images, corners, strict=True):
+        places = np.sort(random.permutation(len(PLACES))[: random.integers(1, len(PLACES) + 1)])
+        chosen = random.integers(len(split.x), size=len(places))
+        shifts = random.integers(half - DIGIT + 1, size=(len(places), 2))
+        for k, (place, digit, shift) in enumerate(zip(places, chosen, shifts, strict=True)):
+            corner[k] = top, left = np.array(divmod(int(place), 2)) * half + shift
+            image[top : top + DIGIT, left : left + DIGIT] = split.x[digit] * 255
+        words = (f"{NAMES[labels[d]]} at {PLACES[place]}" for d, place in zip(chosen, places, strict=True))
+        captions.append(", ".join(words))
+    return Scenes(images, captions, corners)
+
+
+def _dataset(
+    data: Data,
+    title: str,
+    images: Sequence[np.ndarray],
+    captions: Sequence[Sequence[str]],
+    names: Sequence[str],
+    corners: np.ndarray | None = None,
+) -> Dataset:
+    unit = data.unit or "word"
+    side = code(captions, unit, data.least, end=True, title=title)
+    train, valid, test = (Split(x, context) for x, context in zip(side.rows, images, strict=True))
+    description = (
+        f"{title}, {len(train.x):,} training captions, {len(side.vocabulary)} {unit}s, test split of {len(test.x):,} "
+        f"({side.unknown:,} of its {side.size:,} {unit}s are unknown)"
+    )
+    return Dataset(
+        data.name, description, train, valid, test, len(side.vocabulary),
+        vocabulary=side.vocabulary, unit=unit, pairs=tuple(zip(names, captions[2], strict=True)), corners=corners,
+    )  # fmt: skip

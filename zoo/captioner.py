@@ -1,0 +1,33 @@
+"""Captions from one feature vector."""
+
+from typing import ClassVar
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+from zoo.captioning import ImageDescriber
+from zoo.encoder_decoder import Encoded
+from zoo.readers import FixedContext
+
+
+class Captioner(ImageDescriber):
+    """A convolutional network makes a vector of the image, and the vector enters every step of an LSTM.
+
+    **References**: J. Donahue et al., Long-term recurrent convolutional networks for visual recognition and description,
+    CVPR 2015; O. Vinyals, A. Toshev, S. Bengio, D. Erhan, Show and tell: a neural image caption generator, CVPR 2015.
+
+    Differs from the papers: one LSTM layer, whose first state comes from the vector too; a small encoder.
+
+    Attributes: those of `ImageDescriber`.
+    """
+
+    reader: ClassVar[type] = FixedContext
+
+    def setup(self):
+        super().setup()
+        self.vector = nn.Dense(self.features)
+
+    def encoded(self, context):
+        features = self.features_of(context)
+        vector = nn.relu(self.vector(features.reshape(len(features), -1)))
+        return Encoded(features, jnp.ones(features.shape[:2], bool), vector)

@@ -1,0 +1,95 @@
+"""Texts as tokens, characters or words, and the vocabulary that a model keeps of them."""
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import numpy as np
+from jaxtyping import Int32
+
+Unit: TypeAlias = Literal["char", "word"]
+PAD, END, UNKNOWN = "<pad>", "<end>", "<unk>"  # tokens 0, 1 and 2 of every vocabulary made here; no text has them
+SPECIAL = (PAD, END, UNKNOWN)
+_WORD = re.compile(r"\w+(?:['’-]\w+)*|[^\w\s]")  # a word with its apostrophes and hyphens, or one mark
+_GLUED = re.compile(r" ([.,:;!?%)\]])|([(\[]) ")
+
+
+def pieces(text: str, unit: Unit) -> list[str]:
+    """The tokens of a text as strings: its characters (normal form C), or its words in lower case and its marks."""
+    text = unicodedata.normalize("NFC", text)
+    return list(text) if unit == "char" else _WORD.findall(text.lower())
+
+
+def joined(tokens: Iterable[str], unit: Unit) -> str:
+    """The text of tokens; of words with marks where they usually stand."""
+    return "".join(tokens) if unit == "char" else _GLUED.sub(r"\1\2", " ".join(tokens))
+
+
+def vocabulary(texts: Iterable[Sequence[str]], least: int = 1) -> tuple[str, ...]:
+    """The special tokens, then every token that occurs at least so many times, in order of their code points."""
+    counts = Counter(token for text in texts for token in text)
+    return (*SPECIAL, *sorted(token for token, count in counts.items() if count >= least))
+
+
+def codes(
+    texts: Sequence[Sequence[str]], vocabulary: tuple[str, ...], *, end: bool
+) -> tuple[Int32[np.ndarray, "texts longest"], int]:
+    """Tokens as numbers: rows of the same length, filled up with padding.
+
+    Args:
+      texts: their tokens as strings.
+      vocabulary: as `vocabulary` makes it.
+      end: whether each row has the token of the end.
+
+    Returns:
+      (the rows, how many tokens are unknown to the vocabulary and became the one for unknown).
+    """
+    numbers = {token: number for number, token in enumerate(vocabulary)}
+    unknown, last = numbers[UNKNOWN], [numbers[END]] if end else []
+    rows = [[numbers.get(token, unknown) for token in text] + last for text in texts]
+    padded = np.full((len(rows), max(map(len, rows), default=0)), numbers[PAD], np.int32)
+    for row, tokens in zip(padded, rows, strict=True):
+        row[: len(tokens)] = tokens
+    return padded, sum(token not in numbers for text in texts for token in text)
+
+
+def texts_of(rows: Int32[np.ndarray, "texts length"], vocabulary: tuple[str, ...]) -> list[list[str]]:
+    """The tokens of each row as strings, up to its end."""
+    over = {PAD, END}
+    texts = []
+    for row in rows:
+        tokens = [vocabulary[number] for number in row]
+        texts.append(tokens[: next((i for i, token in enumerate(tokens) if token in over), len(tokens))])
+    return texts
+
+
+def read_pairs(path: str | Path) -> list[tuple[str, str]]:
+    """The pairs of a tab-separated file in UTF-8: a source and a target a line, blank lines left out.
+
+    Raises:
+      ValueError: there is none, it is no text, or a line (which is named) has another number of columns or an empty one.
+    """
+    path = Path(path).expanduser()
+    if not path.is_file():
+        raise ValueError(
+            f"there is no file {path}; expected pairs, a source and a target separated by a tab on each line."
+        )
+    try:
+        lines = path.read_text("utf-8-sig").split("\n")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not a text in UTF-8 ({error.reason}); convert it first.") from None
+    pairs = []
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        columns = [column.strip() for column in line.split("\t")]
+        if len(columns) != 2 or not all(columns):
+            what = "an empty column" if len(columns) == 2 else f"{len(columns)} columns"
+            raise ValueError(f"{path}, line {number}: {what}; expected a source and a target separated by one tab.")
+        pairs.append((columns[0], columns[1]))
+    if not pairs:
+        raise ValueError(f"{path} holds no pairs; expected a source and a target separated by a tab on each line.")
+    return pairs
