@@ -34,8 +34,10 @@ def inputs(recipe: Recipe) -> Dataset:
     if not (recipe.conditional or dataset.paired):
         dataset = _each(dataset, lambda split: split._replace(context=None))
     if (kind := _kind(dataset)) != (wanted := _described(recipe.model)):
-        name, other = type(recipe.model).__name__, EXAMPLES[wanted]
-        raise DataError(f"{dataset.name} is {kind}, which {name} does not describe: pass --data.name, such as {other}.")
+        name, what = type(recipe.model).__name__, f"no {wanted}" if kind == "no text" else kind
+        raise DataError(
+            f"{dataset.name} is {what}, which {name} does not describe: pass --data.name, such as {EXAMPLES[wanted]}."
+        )
     if kind == "sound":
         dataset = _quantised(dataset, recipe.model)
     if dataset.paired:

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int16
 
-import zoo
 from train.data.dataset import Data, DataError, Dataset, Split, generator, ragged, take
 from train.data.standard import splits_of
 
@@ -40,6 +39,8 @@ def spoken_digit(data: Data) -> Dataset:
 
 def sounds(data: Data) -> Dataset:
     """The user's own recordings at `data.path`."""
+    from zoo.waveform import read_wav
+
     if data.path is None:
         raise DataError("sounds needs your own data: pass --data.path FOLDER with .wav files")
     if not 1000 <= data.rate <= 192_000:
@@ -56,7 +57,7 @@ def sounds(data: Data) -> Dataset:
     if len(files) < 10:
         raise DataError(f"{path} holds {len(files)} .wav files; at least 10 are needed to split them 80/10/10")
     labels = np.repeat(np.arange(len(groups), dtype=np.int32), list(map(len, groups))) if folders else None
-    whole = Split(ragged([_int16(zoo.read_wav(file, data.rate)) for file in files]), labels)
+    whole = Split(ragged([_int16(read_wav(file, data.rate)) for file in files]), labels)
     order = np.split(generator(0).permutation(len(files)), [len(files) * 8 // 10, len(files) * 9 // 10])
     splits = {name: take(whole, index) for name, index in zip(_TONES, order, strict=True)}
     data = dataclasses.replace(data, name="sounds")
@@ -94,7 +95,9 @@ def _fit(line, size):
 
 
 def _int16(wave: Float[np.ndarray, " samples"]) -> Int16[np.ndarray, " samples"]:
-    return (zoo.quantise(wave, 2**16, "linear") - 2**15).astype(np.int16)
+    from zoo.waveform import quantise
+
+    return (quantise(wave, 2**16, "linear") - 2**15).astype(np.int16)
 
 
 def _tone(rng, label):
