@@ -143,6 +143,7 @@ def test_a_frozen_encoder_really_does_not_move(few, encoder, parallel):
     assert (last.variables["params"]["place"] != first.variables["params"]["place"]).any()
 
 
+@pytest.mark.slow
 def test_a_fine_tuned_encoder_moves_less(few, encoder):
     (first, full), (_, tenth) = trained(encoder, 1.0, steps=1), trained(encoder, 0.1, steps=1)
     far, near = moved(first.variables, full.variables), moved(first.variables, tenth.variables)

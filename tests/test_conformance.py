@@ -6,7 +6,12 @@ import pytest
 import zoo
 
 # All checks of a model go to one worker, which then compiles its functions once.
-NAMES = [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in sorted(zoo.CATALOGUE)]
+# wavenet_16bit is wavenet with the head of pixel_cnn_pp.
+SLOW = {"wavenet_16bit": pytest.mark.slow}
+NAMES = [
+    pytest.param(name, marks=[pytest.mark.xdist_group(name), *([SLOW[name]] if name in SLOW else [])])
+    for name in sorted(zoo.CATALOGUE)
+]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -174,7 +174,9 @@ def test_models_and_data_must_fit(tmp_path):
         DataError, match="pairs is pairs of texts, which LSTM does not describe: .* such as python_docs"
     ):
         inputs(Recipe(zoo.LSTM(), own(tmp_path)))
-    with pytest.raises(DataError, match="mnist_1bit is no text, which Seq2Seq does not describe: .* such as dates"):
+    with pytest.raises(
+        DataError, match="mnist_1bit is no pairs of texts, which Seq2Seq does not describe: .* such as dates"
+    ):
         inputs(Recipe(zoo.Seq2Seq()))
 
 

@@ -10,6 +10,10 @@ ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 
+def slow_if_long(path):
+    return pytest.param(path, marks=pytest.mark.slow) if path.stem == "04_context" else path
+
+
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebook_is_stripped(path):
     cells = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
@@ -17,7 +21,7 @@ def test_notebook_is_stripped(path):
 
 
 @pytest.mark.filterwarnings("ignore")  # jupyter's own
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [slow_if_long(path) for path in NOTEBOOKS], ids=lambda path: path.stem)
 def test_notebook_runs(path, tmp_path, monkeypatch):
     """In an empty folder, as after a first installation, with fewer steps of training."""
     from nbclient import NotebookClient

@@ -204,6 +204,7 @@ def test_receptive_field_of_any_site_and_model():
     assert seen.tolist() == [[False, False, True], [True, True, True]]
 
 
+@pytest.mark.slow
 def test_the_figure(tmp_path, capsys):
     receptive_fields.main(receptive_fields.Options(tmp_path / "fields.png", size=6))
     assert "fields.png" in capsys.readouterr().out

@@ -103,7 +103,9 @@ def by_hand(model, variables, context, beam, penalty):
     return sorted(found, reverse=True)[:beam]
 
 
-@pytest.mark.parametrize("penalty", [0.0, 0.7, 2.0])
+@pytest.mark.parametrize(
+    "penalty", [pytest.param(0.0, marks=pytest.mark.slow), 0.7, pytest.param(2.0, marks=pytest.mark.slow)]
+)
 def test_the_search_is_that_of_plain_python(penalty):
     """Leaving early changes nothing."""
     model, variables, context = source_of("seq2seq_attention", site_shape=(6,))

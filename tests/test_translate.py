@@ -198,6 +198,7 @@ def test_the_default_recipe_reads_dates(tmp_path):
     assert json.loads((tmp_path / "run" / "scores.json").read_text())["exact"] >= 0.995
 
 
+@pytest.mark.slow
 def test_curves_of_exact_match_by_length(runs, source, tmp_path, capsys):
     """A point is a group of sources, and longer ones than those of the training are read as well."""
     pairs = [("abc 1", "x"), ("abc 12", "y"), ("abc 10 " * 4, "z")]
