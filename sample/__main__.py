@@ -129,6 +129,8 @@ def check(options: Options) -> None:
         raise ValueError(f"--seed must be in 0..2**32 - 1; got {options.seed}.")
     if any(count is not None and count < 1 for count in (options.num, options.scale, options.columns)):
         raise ValueError("--num, --scale and --columns must be at least 1.")
+    if options.out is not None and not options.out.parent.is_dir():
+        raise ValueError(f"--out {options.out}: there is no folder {options.out.parent}; make it first.")
     if options.beam < 0:
         raise ValueError(f"--beam must be at least 1, or 0 to draw samples; got {options.beam}.")
     if options.complete is not None and (options.gif or options.surprise or options.columns is not None):

@@ -33,6 +33,7 @@ SIZES: dict[str, tuple[zoo.Autoregressive, ...]] = {
     "made": (zoo.MADE(hidden=(500, 500)),),
     "rnade": (zoo.RNADE((63,), hidden=512),),
     "eonade": (zoo.EoNADE(layers=1),),
+    "pixel_cnn_pp": (zoo.PixelCNNpp((28, 28), features=64),),
     "wavenet": (zoo.WaveNet((4000,), 32, 64, dilations=(1, 2, 4, 8, 16, 32, 64, 128, 256), cycles=1),),
 }
 

@@ -31,7 +31,7 @@ def surprise(
       ValueError: `x` or `context` does not fit the model.
     """
     zoo.check_values(model, x)
-    zoo.check_context(model, context)
+    zoo.check_context(model, context, len(x))
     params = zoo.conditionals(model, variables, x, context)
     return -model.head.log_prob(params, jnp.asarray(x, model.head.dtype))
 

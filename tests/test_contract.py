@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import sample
 import zoo
 
 MODEL = zoo.CATALOGUE["fvsbn"].tiny
@@ -85,6 +86,15 @@ def test_ensembles_need_their_parts():
     mixture = zoo.ensemble_log_prob([MODEL, MODEL], variables, X)
     each = [np.exp(zoo.log_prob(MODEL, v, X)) for v in variables]
     np.testing.assert_allclose(np.exp(mixture), np.mean(each, axis=0), rtol=1e-5)
+
+
+def test_a_context_has_a_row_for_each_example():
+    entry = zoo.CATALOGUE["pixel_cnn_pp"]
+    model, (x, _) = entry.tiny, entry.example(entry.tiny, 2)
+    variables = conformance.variables_of(model)
+    for call in (zoo.log_prob, zoo.conditionals, sample.surprise):
+        with pytest.raises(ValueError, match="a row for each of 2 examples; got shape .3."):
+            call(model, variables, x, np.zeros(3, int))
 
 
 def test_an_empty_batch_is_refused():

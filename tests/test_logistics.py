@@ -134,6 +134,9 @@ def test_it_is_a_head_and_no_other_image_is():
     np.testing.assert_allclose(GREY.features(jnp.array([0, 255])), [[-1], [1]])
     assert zoo.from_config(zoo.to_config(COLOUR)) == COLOUR
     assert "takes levels 0..3; got values from 0 to 4" in COLOUR.complaint(np.array([[0, 1, 4]]))
-    for wrong in ({"channels": 2}, {"levels": 1}, {"components": 0}):
+    for wrong in ({"channels": 2}, {"levels": 1}, {"levels": 2**17}, {"components": 0}):
         with pytest.raises(ValueError, match="1 or 3 channels"):
             zoo.DiscretizedLogisticMixture(**wrong)
+    for floor in (float("nan"), 1.0, -200.0):
+        with pytest.raises(ValueError, match="the floor of log s must be in"):
+            zoo.DiscretizedLogisticMixture(min_log_scale=floor)

@@ -149,9 +149,29 @@ def test_other_orderings_are_refused(name):
         (zoo.PixelCNN((4,)), "needs a site_shape"),
         (zoo.GatedPixelCNN((4,)), "needs a site_shape"),
         (zoo.PixelCNNpp((4,)), "needs a site_shape"),
+        (zoo.PixelCNN((2, 2), kernel_size=-1), "kernel_size of at least 1; got -1"),
+        (zoo.PixelCNN((0, 3)), "sizes from 1; got .0, 3."),
+        (zoo.PixelCNN((2, 2), features=0), "features of at least 1; got 0"),
+        (zoo.PixelCNN((2, 2), num_classes=-1), "num_classes of at least 0; got -1"),
+        (zoo.PixelCNNpp((2, 2), scales=0), "scales of at least 1; got 0"),
+        (zoo.PixelTransformer((2, 2), heads=-2), "heads of at least 1; got -2"),
+        (zoo.PixelTransformer((2, 2), dropout=1.5), "dropout in .0, 1.; got 1.5"),
+        (zoo.RowLSTM((2, 2, 2)), "needs a site_shape .height, width. or .height, width, 3."),
         (zoo.PixelCNNpp((2, 2, 3)), "site_shape must be .height, width.; got .2, 2, 3."),
     ],
 )
 def test_configurations_that_cannot_be_are_refused(model, message):
     with pytest.raises(ValueError, match=message):
         zoo.init(model, jax.random.key(0), np.zeros((1, *model.site_shape), int))
+
+
+def test_a_head_of_whole_pixels_needs_a_model_of_whole_pixels():
+    model = zoo.RowLSTM((2, 2), head=zoo.DiscretizedLogisticMixture(2, 4, 3))
+    with pytest.raises(ValueError, match="takes scalars, a site for each colour"):
+        zoo.init(model, jax.random.key(0), np.zeros((1, 2, 2, 3), int))
+
+
+def test_a_convolution_that_sees_nothing_has_finite_weights():
+    model = zoo.PixelTransformer((3, 2), features=4, layers=1, kernel_size=1)
+    variables = zoo.init(model, jax.random.key(0), np.zeros((1, 3, 2), int))
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(variables))

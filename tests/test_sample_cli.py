@@ -132,6 +132,7 @@ def test_completion_in_other_orderings(tmp_path):
         ({"complete": 1, "gif": True}, "drop --gif, --surprise and --columns"),
         ({"complete": 1, "surprise": True}, "drop --gif, --surprise and --columns"),
         ({"complete": 1, "columns": 2}, "drop --gif, --surprise and --columns"),
+        ({"out": Path("absent/x.png")}, "there is no folder absent; make it first"),
         ({"images": Path("x")}, "add one of them"),
         ({"images": Path("x"), "gif": True, "surprise": True}, "--images are given: drop one"),
         ({"images": Path("absent"), "surprise": True}, "there is nothing at absent"),

@@ -13,6 +13,7 @@ MODELS = (
     zoo.RowLSTM((6, 5), features=4, layers=2),
     zoo.DiagonalBiLSTM((6, 5), features=4, layers=2),
     zoo.PixelTransformer((6, 5), features=8, layers=2),
+    zoo.PixelTransformer((6, 5), features=8, layers=2, attention="strided", kernel_size=5),
     zoo.LSTM((7,), features=8, layers=2, head=zoo.Categorical(5)),
     zoo.LSTM((7,), features=8, layers=1, embedding=4, head=zoo.Categorical(5)),
     zoo.Transformer((7,), 8, 2, heads=2, window=7, dropout=0.0, head=zoo.Categorical(5)),

@@ -140,7 +140,7 @@ class _Training:
         last = self.checkpoints.latest
         kept = "There is no checkpoint yet" if last is None else f"The checkpoint of step {last} stays"
         if self.run.model.exists():
-            kept += ", and so does the best model"
+            kept += ". The best model so far stays"
         raise NonFiniteError(
             f"{what} became {value} at step {step}. {kept}. Usual causes: too high a --learning-rate, too short a "
             "--warmup, no --clip, bfloat16, or a model whose parameters leave the range of its head."

@@ -49,6 +49,8 @@ class CausalAttention(nn.Module):
                 f"{self.features} features cannot be shared equally by {self.heads} heads"
                 f"{' of even size' if self.rotary else ''}."
             )
+        if self.page and (self.stride or self.window):
+            raise ValueError("the pages of a cache are for full attention without a window.")
         if self.stride and self.length % self.stride:
             raise ValueError(f"the stride of attention must divide the {self.length} tokens; got {self.stride}.")
         self.qkv = nn.Dense(3 * self.features)

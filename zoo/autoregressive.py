@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PyTree, Shaped
 
 from zoo import rows
-from zoo.checks import check_context, check_values
+from zoo.checks import check_context, check_fields, check_values
 from zoo.heads import Head
 from zoo.orderings import Ordering
 
@@ -151,8 +151,9 @@ class Decoder(NamedTuple):
 
 def init(model: Autoregressive, key: Array, x: Values, context: PyTree = None) -> Variables:
     """Fresh variables for `model`, shaped by an example batch. The key is consumed."""
+    check_fields(model)
     check_values(model, x)
-    check_context(model, context)
+    check_context(model, context, len(x))
     params_key, train_key = jax.random.split(key)
     return _init(model, {"params": params_key, "train": train_key}, jnp.asarray(x), context)
 
@@ -183,7 +184,7 @@ def log_prob(
       ValueError: `x` has a shape, dtype or values that the model does not describe, or `context` does not fit.
     """
     check_values(model, x)
-    check_context(model, context)
+    check_context(model, context, len(x))
     return _log_prob(model, variables, jnp.asarray(x), context, train, key)
 
 
@@ -192,7 +193,7 @@ def training_loss(
 ) -> Float[Array, " batch"]:
     """What training minimises, nats of each example: `model.training_loss`. Arguments as for `log_prob`."""
     check_values(model, x)
-    check_context(model, context)
+    check_context(model, context, len(x))
     return _training_loss(model, variables, jnp.asarray(x), context, key)
 
 
@@ -252,7 +253,9 @@ def recompute(
 
 
 def conditionals(model: Autoregressive, variables: Variables, x: Values, context: PyTree = None) -> Float[Array, "..."]:
-    """All conditionals under teacher forcing: params [batch, *site_shape, num_params]."""
+    """All conditionals under teacher forcing: params [batch, *site_shape, num_params]. Raises as `log_prob`."""
+    check_values(model, x)
+    check_context(model, context, len(x))
     return _conditionals(model, variables, jnp.asarray(x), context)
 
 

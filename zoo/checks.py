@@ -1,5 +1,6 @@
 """What is refused before anything is computed, in one line each."""
 
+import dataclasses
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -9,6 +10,26 @@ from jaxtyping import PyTree
 
 if TYPE_CHECKING:
     from zoo.autoregressive import Autoregressive
+
+
+NO_COUNTS = {"window", "mask", "end", "pad", "separator", "source_pad"}  # integer fields that may be 0, or None
+
+
+def check_fields(model: "Autoregressive") -> None:
+    """Raises ValueError, in one line, unless the fields of `model` can be: counts at least 1 (0 where that is the default),
+    kernels odd, dropout in [0, 1)."""
+    name = type(model).__name__
+    if not all(size >= 1 for size in model.site_shape):
+        raise ValueError(f"{name} needs a site_shape of sizes from 1; got {tuple(model.site_shape)}.")
+    for field in dataclasses.fields(model):
+        value = getattr(model, field.name)
+        if field.name == "dropout" and not 0 <= value < 1:
+            raise ValueError(f"{name} needs a dropout in [0, 1); got {value}.")
+        if not isinstance(value, int) or isinstance(value, bool) or field.name in NO_COUNTS:
+            continue
+        least = 0 if field.default == 0 else 1
+        if value < least:
+            raise ValueError(f"{name} needs {field.name} of at least {least}; got {value}.")
 
 
 def check_values(model: "Autoregressive", x: Any, what: str = "x") -> None:
@@ -35,8 +56,15 @@ def check_values(model: "Autoregressive", x: Any, what: str = "x") -> None:
         raise ValueError(f"{name}: {what} is outside the model's support: {complaint}.")
 
 
-def check_context(model: "Autoregressive", context: PyTree) -> None:
-    """Raises ValueError, in one line, if `model` cannot condition on `context` (not under a jax trace)."""
+def check_context(model: "Autoregressive", context: PyTree, batch: int | None = None) -> None:
+    """Raises ValueError, in one line, if `model` cannot condition on `context` (not under a jax trace), or not on one of
+    `batch` rows."""
     traced = any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(context))
     if not traced and (complaint := model.complaint(context)):
         raise ValueError(f"{type(model).__name__} cannot condition on this context: {complaint}.")
+    for leaf in jax.tree.leaves(context):
+        if batch is not None and np.shape(leaf)[:1] != (batch,):
+            raise ValueError(
+                f"{type(model).__name__}: context must have a row for each of {batch} examples; got shape "
+                f"{list(np.shape(leaf))}."
+            )

@@ -48,7 +48,9 @@ class Conv(nn.Module):
 
     def declare(self, seen: Bool[np.ndarray, "rows taps channels features"], taps: int | None = None) -> None:
         """The params; the kernel is zero where it is not `seen`, and has only the first `taps`."""
-        init = nn.initializers.variance_scaling(1 / seen.mean(), "fan_in", "truncated_normal", (0, 1, 2), 3)
+        init = nn.initializers.variance_scaling(
+            seen.size / max(1, seen.sum()), "fan_in", "truncated_normal", (0, 1, 2), 3
+        )
         kernel = self.param("kernel", init, seen.shape)
         self.direction = (kernel if seen.all() else jnp.where(seen, kernel, 0))[:, :taps]
         if self.spread is None:
@@ -100,7 +102,7 @@ class MaskedConv(Conv):
                 f"{self.groups} colours need as many channels each: {self.channels} and {self.features} channels "
                 f"must be multiples of {self.groups}."
             )
-        if not all(size % 2 for size in self.kernel_size):
+        if not all(size > 0 and size % 2 for size in self.kernel_size):
             raise ValueError(f"masked kernels have odd sizes; got {self.kernel_size}.")
         width = self.kernel_size[1]
         seen = mask(self.kernel_size, self.mask, self.channels, self.features, self.groups)

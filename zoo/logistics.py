@@ -8,8 +8,9 @@ and the mean of a channel is linear in the channels before it, as they are on th
 
     mu_G = m_G + c_0 x_R,    mu_B = m_B + c_1 x_R + c_2 x_G
 
-The difference of the two sigmoids is computed without cancellation, F(a) - F(b) = F(a) F(-b) (1 - exp(b - a)), so every
-mass is exact, however small: no density stands in for it. Nothing is computed for the other levels: 65,536 of them, a
+The difference of the two sigmoids is computed without cancellation, F(a) - F(b) = F(a) F(-b) (1 - exp(b - a)), so no
+mass vanishes, however small, and no density stands in for it (in float32: to some thousandths of a nat where s is a fraction
+of one of 65,536 levels). Nothing is computed for the other levels: 65,536 of them, a
 sample of 16 bits, cost what 256 do.
 """
 
@@ -61,8 +62,10 @@ class DiscretizedLogisticMixture:
 
     def __post_init__(self):
         """Refuses what is no image."""
-        if self.channels not in (1, 3) or self.levels < 2 or self.components < 1:
-            raise ValueError(f"a pixel has 1 or 3 channels, at least 2 levels and 1 component; got {self}.")
+        if self.channels not in (1, 3) or not 2 <= self.levels <= 2**16 or self.components < 1:
+            raise ValueError(f"a pixel has 1 or 3 channels, 2 to 65,536 levels and at least 1 component; got {self}.")
+        if not -30 <= self.min_log_scale <= 0:
+            raise ValueError(f"the floor of log s must be in [-30, 0]; got {self.min_log_scale}.")
 
     @property
     def num_params(self) -> int:

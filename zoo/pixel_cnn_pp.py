@@ -1,7 +1,7 @@
 """PixelCNN++: gated resnets at several resolutions, shortcuts across, a mixture of logistics for each pixel."""
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import flax.linen as nn
 import jax
@@ -50,6 +50,7 @@ class PixelCNNpp(Raster):
       ordering: the raster; the convolutions know no other.
     """
 
+    joint: ClassVar[bool] = True
     site_shape: tuple[int, ...] = (28, 28)
     features: int = 160
     blocks: int = 5

@@ -1,6 +1,6 @@
 """Image models: what all models over the raster share."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +18,8 @@ class Raster(Autoregressive):
     conditional on, 0 for an unconditional model. It calls `check` in its `setup`.
     """
 
+    joint: ClassVar[bool] = False  # whether one site may hold all colours of its pixel
+
     if TYPE_CHECKING:
 
         @property
@@ -25,9 +27,14 @@ class Raster(Autoregressive):
 
     def check(self) -> None:
         """Raises ValueError unless the sites are an image, visited in raster order."""
-        if len(self.site_shape) not in (2, 3):
+        if len(self.site_shape) not in (2, 3) or self.site_shape[2:] not in ((), (3,)):
             raise ValueError(
                 f"{type(self).__name__} needs a site_shape (height, width) or (height, width, 3); got {self.site_shape}."
+            )
+        if self.head.event_shape and not self.joint:
+            raise ValueError(
+                f"{type(self).__name__} takes scalars, a site for each colour: site_shape (height, width, 3); got a head "
+                f"whose values have shape {self.head.event_shape}."
             )
         if self.ordering != Ordering():
             raise ValueError(f"{type(self).__name__} knows the raster only; got {self.ordering}.")

@@ -110,7 +110,7 @@ def diagonal_bilstm(model: zoo.DiagonalBiLSTM, w: Weights, x: Tensor) -> Tensor:
 
 
 def pixel_transformer(model: zoo.PixelTransformer, w: Weights, x: Tensor) -> Tensor:
-    """Pixel Transformer with full attention."""
+    """Pixel Transformer by fused attention, with a dense mask where it is strided."""
 
     def dense(name, h):
         return F.linear(h, w[f"{name}/kernel"].T, w.get(f"{name}/bias"))
@@ -121,9 +121,14 @@ def pixel_transformer(model: zoo.PixelTransformer, w: Weights, x: Tensor) -> Ten
     bits = (x.permute(0, 2, 3, 1).flatten(1, 2) + 1) / 2
     h = _conv(w, "around", x, (model.kernel_size,) * 2, "A").permute(0, 2, 3, 1).flatten(1, 2)
     h = h + dense("before", F.pad(bits, (0, 0, 1, 0))[:, :-1]) + (w["row"][:, None] + w["place"]).flatten(0, 1)
+    seen = None
+    if model.attention == "strided":
+        apart = torch.arange(model.num_sites)[:, None] - torch.arange(model.num_sites)
+        seen = (apart >= 0) & ((apart < model.block) | (apart % model.block == 0))
     for block in (f"blocks_{i}" for i in range(model.layers)):
         qkv = dense(f"{block}/attention/qkv", norm(f"{block}/norms_0", h)).unflatten(-1, (3, model.heads, -1))
-        y = F.scaled_dot_product_attention(*qkv.permute(2, 0, 3, 1, 4), is_causal=True).transpose(1, 2).flatten(2)
+        y = F.scaled_dot_product_attention(*qkv.permute(2, 0, 3, 1, 4), attn_mask=seen, is_causal=seen is None)
+        y = y.transpose(1, 2).flatten(2)
         h = h + dense(f"{block}/attention/out", y)
         wide = F.gelu(dense(f"{block}/widen", norm(f"{block}/norms_1", h)), approximate="tanh")
         h = h + dense(f"{block}/narrow", wide)
