@@ -188,5 +188,26 @@ def test_data_must_fit_the_model(data):
     with pytest.raises(DataError, match=r"17 levels.*--model.head categorical:17"):
         inputs(grey)
     inputs(dataclasses.replace(grey, model=zoo.FVSBN((8, 8), zoo.Categorical(17))))
+
+
+@pytest.mark.parametrize(
+    ("model", "advice"),
+    [
+        (zoo.PixelCNN(), "--model.site-shape 2 3 3, or"),
+        (
+            zoo.PixelCNN(head=zoo.DiscretizedLogisticMixture()),
+            "--model.site-shape 2 3 3 --model.head categorical:256, or",
+        ),
+        (zoo.PixelCNNpp(), "--model.site-shape 2 3 --model.head discretizedlogisticmixture:10:256:3, or"),
+        (zoo.PixelCNNpp(head=zoo.DiscretizedLogisticMixture()), "--model.site-shape 2 3, or"),
+    ],
+)
+def test_advice_on_colours_can_be_followed(tmp_path, model, advice):
+    np.save(tmp_path / "rgb.npy", np.random.RandomState(0).randint(0, 256, (30, 2, 3, 3)).astype(np.uint8))
+    with pytest.raises(DataError, match=advice):
+        inputs(dataclasses.replace(tiny(data=Data("images", path=str(tmp_path / "rgb.npy"))), model=model))
+
+
+def test_labels_must_be_there(data):
     with pytest.raises(DataError, match="no labels"):
         inputs(tiny(data=data, conditional=True))

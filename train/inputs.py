@@ -183,11 +183,13 @@ def _check(model, dataset):
     name, wanted = type(model).__name__, (*model.site_shape, *model.head.event_shape)
     got = dataset.train.x.shape[1:]
     if got != wanted:
-        last = len(got) - len(model.head.event_shape)  # what the head describes is no axis of sites
-        sites = got[:last] if got[last:] == model.head.event_shape else got
+        event = _event(model, got)
+        sites, flags = got[: len(got) - len(event)], ""
+        if event != model.head.event_shape:
+            flags = f" --model.head {_head(event, dataset.num_levels)}"
         raise DataError(
             f"{dataset.name} has examples of shape {list(got)}, but the {name} describes {list(wanted)}: "
-            f"pass --model.site-shape {' '.join(map(str, sites))}, or choose other data."
+            f"pass --model.site-shape {' '.join(map(str, sites))}{flags}, or choose other data."
         )
     if (dataset.num_levels is None) != (model.head.num_values is None):
         values, head = (
@@ -200,10 +202,24 @@ def _check(model, dataset):
     if dataset.num_levels is not None and (complaint := model.head.complaint(np.asarray([0, dataset.num_levels - 1]))):
         raise DataError(
             f"{dataset.name} has {dataset.num_levels} levels, but {complaint}: pass "
-            f"--model.head categorical:{dataset.num_levels}, or --data.binarise dynamic."
+            f"--model.head {_head(model.head.event_shape, dataset.num_levels)}, or --data.binarise dynamic."
         )
     zoo.check_values(model, dataset.valid.x, f"the validation split of {dataset.name}")
     zoo.check_values(model, dataset.test.x, f"the test split of {dataset.name}")
+
+
+def _event(model, shape):
+    """The axes of an example that the head must describe, those before being sites: all colours of a pixel, where one site
+    of the model holds them, or what its head is made for."""
+    if isinstance(model, zoo.Raster):
+        return shape[2:] if model.joint else ()
+    event = model.head.event_shape
+    return event if shape[len(shape) - len(event) :] == event else ()
+
+
+def _head(event, levels):
+    """A head of such values, as a flag says it."""
+    return f"discretizedlogisticmixture:10:{levels}:{event[0]}" if event else f"categorical:{levels}"
 
 
 def _each(dataset, function):

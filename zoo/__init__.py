@@ -38,6 +38,7 @@ from zoo.orderings import Ordering
 from zoo.pixel_cnn import PixelCNN
 from zoo.pixel_cnn_pp import PixelCNNpp
 from zoo.pixel_transformer import PixelTransformer
+from zoo.raster import Raster
 from zoo.recurrent import RecurrentNetwork
 from zoo.rnade import RNADE
 from zoo.rnn import RNN
