@@ -20,6 +20,13 @@ with install_import_hook(["zoo", "sample", "train"], "beartype.beartype"):
     import zoo  # noqa: F401
 
 
+@pytest.fixture(scope="module", autouse=True)
+def forget_what_was_compiled():
+    """After each module: thousands of compiled functions exhaust the memory maps that a process may have."""
+    yield
+    jax.clear_caches()
+
+
 @pytest.fixture(scope="session")
 def standard_data() -> Path:
     """The folder with the standard data sets, where there is one."""

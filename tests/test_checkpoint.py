@@ -48,7 +48,7 @@ def test_missing_and_foreign(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"class": "os.system"}, "unknown class 'os.system'; known are AttentionLSTM, Bernoulli, Categorical"),
+        ({"class": "os.system"}, "unknown class 'os.system'; known are AttentionLSTM, Bernoulli, Captioner"),
         ({"class": "NADE"}, "NADE has no field 'direct'"),
         ({"hidden": [12, 10]}, "array 'params/bias_1' has shape .9,.; its model has .10,."),
         ({"hidden": [12]}, "array .* its model"),

@@ -124,5 +124,5 @@ def test_real_values_in_any_order():
 
 
 def test_no_hidden_layer_is_refused():
-    with pytest.raises(ValueError, match="at least one hidden layer; got layers=0"):
+    with pytest.raises(ValueError, match="layers of at least 1; got 0"):
         zoo.init(zoo.EoNADE((2,), layers=0), KEY, jnp.zeros((1, 2), jnp.int32))

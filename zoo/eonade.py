@@ -45,8 +45,6 @@ class EoNADE(NADE):
     num_orderings: int = 1
 
     def setup(self):
-        if self.layers < 1:
-            raise ValueError(f"EoNADE needs at least one hidden layer; got layers={self.layers}.")
         super().setup()
         init, shape = nn.initializers.he_normal(), (self.hidden, self.hidden)
         self.kernels = [self.param(f"kernel_{i}", init, shape) for i in range(1, self.layers)]
