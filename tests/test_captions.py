@@ -135,6 +135,7 @@ def moved(before, after):
     return max(np.abs(a - b).max() for a, b in zip(encoder_of(before), encoder_of(after), strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("parallel", ["jit", pytest.param("pmap", marks=pytest.mark.slow)])
 def test_a_frozen_encoder_really_does_not_move(few, encoder, parallel):
     first, last = trained(encoder, 0.0, parallel)
@@ -195,6 +196,7 @@ def run(few, tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_captions_and_where_they_look(run):
     images = load(Data("scenes")).test.context
     said = sample.caption(run, images[:5], beam=2, attention=True, batch_size=3)
@@ -219,6 +221,7 @@ def test_pointing():
     assert sample.pointing_accuracy(said, corners + 20 * (corners > 30), (64, 64))[0] == pytest.approx(1 / 3)
 
 
+@pytest.mark.slow
 def test_the_command_line_describes(run, tmp_path, capsys):
     cli.main(cli.Options(str(run), attention=True, num=6))
     out = capsys.readouterr().out

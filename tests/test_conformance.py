@@ -6,8 +6,8 @@ import pytest
 import zoo
 
 # All checks of a model go to one worker, which then compiles its functions once.
-# wavenet_16bit is wavenet with the head of pixel_cnn_pp.
-SLOW = {"wavenet_16bit": pytest.mark.slow}
+# Those that share all but a cell, a head or an encoder with another are for `make test-slow`.
+SLOW = dict.fromkeys(("wavenet_16bit", "captioner", "seq2seq", "rnn", "gru"), pytest.mark.slow)
 NAMES = [
     pytest.param(name, marks=[pytest.mark.xdist_group(name), *([SLOW[name]] if name in SLOW else [])])
     for name in sorted(zoo.CATALOGUE)

@@ -46,6 +46,7 @@ def test_conditionals_are_those_of_what_is_known(layers):
     np.testing.assert_allclose(zoo.log_prob(model, conformance.variables_of(model), x), expected, rtol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layers", [1, pytest.param(3, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("check", conformance.CHECKS, ids=lambda check: check.__name__.removeprefix("check_"))
 def test_any_depth_conforms(layers, check):

@@ -98,6 +98,7 @@ def test_values_that_are_not_finite_are_refused():
 STANDARDISED = zoo.Standardised(zoo.CATALOGUE["rnade"].tiny, shift=(0.5, -1.0), scale=(2.0, 0.7))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("check", conformance.CHECKS, ids=lambda check: check.__name__.removeprefix("check_"))
 def test_standardised_model_conforms(check):
     assert check(zoo.Entry(STANDARDISED, STANDARDISED)) is None

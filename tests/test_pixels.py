@@ -75,6 +75,7 @@ def test_odd_sizes_conform_at_all_resolutions(name, check):
     assert check(zoo.Entry(WIDER[name], WIDER[name], example=zoo.catalogue.labelled)) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", grouped(name for name in VARIANTS if "colour" in name))
 def test_colours_are_drawn_one_after_the_other(name):
     model, _ = VARIANTS[name]

@@ -21,6 +21,9 @@ OPTIONS = ["--data.name", "pairs", "--model.features", "16", "--model.embedding"
 FIELDS = ("site_shape", "features", "embedding", "unit", "vocabulary", "head", "source_values", "source_vocabulary")
 
 
+pytestmark = pytest.mark.slow  # a training by the command line
+
+
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     """A short training by the command line, the same without attention and not trained, and how the sampler was called."""
