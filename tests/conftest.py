@@ -32,5 +32,5 @@ def standard_data() -> Path:
     """The folder with the standard data sets, where there is one."""
     folder = Path(__file__).resolve().parents[2] / "shared" / "data"
     if not folder.is_dir():
-        pytest.skip("the standard data sets are not at ../shared/data")
+        pytest.skip(reason="the standard data sets are not at ../shared/data")
     return folder

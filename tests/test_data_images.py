@@ -1,20 +1,10 @@
-import pickle
-
 import numpy as np
 import pytest
 from PIL import Image
+from refusals import assert_refused
 
-from train.data import Data, DataError, load
+from train.data import Data, load
 from train.data.dataset import generator
-
-
-def fails(data, *words):
-    with pytest.raises(DataError) as caught:
-        load(data)
-    message = str(caught.value)
-    assert "\n" not in message
-    for word in words:
-        assert word in message
 
 
 def some_images(n=20, *shape, high=256):
@@ -33,11 +23,11 @@ def test_npz_of_splits(tmp_path):
     dataset = load(Data("images", path=str(file)))
     assert dataset.num_classes is None and len(dataset.valid.x) == 5
     np.savez(file, train=some_images(30), test=some_images(4), test_labels=labels[:4])
-    fails(Data(path=str(file)), "labels for some")
+    assert_refused(Data(path=str(file)), "labels for some")
     np.savez(file, train=some_images(30), test=some_images(4, 5, 5))
-    fails(Data(path=str(file)), "different shapes", "(6, 5)", "(5, 5)")
+    assert_refused(Data(path=str(file)), "different shapes", "(6, 5)", "(5, 5)")
     np.savez(file, train=some_images(30), test=some_images(4), train_lables=labels)
-    fails(Data(path=str(file)), "train_lables")
+    assert_refused(Data(path=str(file)), "train_lables")
 
 
 def test_one_array(tmp_path):
@@ -76,21 +66,21 @@ def test_levels_of_arrays(tmp_path, array, levels, expected):
 ])  # fmt: skip
 def test_bad_arrays(tmp_path, array, words):
     np.save(tmp_path / "own.npy", array)
-    fails(Data(path=str(tmp_path / "own.npy")), "own.npy", *words)
+    assert_refused(Data(path=str(tmp_path / "own.npy")), "own.npy", *words)
 
 
 def test_bad_files(tmp_path):
-    fails(Data(path=str(tmp_path / "absent.npz")), "nothing at", "absent.npz")
+    assert_refused(Data(path=str(tmp_path / "absent.npz")), "nothing at", "absent.npz")
     (tmp_path / "own.txt").write_text("text")
-    fails(Data(path=str(tmp_path / "own.txt")), "neither")
+    assert_refused(Data(path=str(tmp_path / "own.txt")), "neither")
     (tmp_path / "own.npz").write_bytes(b"PK\x03\x04 not a zip")
-    fails(Data(path=str(tmp_path / "own.npz")), "own.npz")
-    (tmp_path / "own.npy").write_bytes(pickle.dumps([1]))
-    fails(Data(path=str(tmp_path / "own.npy")), "never loaded")
+    assert_refused(Data(path=str(tmp_path / "own.npz")), "own.npz")
+    (tmp_path / "own.npy").write_bytes(b"\x80\x03]q\x00K\x01a.")  # a pickled list
+    assert_refused(Data(path=str(tmp_path / "own.npy")), "never loaded")
     np.savez(tmp_path / "two.npz", a=some_images(), b=some_images())
-    fails(Data(path=str(tmp_path / "two.npz")), "a, b")
+    assert_refused(Data(path=str(tmp_path / "two.npz")), "a, b")
     np.savez(tmp_path / "labels.npz", a=some_images(), labels=np.arange(3))
-    fails(Data(path=str(tmp_path / "labels.npz")), "expected 20 integers")
+    assert_refused(Data(path=str(tmp_path / "labels.npz")), "expected 20 integers")
 
 
 def save_images(folder, images, mode=None, suffix="png"):
@@ -119,22 +109,22 @@ def test_folder_of_classes(tmp_path):
     assert dataset.num_classes == 3
     np.testing.assert_array_equal(dataset.train.x[:, 0, 0], np.array([100, 200, 0])[dataset.train.context])
     (tmp_path / "stray.png").touch()
-    fails(Data(path=str(tmp_path)), "mixes", "stray.png")
+    assert_refused(Data(path=str(tmp_path)), "mixes", "stray.png")
 
 
 def test_bad_folders(tmp_path):
     (tmp_path / "empty" / "class").mkdir(parents=True)
-    fails(Data(path=str(tmp_path / "empty")), "class is empty")
-    fails(Data(path=str(tmp_path / "empty" / "class")), "is empty")
+    assert_refused(Data(path=str(tmp_path / "empty")), "class is empty")
+    assert_refused(Data(path=str(tmp_path / "empty" / "class")), "is empty")
     folder = tmp_path / "mixed"
     save_images(folder, some_images(12))
     Image.fromarray(some_images(1, 7, 9)[0]).save(folder / "z.png")
-    fails(Data(path=str(folder)), "000.png is 5x6 L", "z.png is 9x7 L")
+    assert_refused(Data(path=str(folder)), "000.png is 5x6 L", "z.png is 9x7 L")
     Image.fromarray(some_images(1)[0]).convert("RGBA").save(folder / "z.png")
-    fails(Data(path=str(folder)), "z.png", "RGBA")
+    assert_refused(Data(path=str(folder)), "z.png", "RGBA")
     (folder / "z.png").write_text("not an image")
-    fails(Data(path=str(folder)), "z.png is not a readable image")
+    assert_refused(Data(path=str(folder)), "z.png is not a readable image")
     (folder / "z.png").write_bytes((folder / "000.png").read_bytes()[:60])
-    fails(Data(path=str(folder)), "z.png")
+    assert_refused(Data(path=str(folder)), "z.png")
     save_images(tmp_path / "splits" / "train", some_images(2))
-    fails(Data(path=str(tmp_path / "splits")), "sub-folders are classes")
+    assert_refused(Data(path=str(tmp_path / "splits")), "sub-folders are classes")
