@@ -5,7 +5,6 @@ images instead.
 """
 
 import dataclasses
-import sys
 import time
 from pathlib import Path
 from typing import Annotated, Any
@@ -24,6 +23,7 @@ from sample.render import as_images, grid, image_shape, save_gif, save_png
 from sample.show import show_captions, show_translations
 from sample.surprise import save_surprise, surprise
 from sample.text import stream, text
+from zoo.command import command
 
 # How many by default: images in the grid, with a map of surprise, to complete; completions of each; texts; sounds.
 DRAWN, MAPPED, COMPLETED, COMPLETIONS, WRITTEN, HEARD = 100, 16, 8, 8, 3, 4
@@ -287,9 +287,4 @@ def mean(nats: np.ndarray) -> str:
 
 
 if __name__ == "__main__":
-    try:
-        main(tyro.cli(Options, prog="python -m sample"))
-    except (ValueError, OSError, ImportError) as error:
-        sys.exit(f"error: {' '.join(str(error).split())}")
-    except KeyboardInterrupt:
-        sys.exit(130)
+    command(main, Options, "python -m sample")

@@ -15,7 +15,6 @@ seconds of sound come in a second, all of the batch together.
 import dataclasses
 import functools
 import statistics
-import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import Annotated, Any
@@ -27,6 +26,7 @@ import tyro
 import zoo
 from sample.draw import Engine, draw
 from sample.flops import flops
+from zoo.command import command
 
 # What the table shows beside the papers' sizes.
 SIZES: dict[str, tuple[zoo.Autoregressive, ...]] = {
@@ -155,9 +155,4 @@ def main(options: Options) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main(tyro.cli(Options, prog="python -m sample.bench"))
-    except (ValueError, OSError) as error:
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        sys.exit(130)
+    command(main, Options, "python -m sample.bench")

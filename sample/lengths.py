@@ -1,7 +1,6 @@
 """`python -m sample.lengths RUN ... --pairs FILE.tsv` draws exact match against the length of a source, a curve a run."""
 
 import dataclasses
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
@@ -13,6 +12,7 @@ from jaxtyping import Float
 import zoo
 from sample.alignment import new_figure
 from sample.translate import translate
+from zoo.command import command
 from zoo.tokens import pieces, read_pairs
 
 
@@ -93,9 +93,4 @@ def main(options: Options) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main(tyro.cli(Options, prog="python -m sample.lengths"))
-    except (ValueError, OSError, ImportError) as error:
-        sys.exit(f"error: {' '.join(str(error).split())}")
-    except KeyboardInterrupt:
-        sys.exit(130)
+    command(main, Options, "python -m sample.lengths")

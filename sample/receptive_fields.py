@@ -5,7 +5,6 @@ Found by trying: a site is seen if another value there changes what the model sa
 
 import dataclasses
 import functools
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -17,6 +16,7 @@ import tyro
 from jaxtyping import Float
 
 import zoo
+from zoo.command import command
 from zoo.convolutions import mask
 from zoo.raster import Raster
 
@@ -149,7 +149,4 @@ def main(options: Options) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main(tyro.cli(Options, prog="python -m sample.receptive_fields"))
-    except (ValueError, OSError, ImportError) as error:
-        sys.exit(f"error: {error}")
+    command(main, Options, "python -m sample.receptive_fields")

@@ -5,7 +5,6 @@ Both have the same weights, and the same likelihood to within rounding, which is
 
 import dataclasses
 import statistics
-import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import Annotated, Any, Literal
@@ -19,6 +18,7 @@ import zoo
 from train.recipe import streamed
 from train.recipes import RECIPES
 from train.update import initial_state, make_update
+from zoo.command import command
 
 NAMES = ("pixel_cnn", "gated_pixel_cnn", "row_lstm", "diagonal_bilstm", "pixel_transformer", "lstm", "transformer")
 
@@ -98,9 +98,4 @@ def main(options: Options) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main(tyro.cli(Options, prog="python -m train.bench"))
-    except (ValueError, OSError) as error:
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        sys.exit(130)
+    command(main, Options, "python -m train.bench")
