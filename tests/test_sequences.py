@@ -8,6 +8,7 @@ import pytest
 
 import sample
 import zoo
+from zoo import recurrent
 
 HEAD = zoo.Categorical(5)
 MODELS = {
@@ -51,6 +52,45 @@ def test_prefill_gives_the_params_of_the_whole_pass(name):
     for t in range(30, 40):
         params, cache = decoder.step(cache, jnp.asarray(x), jnp.asarray(t))
         np.testing.assert_allclose(params, whole[:, t], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("documents", (False, True))
+@pytest.mark.parametrize("cell", recurrent.GATES)
+def test_gradients_are_those_of_the_loop(cell, documents):
+    length, batch, h, gates = 6, 3, 4, 4 * recurrent.GATES[cell]
+    random = np.random.RandomState(0)
+    of_tokens, kernel, bias, weights = (
+        jnp.asarray(random.randn(*shape), jnp.float32)
+        for shape in ((length, batch, gates), (h, gates), (gates,), (length, batch, h))
+    )
+    state, first = (
+        tuple(jnp.asarray(random.randn(batch, h), jnp.float32) for _ in range(1 + (cell == "lstm"))) for _ in range(2)
+    )
+    anew = jnp.asarray(random.rand(length, batch) < 0.3) if documents else None
+
+    def loop(gates, kernel, bias, state, first):
+        outputs = []
+        for t in range(length):
+            if documents:
+                state = tuple(jnp.where(anew[t][:, None], a, b) for a, b in zip(first, state, strict=True))
+            state = recurrent.advance(cell, gates[t], state[0] @ kernel + bias[None], state)
+            outputs.append(state[0])
+        return jnp.stack(outputs), state
+
+    def whole(gates, kernel, bias, state, first):
+        return recurrent.unroll(cell, gates, kernel, bias, state, anew, first)
+
+    def loss(run):
+        def of(*args):
+            outputs, last = run(*args)
+            return (outputs * weights).sum() + sum((i + 2) * each.sum() for i, each in enumerate(last))
+
+        return jax.value_and_grad(of, argnums=range(5))
+
+    args = (of_tokens, kernel, bias, state, first)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), loss(whole)(*args), loss(loop)(*args)
+    )
 
 
 @pytest.mark.parametrize("name", RECURRENT)

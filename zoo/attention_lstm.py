@@ -76,13 +76,13 @@ class AttentionLSTM(Sequence):
         return self._leave(h, self.attention.step(h, t), before)
 
     def _recur(self, x, train):
-        h, states = self.embedding[self.tokens_before(x)], []
+        h, states = self.embedding[self.tokens_before(x).T], []
         for layer in self.recur:
             zeros = layer.zeros(len(x))
             h, state = layer(h, zeros, None, zeros)
             h = self.drop(h, deterministic=not train)
             states.append(state)
-        return h, states
+        return h.swapaxes(0, 1), states
 
     def _leave(self, h, attended, before):
         return self.closed(self.params_of(jnp.tanh(self.join(jnp.concatenate([h, attended], axis=-1)))), before)

@@ -111,7 +111,7 @@ class EncoderDecoder(Sequence):
             state = self.recur.advance(gates + glimpse.gates, state)
             return state, (state[0], glimpse.vector, glimpse.weights)
 
-        state, out = jax.lax.scan(body, memory.first, self.recur.of_input(e).swapaxes(0, 1))
+        state, out = jax.lax.scan(body, memory.first, self.recur.of_input(e.swapaxes(0, 1)))
         h, c, weights = jax.tree.map(lambda leaf: leaf.swapaxes(0, 1), out)
         return self._leave(h, c, e, before, train), weights, state
 

@@ -26,12 +26,13 @@ class BidirectionalEncoder(nn.Module):
     def __call__(self, x: Float[Array, "batch places f"], mask: Bool[Array, "batch places"]) -> Encoded:
         right, left = (RecurrentLayer(self.features, self.cell, name=name) for name in ("right", "left"))
         zeros, last = right.zeros(len(x)), jnp.maximum(mask.sum(1) - 1, 0)
-        forward, _ = right(x, zeros, None, zeros)
-        is_last = jnp.arange(x.shape[1])[None] == last[:, None]
-        backward, _ = left(jnp.flip(x, 1), zeros, jnp.flip(is_last, 1), zeros)
-        values = jnp.concatenate([forward, jnp.flip(backward, 1)], axis=-1)
-        at_last = jnp.take_along_axis(forward, last[:, None, None], axis=1)[:, 0]
-        return Encoded(values, mask, jnp.concatenate([at_last, backward[:, -1]], axis=-1))
+        places = x.swapaxes(0, 1)
+        forward, _ = right(places, zeros, None, zeros)
+        is_last = jnp.arange(x.shape[1])[:, None] == last[None]
+        backward, _ = left(jnp.flip(places, 0), zeros, jnp.flip(is_last, 0), zeros)
+        values = jnp.concatenate([forward, jnp.flip(backward, 0)], axis=-1).swapaxes(0, 1)
+        at_last = jnp.take_along_axis(forward, last[None, :, None], axis=0)[0]
+        return Encoded(values, mask, jnp.concatenate([at_last, backward[-1]], axis=-1))
 
 
 class Translator(EncoderDecoder):
