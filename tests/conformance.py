@@ -243,24 +243,34 @@ def check_completion(entry):
         raise AssertionError("known sites that are no prefix were accepted")
 
 
-def check_gradients(entry):
-    """Gradients of the loss are finite and somewhere not zero; pmap gives the mean of what jit gives on each part."""
-    model, (x, context), variables = entry.tiny, example_of(entry, 4), variables_of(entry.tiny)
+def gradient_of(model):
+    """The gradient of the loss by (variables, x, context)."""
 
     def loss(variables, x, context):
         return zoo.training_loss(model, variables, x, context, key=jax.random.key(0)).mean()
 
-    num = min(2, jax.local_device_count())
-    split = jax.tree.map(lambda leaf: jnp.asarray(leaf).reshape(num, -1, *leaf.shape[1:]), (x, context))
-    gradient_of = jax.jit(jax.grad(loss))
-    each = [gradient_of(variables, *jax.tree.map(lambda leaf, i=i: leaf[i], split)) for i in range(num)]
-    gradient = jax.tree.map(lambda *leaves: sum(leaves) / num, *each)
+    return jax.grad(loss)
+
+
+def check_gradients(entry):
+    """Gradients of the loss are finite and somewhere not zero."""
+    gradient = jax.jit(gradient_of(entry.tiny))(variables_of(entry.tiny), *example_of(entry, 2))
     assert all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(gradient)), "a gradient is not finite"
     assert any((leaf != 0).any() for leaf in jax.tree.leaves(gradient)), "all gradients are zero"
+
+
+def check_parallel(entry):
+    """pmap gives the mean of the gradients that jit gives on each part."""
+    model, (x, context), variables = entry.tiny, example_of(entry, 4), variables_of(entry.tiny)
+    num = min(2, jax.local_device_count())
+    split = jax.tree.map(lambda leaf: jnp.asarray(leaf).reshape(num, -1, *leaf.shape[1:]), (x, context))
+    single = jax.jit(gradient_of(model))
+    each = [single(variables, *jax.tree.map(lambda leaf, i=i: leaf[i], split)) for i in range(num)]
+    gradient = jax.tree.map(lambda *leaves: sum(leaves) / num, *each)
     copies = jax.tree.map(lambda leaf: jnp.stack([leaf] * num), variables)
 
     def mean(variables, x, context):
-        return jax.lax.pmean(jax.grad(loss)(variables, x, context), "data")
+        return jax.lax.pmean(gradient_of(model)(variables, x, context), "data")
 
     parallel = jax.pmap(mean, "data", devices=jax.local_devices()[:num])(copies, *split)
     parallel = jax.tree.map(lambda leaf: np.asarray(leaf)[0], jax.block_until_ready(parallel))
@@ -303,6 +313,7 @@ CHECKS = (
     check_law,
     check_completion,
     check_gradients,
+    check_parallel,
     check_compiles_once,
 )
 

@@ -1,25 +1,41 @@
 """Every model of the catalogue keeps the contract."""
 
+import itertools
+
 import conformance
 import pytest
+from marks import slow_but
 
 import zoo
 
-# All checks of a model go to one worker, which then compiles its functions once.
-# Those that share all but a cell, a head or an encoder with another are for `make test-slow`.
-SLOW = dict.fromkeys(("wavenet_16bit", "captioner", "seq2seq", "rnn", "gru"), pytest.mark.slow)
-NAMES = [
-    pytest.param(name, marks=[pytest.mark.xdist_group(name), *([SLOW[name]] if name in SLOW else [])])
-    for name in sorted(zoo.CATALOGUE)
-]
+# For `make test-slow`: those that share all but a cell, a head or an encoder with another; and, of those that share their layers
+# with another, what hardly depends on the model.
+TWINS = {"wavenet_16bit", "captioner", "seq2seq", "rnn", "gru"}
+WHOLLY = {"fvsbn", "nade", "made", "rnade", "gated_pixel_cnn", "lstm", "transformer", "seq2seq_attention"}
+OF_THE_MODEL = {
+    conformance.check_normalised,
+    conformance.check_causal,
+    conformance.check_alive,
+    conformance.check_context,
+    conformance.check_step,
+    conformance.check_engines,
+    conformance.check_gradients,
+}
 
 
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("check", conformance.CHECKS, ids=lambda check: check.__name__.removeprefix("check_"))
+def cases():
+    """All checks of a model go to one worker, which then compiles its functions once."""
+    for check, name in itertools.product(conformance.CHECKS, sorted(zoo.CATALOGUE)):
+        fast = name not in TWINS and (name in WHOLLY or check in OF_THE_MODEL)
+        marks = [pytest.mark.xdist_group(name), *([] if fast else [pytest.mark.slow])]
+        yield pytest.param(name, check, marks=marks, id=f"{check.__name__.removeprefix('check_')}-{name}")
+
+
+@pytest.mark.parametrize(("name", "check"), list(cases()))
 def test_conformance(name, check):
     assert check(zoo.CATALOGUE[name]) is None
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", slow_but(set(zoo.CATALOGUE) - TWINS, sorted(zoo.CATALOGUE)))
 def test_checkpoint(name, tmp_path):
     assert conformance.check_checkpoint(zoo.CATALOGUE[name], tmp_path) is None

@@ -26,7 +26,7 @@ def masses(head, params):
 
 
 @pytest.mark.parametrize("head", [GREY, COLOUR, zoo.DiscretizedLogisticMixture(2, 2, 1)], ids=str)
-@pytest.mark.parametrize("scale", [0.0, 1.0, 10.0, 1e4])
+@pytest.mark.parametrize("scale", [0.0, 10.0, 1e4])
 def test_masses_sum_to_one(head, scale):
     params = scale * jax.random.normal(KEY, (40, head.num_params))
     np.testing.assert_allclose(masses(head, params).sum(0), 1, rtol=1e-5)
@@ -47,7 +47,7 @@ def test_masses_by_hand(mean, log_scale):
     np.testing.assert_allclose(ours, log_sigmoid(z[1:]) + log_sigmoid(-z[:-1]) + gap, rtol=2e-4, atol=2e-4)
 
 
-@pytest.mark.parametrize("log_scale", [-30.0, -9.0, -3.0, 1.0])
+@pytest.mark.parametrize("log_scale", [-30.0, 1.0])
 def test_sixteen_bits(log_scale):
     """65,536 levels sum to 1, draws follow their masses, and no likelihood looks at more than one of them."""
     head = zoo.DiscretizedLogisticMixture(2, 2**16, 1, -12.0)
@@ -113,7 +113,7 @@ def test_draws_follow_the_masses(head, scale):
 
 
 @pytest.mark.parametrize("head", [GREY, COLOUR], ids=str)
-@pytest.mark.parametrize("scale", [10.0, 50.0, 1e4])
+@pytest.mark.parametrize("scale", [10.0, 1e4])
 def test_extreme_params_and_uniforms_stay_finite(head, scale):
     params = scale * jax.random.normal(KEY, (200, head.num_params))
     u = (

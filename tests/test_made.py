@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from marks import slow_but
 
 import sample
 import zoo
@@ -17,11 +18,19 @@ SMALL = zoo.MADE((3,), hidden=(6,), num_masks=2, resample_order=True, masks_as_i
 KEY = jax.random.key(0)
 
 
-@pytest.mark.parametrize("check", conformance.CHECKS, ids=lambda check: check.__name__.removeprefix("check_"))
+@pytest.mark.parametrize(
+    "check",
+    slow_but(
+        {conformance.check_causal, conformance.check_alive, conformance.check_step, conformance.check_engines},
+        conformance.CHECKS,
+    ),
+    ids=lambda check: check.__name__.removeprefix("check_"),
+)
 def test_masks_as_input_conform(check):
     assert check(zoo.Entry(AGNOSTIC, AGNOSTIC)) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("check", [conformance.check_step, conformance.check_engines])
 def test_members_and_other_heads_conform(check):
     model = zoo.MADE(

@@ -108,6 +108,7 @@ def test_standardised_model_is_saved_and_loaded(tmp_path):
     assert conformance.check_checkpoint(zoo.Entry(STANDARDISED, STANDARDISED), tmp_path) is None
 
 
+@pytest.mark.slow
 def test_laplacians_conform():
     model = zoo.RNADE((2,), hidden=5, head=zoo.MixtureOfLaplacians(3, 0.3))
     for check in (conformance.check_normalised, conformance.check_law, conformance.check_completion):

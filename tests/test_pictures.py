@@ -6,6 +6,7 @@ import conformance
 import jax
 import numpy as np
 import pytest
+from marks import slow_but
 from PIL import Image
 
 import sample
@@ -74,7 +75,10 @@ def test_gif(tmp_path, name):
     assert durations == [100] * (len(frames) - 1) + [1500]
 
 
-@pytest.mark.parametrize("name", [*zoo.CATALOGUE])
+SURPRISED = {"fvsbn", "made", "rnade", "gated_pixel_cnn", "pixel_cnn_pp", "lstm", "seq2seq_attention"}
+
+
+@pytest.mark.parametrize("name", slow_but(SURPRISED, zoo.CATALOGUE))
 def test_surprise_adds_up_to_the_likelihood(name):
     """Also of models that describe no images."""
     model = zoo.CATALOGUE[name].tiny
@@ -185,7 +189,7 @@ def test_images_that_do_not_fit_are_refused(tmp_path):
         sample.read_images(zoo.FVSBN((7,)), tmp_path)
 
 
-@pytest.mark.parametrize("name", IMAGE_MODELS)
+@pytest.mark.parametrize("name", slow_but({"pixel_cnn", "row_lstm"}, IMAGE_MODELS))
 def test_receptive_fields_are_causal(name):
     """Nothing at or after the pixel is seen; its left and upper neighbours are."""
     model = dict(receptive_fields.image_models(6))[name]

@@ -66,6 +66,7 @@ def test_dropout_is_on_in_training_only():
     )
 
 
+@pytest.mark.slow
 def test_drawing_copies_no_cache():
     """Neither a step nor a skipped resolution copies the buffers that it writes a pixel to."""
     model, batch = zoo.PixelCNNpp((8, 9), features=6, blocks=1), 5
@@ -89,9 +90,8 @@ def test_drawing_copies_no_cache():
         assert not [line for line in copies if " copy(" in line]
 
 
-@pytest.mark.parametrize(
-    "prefix", [3, pytest.param(0, marks=pytest.mark.slow), pytest.param(5, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("prefix", [0, 3, 5])
 def test_completion_continues_at_any_resolution(prefix):
     """A prefix that ends between two coarse rows is scored and continued as by the oracle."""
     model = zoo.PixelCNNpp((6, 6), features=5, blocks=1)

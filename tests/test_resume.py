@@ -13,6 +13,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+from marks import slow_but
 from test_training import data, noisy_copies, tiny  # noqa: F401 (a fixture)
 
 import train.inputs
@@ -61,7 +62,7 @@ def interrupt_at(monkeypatch, *steps):
     monkeypatch.setattr(train.inputs, "Batches", Interrupting)
 
 
-@pytest.mark.parametrize("changes", [{}, {"parallel": "pmap"}, {"checkpoint_every": 7}], ids=str)
+@pytest.mark.parametrize("changes", slow_but([{}], [{}, {"parallel": "pmap"}, {"checkpoint_every": 7}]), ids=str)
 def test_interrupted_and_resumed_is_bit_for_bit_the_same(data, tmp_path, monkeypatch, changes):  # noqa: F811
     recipe, usual = tiny(data=data, steps=20, **changes), signal.getsignal(signal.SIGINT)
     dataset = inputs(recipe)
@@ -182,6 +183,7 @@ def start(*args):
     return subprocess.Popen(command(*args), env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
+@pytest.mark.slow
 def test_killed_at_random_moments_and_resumed(data, tmp_path):  # noqa: F811
     straight, killed = Run(tmp_path / "straight"), Run(tmp_path / "killed")
     undisturbed = start(data.path, straight.folder)

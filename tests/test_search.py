@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from marks import slow_but
 
 import sample
 import zoo
@@ -37,7 +38,7 @@ def exhaustive(model, variables, context, penalty):
         yield np.asarray(space)[order], log_prob[order], score[order]
 
 
-@pytest.mark.parametrize("penalty", [0.0, 1.0])
+@pytest.mark.parametrize("penalty", slow_but({1.0}, [0.0, 1.0]))
 @pytest.mark.parametrize("name", ["seq2seq_attention", "gru"])
 def test_two_tokens_are_searched_exhaustively(name, penalty):
     """With as many beams as tokens nothing is left out of the first rank, so the n best are the n best there are."""

@@ -5,10 +5,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from marks import slow_but
 
 import sample
 import zoo
-from zoo import recurrent
+from zoo import cells
 
 HEAD = zoo.Categorical(5)
 MODELS = {
@@ -22,6 +23,7 @@ MODELS = {
     ),
     "wavenet": zoo.WaveNet((40,), 6, 8, dilations=(1, 2, 5), cycles=2, kernel_size=3, head=HEAD),
 }
+TWINS = {"rnn", "transformer, learned positions"}  # of others, but for what makes no difference here
 RECURRENT = ("rnn", "gru", "lstm")
 
 
@@ -30,7 +32,7 @@ def variables_and_tokens(name, batch=3):
     return model, conformance.variables_of(model), np.random.RandomState(1).randint(0, 5, (batch, *model.site_shape))
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", slow_but(set(MODELS) - TWINS, MODELS))
 def test_a_prompt_in_one_pass_changes_nothing(name):
     model, variables, x = variables_and_tokens(name, 6)
     known = np.arange(40)[None] < np.array([33, 17, 40, 20, 16, 18])[:, None]
@@ -42,7 +44,7 @@ def test_a_prompt_in_one_pass_changes_nothing(name):
     np.testing.assert_allclose(drawn.log_prob, zoo.log_prob(model, variables, drawn.x), rtol=1e-4)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", slow_but(set(MODELS) - TWINS, MODELS))
 def test_prefill_gives_the_params_of_the_whole_pass(name):
     model, variables, x = variables_and_tokens(name)
     decoder = zoo.decoder(model, variables, 3)
@@ -54,10 +56,10 @@ def test_prefill_gives_the_params_of_the_whole_pass(name):
         np.testing.assert_allclose(params, whole[:, t], rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("documents", (False, True))
-@pytest.mark.parametrize("cell", recurrent.GATES)
+@pytest.mark.parametrize("documents", slow_but({True}, (False, True)))
+@pytest.mark.parametrize("cell", cells.GATES)
 def test_gradients_are_those_of_the_loop(cell, documents):
-    length, batch, h, gates = 6, 3, 4, 4 * recurrent.GATES[cell]
+    length, batch, h, gates = 6, 3, 4, 4 * cells.GATES[cell]
     random = np.random.RandomState(0)
     of_tokens, kernel, bias, weights = (
         jnp.asarray(random.randn(*shape), jnp.float32)
@@ -73,12 +75,12 @@ def test_gradients_are_those_of_the_loop(cell, documents):
         for t in range(length):
             if documents:
                 state = tuple(jnp.where(anew[t][:, None], a, b) for a, b in zip(first, state, strict=True))
-            state = recurrent.advance(cell, gates[t], state[0] @ kernel + bias[None], state)
+            state = cells.advance(cell, gates[t], state[0] @ kernel + bias[None], state)
             outputs.append(state[0])
         return jnp.stack(outputs), state
 
     def whole(gates, kernel, bias, state, first):
-        return recurrent.unroll(cell, gates, kernel, bias, state, anew, first)
+        return cells.unroll(cell, gates, kernel, bias, state, anew, first)
 
     def loss(run):
         def of(*args):
@@ -114,7 +116,9 @@ def test_documents_of_a_stream_are_independent():
     assert (first[:, 20:] == second[:, 20:]).all() and (first[:, 1:20] != second[:, 1:20]).any()
 
 
-@pytest.mark.parametrize("name", [*RECURRENT, "attention_lstm", "transformer", "wavenet"])
+@pytest.mark.parametrize(
+    "name", slow_but({"lstm", "transformer"}, [*RECURRENT, "attention_lstm", "transformer", "wavenet"])
+)
 def test_the_same_weights_draw_longer_sequences(name):
     model, variables, _ = variables_and_tokens(name)
     longer = model.clone(site_shape=(90,))

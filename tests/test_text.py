@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from marks import slow_but
 
 import sample
 import zoo
@@ -37,7 +38,7 @@ def test_texts_continue_their_prompts(name):
         assert nats == pytest.approx(whole - float(begun[0]), rel=1e-4)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", slow_but({"gru"}, MODELS))
 @pytest.mark.parametrize(
     "options", [{}, {"temperature": 0.5, "top_p": 0.9}, {"temperature": 0.0}, {"stop": ("ab", "ee")}]
 )

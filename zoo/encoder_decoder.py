@@ -9,11 +9,12 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PyTree
 
 from zoo.autoregressive import Values, Variables
+from zoo.cells import GATES, State
 from zoo.checks import check_context, check_values
 from zoo.heads import Categorical, Head
 from zoo.orderings import Ordering
 from zoo.readers import AdditiveAttention, FixedContext
-from zoo.recurrent import GATES, RecurrentLayer, State
+from zoo.recurrent import RecurrentLayer
 from zoo.sequence import Sequence, Tokens
 
 

@@ -2,7 +2,8 @@
 
 from typing import ClassVar
 
-from zoo.recurrent import Cell, RecurrentNetwork
+from zoo.cells import Cell
+from zoo.recurrent import RecurrentNetwork
 
 
 class RNN(RecurrentNetwork):

@@ -6,9 +6,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from zoo.autoregressive import Rank
+from zoo.cells import lstm
 from zoo.convolutions import HiddenConv, Image
 from zoo.pixel_rnn import PixelRNN, gate_major, of_group
-from zoo.recurrent import lstm
 
 
 class RowLSTM(PixelRNN):

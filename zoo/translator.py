@@ -5,8 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
+from zoo.cells import Cell
 from zoo.encoder_decoder import Encoded, EncoderDecoder
-from zoo.recurrent import Cell, RecurrentLayer
+from zoo.recurrent import RecurrentLayer
 
 
 class BidirectionalEncoder(nn.Module):
