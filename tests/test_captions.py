@@ -1,5 +1,7 @@
 """Images in words: the scenes, own folders, encoders that are frozen or fine-tuned, captions and where they look."""
 
+import dataclasses
+
 import conformance
 import jax
 import numpy as np
@@ -78,9 +80,33 @@ def test_own_images(tmp_path):
         inputs(Recipe(zoo.Captioner(), Data("captions", path=str(tmp_path))))
 
 
+def test_splits_and_order_of_columns_as_the_header_says(tmp_path):
+    splits = ["train"] * 10 + ["test"] * 2
+    lines = ["split\tcaption\tImage", *(f"{split}\tno {i}\t{i}.png" for i, split in enumerate(splits))]
+    dataset = load(own(tmp_path, lines))
+    assert [len(split.x) for split in (dataset.train, dataset.valid, dataset.test)] == [9, 1, 2]
+    assert dataset.pairs == (("10.png", "no 10"), ("11.png", "no 11"))
+    lines[2] = lines[2].replace("train", "valid")
+    named = load(own(tmp_path, lines))
+    assert len(named.train.x) == 9 and (named.valid.context[0] == np.asarray(Image.open(tmp_path / "1.png"))).all()
+
+
+def test_blackened_images(tmp_path):
+    seen, blind = (load(dataclasses.replace(own(tmp_path), blind=blind)) for blind in (False, True))
+    assert (seen.test.x == blind.test.x).all() and seen.test.context.any() and not blind.test.context.any()
+    assert "images blackened" in blind.description
+
+
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
+        (["image\tcaption\tsplit", "0.png\ta"], "captions.tsv, line 2: 2 columns; expected 3 as in the header: image"),
+        (
+            ["image\tcaption\tsplit", *(f"{i}.png\ta\tdev" for i in range(12))],
+            "has the split 'dev'; expected one of train",
+        ),
+        (["image\tcaption\tsplit", *(f"{i}.png\ta\ttest" for i in range(12))], "has 0 images for training and 12 for"),
+        (["image\tcaption"], "captions.tsv is empty; expected 2 as in the header"),
         (["0.png\ta\tb"], "captions.tsv, line 1: 3 columns"),
         ([f"{i}.png\tword" for i in range(20)], "12.png is not a readable image"),
         ([f"{i}.png\tword" for i in range(5)], "holds 5 images; at least 10 are needed"),

@@ -8,7 +8,7 @@ from marks import slow_but
 
 import zoo
 
-# For `make test-slow`: those that share all but a cell, a head or an encoder with another; and, of those that share their layers
+# For `make test-slow`: those that share all but a cell, a head or an encoder with another; and, of those that share layers
 # with another, what hardly depends on the model.
 TWINS = {"wavenet_16bit", "captioner", "seq2seq", "rnn", "gru"}
 WHOLLY = {"fvsbn", "nade", "made", "rnade", "gated_pixel_cnn", "lstm", "transformer", "seq2seq_attention"}

@@ -107,10 +107,10 @@ def test_the_same_source_is_in_one_split_only(tmp_path):
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        ([*LINES, "only one"], "pairs.tsv, line 41: 1 columns; expected a source and a target separated by one tab"),
+        ([*LINES, "only one"], "pairs.tsv, line 41: 1 columns; expected source and target separated by a tab"),
         ([*LINES[:3], "a\tb\tc", *LINES], "pairs.tsv, line 4: 3 columns"),
         ([*LINES, "", "a\t "], "pairs.tsv, line 42: an empty column"),
-        ([""], "pairs.tsv holds no pairs"),
+        ([""], "pairs.tsv is empty; expected source and target"),
         (LINES[:9], "holds 9 different sources; at least 10 are needed"),
     ],
 )

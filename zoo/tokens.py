@@ -1,5 +1,6 @@
 """Texts as tokens, characters or words, and the vocabulary that a model keeps of them."""
 
+import itertools
 import re
 import unicodedata
 from collections import Counter
@@ -67,29 +68,40 @@ def texts_of(rows: Int32[np.ndarray, "texts length"], vocabulary: tuple[str, ...
 
 
 def read_pairs(path: str | Path) -> list[tuple[str, str]]:
-    """The pairs of a tab-separated file in UTF-8: a source and a target a line, blank lines left out.
+    """The pairs of a tab-separated file, a source and a target a line; see `read_rows`."""
+    return [(source, target) for source, target in read_rows(path, ("source", "target"))]
+
+
+def read_rows(path: str | Path, names: Sequence[str], optional: Sequence[str] = ()) -> list[tuple[str, ...]]:
+    """The rows of a tab-separated file in UTF-8: the columns `names`, then the `optional` ones ("" where there are none).
+
+    Without a header there are the columns `names` in this order. A header is a first line that has all of these names; it
+    may have others. Blank lines are left out.
 
     Raises:
       ValueError: there is none, it is no text, or a line (which is named) has another number of columns or an empty one.
     """
-    path = Path(path).expanduser()
+    path, expected = Path(path).expanduser(), f"expected {' and '.join(names)} separated by a tab on each line."
     if not path.is_file():
-        raise ValueError(
-            f"there is no file {path}; expected pairs, a source and a target separated by a tab on each line."
-        )
+        raise ValueError(f"there is no file {path}; {expected}")
     try:
         lines = path.read_text("utf-8-sig").split("\n")
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not a text in UTF-8 ({error.reason}); convert it first.") from None
-    pairs = []
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        columns = [column.strip() for column in line.split("\t")]
-        if len(columns) != 2 or not all(columns):
-            what = "an empty column" if len(columns) == 2 else f"{len(columns)} columns"
-            raise ValueError(f"{path}, line {number}: {what}; expected a source and a target separated by one tab.")
-        pairs.append((columns[0], columns[1]))
-    if not pairs:
-        raise ValueError(f"{path} holds no pairs; expected a source and a target separated by a tab on each line.")
-    return pairs
+    cells = (
+        (number, [cell.strip() for cell in line.split("\t")]) for number, line in enumerate(lines, 1) if line.strip()
+    )
+    header, rows = list(names), []
+    for first, (number, columns) in zip(itertools.chain([True], itertools.repeat(False)), cells, strict=False):
+        if first and {cell.lower() for cell in columns} >= set(names):
+            header = [cell.lower() for cell in columns]
+            expected = f"expected {len(header)} as in the header: {', '.join(header)}."
+        elif len(columns) != len(header) or not all(columns):
+            what = "an empty column" if len(columns) == len(header) else f"{len(columns)} columns"
+            raise ValueError(f"{path}, line {number}: {what}; {expected}")
+        else:
+            found = dict(zip(header, columns, strict=True))
+            rows.append(tuple(found.get(name, "") for name in (*names, *optional)))
+    if not rows:
+        raise ValueError(f"{path} is empty; {expected}")
+    return rows

@@ -22,7 +22,7 @@ class Data:
     tiny_shakespeare is downloaded once; text is your own, from `path`. Sounds: tones needs no network; spoken_digit is
     downloaded once; sounds is your own, from `path`. Pairs of texts: dates needs no network; multi30k needs its text files
     at `path`; pairs is your own, from `path`. Captions: scenes and digit_words need no network; captions is your own
-    folder at `path`, with captions.tsv."""
+    folder at `path`, with captions.tsv (image and caption; with a header also split)."""
     path: str | None = None
     """Your own images: .npz, .npy, or a folder of image files; your own table: .csv; your own text in UTF-8; a folder of
     .wav files; or your own pairs: .tsv, a source and a target a line. `name` then only says the kind of data."""
@@ -47,6 +47,8 @@ class Data:
     """Language of multi30k that is read."""
     target: str = "en"
     """Language of multi30k that is written."""
+    blind: bool = False
+    """Blackens the images of captions, to see by how much they help."""
     items: int = 1
     """At most so many dates in a line."""
     data_dir: str | None = None

@@ -20,6 +20,7 @@ TRAINED, HELD_OUT = 20_000, 2_000  # scenes
 NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 PLACES = ("top left", "top right", "bottom left", "bottom right")
 DIGIT, SIZE = 28, 64  # pixels
+SPLITS = ("train", "valid", "test")
 
 
 class Scenes(NamedTuple):
@@ -58,21 +59,40 @@ def digit_words(data: Data) -> Dataset:
 def captions(data: Data) -> Dataset:
     """Your own images: a folder `data.path` with captions.tsv, an image's file name and its caption on each line.
 
-    An image may have several captions; images are split 80/10/10.
+    An image may have several captions; images are split 80/10/10. With a header `image`, `caption`, `split`
+    (train, valid or test) they are split so; if none is for validation, the last tenth of the training images is.
     """
-    from zoo.tokens import read_pairs
+    from zoo.tokens import read_rows
 
     if data.path is None:
         raise DataError("captions needs your own data: pass --data.path FOLDER with images and captions.tsv")
     folder = Path(data.path).expanduser()
-    pairs = read_pairs(folder / "captions.tsv")
-    names = list(dict.fromkeys(name for name, _ in pairs))
+    rows = read_rows(folder / "captions.tsv", ("image", "caption"), ("split",))
+    names = list(dict.fromkeys(name for name, _, _ in rows))
     images, row = read_files([folder / name for name in names]), {name: i for i, name in enumerate(names)}
     images = images * np.uint8(255) if images.max(initial=0) <= 1 else images
-    index = np.array([row[name] for name, _ in pairs])
-    parts = [np.flatnonzero(np.isin(index, part)) for part in thirds(len(names), f"{folder} holds {len(names)} images")]
-    texts = [[pairs[i][1] for i in part] for part in parts]
-    return _dataset(data, folder.name, [images[index[part]] for part in parts], texts, [pairs[i][0] for i in parts[2]])
+    index = np.array([row[name] for name, _, _ in rows])
+    if rows[0][2]:
+        sets = _as_said(folder, {name: split for name, _, split in rows})
+    else:
+        sets = thirds(len(names), f"{folder} holds {len(names)} images")
+    parts = [np.flatnonzero(np.isin(index, part)) for part in sets]
+    texts = [[rows[i][1] for i in part] for part in parts]
+    return _dataset(data, folder.name, [images[index[part]] for part in parts], texts, [rows[i][0] for i in parts[2]])
+
+
+def _as_said(folder: Path, split_of: dict[str, str]) -> list[np.ndarray]:
+    """The images of each split."""
+    if strange := set(split_of.values()) - set(SPLITS):
+        raise DataError(f"{folder}/captions.tsv has the split {min(strange)!r}; expected one of {', '.join(SPLITS)}")
+    train, valid, test = (np.flatnonzero([split == name for split in split_of.values()]) for name in SPLITS)
+    if len(train) < 2 or not len(test):
+        raise DataError(
+            f"{folder}/captions.tsv has {len(train)} images for training and {len(test)} for the test; 2 and 1 are needed"
+        )
+    if not len(valid):
+        train, valid = np.split(train, [len(train) - max(1, len(train) // 10)])
+    return [train, valid, test]
 
 
 def _scenes(split: Split, count: int, seed: int) -> Scenes:
@@ -104,6 +124,8 @@ def _dataset(
 ) -> Dataset:
     unit = data.unit or "word"
     side = code(captions, unit, data.least, end=True, title=title)
+    if data.blind:
+        images, title = [np.zeros_like(each) for each in images], f"{title}, images blackened"
     train, valid, test = (Split(x, context) for x, context in zip(side.rows, images, strict=True))
     description = (
         f"{title}, {len(train.x):,} training captions, {len(side.vocabulary)} {unit}s, test split of {len(test.x):,} "
