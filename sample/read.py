@@ -9,8 +9,7 @@ from jaxtyping import Int, Integer
 
 import zoo
 from sample.render import image_shape, levels
-
-_MODES = {"1": "bits", "L": "grey", "RGB": "colour"}
+from zoo.pictures import read_picture
 
 
 def read_images(
@@ -57,17 +56,9 @@ def read_pixels(
 
 
 def _picture(model, path):
-    from PIL import Image
-
-    try:
-        with Image.open(path) as image:
-            mode, pixels = image.mode, np.asarray(image)
-    except (OSError, SyntaxError, ValueError) as error:  # what PIL raises on damaged and foreign files
-        raise ValueError(f"{path} is not a readable picture ({error}).") from None
-    if mode not in _MODES:
-        raise ValueError(f"{path} has the mode {mode}; expected {', '.join(_MODES)} (bits, grey, colour): convert it.")
+    mode, pixels = read_picture(path)
     _check_shape(model, pixels.shape, path)
-    return pixels.astype(np.uint8) * np.uint8(255 if mode == "1" else 1)
+    return pixels * np.uint8(255 if mode == "1" else 1)
 
 
 def _array(model, path, num):

@@ -108,7 +108,7 @@ def test_blackened_images(tmp_path):
         (["image\tcaption\tsplit", *(f"{i}.png\ta\ttest" for i in range(12))], "has 0 images for training and 12 for"),
         (["image\tcaption"], "captions.tsv is empty; expected 2 as in the header"),
         (["0.png\ta\tb"], "captions.tsv, line 1: 3 columns"),
-        ([f"{i}.png\tword" for i in range(20)], "12.png is not a readable image"),
+        ([f"{i}.png\tword" for i in range(20)], "12.png is not a readable picture"),
         ([f"{i}.png\tword" for i in range(5)], "holds 5 images; at least 10 are needed"),
     ],
 )

@@ -112,6 +112,12 @@ def test_folder_of_classes(tmp_path):
     assert_refused(Data(path=str(tmp_path)), "mixes", "stray.png")
 
 
+def test_opaque_pictures_are_colours(tmp_path):
+    for i in range(10):
+        Image.new("RGBA", (5, 6), (i, 2, 3, 255)).save(tmp_path / f"{i}.png")
+    assert load(Data(path=str(tmp_path))).train.x.shape[1:] == (6, 5, 3)
+
+
 def test_bad_folders(tmp_path):
     (tmp_path / "empty" / "class").mkdir(parents=True)
     assert_refused(Data(path=str(tmp_path / "empty")), "class is empty")
@@ -120,10 +126,10 @@ def test_bad_folders(tmp_path):
     save_images(folder, some_images(12))
     Image.fromarray(some_images(1, 7, 9)[0]).save(folder / "z.png")
     assert_refused(Data(path=str(folder)), "000.png is 5x6 L", "z.png is 9x7 L")
-    Image.fromarray(some_images(1)[0]).convert("RGBA").save(folder / "z.png")
+    Image.new("RGBA", (5, 6), (1, 2, 3, 4)).save(folder / "z.png")
     assert_refused(Data(path=str(folder)), "z.png", "RGBA")
     (folder / "z.png").write_text("not an image")
-    assert_refused(Data(path=str(folder)), "z.png is not a readable image")
+    assert_refused(Data(path=str(folder)), "z.png is not a readable picture")
     (folder / "z.png").write_bytes((folder / "000.png").read_bytes()[:60])
     assert_refused(Data(path=str(folder)), "z.png")
     save_images(tmp_path / "splits" / "train", some_images(2))

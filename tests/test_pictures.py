@@ -178,7 +178,7 @@ def test_images_that_do_not_fit_are_refused(tmp_path):
     refused(np.zeros((1, 3, 4)), "holds float64; expected levels")
     refused(np.zeros((0, 3, 4), int), "has the shape .0, 3, 4.; expected .num, height, width.")
     refused(np.zeros(7, int), "has the shape .7.")
-    refused(Image.new("RGBA", (4, 3)), "has the mode RGBA; expected 1, L, RGB", name="given.png")
+    refused(Image.new("RGBA", (4, 3)), "has the mode RGBA; expected 1 .bits., L", name="given.png")
     refused(b"no picture", "is not a readable picture", name="broken.png")
     (tmp_path / "broken.npy").write_bytes(b"no array")
     (tmp_path / "empty").mkdir()

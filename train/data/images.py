@@ -21,9 +21,9 @@ import numpy as np
 from jaxtyping import UInt8
 
 from train.data.dataset import Data, DataError, Dataset, Split, hold_out, take, thirds
+from zoo.pictures import read_picture
 
 _SPLITS = ("train", "valid", "test")
-_MODES = ("1", "L", "RGB")
 
 
 def images(data: Data) -> Dataset:
@@ -132,23 +132,20 @@ def read_files(files: list[Path]) -> UInt8[np.ndarray, "files height width *chan
     Raises:
       DataError: a file is no image, or of another size or mode than the first.
     """
-    from PIL import Image
-
     x, first = [], None
     for file in files:
         try:
-            with Image.open(file) as image:
-                mode, size, pixels = image.mode, image.size, np.asarray(image).astype(np.uint8)
-        except (OSError, SyntaxError, ValueError) as error:  # what PIL raises on damaged files
-            raise DataError(f"{file} is not a readable image ({error}); take it out of the folder") from None
-        if mode not in _MODES:
-            raise DataError(f"{file} has the mode {mode}, expected one of {', '.join(_MODES)}; convert it")
-        first = first or (file, mode, size)
-        if (mode, size) != first[1:]:
-            raise DataError(f"{first[0]} is {_say(*first[1:])} but {file} is {_say(mode, size)}; all must be alike")
+            mode, pixels = read_picture(file)
+        except ValueError as error:
+            raise DataError(f"{error} Take it out of the folder if it does not belong there.") from None
+        first = first or (file, mode, pixels.shape)
+        if (mode, pixels.shape) != first[1:]:
+            raise DataError(
+                f"{first[0]} is {_say(*first[1:])} but {file} is {_say(mode, pixels.shape)}; all must be alike"
+            )
         x.append(pixels)
     return np.stack(x)
 
 
-def _say(mode, size):
-    return f"{size[0]}x{size[1]} {mode}"
+def _say(mode, shape):
+    return f"{shape[1]}x{shape[0]} {mode}"
