@@ -100,6 +100,8 @@ def rows(model: zoo.Autoregressive, variables: zoo.Variables, options: Options, 
             run = functools.partial(draw, model, variables, jax.random.key(1), batch, context=context, engine=engine)
             compiling, seconds = timed(run)
             yield _row(model, batch, engine, compiling, seconds, score, limit)
+        for what, function in _prompts(model, variables, x, context) if model.prefills else ():
+            yield _row(model, batch, what, *timed(function), score, limit)
         for what, function in _peers(model, variables, x, batch) if options.torch else ():
             yield _row(model, batch, what, *timed(function), score, limit)
 
@@ -112,6 +114,23 @@ def describe(model: zoo.Autoregressive) -> str:
         if field.name not in ("parent", "name") and getattr(model, field.name) != field.default
     ]
     return f"{type(model).__name__}({', '.join(changed)})"
+
+
+def _prompts(model, variables, x, context):
+    """A prompt as long as the sequence, taken in one pass and token by token."""
+
+    @jax.jit
+    def prefill(variables):
+        decoder = zoo.decoder(model, variables, len(x), context)
+        return decoder.prefill(decoder.init(), x)
+
+    @jax.jit
+    def steps(variables):
+        decoder = zoo.decoder(model, variables, len(x), context)
+        return jax.lax.fori_loop(0, model.num_sites, lambda t, cache: decoder.step(cache, x, t)[1], decoder.init())
+
+    yield "prompt in one pass", lambda: prefill(variables)
+    yield "prompt token by token", lambda: steps(variables)
 
 
 def _peers(model, variables, x, batch):

@@ -134,15 +134,15 @@ RECIPES: dict[str, dict[str, Recipe]] = {
         "paper": Recipe(zoo.CATALOGUE["eonade"].paper, steps=200_000, eval_every=5_000, patience=10),
     },
     "rnn": {
-        "cpu": _text(zoo.RNN((64,), features=256, layers=1), steps=2_000, learning_rate=2e-3),
+        "cpu": _text(zoo.RNN((64,), layers=1), steps=2_000, learning_rate=1e-3),
         "paper": _text(zoo.RNN((128,)), _SHAKESPEARE, steps=10_000),
     },
     "gru": {
-        "cpu": _text(zoo.GRU((64,), features=256, layers=1), steps=2_000, learning_rate=4e-3),
+        "cpu": _text(zoo.GRU((64,), layers=1, dropout=0.2), steps=2_000, learning_rate=2e-3),
         "paper": _text(zoo.GRU((128,), dropout=0.5), _SHAKESPEARE, steps=10_000, learning_rate=2e-3),
     },
     "lstm": {
-        "cpu": _text(zoo.LSTM((64,), features=256, layers=1), steps=2_000, learning_rate=4e-3),
+        "cpu": _text(zoo.LSTM((64,), layers=1, dropout=0.2), steps=2_000, learning_rate=3e-3),
         "paper": _text(zoo.LSTM((128,), dropout=0.5), _SHAKESPEARE, steps=10_000, learning_rate=2e-3),
     },
     "attention_lstm": {
@@ -151,8 +151,8 @@ RECIPES: dict[str, dict[str, Recipe]] = {
     },
     "transformer": {
         "cpu": _text(
-            zoo.Transformer((64,), 128, 4, heads=4, window=64, dropout=0.0),
-            steps=2_000,
+            zoo.Transformer((128,), 128, 4, heads=4, window=128, dropout=0.1),
+            steps=3_000,
             batch_size=16,
             learning_rate=2e-3,
         ),
