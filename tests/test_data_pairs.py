@@ -169,6 +169,14 @@ def test_a_model_learns_from_the_data_what_only_they_know(tmp_path):
         inputs(Recipe(zoo.Seq2Seq((20,)), own(tmp_path)))
 
 
+def test_a_source_may_have_more_kinds_of_tokens_than_the_recipe_says(tmp_path):
+    (tmp_path / "pairs.tsv").write_text("".join(f"word{i} again{i}\tno {i % 3}\n" for i in range(400)))
+    data = Data("pairs", path=str(tmp_path / "pairs.tsv"), unit="word", least=1)
+    recipe = Recipe(zoo.Seq2Seq((8,), 4), data)
+    dataset = inputs(recipe)
+    assert len(dataset.source_vocabulary) > 600 > recipe.model.source_values
+
+
 def test_models_and_data_must_fit(tmp_path):
     with pytest.raises(
         DataError, match="pairs is pairs of texts, which LSTM does not describe: .* such as python_docs"

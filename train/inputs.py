@@ -46,8 +46,9 @@ def inputs(recipe: Recipe) -> Dataset:
         dataset = _windows(dataset, recipe.model)
     else:
         _check(recipe.model, dataset)
+    model = fitted(recipe, dataset).model  # which knows how many tokens a source may have
     for split in (dataset.train, dataset.valid, dataset.test):
-        zoo.check_context(recipe.model, split.context)
+        zoo.check_context(model, split.context)
     return dataset
 
 
