@@ -151,9 +151,9 @@ RECIPES: dict[str, dict[str, Recipe]] = {
     },
     "transformer": {
         "cpu": _text(
-            zoo.Transformer((128,), 128, 4, heads=4, window=128, dropout=0.1),
+            zoo.Transformer((256,), 128, 4, heads=4, window=128, dropout=0.1),  # longer than the window, as texts are
             steps=3_000,
-            batch_size=16,
+            batch_size=8,
             learning_rate=2e-3,
         ),
         "paper": _text(
