@@ -134,7 +134,7 @@ RECIPES: dict[str, dict[str, Recipe]] = {
         "paper": Recipe(zoo.CATALOGUE["eonade"].paper, steps=200_000, eval_every=5_000, patience=10),
     },
     "rnn": {
-        "cpu": _text(zoo.RNN((64,), layers=1), steps=2_000, learning_rate=1e-3),
+        "cpu": _text(zoo.RNN((64,), layers=1), steps=6_000, learning_rate=1e-3),
         "paper": _text(zoo.RNN((128,)), _SHAKESPEARE, steps=10_000),
     },
     "gru": {
