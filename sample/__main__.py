@@ -4,19 +4,18 @@ It says how likely they are and how fast they came. Flags add a GIF of the drawi
 images instead.
 """
 
-import dataclasses
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import jax
 import numpy as np
-import tyro
 
 import zoo
 from sample.audio import audio, save_sounds, save_waveforms
 from sample.complete import complete
-from sample.draw import Engine, Sample, draw
+from sample.draw import Sample, draw
+from sample.options import Options, check, check_means
 from sample.progress import partly, progress
 from sample.read import read_images
 from sample.render import as_images, grid, image_shape, save_gif, save_png
@@ -27,66 +26,7 @@ from zoo.command import command
 
 # How many by default: images in the grid, with a map of surprise, to complete; completions of each; texts; sounds.
 DRAWN, MAPPED, COMPLETED, COMPLETIONS, WRITTEN, HEARD = 100, 16, 8, 8, 3, 4
-
-
-@dataclasses.dataclass(frozen=True)
-class Options:
-    """Draws images from a trained model: a grid as PNG, or one of the other pictures."""
-
-    run: Annotated[str, tyro.conf.Positional]
-    """A checkpoint, a run's folder, or a model's name: its newest run."""
-    num: int | None = None
-    """How many images, 100 by default (16 of --images); with --complete how many completions of each, 8 by default."""
-    seed: int = 0
-    """Seed of the key: the same seed gives the same images whatever the engine, the batches and the devices."""
-    label: int | None = None
-    """Label of every image or sound, for a class-conditional model; by default all labels in turn."""
-    prompt: str | None = None
-    """How a text begins; with it (or --num 1) the text is written as it is drawn."""
-    length: int = 500
-    """How many characters are drawn after the prompt."""
-    audio: Annotated[Path | None, tyro.conf.arg(metavar="PATH")] = None
-    """How sounds begin: a .wav, which is continued."""
-    seconds: float = 1.0
-    """How much sound is drawn (after the beginning, if there is one)."""
-    temperature: float = 1.0
-    """Logits of characters or samples are divided by it; 0 takes the likeliest always. Only 1 is exact sampling."""
-    top_k: int | None = None
-    """Draw from the k likeliest characters (samples) only."""
-    top_p: float | None = None
-    """Draw from the fewest likeliest characters (samples) only that have this probability together."""
-    min_p: float | None = None
-    """Draw from characters (samples) only that are at least so many times as likely as the likeliest."""
-    stop: tuple[str, ...] = ()
-    """Texts end before the first of these."""
-    source: tuple[str, ...] = ()
-    """What a model that translates reads; by default the sources of --pairs."""
-    pairs: Annotated[Path | None, tyro.conf.arg(metavar="TSV")] = None
-    """Sources with the translations to compare with, by default those of the run's test split; their number is --num."""
-    beam: int = 5
-    """How many beginnings a beam search keeps; 1 is greedy, 0 draws exact samples."""
-    attention: bool = False
-    """Also write a picture of where the model looked when it wrote the first text."""
-    gif: bool = False
-    """Also write a GIF that shows the images being drawn site by site."""
-    surprise: bool = False
-    """Also write maps of the surprise, -log p of every pixel given those before it (by default of the first 16)."""
-    complete: Annotated[int | None, tyro.conf.arg(metavar="ROWS")] = None
-    """Keep so many upper rows of images, and draw the rest of them from the posterior."""
-    images: Annotated[Path | None, tyro.conf.arg(metavar="PATH")] = None
-    """Images for --surprise or --complete, instead of drawn ones, or to write captions of: a picture, a folder of them or an
-    .npy."""
-    engine: Engine = "cached"
-    """What computes the conditionals: the model's own step, the whole network at every site, or Jacobi iteration."""
-    batch_size: int = 256
-    """How many images a device draws (or scores) at once."""
-    columns: int | None = None
-    """Columns of the grid; about square by default."""
-    scale: int = 2
-    """Every pixel is this many pixels wide and high in the PNG."""
-    out: Path | None = None
-    """Where they go; by default samples.png, surprise.png of --images, completions.png, or samples.csv where values are
-    real, beside the checkpoint. Sounds lie beside their picture, each in a .wav."""
+LONG = 500  # characters of a text
 
 
 def main(options: Options) -> None:
@@ -94,6 +34,7 @@ def main(options: Options) -> None:
     check(options)
     checkpoint = zoo.find(options.run)
     model, variables = zoo.load(checkpoint)
+    check_means(options, model)
     if isinstance(model, zoo.WaveNet):
         show_sounds(options, checkpoint, model, variables)
         return
@@ -121,22 +62,6 @@ def main(options: Options) -> None:
         show_surprise(options.out or checkpoint.parent / "surprise.png", options, model, variables, x, context)
     else:
         show_samples(options, checkpoint, model, variables)
-
-
-def check(options: Options) -> None:
-    """Raises ValueError for flags that make no sense, or none together."""
-    if not 0 <= options.seed < 2**32:
-        raise ValueError(f"--seed must be in 0..2**32 - 1; got {options.seed}.")
-    if any(count is not None and count < 1 for count in (options.num, options.scale, options.columns)):
-        raise ValueError("--num, --scale and --columns must be at least 1.")
-    if options.out is not None and not options.out.parent.is_dir():
-        raise ValueError(f"--out {options.out}: there is no folder {options.out.parent}; make it first.")
-    if options.beam < 0:
-        raise ValueError(f"--beam must be at least 1, or 0 to draw samples; got {options.beam}.")
-    if options.complete is not None and (options.gif or options.surprise or options.columns is not None):
-        raise ValueError("--complete makes a picture of its own: drop --gif, --surprise and --columns.")
-    if options.images is not None and options.gif:
-        raise ValueError("--gif shows images being drawn, and --images are given: drop one of them.")
 
 
 def context_of(options: Options, model: zoo.Autoregressive, num: int) -> Any:
@@ -185,10 +110,11 @@ def show_samples(options: Options, checkpoint: Path, model: zoo.Autoregressive, 
         show_surprise(path.with_name(f"{path.stem}_surprise.png"), options, model, variables, x, context)
 
 
-def show_texts(options: Options, checkpoint: Path, model: zoo.Autoregressive, variables: zoo.Variables) -> None:
+def show_texts(options: Options, checkpoint: Path, model: zoo.Sequence, variables: zoo.Variables) -> None:
     """One text as it is drawn, or several and how likely they are."""
-    law = law_of(options) | {"length": options.length, "stop": options.stop}
     prompt, num = options.prompt or "", options.num or (WRITTEN if options.prompt is None else 1)
+    left = LONG if model.longest is None else max(1, min(LONG, model.longest - len(prompt)))
+    law = law_of(options) | {"length": left if options.length is None else options.length, "stop": options.stop}
     if num == 1:
         pieces = stream((model, variables), prompt, **law)
         print(prompt, end="")

@@ -122,6 +122,7 @@ def _prompts(model, variables, x, context):
     @jax.jit
     def prefill(variables):
         decoder = zoo.decoder(model, variables, len(x), context)
+        assert decoder.prefill is not None
         return decoder.prefill(decoder.init(), x)
 
     @jax.jit

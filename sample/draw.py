@@ -63,7 +63,7 @@ def draw(
         near = difflib.get_close_matches(str(engine), get_args(Engine), n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         raise ValueError(f"unknown engine {engine!r}; there are {', '.join(get_args(Engine))}.{hint}")
-    key = _typed(key)
+    key = typed(key)
     for leaf in jax.tree.leaves(context):
         if np.shape(leaf)[:1] != (num,):
             raise ValueError(f"context must have a leading axis of num={num}; got shape {list(np.shape(leaf))}.")
@@ -134,7 +134,8 @@ def _mesh() -> Mesh:
     )
 
 
-def _typed(key):
+def typed(key: Array) -> Array:
+    """The key as one of `jax.random.key`, also if it is an old one of `jax.random.PRNGKey`."""
     if isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key) and key.ndim == 0:
         return key
     if np.shape(key) == (2,) and getattr(key, "dtype", None) == np.uint32:

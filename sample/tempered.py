@@ -9,6 +9,8 @@ from jaxtyping import Array, Float
 
 import zoo
 
+SMALLEST = 1e-30  # a temperature below it leaves nothing but the likeliest in float32
+
 
 @dataclasses.dataclass(frozen=True)
 class Tempered:
@@ -42,10 +44,11 @@ class Tempered:
     def __call__(self, logits: Float[Array, "*batch values"]) -> Float[Array, "*batch values"]:
         """The logits of the changed law, -inf for what is left out."""
         logits = logits.astype(jnp.float32)
-        if self.temperature == 0:
+        if self.temperature < SMALLEST:
             best = jnp.argmax(logits, axis=-1)[..., None]
             return jnp.where(_indices(logits) == best, 0.0, -jnp.inf)
-        logits = logits / self.temperature
+        # The likeliest is at 0 whatever the rounding, so that no division can take its own maximum away from it.
+        logits = (logits - logits.max(-1, keepdims=True)) / self.temperature
         if self.top_k is not None and self.top_k < logits.shape[-1]:
             least = jax.lax.top_k(logits, self.top_k)[0][..., -1:]
             logits = jnp.where(logits >= least, logits, -jnp.inf)

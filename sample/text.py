@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 import zoo
-from sample.draw import draw, uniforms
+from sample.draw import draw, typed, uniforms
 from sample.loop import Prefix, advance, begin
 from sample.surprise import surprise
 from sample.tempered import Tempered
@@ -24,7 +24,8 @@ class Texts(NamedTuple):
 
     Attributes:
       texts: prompt and what was drawn after it.
-      log_prob: nats of what was drawn given the prompt, under the model itself (tempered or not), [num].
+      log_prob: nats of what the text has after its prompt, and of its end if it ends by itself, given the prompt, under the
+        model itself (tempered or not), [num].
     """
 
     texts: list[str]
@@ -65,17 +66,19 @@ def text(
     prompts = [prompt] * (1 if num is None else num) if isinstance(prompt, str) else list(prompt)
     if not prompts or (num is not None and num != len(prompts)):
         raise ValueError(f"expected one prompt, or one for each of num={num} texts; got {len(prompts)}.")
-    tempered = _tempered(temperature, top_k, top_p, min_p)
+    tempered, stops = _tempered(temperature, top_k, top_p, min_p), _stops(stop)
     model, prefix = _prepared(model, prompts, length)
     key = jax.random.key(0) if key is None else key
     drawn = draw(model, variables, key, len(prompts), prefix=prefix, tempered=tempered, **options)
-    nats, x = np.asarray(surprise(model, variables, drawn.x), np.float64), np.asarray(drawn.x)
-    stops = (stop,) if isinstance(stop, str) else tuple(stop)
+    size = options.get("batch_size", 256)
+    parts = (surprise(model, variables, drawn.x[i : i + size]) for i in range(0, len(prompts), size))
+    nats, x = np.concatenate([np.asarray(part, np.float64) for part in parts]), np.asarray(drawn.x)
     texts, log_prob = [], []
-    for row, each, begun in zip(x, nats, prompts, strict=True):
-        end = _end(model, row, len(begun), len(begun) + length, stops)
+    for row, each, begun in zip(x, nats, map(len, prompts), strict=True):
+        end = _end(model, row, begun, begun + length, stops)
+        by_itself = end < begun + length and row[end] == model.end
         texts.append(_decode(model, row[:end]))
-        log_prob.append(-each[len(begun) : end].sum())
+        log_prob.append(-each[begun : end + by_itself].sum())
     return Texts(texts, np.asarray(log_prob))
 
 
@@ -93,15 +96,14 @@ def stream(
 ) -> Iterator[str]:
     """The first text of `text` for the same arguments, in pieces as they are drawn; the prompt is not among them."""
     model, variables = opened(source)
-    tempered = _tempered(temperature, top_k, top_p, min_p)
+    tempered, stops = _tempered(temperature, top_k, top_p, min_p), _stops(stop)
     model, prefix = _prepared(model, [prompt], length)
-    key = jax.random.key(0) if key is None else key
+    key = jax.random.key(0) if key is None else typed(key)
     u = uniforms(key, jnp.zeros(1, jnp.int32), model.num_sites, model.head.uniforms)
     known = None
     if prefix is not None:
         known = Prefix(jnp.asarray(prefix[0], model.head.dtype), jnp.asarray([len(prompt)], jnp.int32))
     drawing = _begun(model, variables, known, len(prompt))
-    stops = (stop,) if isinstance(stop, str) else tuple(stop)
     return _pieces(model, tempered, variables, u, drawing, len(prompt), stops)
 
 
@@ -150,13 +152,27 @@ def encode(model: zoo.Sequence, text: str) -> np.ndarray:
 
 def _prepared(model, prompts, length):
     """The model made as long as the longest text, and the prompts as a prefix (values, known)."""
-    if length < 1:
-        raise ValueError(f"length must be at least 1; got {length}.")
-    total = max(map(len, prompts)) + length
+    if not isinstance(length, int | np.integer) or length < 1:
+        raise ValueError(f"length must be a whole number of at least 1; got {length!r}.")
+    if strange := [prompt for prompt in prompts if not isinstance(prompt, str)]:
+        raise ValueError(f"a prompt must be text; got {strange[0]!r}.")
+    total = max(map(len, prompts)) + int(length)
+    if model.longest is not None and total > model.longest:
+        raise ValueError(
+            f"this model reads at most {model.longest} characters, and a prompt of {total - length} with length={length} "
+            f"makes {total}: shorten one of them. Only positions of the kind rotary go on for ever."
+        )
     values, known = np.zeros((len(prompts), total), np.int32), np.zeros((len(prompts), total), bool)
     for i, prompt in enumerate(prompts):
         values[i, : len(prompt)], known[i, : len(prompt)] = encode(model, prompt), True
     return model.clone(site_shape=(total,)), (values, known) if known.any() else None
+
+
+def _stops(stop):
+    stops = (stop,) if isinstance(stop, str) else tuple(stop)
+    if "" in stops:
+        raise ValueError("a stop must not be empty: the empty text is found in every text.")
+    return stops
 
 
 def _tempered(temperature, top_k, top_p, min_p):

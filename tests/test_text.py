@@ -100,6 +100,23 @@ def test_what_is_kept_keeps_its_proportions(options, kept):
     np.testing.assert_allclose(changed, wanted / wanted.sum(), rtol=1e-5)
 
 
+@pytest.mark.parametrize("temperature", [0.0, 1e-50, 1e-20, 1e-12, 1e-6])
+def test_hardly_any_temperature_is_greedy(temperature):
+    greedy = sample.text(SOURCES["gru"], ["a", "bed", ""], length=40, temperature=0.0)
+    assert sample.text(SOURCES["gru"], ["a", "bed", ""], length=40, temperature=temperature).texts == greedy.texts
+
+
+def test_the_end_of_a_text_is_counted():
+    model = MODELS["gru"].clone(end=0, pad=1, site_shape=(12,))
+    variables = conformance.variables_of(model)
+    drawn = sample.text((model, variables), num=50, length=12, batch_size=16)
+    assert min(map(len, drawn.texts)) < 10
+    for each, nats in zip(drawn.texts, drawn.log_prob, strict=True):
+        tokens = [VOCABULARY.index(character) for character in each] + [0] * (len(each) < 12)
+        padded = np.array([tokens + [1] * (12 - len(tokens))])
+        assert nats == pytest.approx(float(zoo.log_prob(model, variables, padded)[0]), rel=1e-4)
+
+
 def test_temperature_is_a_power():
     for temperature in (0.5, 2.0):
         changed, probabilities = law(temperature=temperature)
@@ -112,7 +129,7 @@ def test_temperature_is_a_power():
     ("options", "message"),
     [
         ({"prompt": "abz€"}, "vocabulary of 7 characters has no 'z', '€'; it has "),
-        ({"length": 0}, "length must be at least 1; got 0"),
+        ({"length": 0}, "length must be .*at least 1; got 0"),
         ({"temperature": -1.0}, "temperature must be a number >= 0 .*; got -1.0"),
         ({"temperature": float("nan")}, "temperature must be a number"),
         ({"top_p": 0.0}, "top_p must be in .0, 1.; got 0.0"),
@@ -121,6 +138,9 @@ def test_temperature_is_a_power():
         ({"min_p": 2.0}, "min_p must be in .0, 1.; got 2.0"),
         ({"prompt": ["a", "b"], "num": 3}, "one for each of num=3 texts; got 2"),
         ({"num": 0}, "expected one prompt"),
+        ({"length": 2.5}, "length must be a whole number .*; got 2.5"),
+        ({"prompt": ["a", 1]}, "a prompt must be text; got 1"),
+        ({"stop": ["x", ""]}, "a stop must not be empty"),
     ],
 )
 def test_what_has_no_meaning_is_refused(options, message):
@@ -138,5 +158,5 @@ def test_models_that_cannot_write_say_so():
 
 def test_learned_positions_end_with_their_window():
     model = MODELS["transformer"].clone(positions="learned", window=30)
-    with pytest.raises(ValueError, match="at most its window of 30 tokens; got a site_shape of .51,."):
+    with pytest.raises(ValueError, match="at most 30 characters, and a prompt of 1 with length=50 makes 51: shorten"):
         sample.text((model, conformance.variables_of(model)), "a", length=50)

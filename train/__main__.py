@@ -5,8 +5,6 @@ import shlex
 import sys
 from collections.abc import Sequence
 
-import jax
-
 import zoo
 from train.inputs import check_trainable, fitted, inputs
 from train.loop import train
@@ -14,6 +12,7 @@ from train.options import UsageError, describe, parse
 from train.recipes import RECIPES
 from train.results import finish, finished
 from train.run import Run, check_same, create, find
+from zoo.command import out_of_memory
 
 USAGE = "python -m train MODEL [flags]; python -m train MODEL --help explains the flags of a model."
 
@@ -27,13 +26,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _error(error, 2)
     except (ValueError, OSError) as error:
         return _error(error, 1)
-    except jax.errors.JaxRuntimeError as error:
-        if "RESOURCE_EXHAUSTED" not in str(error) and "Out of memory" not in str(error):
-            raise
-        return _error(MemoryError("out of memory: choose a smaller model, --batch-size or --data.levels."), 1)
     except KeyboardInterrupt as interrupt:
         print(f"interrupted{interrupt}", file=sys.stderr)
         return 130
+    except Exception as error:
+        if not out_of_memory(error):
+            raise
+        return _error(MemoryError("out of memory: choose a smaller model, --batch-size or --data.levels."), 1)
 
 
 def _main(argv):

@@ -140,8 +140,9 @@ def _windows(dataset, model):
         if dataset.rate:
             seconds = math.ceil(100 * length / dataset.rate) / 100
             raise DataError(
-                f"{dataset.name}: a recording of the {name} split has {shortest:,} samples, fewer than one window of "
-                f"{length}: pass --model.site-shape N with a smaller N, or --data.seconds {seconds:g} to fill it up."
+                f"{dataset.name}: the shortest recording of the {name} split has {shortest:,} samples, fewer than one "
+                f"window of {length}: take it out, or pass a smaller --model.site-shape, or --data.seconds of at least "
+                f"{seconds:g}, to which all recordings are cut or filled up."
             )
         raise DataError(
             f"{dataset.name}: the {name} split has {shortest:,} tokens, fewer than one window of {length}: pass "

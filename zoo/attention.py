@@ -49,6 +49,8 @@ class CausalAttention(nn.Module):
                 f"{self.features} features cannot be shared equally by {self.heads} heads"
                 f"{' of even size' if self.rotary else ''}."
             )
+        if self.window < 0:
+            raise ValueError(f"the window of attention must be at least 1 token, or 0 for all; got {self.window}.")
         if self.page and (self.stride or self.window):
             raise ValueError("the pages of a cache are for full attention without a window.")
         if self.stride and self.length % self.stride:

@@ -18,7 +18,7 @@ def read_picture(path: str | Path) -> tuple[str, UInt8[np.ndarray, "height width
 
     try:
         with Image.open(path) as image:
-            opaque = image.mode == "RGBA" and image.getextrema()[3] == (255, 255)
+            opaque = image.mode == "RGBA" and image.getchannel("A").getextrema() == (255, 255)
             shown = image.convert("RGB") if opaque else image
             mode, pixels = shown.mode, np.asarray(shown).astype(np.uint8)
     except (OSError, SyntaxError, ValueError) as error:  # what PIL raises on damaged and foreign files

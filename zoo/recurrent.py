@@ -143,6 +143,10 @@ class RecurrentNetwork(Sequence):
 
     def setup(self):
         self.check()
+        if self.separator is not None and not 0 <= self.separator < self.start:
+            raise ValueError(
+                f"{type(self).__name__}: the separator must be a token, 0..{self.start - 1}, or None; got {self.separator}."
+            )
         tokens = [0 if i or self.embedding else self.start for i in range(self.layers)]
         self.recur = [RecurrentLayer(self.features, self.cell, each) for each in tokens]
         self.params_of = nn.Dense(self.head.num_params)

@@ -49,6 +49,11 @@ class Sequence(Autoregressive):
     def prefills(self):
         return True
 
+    @property
+    def longest(self) -> int | None:
+        """How many tokens the same weights can read, whatever the `site_shape`; None if any number."""
+        return None
+
     def check(self) -> None:
         """Raises ValueError unless the sites are a line, visited in order, and `end` and `pad` are two of its tokens."""
         name = type(self).__name__

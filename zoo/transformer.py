@@ -78,6 +78,10 @@ class Transformer(Sequence):
         if not self.tied:
             self.params_of = nn.Dense(self.head.num_params)
 
+    @property
+    def longest(self):
+        return self.window if self.positions == "learned" else None
+
     def __call__(self, x, memory=None, *, train=False):
         before = self.tokens_before(x)
         h = self.drop(self._enter(before, jnp.arange(x.shape[1])), deterministic=not train)
