@@ -1,5 +1,6 @@
 """Text: drawn whole, with its likelihood, or character by character as it comes."""
 
+import codecs
 import functools
 import os
 from collections.abc import Iterator, Sequence
@@ -15,6 +16,7 @@ from sample.draw import draw, typed, uniforms
 from sample.loop import Prefix, advance, begin
 from sample.surprise import surprise
 from sample.tempered import Tempered
+from zoo.tokens import BYTES
 
 PIECE = 16  # characters drawn between two looks at what came
 
@@ -67,14 +69,14 @@ def text(
     if not prompts or (num is not None and num != len(prompts)):
         raise ValueError(f"expected one prompt, or one for each of num={num} texts; got {len(prompts)}.")
     tempered, stops = _tempered(temperature, top_k, top_p, min_p), _stops(stop)
-    model, prefix = _prepared(model, prompts, length)
+    model, prefix, lengths = _prepared(model, prompts, length)
     key = jax.random.key(0) if key is None else key
     drawn = draw(model, variables, key, len(prompts), prefix=prefix, tempered=tempered, **options)
     size = options.get("batch_size", 256)
     parts = (surprise(model, variables, drawn.x[i : i + size]) for i in range(0, len(prompts), size))
     nats, x = np.concatenate([np.asarray(part, np.float64) for part in parts]), np.asarray(drawn.x)
     texts, log_prob = [], []
-    for row, each, begun in zip(x, nats, map(len, prompts), strict=True):
+    for row, each, begun in zip(x, nats, lengths, strict=True):
         end = _end(model, row, begun, begun + length, stops)
         by_itself = end < begun + length and row[end] == model.end
         texts.append(_decode(model, row[:end]))
@@ -97,19 +99,20 @@ def stream(
     """The first text of `text` for the same arguments, in pieces as they are drawn; the prompt is not among them."""
     model, variables = opened(source)
     tempered, stops = _tempered(temperature, top_k, top_p, min_p), _stops(stop)
-    model, prefix = _prepared(model, [prompt], length)
+    model, prefix, (begun,) = _prepared(model, [prompt], length)
     key = jax.random.key(0) if key is None else typed(key)
     u = uniforms(key, jnp.zeros(1, jnp.int32), model.num_sites, model.head.uniforms)
     known = None
     if prefix is not None:
-        known = Prefix(jnp.asarray(prefix[0], model.head.dtype), jnp.asarray([len(prompt)], jnp.int32))
-    drawing = _begun(model, variables, known, len(prompt))
-    return _pieces(model, tempered, variables, u, drawing, len(prompt), stops)
+        known = Prefix(jnp.asarray(prefix[0], model.head.dtype), jnp.asarray([begun], jnp.int32))
+    drawing = _begun(model, variables, known, begun)
+    return _pieces(model, tempered, variables, u, drawing, begun, stops)
 
 
 def _pieces(model, tempered, variables, u, drawing, begun, stops):
     said = begun
-    held = max((len(each) for each in stops), default=1) - 1  # what may still become the beginning of a stop
+    read = codecs.getincrementaldecoder("utf-8")("replace")  # of bytes; a character may lie in two pieces
+    held = max((len(each.encode()) for each in stops), default=1) - 1  # what may still become the beginning of a stop
     for first in range(begun, model.num_sites, PIECE):
         size = min(PIECE, model.num_sites - first)
         drawing = _advanced(model, tempered, variables, u, drawing, first, size)
@@ -117,7 +120,8 @@ def _pieces(model, tempered, variables, u, drawing, begun, stops):
         end = _end(model, row, begun, first + size, stops)
         over = end < first + size or first + size == model.num_sites
         until = end if over else max(said, end - held)
-        yield _decode(model, row[said:until])
+        raw = _raw(model, row[said:until])
+        yield read.decode(raw, final=over) if isinstance(raw, bytes) else raw
         said = until
         if over:
             return
@@ -141,6 +145,8 @@ def encode(model: zoo.Sequence, text: str) -> np.ndarray:
     Raises:
       ValueError: a character that is not in the vocabulary; the message names it.
     """
+    if model.vocabulary == BYTES:
+        return np.frombuffer(text.encode(), np.uint8).astype(np.int32)
     codes = {character: token for token, character in enumerate(model.vocabulary)}
     if unknown := sorted(set(text) - set(codes)):
         named = ", ".join(map(repr, unknown[:10]))
@@ -151,21 +157,23 @@ def encode(model: zoo.Sequence, text: str) -> np.ndarray:
 
 
 def _prepared(model, prompts, length):
-    """The model made as long as the longest text, and the prompts as a prefix (values, known)."""
+    """The model made as long as the longest text, the prompts as a prefix (values, known), and how many tokens they have."""
     if not isinstance(length, int | np.integer) or length < 1:
         raise ValueError(f"length must be a whole number of at least 1; got {length!r}.")
     if strange := [prompt for prompt in prompts if not isinstance(prompt, str)]:
         raise ValueError(f"a prompt must be text; got {strange[0]!r}.")
-    total = max(map(len, prompts)) + int(length)
+    tokens = [encode(model, prompt) for prompt in prompts]
+    lengths = [len(each) for each in tokens]
+    total = max(lengths) + int(length)
     if model.longest is not None and total > model.longest:
         raise ValueError(
             f"this model reads at most {model.longest} characters, and a prompt of {total - length} with length={length} "
             f"makes {total}: shorten one of them. Only positions of the kind rotary go on for ever."
         )
     values, known = np.zeros((len(prompts), total), np.int32), np.zeros((len(prompts), total), bool)
-    for i, prompt in enumerate(prompts):
-        values[i, : len(prompt)], known[i, : len(prompt)] = encode(model, prompt), True
-    return model.clone(site_shape=(total,)), (values, known) if known.any() else None
+    for i, each in enumerate(tokens):
+        values[i, : len(each)], known[i, : len(each)] = each, True
+    return model.clone(site_shape=(total,)), (values, known) if known.any() else None, lengths
 
 
 def _stops(stop):
@@ -184,13 +192,20 @@ def _end(model, row, begin, end, stops):
     """Where a text ends: at the model's end, before the first stop, or at `end`."""
     if model.end is not None and (row[begin:end] == model.end).any():
         end = begin + int((row[begin:end] == model.end).argmax())
-    drawn = _decode(model, row[begin:end])
-    found = [at for each in stops if (at := drawn.find(each)) >= 0]
+    drawn: Any = _raw(model, row[begin:end])
+    found = [at for each in stops if (at := drawn.find(each.encode() if isinstance(drawn, bytes) else each)) >= 0]
     return begin + min(found) if found else end
 
 
-def _decode(model, tokens):
+def _raw(model, tokens):
+    if model.vocabulary == BYTES:
+        return bytes(tokens.tolist())
     return "".join(model.vocabulary[token] for token in tokens)
+
+
+def _decode(model, tokens):
+    raw = _raw(model, tokens)
+    return raw.decode("utf-8", "replace") if isinstance(raw, bytes) else raw
 
 
 @functools.partial(jax.jit, static_argnums=(0, 3))

@@ -158,7 +158,9 @@ def test_bad_input_is_one_line(tmp_path, capsys, monkeypatch):
     assert "--data.seconds must be 0, or at least one sample" in said("good", "--data.seconds", "-1")
     assert "drop --data.binarise and --data.levels" in said("good", "--data.levels", "16")
     short = said("good", "--model.site-shape", "100")
-    assert "samples, fewer than one window of 100: take it out" in short and "or --data.seconds of at least 0.02" in short
+    assert (
+        "samples, fewer than one window of 100: take it out" in short and "or --data.seconds of at least 0.02" in short
+    )
     assert "a MixtureOfGaussians head has none: pass" in said("good", "--model.head", "mixtureofgaussians")
     assert "sounds has no labels" in said("good", "--conditional", "--model.num-classes", "2")
     assert "labels 0..2" in fails(capsys, "wavenet", "--conditional", "--model.num-classes", "3")

@@ -48,7 +48,14 @@ def test_a_label_is_given_to_every_image(run, capsys):
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [({"num": 0}, "must be at least 1"), ({"seed": -1}, "--seed must be in"), ({"run": "absent"}, "train one first")],
+    [
+        ({"num": 0}, "must be at least 1"),
+        ({"seed": -1}, "--seed must be in"),
+        ({"run": "absent"}, "train one first"),
+        ({"temperature": 0.5}, "--temperature means nothing for GatedPixelCNN, which writes no text: drop it"),
+        ({"stop": ("a",)}, "--stop means nothing"),
+        ({"out": Path()}, "--out . is a folder"),
+    ],
 )
 def test_refusals(run, change, message):
     with pytest.raises(ValueError, match=message):

@@ -1,5 +1,6 @@
 """Texts: loading them, and training on them with the state carried from batch to batch."""
 
+import dataclasses
 import json
 
 import jax
@@ -44,6 +45,20 @@ def test_a_text_is_every_character_in_order(text):
     assert "".join(dataset.vocabulary[token] for token in np.concatenate(parts)) == TEXT
     assert [len(part) for part in parts] == [len(TEXT) * 90 // 100, len(parts[1]), len(TEXT) - len(TEXT) * 95 // 100]
     assert f"book.txt, {len(TEXT):,} characters of {len(set(TEXT))} kinds" in dataset.description
+
+
+def test_a_text_as_bytes(tmp_path, text):
+    (tmp_path / "any.bin").write_bytes(bytes(range(256)) * 8)
+    dataset = load(Data("text", path=str(tmp_path / "any.bin"), unit="byte"))
+    assert np.concatenate([dataset.train.x, dataset.valid.x, dataset.test.x]).tobytes() == bytes(range(256)) * 8
+    recipe, dataset = recipe_of(zoo.GRU((10,), features=8), dataclasses.replace(text, unit="byte"))
+    assert recipe.model.head.num_values == 256 == len(recipe.model.vocabulary)
+    variables = zoo.init(recipe.model, jax.random.key(0), *zoo.example(recipe.model, 2))
+    assert "nats/byte" in str(evaluate(recipe.model, variables, dataset.test, 4))
+    with pytest.raises(DataError, match="--data.unit of a text is char or byte"):
+        load(dataclasses.replace(text, unit="word"))
+    with pytest.raises(DataError, match="--data.unit is char or word"):
+        load(Data("digit_words", unit="byte"))
 
 
 def test_characters_may_lie_across_two_pieces_of_a_file(tmp_path, monkeypatch):

@@ -7,6 +7,7 @@ import numpy as np
 
 import zoo
 from train.data import Data
+from zoo.tokens import BYTES
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,11 +85,13 @@ def streamed(model: zoo.Autoregressive) -> TypeGuard[zoo.RecurrentNetwork]:
     return isinstance(model, zoo.RecurrentNetwork)
 
 
-def unit(model: zoo.Autoregressive) -> Literal["example", "char", "sample", "token"]:
-    """What likelihoods are stated of: characters of a text, samples of a sound, tokens of what ends, or examples."""
+def unit(model: zoo.Autoregressive) -> Literal["example", "char", "byte", "sample", "token"]:
+    """What likelihoods are stated of: characters (bytes) of a text, samples of a sound, tokens of what ends, or examples."""
     if isinstance(model, zoo.EncoderDecoder):
         return "token"
-    return "char" if isinstance(model, zoo.Sequence) else "sample" if isinstance(model, zoo.WaveNet) else "example"
+    if isinstance(model, zoo.Sequence):
+        return "byte" if model.vocabulary == BYTES else "char"
+    return "sample" if isinstance(model, zoo.WaveNet) else "example"
 
 
 def scored_sites(model: zoo.Autoregressive, x: Any) -> Any:

@@ -5,14 +5,22 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, PyTree
 
 from zoo.autoregressive import Values, Variables
+from zoo.checks import check_values
 from zoo.recurrent import RecurrentNetwork
 
 
 def begin(model: RecurrentNetwork, variables: Variables, batch: int) -> PyTree:
-    """The carry before the first piece of `batch` streams."""
+    """The carry before the first piece of `batch` streams.
+
+    Raises:
+      ValueError: the model is no recurrent network.
+    """
+    if not isinstance(model, RecurrentNetwork):
+        raise ValueError(f"only a recurrent network carries a state from piece to piece; got a {type(model).__name__}.")
     return model.apply(variables, batch, method="begin")
 
 
@@ -37,7 +45,15 @@ def stream_log_prob(
 
     Returns:
       (nats, one per stream; the carry after these tokens).
+
+    Raises:
+      ValueError: `x` holds no tokens of the model, or the carry is of another number of streams.
     """
+    if np.ndim(x) != 2 or len(carry.last) != len(x):
+        raise ValueError(
+            f"expected tokens [{len(carry.last)}, length], one row a stream of the carry; got {np.shape(x)}."
+        )
+    check_values(model.clone(site_shape=np.shape(x)[1:]), x)
     return _stream_log_prob(model, variables, jnp.asarray(x), carry, train, key)
 
 

@@ -14,6 +14,7 @@ from jaxtyping import Int32
 Unit: TypeAlias = Literal["char", "word"]
 PAD, END, UNKNOWN = "<pad>", "<end>", "<unk>"  # tokens 0, 1 and 2 of every vocabulary made here; no text has them
 SPECIAL = (PAD, END, UNKNOWN)
+BYTES = tuple(f"<0x{byte:02X}>" for byte in range(256))  # the vocabulary of a model of bytes
 _WORD = re.compile(r"\w+(?:['’-]\w+)*|[^\w\s]")  # a word with its apostrophes and hyphens, or one mark
 _GLUED = re.compile(r" ([.,:;!?%)\]])|([(\[]) ")
 

@@ -39,8 +39,9 @@ class Data:
     """Samples a second that your own sounds are converted to."""
     seconds: float = 0.0
     """Recordings are cut to this length or filled up with silence (0: as they are; of spoken_digit 0.5)."""
-    unit: Literal["char", "word"] | None = None
-    """What a token of pairs is: a character or a word (default: words of multi30k and of captions, else characters)."""
+    unit: Literal["char", "word", "byte"] | None = None
+    """What a token is: a character; of pairs and captions also a word (default: words of multi30k and of captions, else
+    characters); of a text also a byte."""
     least: int = 2
     """Words that the training split has fewer times are unknown."""
     source: str = "de"

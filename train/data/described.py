@@ -14,7 +14,7 @@ from jaxtyping import Int32, UInt8
 from train.data.dataset import Data, DataError, Dataset, Split, generator, thirds
 from train.data.embedded import mnist_1bit
 from train.data.images import read_files
-from train.data.translations import code
+from train.data.translations import chosen, code
 
 TRAINED, HELD_OUT = 20_000, 2_000  # scenes
 NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -122,7 +122,7 @@ def _dataset(
     names: Sequence[str],
     corners: np.ndarray | None = None,
 ) -> Dataset:
-    unit = data.unit or "word"
+    unit = chosen(data, "word", title)
     side = code(captions, unit, data.least, end=True, title=title)
     if data.blind:
         images, title = [np.zeros_like(each) for each in images], f"{title}, images blackened"

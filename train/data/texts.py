@@ -1,4 +1,4 @@
-"""Text as tokens, one a character: the documentation that comes with Python, tiny Shakespeare, or your own file.
+"""Text as tokens, characters or bytes: the documentation that comes with Python, tiny Shakespeare, or your own file.
 
 The first 90 % of a text are for training, the next 5 % for validation, the last 5 % for the test (the splits of
 tensorflow_datasets' tiny_shakespeare). The vocabulary is every character of the whole text, in order of code point.
@@ -12,6 +12,7 @@ import numpy as np
 
 from train.data.dataset import Data, DataError, Dataset, Split
 from train.data.standard import splits_of
+from zoo.tokens import BYTES
 
 _PIECE = 1 << 20  # characters of a file that are looked at together
 
@@ -39,7 +40,7 @@ def text(data: Data) -> Dataset:
     path = Path(data.path).expanduser()
     if not path.is_file():
         raise DataError(f"there is no file {path}; --data.path needs a text in UTF-8")
-    return _dataset(data, path.name, lambda: _pieces(path))
+    return _dataset(data, path.name, lambda: _pieces(path), path)
 
 
 def _pieces(path: Path) -> Iterator[str]:
@@ -57,14 +58,29 @@ def _decode(decoder, piece, path):
         raise DataError(f"{path} is not a text in UTF-8 ({error.reason}); convert it first") from None
 
 
-def _dataset(data, title, pieces):
+def _dataset(data, title, pieces, path=None):
+    if data.unit == "word":
+        raise DataError(f"{title}: --data.unit of a text is char or byte; words are for pairs and captions")
+    if data.unit == "byte":
+        whole = path.read_bytes() if path else "".join(pieces()).encode()
+        tokens, vocabulary = np.frombuffer(whole, np.uint8), BYTES
+    else:
+        tokens, vocabulary = _characters(pieces)
+    if len(tokens) == 0:
+        raise DataError(f"{title} is empty; a text needs at least some thousand characters")
+    parts = np.split(tokens, [len(tokens) * 90 // 100, len(tokens) * 95 // 100])
+    train, valid, test = (Split(part, None) for part in parts)
+    what = "bytes" if vocabulary is BYTES else f"characters of {len(vocabulary)} kinds"
+    description = f"{title}, {len(tokens):,} {what}, test split of {len(test.x):,}"
+    return Dataset(data.name, description, train, valid, test, len(vocabulary), vocabulary=vocabulary)
+
+
+def _characters(pieces):
     seen: set[str] = set()
     length = 0
     for piece in pieces():
         seen.update(piece)
         length += len(piece)
-    if length == 0:
-        raise DataError(f"{title} is empty; a text needs at least some thousand characters")
     vocabulary = tuple(sorted(seen))
     tokens = np.empty(length, np.uint8 if len(vocabulary) <= 256 else np.int32)
     codes = np.array([ord(character) for character in vocabulary], np.uint32)
@@ -73,7 +89,4 @@ def _dataset(data, title, pieces):
         points = np.frombuffer(piece.encode("utf-32-le"), np.uint32)
         tokens[begin : begin + len(points)] = np.searchsorted(codes, points)
         begin += len(points)
-    parts = np.split(tokens, [length * 90 // 100, length * 95 // 100])
-    train, valid, test = (Split(part, None) for part in parts)
-    description = f"{title}, {length:,} characters of {len(vocabulary)} kinds, test split of {len(test.x):,}"
-    return Dataset(data.name, description, train, valid, test, len(vocabulary), vocabulary=vocabulary)
+    return tokens, vocabulary

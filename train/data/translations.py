@@ -124,6 +124,13 @@ class Side(NamedTuple):
     unknown: int
 
 
+def chosen(data: Data, unit: Literal["char", "word"], title: str) -> Literal["char", "word"]:
+    """What a token is, if not `unit`."""
+    if data.unit == "byte":
+        raise DataError(f"{title}: --data.unit is char or word; bytes are for a text without a source")
+    return data.unit or unit
+
+
 def code(splits: Sequence[Sequence[str]], unit: Literal["char", "word"], least: int, *, end: bool, title: str) -> Side:
     """The tokens of texts; the vocabulary is that of the first split, of words those that occur at least so many times."""
     from zoo import tokens
@@ -138,7 +145,7 @@ def code(splits: Sequence[Sequence[str]], unit: Literal["char", "word"], least: 
 
 
 def _dataset(data: Data, title: str, splits: Sequence[Sequence[Pair]], unit: Literal["char", "word"]) -> Dataset:
-    unit = data.unit or unit
+    unit = chosen(data, unit, title)
     texts = [[[pair[side] for pair in split] for split in splits] for side in (0, 1)]
     source, target = (code(each, unit, data.least, end=side == 1, title=title) for side, each in enumerate(texts))
     train, valid, test = (Split(x, context) for context, x in zip(source.rows, target.rows, strict=True))
