@@ -18,7 +18,7 @@ from sample.surprise import surprise
 from sample.tempered import Tempered
 from zoo.tokens import BYTES
 
-PIECE = 16  # characters drawn between two looks at what came
+PIECE = 16  # characters drawn between two looks at what came; lengths are rounded up to multiples of it
 
 
 class Texts(NamedTuple):
@@ -105,20 +105,21 @@ def stream(
     known = None
     if prefix is not None:
         known = Prefix(jnp.asarray(prefix[0], model.head.dtype), jnp.asarray([begun], jnp.int32))
-    drawing = _begun(model, variables, known, begun)
-    return _pieces(model, tempered, variables, u, drawing, begun, stops)
+    start = begun // PIECE * PIECE
+    drawing = _begun(model, variables, known, start)
+    return _pieces(model, tempered, variables, u, drawing, known, start, begun, begun + length, stops)
 
 
-def _pieces(model, tempered, variables, u, drawing, begun, stops):
+def _pieces(model, tempered, variables, u, drawing, known, start, begun, length, stops):
     said = begun
     read = codecs.getincrementaldecoder("utf-8")("replace")  # of bytes; a character may lie in two pieces
     held = max((len(each.encode()) for each in stops), default=1) - 1  # what may still become the beginning of a stop
-    for first in range(begun, model.num_sites, PIECE):
-        size = min(PIECE, model.num_sites - first)
-        drawing = _advanced(model, tempered, variables, u, drawing, first, size)
+    for first in range(start, length, PIECE):
+        size = min(PIECE, length - first)
+        drawing = _advanced(model, tempered, variables, u, drawing, known, first, size)
         row = np.asarray(drawing.x)[0]
         end = _end(model, row, begun, first + size, stops)
-        over = end < first + size or first + size == model.num_sites
+        over = end < first + size or first + size == length
         until = end if over else max(said, end - held)
         raw = _raw(model, row[said:until])
         yield read.decode(raw, final=over) if isinstance(raw, bytes) else raw
@@ -157,7 +158,8 @@ def encode(model: zoo.Sequence, text: str) -> np.ndarray:
 
 
 def _prepared(model, prompts, length):
-    """The model made as long as the longest text, the prompts as a prefix (values, known), and how many tokens they have."""
+    """The model made as long as the longest text or a little longer, the prompts as a prefix (values, known), and how many
+    tokens they have."""
     if not isinstance(length, int | np.integer) or length < 1:
         raise ValueError(f"length must be a whole number of at least 1; got {length!r}.")
     if strange := [prompt for prompt in prompts if not isinstance(prompt, str)]:
@@ -170,6 +172,9 @@ def _prepared(model, prompts, length):
             f"this model reads at most {model.longest} characters, and a prompt of {total - length} with length={length} "
             f"makes {total}: shorten one of them. Only positions of the kind rotary go on for ever."
         )
+    total = -(-total // PIECE) * PIECE  # so that not every length compiles anew
+    if model.longest is not None:
+        total = min(total, model.longest)
     values, known = np.zeros((len(prompts), total), np.int32), np.zeros((len(prompts), total), bool)
     for i, each in enumerate(tokens):
         values[i, : len(each)], known[i, : len(each)] = each, True
@@ -214,5 +219,5 @@ def _begun(model, variables, known, start):
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1), donate_argnums=4)
-def _advanced(model, tempered, variables, u, drawing, first, size):
-    return advance(model, zoo.decoder(model, variables, 1), u, drawing, first, size, tempered=tempered)
+def _advanced(model, tempered, variables, u, drawing, known, first, size):
+    return advance(model, zoo.decoder(model, variables, 1), u, drawing, first, size, known, tempered)

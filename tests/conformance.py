@@ -286,7 +286,7 @@ def check_compiles_once(entry):
         zoo.log_prob(model, variables, x, context)
 
     use(model, 0)
-    with jax.log_compiles(), _compilations() as seen:
+    with jax.log_compiles(), compilations() as seen:
         use(model.clone(), 1)
     assert not seen, f"compiled again: {seen}"
 
@@ -329,7 +329,7 @@ def _another_value(model, x):
     return (x + 1) % model.head.num_values if model.head.num_values else x + 1.0
 
 
-class _compilations:
+class compilations:
     """Collects the names of what jax compiles meanwhile."""
 
     def __enter__(self):

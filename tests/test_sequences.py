@@ -95,6 +95,15 @@ def test_gradients_are_those_of_the_loop(cell, documents):
     )
 
 
+def test_streams_that_do_not_fit_are_refused():
+    model, variables, x = variables_and_tokens("rnn")
+    carry = zoo.begin(model, variables, 3)
+    with pytest.raises(ValueError, match="one row a stream of the carry; got .2, 40."):
+        zoo.stream_log_prob(model, variables, x[:2], carry)
+    with pytest.raises(ValueError, match="outside the model's support"):
+        zoo.stream_log_prob(model, variables, x + 9, carry)
+
+
 @pytest.mark.parametrize("name", RECURRENT)
 def test_a_stream_in_pieces_has_the_likelihood_of_one_pass(name):
     model, variables, x = variables_and_tokens(name)

@@ -107,6 +107,17 @@ def test_hardly_any_temperature_is_greedy(temperature):
     assert sample.text(SOURCES["gru"], ["a", "bed", ""], length=40, temperature=temperature).texts == greedy.texts
 
 
+def test_prompts_of_nearby_lengths_share_what_is_compiled():
+    source = (MODELS["gru"].clone(features=5), conformance.variables_of(MODELS["gru"].clone(features=5)))
+    with jax.log_compiles(), conformance.compilations() as seen:
+        sample.text(source, "a" * 33, length=20)
+        first = len(seen)
+        assert first
+        for more in range(1, 8):
+            sample.text(source, "a" * (33 + more), length=20)
+    assert len(seen) == first
+
+
 def test_bytes_are_texts_of_any_script():
     model = zoo.GRU((30,), features=8, vocabulary=BYTES)
     source = (model, conformance.variables_of(model))
