@@ -17,6 +17,7 @@ MODELS = (
     zoo.LSTM((7,), features=8, layers=2, head=zoo.Categorical(5)),
     zoo.LSTM((7,), features=8, layers=1, embedding=4, head=zoo.Categorical(5)),
     zoo.Transformer((7,), 8, 2, heads=2, window=7, dropout=0.0, head=zoo.Categorical(5)),
+    zoo.Transformer((9,), 8, 2, heads=2, window=4, dropout=0.0, head=zoo.Categorical(5)),
 )
 
 

@@ -17,7 +17,7 @@ from jaxtyping import Array, Float
 from zoo.autoregressive import Rank
 
 Tokens = Float[Array, "_ _ _"]  # batch, tokens, features
-QUERIES = 256  # at a time: later keys are not even computed, and the scores of a long sequence need not be in memory
+QUERIES = 128  # at a time: later keys are not even computed, and the scores of a long sequence need not be in memory
 
 
 class CausalAttention(nn.Module):

@@ -44,11 +44,9 @@ class CharGPT(nn.Module):
 
     def __init__(self, model: Transformer, w: dict[str, Tensor]) -> None:
         super().__init__()
-        if model.positions != "rotary" or not model.tied or model.num_sites > model.window:
-            raise ValueError(
-                "the PyTorch twin of a Transformer has rotary positions, tied weights and no sliding window."
-            )
-        self.start, self.layers, self.heads = model.start, model.layers, model.heads
+        if model.positions != "rotary" or not model.tied:
+            raise ValueError("the PyTorch twin of a Transformer has rotary positions and tied weights.")
+        self.start, self.layers, self.heads, self.window = model.start, model.layers, model.heads, model.window
         self.w = nn.ParameterDict({name.replace("/", "-"): nn.Parameter(value) for name, value in w.items()})
 
     def forward(self, before: Tensor, cache: list | None = None) -> tuple[Tensor, list]:
@@ -62,11 +60,18 @@ class CharGPT(nn.Module):
             if cache is not None:
                 k, v = (torch.cat([old, new], 2) for old, new in zip(cache[i], (k, v), strict=True))
             kept.append((k, v))
-            y = F.scaled_dot_product_attention(q, k, v, is_causal=cache is None).transpose(1, 2).flatten(2)
+            y = self._attend(q, k, v, cache is None).transpose(1, 2).flatten(2)
             h = h + self._dense(f"{name}-attention-out", y)
             wide = F.gelu(self._dense(f"{name}-widen", self._norm(f"{name}-norms_1", h)), approximate="tanh")
             h = h + self._dense(f"{name}-narrow", wide)
         return self._norm("norm", h) @ self.w["embedding"][: self.start].T, kept
+
+    def _attend(self, q, k, v, whole):
+        if whole and k.shape[2] > self.window:
+            apart = torch.arange(k.shape[2])[:, None] - torch.arange(k.shape[2])
+            return F.scaled_dot_product_attention(q, k, v, attn_mask=(apart >= 0) & (apart < self.window))
+        k, v = k[:, :, -self.window :], v[:, :, -self.window :]
+        return F.scaled_dot_product_attention(q, k, v, is_causal=whole)
 
     def _dense(self, name, x):
         return F.linear(x, self.w[f"{name}-kernel"].T, self.w[f"{name}-bias"])
