@@ -134,7 +134,7 @@ def _mesh() -> Mesh:
     )
 
 
-def typed(key: Array) -> Array:
+def typed(key: Any) -> Array:
     """The key as one of `jax.random.key`, also if it is an old one of `jax.random.PRNGKey`."""
     if isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key) and key.ndim == 0:
         return key

@@ -21,7 +21,6 @@ import numpy as np
 from jaxtyping import UInt8
 
 from train.data.dataset import Data, DataError, Dataset, Split, hold_out, take, thirds
-from zoo.pictures import read_picture
 
 _SPLITS = ("train", "valid", "test")
 
@@ -132,6 +131,8 @@ def read_files(files: list[Path]) -> UInt8[np.ndarray, "files height width *chan
     Raises:
       DataError: a file is no image, or of another size or mode than the first.
     """
+    from zoo.pictures import read_picture
+
     x, first = [], None
     for file in files:
         try:

@@ -12,7 +12,6 @@ import numpy as np
 
 from train.data.dataset import Data, DataError, Dataset, Split
 from train.data.standard import splits_of
-from zoo.tokens import BYTES
 
 _PIECE = 1 << 20  # characters of a file that are looked at together
 
@@ -62,6 +61,8 @@ def _dataset(data, title, pieces, path=None):
     if data.unit == "word":
         raise DataError(f"{title}: --data.unit of a text is char or byte; words are for pairs and captions")
     if data.unit == "byte":
+        from zoo.tokens import BYTES
+
         whole = path.read_bytes() if path else "".join(pieces()).encode()
         tokens, vocabulary = np.frombuffer(whole, np.uint8), BYTES
     else:
@@ -70,7 +71,7 @@ def _dataset(data, title, pieces, path=None):
         raise DataError(f"{title} is empty; a text needs at least some thousand characters")
     parts = np.split(tokens, [len(tokens) * 90 // 100, len(tokens) * 95 // 100])
     train, valid, test = (Split(part, None) for part in parts)
-    what = "bytes" if vocabulary is BYTES else f"characters of {len(vocabulary)} kinds"
+    what = "bytes" if data.unit == "byte" else f"characters of {len(vocabulary)} kinds"
     description = f"{title}, {len(tokens):,} {what}, test split of {len(test.x):,}"
     return Dataset(data.name, description, train, valid, test, len(vocabulary), vocabulary=vocabulary)
 
