@@ -47,6 +47,11 @@ def test_a_text_is_every_character_in_order(text):
     assert f"book.txt, {len(TEXT):,} characters of {len(set(TEXT))} kinds" in dataset.description
 
 
+def test_a_long_text_has_no_ends(text):
+    with pytest.raises(DataError, match="one long text, in which nothing ends: drop --model.end"):
+        inputs(Recipe(zoo.GRU((10,), features=8, end=1, pad=0), text))
+
+
 def test_a_text_as_bytes(tmp_path, text):
     (tmp_path / "any.bin").write_bytes(bytes(range(256)) * 8)
     dataset = load(Data("text", path=str(tmp_path / "any.bin"), unit="byte"))

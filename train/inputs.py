@@ -43,6 +43,8 @@ def inputs(recipe: Recipe) -> Dataset:
     if dataset.paired:
         dataset = _padded(dataset, recipe.model)
     elif kind in ("text", "sound"):
+        if kind == "text" and getattr(recipe.model, "end", None) is not None:
+            raise DataError(f"{dataset.name} is one long text, in which nothing ends: drop --model.end and --model.pad")
         dataset = _windows(dataset, recipe.model)
     else:
         _check(recipe.model, dataset)
