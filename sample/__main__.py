@@ -21,7 +21,7 @@ from sample.read import read_images
 from sample.render import as_images, grid, image_shape, save_gif, save_png
 from sample.show import show_captions, show_translations
 from sample.surprise import save_surprise, surprise
-from sample.text import stream, text
+from sample.text import encode, stream, text
 from zoo.command import command
 
 # How many by default: images in the grid, with a map of surprise, to complete; completions of each; texts; sounds.
@@ -113,7 +113,7 @@ def show_samples(options: Options, checkpoint: Path, model: zoo.Autoregressive, 
 def show_texts(options: Options, checkpoint: Path, model: zoo.Sequence, variables: zoo.Variables) -> None:
     """One text as it is drawn, or several and how likely they are."""
     prompt, num = options.prompt or "", options.num or (WRITTEN if options.prompt is None else 1)
-    left = LONG if model.longest is None else max(1, min(LONG, model.longest - len(prompt)))
+    left = LONG if model.longest is None else max(1, min(LONG, model.longest - len(encode(model, prompt))))
     law = law_of(options) | {"length": left if options.length is None else options.length, "stop": options.stop}
     if num == 1:
         pieces = stream((model, variables), prompt, **law)

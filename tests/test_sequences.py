@@ -95,6 +95,18 @@ def test_gradients_are_those_of_the_loop(cell, documents):
     )
 
 
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (MODELS["gru"].clone(separator=5), "the separator must be a token, 0..4, or None; got 5"),
+        (MODELS["attention_lstm"].clone(window=-1), "at least 1 token, or 0 for all; got -1"),
+    ],
+)
+def test_what_no_model_can_have_is_refused(model, message):
+    with pytest.raises(ValueError, match=message):
+        zoo.init(model, jax.random.key(0), *zoo.example(model, 2))
+
+
 def test_streams_that_do_not_fit_are_refused():
     model, variables, x = variables_and_tokens("rnn")
     carry = zoo.begin(model, variables, 3)
