@@ -16,7 +16,7 @@ from train.data.embedded import mnist_1bit
 from train.data.images import read_files
 from train.data.translations import chosen, code
 
-TRAINED, HELD_OUT = 20_000, 2_000  # scenes
+TRAINED, HELD_OUT = 60_000, 2_000  # scenes
 NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 PLACES = ("top left", "top right", "bottom left", "bottom right")
 DIGIT, SIZE = 28, 64  # pixels
@@ -96,22 +96,26 @@ def _as_said(folder: Path, split_of: dict[str, str]) -> list[np.ndarray]:
 
 
 def _scenes(split: Split, count: int, seed: int) -> Scenes:
-    random = generator(2, seed)
-    images = np.zeros((count, SIZE, SIZE), np.uint8)
-    corners = np.full((count, len(PLACES), 2), -1, np.int32)
-    captions, half = [], SIZE // 2
+    random, places, half = generator(2, seed), len(PLACES), SIZE // 2
     labels = split.context
     assert labels is not None
-    for image, corner in zip(images, corners, strict=True):
-        places = np.sort(random.permutation(len(PLACES))[: random.integers(1, len(PLACES) + 1)])
-        chosen = random.integers(len(split.x), size=len(places))
-        shifts = random.integers(half - DIGIT + 1, size=(len(places), 2))
-        for k, (place, digit, shift) in enumerate(zip(places, chosen, shifts, strict=True)):
-            corner[k] = top, left = np.array(divmod(int(place), 2)) * half + shift
-            image[top : top + DIGIT, left : left + DIGIT] = split.x[digit] * 255
-        words = (f"{NAMES[labels[d]]} at {PLACES[place]}" for d, place in zip(chosen, places, strict=True))
-        captions.append(", ".join(words))
-    return Scenes(images, captions, corners)
+    ranks = random.permuted(np.tile(np.arange(places), (count, 1)), axis=1)
+    there = ranks < random.integers(1, places + 1, size=(count, 1))
+    digits = random.integers(len(split.x), size=(count, places))
+    quarters = np.stack(np.divmod(np.arange(places), 2), axis=-1) * half
+    corners = quarters + random.integers(half - DIGIT + 1, size=(count, places, 2))
+    images, side = np.zeros((count, SIZE, SIZE), np.uint8), np.arange(DIGIT)
+    for k in range(places):
+        i = np.flatnonzero(there[:, k])
+        rows, columns = (corners[i, k, axis][:, None] + side for axis in range(2))
+        images[i[:, None, None], rows[:, :, None], columns[:, None, :]] = split.x[digits[i, k]] * np.uint8(255)
+    words = np.array([[f"{name} at {place}" for place in PLACES] for name in NAMES], object)[
+        labels[digits], range(places)
+    ]
+    captions = [", ".join(of[is_there]) for of, is_there in zip(words, there, strict=True)]
+    named_first = np.argsort(~there, axis=1, kind="stable")[..., None]
+    named = np.take_along_axis(np.where(there[..., None], corners, -1), named_first, axis=1)
+    return Scenes(images, captions, named.astype(np.int32))
 
 
 def _dataset(
