@@ -124,6 +124,17 @@ def test_images_of_different_sizes_are_refused(tmp_path):
         load(data)
 
 
+def test_a_pooled_captioner_fits_images_of_any_size():
+    model = zoo.Captioner((3,), **TINY, image_shape=(8, 8), head=zoo.Categorical(5), pooled=True)
+    variables = zoo.init(model, jax.random.key(0), *zoo.example(model, 2))
+    assert variables["params"]["vector"]["kernel"].shape == (6, 8)
+    wide = model.clone(image_shape=(8, 24))
+    images = np.random.RandomState(0).randint(0, 256, (2, 8, 24))
+    x = np.array([[2, 3, 1], [4, 1, 0]])
+    there = zoo.log_prob(wide, variables, x, images)
+    assert (abs(there - zoo.log_prob(wide, variables, x, 255 - images)) > 1e-3).all(), "the image is read"
+
+
 @pytest.fixture(scope="module")
 def encoder(tmp_path_factory):
     """A checkpoint whose encoder was trained on another task (with images of another size)."""

@@ -42,7 +42,7 @@ def _multi30k(model: zoo.Autoregressive) -> Recipe:
 def _scenes(model: zoo.Autoregressive) -> Recipe:
     """A recipe for scenes of digits."""
     return Recipe(
-        model, Data("scenes"), steps=2_500, batch_size=64, learning_rate=4e-3, clip=1.0, ema=0.99, eval_every=250
+        model, Data("scenes"), steps=4_000, batch_size=64, learning_rate=3e-3, clip=1.0, ema=0.99, eval_every=500
     )
 
 

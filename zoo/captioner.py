@@ -18,8 +18,12 @@ class Captioner(ImageDescriber):
 
     Differs from the papers: one LSTM layer, whose first state comes from the vector too; a small encoder.
 
-    Attributes: those of `ImageDescriber`.
+    Attributes: those of `ImageDescriber`, and
+      pooled: whether the vector is made of the features' mean over all places, which says what there is but hardly where,
+        with far fewer weights to overfit.
     """
+
+    pooled: bool = False
 
     reader: ClassVar[type] = FixedContext
 
@@ -29,5 +33,6 @@ class Captioner(ImageDescriber):
 
     def encoded(self, context):
         features = self.features_of(context)
-        vector = nn.relu(self.vector(features.reshape(len(features), -1)))
+        whole = features.mean(1) if self.pooled else features.reshape(len(features), -1)
+        vector = nn.relu(self.vector(whole))
         return Encoded(features, jnp.ones(features.shape[:2], bool), vector)
