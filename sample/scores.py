@@ -11,9 +11,9 @@ class Scores:
     """Of sentences, by their references.
 
     Attributes:
-      exact: the share that has the tokens of its reference.
-      bleu: BLEU of the whole corpus, 0..100, letters of either case alike, by sacrebleu's 13a tokenisation; None without
-        sacrebleu.
+      exact: the share that has the tokens of a reference of its own.
+      bleu: BLEU of the whole corpus, 0..100, letters of either case alike, by sacrebleu; None without it, or where no
+        reference has the four words that BLEU compares.
       num: how many sentences.
     """
 
@@ -23,24 +23,41 @@ class Scores:
 
     def __str__(self) -> str:
         """The numbers with their names."""
-        bleu = "no BLEU (it needs sacrebleu: pip install 'autoregressive-zoo[text]')"
+        bleu = "no BLEU (it needs sentences of four words, and sacrebleu: pip install 'autoregressive-zoo[text]')"
         if self.bleu is not None:
             bleu = f"BLEU {self.bleu:.2f}"
         return f"exact match {100 * self.exact:.2f} %, {bleu}, {self.num:,} sentences"
 
 
-def scores(texts: Sequence[str], references: Sequence[str], unit: Unit) -> Scores:
+def scores(
+    texts: Sequence[str], references: Sequence[str | Sequence[str]], unit: Unit, tokenize: str = "13a"
+) -> Scores:
     """Exact match, by tokens of that unit, and BLEU.
+
+    Args:
+      texts: what was written.
+      references: what was asked for: of each text one, or several of which any will do.
+      unit: what a token is.
+      tokenize: how sacrebleu finds words: 13a where spaces part them; char, zh, ja-mecab and so on otherwise.
 
     Raises:
       ValueError: none, or not a reference for each text.
     """
-    if len(texts) != len(references) or not texts:
-        raise ValueError(f"each text needs a reference; got {len(texts)} and {len(references)}.")
-    exact = sum(pieces(text, unit) == pieces(each, unit) for text, each in zip(texts, references, strict=True))
+    each = [(one,) if isinstance(one, str) else tuple(one) for one in references]
+    if len(texts) != len(each) or not texts or not all(each):
+        raise ValueError(f"each text needs a reference; got {len(texts)} and {len(each)}.")
+    matches = (pieces(text, unit) in [pieces(one, unit) for one in ones] for text, ones in zip(texts, each, strict=True))
+    return Scores(sum(matches) / len(texts), _bleu(texts, each, tokenize), len(texts))
+
+
+def _bleu(texts, references, tokenize):
     try:
         from sacrebleu.metrics import BLEU
     except ImportError:
-        return Scores(exact / len(texts), None, len(texts))
-    bleu = BLEU(lowercase=True).corpus_score(list(texts), [list(references)]).score
-    return Scores(exact / len(texts), float(bleu), len(texts))
+        return None
+    bleu = BLEU(lowercase=True, tokenize=tokenize)
+    if max(len(bleu.tokenizer(one).split()) for ones in references for one in ones) < bleu.max_ngram_order:
+        return None
+    most = max(map(len, references))
+    streams = [[ones[k] if k < len(ones) else None for ones in references] for k in range(most)]
+    return float(bleu.corpus_score(list(texts), streams).score)

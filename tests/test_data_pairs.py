@@ -1,5 +1,6 @@
 """Pairs of texts: written dates, Multi30k, own files; their vocabularies, splits and what is refused."""
 
+import dataclasses
 import gzip
 import sys
 
@@ -65,6 +66,20 @@ def test_several_dates_in_a_line(few_dates):
     assert all(source.count("; ") == target.count(" ") for source, target in dataset.pairs)
 
 
+def test_words_need_sacremoses(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "sacremoses", None)
+    tokens._moses.cache_clear()
+    with pytest.raises(DataError, match="pairs.tsv: words need sacremoses: pip install 'autoregressive-zoo.text.'"):
+        load(dataclasses.replace(own(tmp_path), unit="word"))
+
+
+def test_characters_that_occur_once_are_unknown(tmp_path):
+    data = own(tmp_path, [f"{chr(0x4E00 + i)} {i % 5}\t{i % 5}" for i in range(40)])
+    often, every = load(data), load(dataclasses.replace(data, least=1))
+    assert len(every.source_vocabulary) - len(often.source_vocabulary) == 32, "a sign of its own in each training source"
+    assert (often.train.context == 2).sum() == 32 and not (every.train.context == 2).any()
+
+
 def test_dates_need_babel(monkeypatch):
     monkeypatch.setitem(sys.modules, "babel", None)
     with pytest.raises(DataError, match="dates needs babel: pip install 'autoregressive-zoo.text.'"):
@@ -89,7 +104,7 @@ def test_own_pairs_by_characters_and_by_words(tmp_path):
     assert texts(by_char.test.x, by_char.vocabulary) == [target for _, target in by_char.pairs]
     data = own(tmp_path)
     by_word = load(Data("pairs", path=data.path, unit="word", least=2))
-    assert {"the", "sentence's", "no", ".", ",", "?"} <= set(by_word.vocabulary) and by_word.unit == "word"
+    assert {"the", "sentence", "'s", "is", ",", "?"} <= set(by_word.vocabulary) and by_word.unit == "word"
     unknown = int((by_word.test.x == 2).sum() + (by_word.test.context == 2).sum())
     assert f"({unknown:,} of its" in by_word.description and unknown > 0
     text = tokens.joined(tokens.texts_of(by_word.test.x, by_word.vocabulary)[0], "word")
@@ -200,5 +215,6 @@ def test_tokens_there_and_back(unit):
         back[0] == (text if unit == "char" else "wie spät ist's? (halb zehn, 9: 30.)")
         and tokens.pieces(back[0], unit) == pieces
     )
+    assert tokens.joined(tokens.pieces('हिन्दी: 3.5 "und" $5', "word"), "word") == 'हिन्दी: 3.5 "und" $5'
     strange, unknown = tokens.codes([tokens.pieces("Zürj €", unit)], vocabulary, end=False)
     assert unknown == (5 if unit == "char" else 2) and (strange == 2).sum() == unknown

@@ -181,11 +181,16 @@ def test_scores():
     assert half.exact == 0.5 and 0 < half.bleu < 100 and "exact match 50.00 %" in str(half)
     with pytest.raises(ValueError, match="each text needs a reference; got 1 and 2"):
         sample.scores(["a"], ["a", "b"], "char")
+    assert sample.scores(["one"], ["one"], "word").bleu is None  # too short for BLEU
+    several = sample.scores(["a cat sat on it", "no"], [("a dog sat", "a cat sat on it"), "yes"], "word")
+    assert several.exact == 0.5 and several.bleu > 80
+    asian = ["犬が雪の中で遊ぶ"], ["犬が雪の上で遊ぶ"]
+    assert sample.scores(*asian, "char").bleu is None and sample.scores(*asian, "char", tokenize="char").bleu > 30
 
 
 def test_scores_without_sacrebleu(monkeypatch):
     monkeypatch.setitem(sys.modules, "sacrebleu.metrics", None)
-    assert "no BLEU (it needs sacrebleu: pip install" in str(sample.scores(["a"], ["a"], "char"))
+    assert "no BLEU (it needs sentences of four words, and sacrebleu: pip install" in str(sample.scores(["a"], ["a"], "char"))
 
 
 def test_alignments_that_do_not_fit_are_refused(tmp_path):

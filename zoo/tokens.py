@@ -1,12 +1,12 @@
 """Texts as tokens, characters or words, and the vocabulary that a model keeps of them."""
 
+import functools
 import itertools
-import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from jaxtyping import Int32
@@ -15,19 +15,43 @@ Unit: TypeAlias = Literal["char", "word"]
 PAD, END, UNKNOWN = "<pad>", "<end>", "<unk>"  # tokens 0, 1 and 2 of every vocabulary made here; no text has them
 SPECIAL = (PAD, END, UNKNOWN)
 BYTES = tuple(f"<0x{byte:02X}>" for byte in range(256))  # the vocabulary of a model of bytes
-_WORD = re.compile(r"\w+(?:['’-]\w+)*|[^\w\s]")  # a word with its apostrophes and hyphens, or one mark
-_GLUED = re.compile(r" ([.,:;!?%)\]])|([(\[]) ")
 
 
 def pieces(text: str, unit: Unit) -> list[str]:
-    """The tokens of a text as strings: its characters (normal form C), or its words in lower case and its marks."""
-    text = unicodedata.normalize("NFC", text)
-    return list(text) if unit == "char" else _WORD.findall(text.lower())
+    """The tokens of a text as strings: its characters, or its words in lower case and its marks as Moses parts them. In normal
+    form C.
+
+    Raises:
+      ImportError: words, and sacremoses is not installed.
+    """
+    if unit == "char":
+        return list(unicodedata.normalize("NFC", text))
+    return _moses().tokenizer.tokenize(unicodedata.normalize("NFC", text.lower()), escape=False)
 
 
 def joined(tokens: Iterable[str], unit: Unit) -> str:
-    """The text of tokens; of words with marks where they usually stand."""
-    return "".join(tokens) if unit == "char" else _GLUED.sub(r"\1\2", " ".join(tokens))
+    """The text of tokens; of words with marks where they usually stand.
+
+    Raises:
+      ImportError: words, and sacremoses is not installed.
+    """
+    return "".join(tokens) if unit == "char" else _moses().detokenizer.detokenize(list(tokens), unescape=False)
+
+
+class _Moses(NamedTuple):
+    """The rules of Moses for English, which serve other languages that part words by spaces."""
+
+    tokenizer: Any
+    detokenizer: Any
+
+
+@functools.cache
+def _moses() -> _Moses:
+    try:
+        from sacremoses import MosesDetokenizer, MosesTokenizer
+    except ImportError:
+        raise ImportError("words need sacremoses: pip install 'autoregressive-zoo[text]'.") from None
+    return _Moses(MosesTokenizer("en"), MosesDetokenizer("en"))
 
 
 def vocabulary(texts: Iterable[Sequence[str]], least: int = 1) -> tuple[str, ...]:

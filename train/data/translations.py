@@ -132,14 +132,17 @@ def chosen(data: Data, unit: Literal["char", "word"], title: str) -> Literal["ch
 
 
 def code(splits: Sequence[Sequence[str]], unit: Literal["char", "word"], least: int, *, end: bool, title: str) -> Side:
-    """The tokens of texts; the vocabulary is that of the first split, of words those that occur at least so many times."""
+    """The tokens of texts; the vocabulary holds those that occur at least so many times in the first split."""
     from zoo import tokens
 
-    pieces = [[tokens.pieces(text, unit) for text in split] for split in splits]
+    try:
+        pieces = [[tokens.pieces(text, unit) for text in split] for split in splits]
+    except ImportError as error:
+        raise DataError(f"{title}: {error}") from None
     for texts, each in zip(splits, pieces, strict=True):
         if not all(each):
             raise DataError(f"{title}: the text {texts[each.index([])]!r} has no {unit}; take it out")
-    vocabulary = tokens.vocabulary(pieces[0], 1 if unit == "char" else least)
+    vocabulary = tokens.vocabulary(pieces[0], least)
     coded = [tokens.codes(each, vocabulary, end=end) for each in pieces]
     return Side(vocabulary, [rows for rows, _ in coded], sum(map(len, pieces[2])), coded[2][1])
 
