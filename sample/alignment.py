@@ -46,6 +46,7 @@ def save_gaze(
     image: UInt8[np.ndarray, "height width *channels"],
     weights: Float[np.ndarray, "tokens rows columns"],
     written: Sequence[str],
+    centres: tuple[Float[np.ndarray, " rows"], Float[np.ndarray, " columns"]],
 ) -> Path:
     """Writes an image to a PNG once for each token of its caption, bright where the model looked when it wrote that.
 
@@ -54,6 +55,7 @@ def save_gaze(
       image: 0 black, 255 white.
       weights: of the places of the grid, each token's sum to 1.
       written: the tokens.
+      centres: the middle of each row and each column of the grid, in pixels.
 
     Raises:
       ImportError: matplotlib is not installed.
@@ -67,12 +69,15 @@ def save_gaze(
     rows = -(-(len(written) + 1) // columns)
     figure = new_figure(figsize=(1.5 * columns, 1.7 * rows), layout="constrained")
     height, width = image.shape[:2]
+    (top, bottom), (left, right) = (_ends(*each) for each in zip(centres, (height, width), strict=True))
     for i, axes in enumerate(figure.subplots(rows, columns, squeeze=False).ravel()):
         axes.axis("off")
         if i <= len(written):
             axes.imshow(image, cmap="gray", vmin=0, vmax=255, extent=(0, width, height, 0))
         if 0 < i <= len(written):
-            axes.imshow(weights[i - 1], cmap="hot", alpha=0.6, extent=(0, width, height, 0), interpolation="bilinear")
+            where = (left, right, bottom, top)
+            axes.imshow(weights[i - 1], cmap="hot", alpha=0.6, extent=where, interpolation="bilinear")
+            axes.set(xlim=(0, width), ylim=(height, 0))
             axes.set_title(_shown(written[i - 1]), fontsize=9)
     figure.savefig(path, dpi=120)
     return Path(path)
@@ -91,6 +96,12 @@ def new_figure(**options: Any) -> Any:
     return Figure(**options)
 
 
+def _ends(centres, size):
+    """Where the first of places begins and the last one ends."""
+    half = (centres[1] - centres[0]) / 2 if len(centres) > 1 else size / 2
+    return centres[0] - half, centres[-1] + half
+
+
 def _shown(token):
-    """A token that matplotlib's own font can show."""
-    return "␣" if token == " " else token.replace("$", r"\$") if token.isascii() or len(token) > 1 else token
+    """A token as a label: a space that can be seen, no formula."""
+    return "␣" if token == " " else token.replace("$", r"\$")

@@ -1,7 +1,6 @@
 """Captions of images, with where the model looked at every word."""
 
 import os
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,6 +11,7 @@ from sample.translate import BATCH, looked, written
 from zoo import tokens
 
 DIGIT_WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+DIGIT = 28  # pixels
 
 
 class Captions(NamedTuple):
@@ -23,12 +23,14 @@ class Captions(NamedTuple):
       tokens: the tokens of each caption.
       attention: of each caption, where the model looked at each token, [tokens, rows, columns] of its grid, sum 1.
         None unless it was asked for.
+      centres: the middle of each row and each column of the grid, in pixels.
     """
 
     texts: list[str]
     log_prob: Float[np.ndarray, " num"]
     tokens: list[list[str]]
     attention: list[np.ndarray] | None
+    centres: tuple[Float[np.ndarray, " rows"], Float[np.ndarray, " columns"]]
 
 
 def caption(
@@ -68,11 +70,11 @@ def caption(
     if attention:
         weights = looked(model, variables, rows.x, context, batch_size)
         looks = [each[: len(out)].reshape(len(out), *model.grid) for each, out in zip(weights, texts, strict=True)]
-    return Captions([tokens.joined(each, model.unit) for each in texts], rows.log_prob, texts, looks)
+    return Captions([tokens.joined(each, model.unit) for each in texts], rows.log_prob, texts, looks, model.centres)
 
 
 def pointing_accuracy(
-    captions: Captions, corners: Int[np.ndarray, "num things 2"], image_shape: Sequence[int], size: int = 28
+    captions: Captions, corners: Int[np.ndarray, "num things 2"], size: int = DIGIT
 ) -> tuple[float, int]:
     """How often the attention peaks on the digit that is being named.
 
@@ -82,7 +84,6 @@ def pointing_accuracy(
     Args:
       captions: with their attention.
       corners: (row, column) in pixels of the upper left corner of each thing, in the order of the caption; -1 for none.
-      image_shape: of the images.
       size: height and width of a thing in pixels.
 
     Returns:
@@ -94,8 +95,8 @@ def pointing_accuracy(
     for words, weights, places in zip(captions.tokens, captions.attention, corners, strict=True):
         named = [i for i, word in enumerate(words) if word in DIGIT_WORDS]
         for k, i in enumerate(named):
-            peak = np.array(np.unravel_index(weights[i].argmax(), weights[i].shape))
-            middle = (peak + 0.5) * np.array(image_shape[:2]) / weights[i].shape
+            peak = np.unravel_index(weights[i].argmax(), weights[i].shape)
+            middle = np.array([centres[place] for centres, place in zip(captions.centres, peak, strict=True)])
             there = k < len(places) and places[k, 0] >= 0
-            hits.append(there and bool(((middle >= places[k]) & (middle < places[k] + size)).all()))
+            hits.append(there and bool(((middle >= places[k]) & (middle <= places[k] + size)).all()))
     return float(np.mean(hits)) if hits else 0.0, len(hits)

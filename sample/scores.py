@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 from zoo.tokens import Unit, pieces
 
@@ -46,7 +47,9 @@ def scores(
     each = [(one,) if isinstance(one, str) else tuple(one) for one in references]
     if len(texts) != len(each) or not texts or not all(each):
         raise ValueError(f"each text needs a reference; got {len(texts)} and {len(each)}.")
-    matches = (pieces(text, unit) in [pieces(one, unit) for one in ones] for text, ones in zip(texts, each, strict=True))
+    matches = (
+        pieces(text, unit) in [pieces(one, unit) for one in ones] for text, ones in zip(texts, each, strict=True)
+    )
     return Scores(sum(matches) / len(texts), _bleu(texts, each, tokenize), len(texts))
 
 
@@ -59,5 +62,5 @@ def _bleu(texts, references, tokenize):
     if max(len(bleu.tokenizer(one).split()) for ones in references for one in ones) < bleu.max_ngram_order:
         return None
     most = max(map(len, references))
-    streams = [[ones[k] if k < len(ones) else None for ones in references] for k in range(most)]
+    streams: Any = [[ones[k] if k < len(ones) else None for ones in references] for k in range(most)]
     return float(bleu.corpus_score(list(texts), streams).score)

@@ -14,7 +14,7 @@ from sample.alignment import save_alignment, save_gaze
 from sample.caption import caption, pointing_accuracy
 from sample.read import read_pixels
 from sample.scores import scores
-from sample.translate import Translations, attends, translate
+from sample.translate import BATCH, Translations, attends, translate
 from zoo.tokens import read_pairs
 
 SHOWN = 5  # translations of a file that are printed
@@ -35,7 +35,8 @@ def show_translations(options: Any, checkpoint: Path, model: zoo.Translator, var
         made = _scored(options, checkpoint, model, variables)
     if made.attention:
         path = options.out or checkpoint.parent / "alignment.png"
-        print(f"alignment: {save_alignment(path, made.attention[0], made.tokens[0], made.sources[0])}")
+        first = _first_written(made)
+        print(f"alignment: {save_alignment(path, made.attention[first], made.tokens[first], made.sources[first])}")
 
 
 def show_captions(options: Any, checkpoint: Path, model: zoo.ImageDescriber, variables: zoo.Variables) -> None:
@@ -45,41 +46,67 @@ def show_captions(options: Any, checkpoint: Path, model: zoo.ImageDescriber, var
             f"{type(model).__name__} has no attention to draw: drop --attention, or take show_attend_tell."
         )
     path = checkpoint.parent / "test.npz"
-    images, names, references, corners = None, None, None, None
+    references, corners = None, None
     if options.images is not None:
         images = read_pixels(model, options.images, options.num)
+        names = [str(i) for i in range(len(images))]
     elif path.is_file():
-        with np.load(path, allow_pickle=False) as file:
-            images, names, references, corners = (
-                file[name][: options.num] if name in file else None
-                for name in ("images", "names", "captions", "corners")
-            )
+        images, names, references, corners = _asked_for(path, options.num)
     else:
         raise ValueError(f"nothing to describe: pass --images PATH (there is no {path}).")
     made = caption(
         (model, variables), images, options.beam or None, attends(model) and (options.attention or corners is not None),
-        key=jax.random.key(options.seed), batch_size=min(options.batch_size, 64),
+        key=jax.random.key(options.seed), batch_size=min(options.batch_size, BATCH),
     )  # fmt: skip
-    for i, text in enumerate(made.texts[: None if references is None else SHOWN]):
-        print(f"{i if names is None else names[i]}: {text}")
+    for name, text in list(zip(names, made.texts, strict=True))[: None if references is None else SHOWN]:
+        print(f"{name}: {text}")
     if references is not None:
-        _report(options, checkpoint, model, scores(made.texts, [str(each) for each in references], model.unit), path)
-    if corners is not None and made.attention:
-        share, count = pointing_accuracy(made, corners, model.image_shape)
-        print(f"pointing accuracy {100 * share:.2f} % of {count:,} digit words")
-    if options.attention and made.attention and images is not None:
-        out = options.out or checkpoint.parent / "attention.png"
-        picture = save_gaze(out, images[0].astype(np.uint8), made.attention[0], made.tokens[0])
+        pointing = {}
+        if corners is not None and made.attention:
+            share, count = pointing_accuracy(made, corners)
+            pointing = {"pointing_accuracy": share, "pointed": count}
+        _report(options, checkpoint, model, scores(made.texts, references, model.unit), path, pointing)
+    if options.attention and made.attention:
+        first = _first_written(made)
+        picture = save_gaze(
+            options.out or checkpoint.parent / "attention.png",
+            images[first].astype(np.uint8), made.attention[first], made.tokens[first], made.centres,
+        )  # fmt: skip
         print(f"attention: {picture}")
 
 
-def _report(options, checkpoint, model, result, path):
+def _asked_for(path, num):
+    """Of the test split each image once: images, their names, all captions of each, and corners if they are known."""
+    with np.load(path, allow_pickle=False) as file:
+        arrays = {name: file[name] for name in file}
+    captions: dict[str, list[str]] = {}
+    for name, text in zip(arrays["names"].tolist(), arrays["captions"].tolist(), strict=True):
+        captions.setdefault(name, []).append(text)
+    _, firsts = np.unique(arrays["names"], return_index=True)
+    firsts = np.sort(firsts)[:num]
+    corners = arrays["corners"][firsts] if "corners" in arrays else None
+    return arrays["images"][firsts], list(captions)[:num], list(captions.values())[:num], corners
+
+
+def _first_written(made):
+    """The first text that is not empty."""
+    first = next((i for i, tokens in enumerate(made.tokens) if tokens), None)
+    if first is None:
+        raise ValueError("--attention: nothing was written, so there is nothing to draw; train the model longer.")
+    return first
+
+
+def _report(options, checkpoint, model, result, path, pointing=None):
+    """Says how good the texts are; of the whole test split it is kept beside the checkpoint."""
     how = "exact samples" if options.beam == 0 else f"beam of {options.beam}"
-    report = checkpoint.parent / "scores.json"
-    report.write_text(
-        json.dumps({**dataclasses.asdict(result), "pairs": str(path), "beam": options.beam}, indent=2) + "\n"
-    )
-    print(f"{type(model).__name__} from {checkpoint}, {how}: {result} of {path}\nscores: {report}")
+    print(f"{type(model).__name__} from {checkpoint}, {how}: {result} of {path}")
+    if pointing:
+        print(f"pointing accuracy {100 * pointing['pointing_accuracy']:.2f} % of {pointing['pointed']:,} digit words")
+    if options.num is None and options.pairs is None:
+        report = checkpoint.parent / "scores.json"
+        numbers = {**dataclasses.asdict(result), **(pointing or {}), "pairs": str(path), "beam": options.beam}
+        report.write_text(json.dumps(numbers, indent=2) + "\n", "utf-8")
+        print(f"scores: {report}")
 
 
 def _scored(options, checkpoint, model, variables):
@@ -94,11 +121,12 @@ def _scored(options, checkpoint, model, variables):
     for pair, text in list(zip(pairs, made.texts, strict=True))[:SHOWN]:
         print(f"{pair[0]}\n  -> {text}" + ("" if text == pair[1] else f"\n  not {pair[1]}"))
     _warn(made, model)
-    written = checkpoint.parent / "translations.tsv"
-    written.write_text(
-        "".join(f"{source}\t{text}\n" for source, text in zip(sources, made.texts, strict=True)), "utf-8"
-    )
-    print(f"translations in {seconds:.1f} s with compilation: {written}")
+    print(f"{len(sources):,} translations in {seconds:.1f} s with compilation")
+    if options.num is None:
+        written = checkpoint.parent / f"translations{'' if options.pairs is None else '_' + options.pairs.stem}.tsv"
+        lines = (f"{source}\t{text}\n" for source, text in zip(sources, made.texts, strict=True))
+        written.write_text("".join(lines), "utf-8")
+        print(f"translations: {written}")
     _report(options, checkpoint, model, scores(made.texts, references, model.unit), path)
     return made
 
@@ -106,7 +134,7 @@ def _scored(options, checkpoint, model, variables):
 def _made(options: Any, model: zoo.Translator, variables: zoo.Variables, sources: list[str]) -> Translations:
     return translate(
         (model, variables), sources, options.beam or None, options.attention,
-        key=jax.random.key(options.seed), batch_size=min(options.batch_size, 64),
+        key=jax.random.key(options.seed), batch_size=min(options.batch_size, BATCH),
     )  # fmt: skip
 
 

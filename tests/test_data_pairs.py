@@ -76,7 +76,9 @@ def test_words_need_sacremoses(monkeypatch, tmp_path):
 def test_characters_that_occur_once_are_unknown(tmp_path):
     data = own(tmp_path, [f"{chr(0x4E00 + i)} {i % 5}\t{i % 5}" for i in range(40)])
     often, every = load(data), load(dataclasses.replace(data, least=1))
-    assert len(every.source_vocabulary) - len(often.source_vocabulary) == 32, "a sign of its own in each training source"
+    assert len(every.source_vocabulary) - len(often.source_vocabulary) == 32, (
+        "a sign of its own in each training source"
+    )
     assert (often.train.context == 2).sum() == 32 and not (every.train.context == 2).any()
 
 

@@ -153,6 +153,9 @@ def test_the_command_line_translates_a_file_and_scores_it(runs, capsys, tmp_path
     (tmp_path / "own.tsv").write_text("abc 10\t10 cba\n" * 3)
     cli.main(options(run, pairs=tmp_path / "own.tsv", num=2, beam=0))
     assert "exact samples: exact match" in capsys.readouterr().out
+    cli.main(options(run, pairs=tmp_path / "own.tsv", beam=1))
+    assert len((run / "translations_own.tsv").read_text().splitlines()) == 3
+    assert json.loads((run / "scores.json").read_text()) == report, "they are of the test split"
 
 
 @pytest.mark.parametrize(
@@ -190,7 +193,9 @@ def test_scores():
 
 def test_scores_without_sacrebleu(monkeypatch):
     monkeypatch.setitem(sys.modules, "sacrebleu.metrics", None)
-    assert "no BLEU (it needs sentences of four words, and sacrebleu: pip install" in str(sample.scores(["a"], ["a"], "char"))
+    assert "no BLEU (it needs sentences of four words, and sacrebleu: pip install" in str(
+        sample.scores(["a"], ["a"], "char")
+    )
 
 
 def test_alignments_that_do_not_fit_are_refused(tmp_path):

@@ -59,6 +59,18 @@ class ImageDescriber(EncoderDecoder):
         rows, columns = (-(-size // 2**self.halvings) for size in self.image_shape[:2])
         return rows, columns
 
+    @property
+    def centres(self) -> tuple[np.ndarray, np.ndarray]:
+        """Where in the image the places of the grid look, in pixels: the middle of what each row, and each column, sees."""
+        axes = []
+        for size in self.image_shape[:2]:
+            step, first = 1, 0.5
+            for _ in range(self.halvings):
+                first += step * (size % 2 == 0)  # of an even size a stride of 2 begins with the second pixel
+                step, size = 2 * step, -(-size // 2)
+            axes.append(first + step * np.arange(size))
+        return axes[0], axes[1]
+
     def features_of(self, context: Array) -> Float[Array, "batch places d"]:
         """The features of every place of the grid, row by row."""
         images = context.reshape(len(context), *self.image_shape[:2], -1).astype(self.embed.dtype) / 255

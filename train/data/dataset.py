@@ -43,7 +43,7 @@ class Data:
     """What a token is: a character; of pairs and captions also a word (default: words of multi30k and of captions, else
     characters); of a text also a byte."""
     least: int = 2
-    """Tokens of pairs and captions that the training split has fewer times are unknown, so that a model learns to meet such."""
+    """Tokens of pairs and captions that the training split has fewer times are unknown, as a model has to expect some."""
     source: str = "de"
     """Language of multi30k that is read."""
     target: str = "en"
