@@ -4,7 +4,7 @@ import os
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 import zoo
 from sample.translate import BATCH, looked, written
@@ -20,6 +20,7 @@ class Captions(NamedTuple):
     Attributes:
       texts: the captions.
       log_prob: nats of each under the model, its end included, [num].
+      ended: whether each has an end, or was cut off at the longest that the model writes, [num].
       tokens: the tokens of each caption.
       attention: of each caption, where the model looked at each token, [tokens, rows, columns] of its grid, sum 1.
         None unless it was asked for.
@@ -28,6 +29,7 @@ class Captions(NamedTuple):
 
     texts: list[str]
     log_prob: Float[np.ndarray, " num"]
+    ended: Bool[np.ndarray, " num"]
     tokens: list[list[str]]
     attention: list[np.ndarray] | None
     centres: tuple[Float[np.ndarray, " rows"], Float[np.ndarray, " columns"]]
@@ -59,18 +61,22 @@ def caption(
         options without meaning.
     """
     model, variables = source if isinstance(source, tuple) else zoo.load(zoo.find(source))
-    if not isinstance(model, zoo.ImageDescriber) or not model.vocabulary:
-        raise ValueError(f"{type(model).__name__} does not describe images, or has no words for them.")
+    if not isinstance(model, zoo.ImageDescriber):
+        raise ValueError(f"{type(model).__name__} does not describe images.")
+    if not model.vocabulary:
+        raise ValueError(f"this {type(model).__name__} has no vocabulary; train it on images with captions.")
+    images, wanted = list(images), list(model.image_shape)
     shapes = sorted({np.shape(image) for image in images})
-    if shapes != [tuple(model.image_shape)]:
-        raise ValueError(f"{type(model).__name__} describes images of shape {list(model.image_shape)}; got {shapes}.")
-    context = np.asarray(images)
+    if shapes != [tuple(wanted)]:
+        got = f"images of {', '.join(str(list(shape)) for shape in shapes)}" if shapes else "none"
+        raise ValueError(f"{type(model).__name__} describes a list of images of shape {wanted}; got {got}.")
+    context = np.stack(images)
     rows = written(model, variables, context, beam, length_penalty=length_penalty, key=key, batch_size=batch_size)
     texts, looks = tokens.texts_of(rows.x, model.vocabulary), None
     if attention:
         weights = looked(model, variables, rows.x, context, batch_size)
         looks = [each[: len(out)].reshape(len(out), *model.grid) for each, out in zip(weights, texts, strict=True)]
-    return Captions([tokens.joined(each, model.unit) for each in texts], rows.log_prob, texts, looks, model.centres)
+    return Captions([tokens.joined(each, model.unit) for each in texts], *rows[1:], texts, looks, model.centres)
 
 
 def pointing_accuracy(

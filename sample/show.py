@@ -28,8 +28,8 @@ def show_translations(options: Any, checkpoint: Path, model: zoo.Translator, var
         )
     if options.source:
         made = _made(options, model, variables, list(options.source))
-        for text, nats in zip(made.texts, made.log_prob, strict=True):
-            print(f"{text}  ({-nats:.3f} nats)")
+        for text, nats, ended in zip(made.texts, made.log_prob, made.ended, strict=True):
+            print(f"{text}  ({abs(nats):.3f} nats{'' if ended else ', cut off'})")
         _warn(made, model)
     else:
         made = _scored(options, checkpoint, model, variables)

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Array, Float, Int, PyTree
+from jaxtyping import Array, Bool, Float, Int, PyTree
 
 import zoo
 from sample.draw import draw
@@ -24,6 +24,7 @@ class Translations(NamedTuple):
     Attributes:
       texts: as text.
       log_prob: nats of each under the model, its end included, [num].
+      ended: whether each has an end, or was cut off at the longest that the model writes (or `length`), [num].
       sources: the tokens of each source.
       tokens: the tokens of each text.
       unknown: how many tokens of the sources are not in the vocabulary; the model reads <unk> for them.
@@ -33,6 +34,7 @@ class Translations(NamedTuple):
 
     texts: list[str]
     log_prob: Float[np.ndarray, " num"]
+    ended: Bool[np.ndarray, " num"]
     sources: list[list[str]]
     tokens: list[list[str]]
     unknown: int
@@ -54,7 +56,7 @@ def translate(
 
     Args:
       source: a checkpoint, a run's folder, a model's name, or a pair (model, variables).
-      sources: the texts to read.
+      sources: the texts to read; blanks around them do not count.
       beam: how many beginnings the search keeps; 1 is greedy. None draws an exact sample instead.
       attention: whether to say where the model looked.
       length: the most tokens of a sentence with its end; by default the model's.
@@ -67,12 +69,11 @@ def translate(
         without meaning.
     """
     model, variables = _opened(source)
-    if isinstance(sources, str) or not sources:
+    if isinstance(sources, str) or len(sources) == 0 or not all(isinstance(text, str) for text in sources):
         raise ValueError(f"sources must be a list of texts, at least one; got {sources!r}.")
-    read = [tokens.pieces(text, model.unit) for text in sources]
-    for text, pieces in zip(sources, read, strict=True):
-        if not pieces:
-            raise ValueError(f"the source {text!r} is empty: it has no {model.unit}.")
+    if (empty := next((text for text in sources if not text.strip()), None)) is not None:
+        raise ValueError(f"the source {empty!r} is empty: it has no {model.unit}.")
+    read = [tokens.pieces(text.strip(), model.unit) for text in sources]
     context, unknown = tokens.codes(read, model.source_vocabulary, end=False)
     context = np.pad(context, ((0, 0), (0, -context.shape[1] % _PLACES)))
     if length is not None:
@@ -82,14 +83,15 @@ def translate(
     if attention:
         weights = looked(model, variables, rows.x, context, batch_size)
         looks = [each[: len(out), : len(into)] for each, out, into in zip(weights, texts, read, strict=True)]
-    return Translations([tokens.joined(each, model.unit) for each in texts], rows.log_prob, read, texts, unknown, looks)
+    return Translations([tokens.joined(each, model.unit) for each in texts], *rows[1:], read, texts, unknown, looks)
 
 
 class Written(NamedTuple):
-    """Sequences [num, length] and their nats [num]."""
+    """Sequences [num, length], their nats [num], and whether they have an end [num]."""
 
     x: Int[np.ndarray, "num length"]
     log_prob: Float[np.ndarray, " num"]
+    ended: Bool[np.ndarray, " num"]
 
 
 def written(
@@ -109,12 +111,17 @@ def written(
         drawn = draw(
             model, variables, jax.random.key(0) if key is None else key, num, context=context, batch_size=batch_size
         )
-        return Written(np.asarray(drawn.x), np.asarray(drawn.log_prob))
+        return _written(model, drawn.x, drawn.log_prob)
     parts = []
     for part in _batches(context, num, _at_least_one(batch_size, "batch_size")):
         found = search(model, variables, part, beam, length_penalty=length_penalty)
-        parts.append(Written(np.asarray(found.x[:, 0]), np.asarray(found.log_prob[:, 0])))
+        parts.append(_written(model, found.x[:, 0], found.log_prob[:, 0]))
     return jax.tree.map(lambda *each: np.concatenate(each)[:num], *parts)
+
+
+def _written(model, x, log_prob):
+    x = np.asarray(x)
+    return Written(x, np.asarray(log_prob), (x == model.end).any(1))
 
 
 def looked(

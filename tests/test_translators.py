@@ -93,3 +93,6 @@ def test_what_is_no_source_is_refused(source, message):
 def test_no_attention_no_weights():
     with pytest.raises(ValueError, match="Seq2Seq has no attention"):
         zoo.attention_weights(*instance("seq2seq"))
+    model, variables, x, source = instance("seq2seq_attention")
+    with pytest.raises(ValueError, match="Seq2SeqAttention: context must have a row for each of"):
+        zoo.attention_weights(model, variables, x, source[:1])

@@ -151,10 +151,10 @@ def attention_weights(
     Raises:
       ValueError: the model reads all of its context at once, or values that do not fit it.
     """
-    if model.reader is not AdditiveAttention:
-        raise ValueError(f"{type(model).__name__} has no attention: it reads all of its context at once.")
+    if getattr(model, "reader", None) is not AdditiveAttention:
+        raise ValueError(f"{type(model).__name__} has no attention: it reads all of its context at once, or has none.")
     check_values(model, x)
-    check_context(model, context)
+    check_context(model, context, len(x))
     return _attention_weights(model, variables, jnp.asarray(x), context)
 
 
