@@ -175,7 +175,6 @@ def moved(before, after):
     return max(np.abs(a - b).max() for a, b in zip(encoder_of(before), encoder_of(after), strict=True))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("parallel", ["jit", pytest.param("pmap", marks=pytest.mark.slow)])
 def test_a_frozen_encoder_really_does_not_move(few, encoder, parallel):
     first, last = trained(encoder, 0.0, parallel)
@@ -184,7 +183,6 @@ def test_a_frozen_encoder_really_does_not_move(few, encoder, parallel):
     assert (last.variables["params"]["place"] != first.variables["params"]["place"]).any()
 
 
-@pytest.mark.slow
 def test_a_fine_tuned_encoder_moves_less(few, encoder):
     (first, full), (_, tenth) = trained(encoder, 1.0, steps=1), trained(encoder, 0.1, steps=1)
     far, near = moved(first.variables, full.variables), moved(first.variables, tenth.variables)
@@ -196,12 +194,37 @@ def test_encoders_that_do_not_fit_are_refused(few, encoder, tmp_path):
     with pytest.raises(ValueError, match="FVSBN has no encoder, so there is none to begin with or to freeze"):
         initial_state(Recipe(zoo.FVSBN(), encoder_rate=0.0), np.zeros((2, 28, 28), np.int32))
     other = zoo.ShowAttendTell((20,), **{**TINY, "channels": (4, 7)}, head=zoo.Categorical(19))
-    with pytest.raises(ValueError, match="the encoder of .* is not that of this ShowAttendTell"):
+    with pytest.raises(
+        ValueError, match=r"the encoder of .* of this ShowAttendTell: channels is .4, 6., expected .4, 7."
+    ):
         initial_state(Recipe(other, encoder=encoder), *zoo.example(other, 2))
+    other = other.clone(channels=(4, 6), halvings=1)
+    with pytest.raises(ValueError, match="halvings is 2, expected 1"):
+        initial_state(Recipe(other, encoder=encoder), *zoo.example(other, 2))
+    translator = zoo.CATALOGUE["seq2seq"].tiny
+    with pytest.raises(ValueError, match="not that of this Seq2Seq: kind is ImageDescriber, expected Translator"):
+        initial_state(Recipe(translator, encoder=encoder), *zoo.example(translator, 2))
     with pytest.raises(ValueError, match="no trained model at"):
         initial_state(Recipe(other, encoder=str(tmp_path / "none")), *zoo.example(other, 2))
     with pytest.raises(ValueError, match="encoder_rate must not be negative"):
         Recipe(other, encoder_rate=-1.0)
+
+
+def test_the_encoder_of_a_translator_has_its_embedding(tmp_path):
+    model = zoo.CATALOGUE["seq2seq"].tiny.clone(source_vocabulary=("a", "b"))
+    other = zoo.init(model, jax.random.key(7), *zoo.example(model, 2))
+    zoo.save(tmp_path / "model.safetensors", model, other)
+    recipe = Recipe(model, encoder=str(tmp_path), encoder_rate=0.0, batch_size=2)
+    batch = jax.tree.map(np.asarray, zoo.example(model, 2))
+    first, update = initial_state(recipe, *batch), make_update(recipe, jax.devices()[:1])
+    last = update.fetch(update.step(update.place(first), *batch)[0])
+    for variables in (first.variables, last.variables, last.ema):
+        assert (variables["params"]["source_embedding"] == other["params"]["source_embedding"]).all()
+        assert moved(other, variables) == 0
+    assert (last.variables["params"]["embedding"] != first.variables["params"]["embedding"]).any()
+    strange = dataclasses.replace(recipe, model=model.clone(source_vocabulary=("a", "c")))
+    with pytest.raises(ValueError, match="source_vocabulary is .'a', 'b'., expected .'a', 'c'."):
+        initial_state(strange, *batch)
 
 
 def test_the_regulariser_asks_to_look_everywhere_once():

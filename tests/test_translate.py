@@ -60,7 +60,7 @@ def test_one_command_trains_and_says_nats_per_token(runs, source):
     run = folder / "seq2seq_attention"
     results, test = json.loads((run / "results.json").read_text()), (run / "test.tsv").read_text().splitlines()
     assert results["unit"] == "token" and 0 < results["nats"] < np.log(16)
-    assert set(test) <= set(PAIRS) and len(test) == 12 and words[-2:] == ["--num", "12"]
+    assert set(test) <= set(PAIRS) and len(test) == 12 and words[-3:] == ["-m", "sample", str(run)]
     codes = [
         zoo.tokens.codes([list(line.split("\t")[side]) for line in test], vocabulary, end=side == 1)[0]
         for side, vocabulary in enumerate((source[0].source_vocabulary, source[0].vocabulary))

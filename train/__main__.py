@@ -54,7 +54,8 @@ def _main(argv):
         Run(options.run_dir).check_free()
     dataset = inputs(options.recipe)
     recipe = fitted(options.recipe, dataset)
-    check_trainable(recipe, dataset)
+    if run is None:  # what is resumed has begun, and needs the run of its encoder no more
+        check_trainable(recipe, dataset)
     run = run or create(name, options.recipe, options.run_dir)
     print(f"{name} on {dataset.description}; run folder {run.folder}", file=sys.stderr)
     if isinstance(recipe.model, zoo.WaveNet):
@@ -68,16 +69,17 @@ def _main(argv):
         raise KeyboardInterrupt(f"; to continue: {again}") from None
     if options.samples > 0:
         few = dataset.rate or (dataset.vocabulary and not dataset.paired)
-        draw(run, min(options.samples, 3) if few else len(dataset.pairs) or options.samples)
+        draw(run, None if dataset.paired else min(options.samples, 3) if few else options.samples)
     return 0
 
 
-def draw(run: Run, num: int) -> None:
+def draw(run: Run, num: int | None) -> None:
     """Becomes `python -m sample`, so that the memory of the training and its hold on the device are gone.
 
-    Of pairs that is every source of the test split, translated and scored.
+    Of pairs (no `num`) that is every source of the test split, translated and scored.
     """
-    os.execv(sys.executable, [sys.executable, "-m", "sample", str(run.folder), "--num", str(num)])
+    flags = [] if num is None else ["--num", str(num)]
+    os.execv(sys.executable, [sys.executable, "-m", "sample", str(run.folder), *flags])
 
 
 def _error(error, code):

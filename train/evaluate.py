@@ -34,6 +34,11 @@ class Evaluation(NamedTuple):
     num: int
     unit: str = "example"
 
+    @property
+    def digits(self) -> int:
+        """How many digits of the nats are worth printing."""
+        return 2 if self.unit == "example" else 4
+
     def __str__(self) -> str:
         """The numbers with their units."""
         if self.unit == "example":

@@ -2,6 +2,7 @@
 
 import collections
 import contextlib
+import dataclasses
 import math
 import signal
 import sys
@@ -60,7 +61,8 @@ class _Training:
         self.run, self.recipe, self.dataset, self.checkpoints = run, recipe, dataset, checkpoints
         self.batches = training_batches(recipe, dataset)
         self.update = make_update(recipe)
-        state, self.progress = checkpoints.restore(initial_state(recipe, *self.batches(0)))
+        begin = recipe if checkpoints.latest is None else dataclasses.replace(recipe, encoder=None)
+        state, self.progress = checkpoints.restore(initial_state(begin, *self.batches(0)))
         self.step = int(state.step)
         self.state = self.update.place(state)
         self.pending: collections.deque[tuple[int, Metrics]] = collections.deque()
@@ -126,8 +128,8 @@ class _Training:
             self.progress.best, self.progress.waited = valid.nats, 0
         else:
             self.progress.waited += 1
-        line = f"step {self.step:,}: validation {valid.nats:.2f} +- {valid.standard_error:.2f} nats"
-        bar.write(line + ("" if better else f" (best {self.progress.best:.2f})"), file=sys.stderr)
+        best = "" if better else f" (best {self.progress.best:.{valid.digits}f})"
+        bar.write(f"step {self.step:,}: validation {valid}{best}", file=sys.stderr)
 
     def save(self):
         self.progress.seconds = self.seconds

@@ -57,7 +57,7 @@ def finished(run: Run) -> str | None:
     if not run.results.exists():
         return None
     results = json.loads(run.results.read_text())
-    return f"{run.folder} is finished: {results['steps']:,} steps, test {results['nats']:.2f} nats ({run.results})."
+    return f"{run.folder} is finished: {results['steps']:,} steps, test {results['nats']:.4g} nats ({run.results})."
 
 
 def duration(seconds: float) -> str:

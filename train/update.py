@@ -8,13 +8,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from flax.traverse_util import flatten_dict
 from jaxtyping import Array, Float, Int, PyTree
 
 import zoo
 from train.devices import shardings, spread
 from train.recipe import Recipe, scored_sites, streamed
 
-ENCODER = "encoder"  # the name of its params in every model that has one
+ENCODER = ("encoder", "source_embedding")  # the names of its params in every model that has one
 
 
 class State(NamedTuple):
@@ -75,23 +76,42 @@ def with_encoder(recipe: Recipe, variables: zoo.autoregressive.Variables) -> zoo
     Raises:
       ValueError: the model has no encoder, or that run's is another.
     """
-    name, own = type(recipe.model).__name__, variables["params"].get(ENCODER)
-    if own is None:
+    name, own = type(recipe.model).__name__, _of_encoder(variables)
+    if not own:
         raise ValueError(f"{name} has no encoder, so there is none to begin with or to freeze: drop --encoder(-rate).")
     if recipe.encoder is None:
         return variables
-    given = zoo.load(zoo.find(recipe.encoder))[1]["params"].get(ENCODER)
-    wanted, got = (jax.tree.map(jnp.shape, each) for each in (own, given))
-    if wanted != got:
+    model, others = zoo.load(zoo.find(recipe.encoder))
+    wanted, got = (_encoder_config(each, of) for each, of in ((recipe.model, variables), (model, others)))
+    if differing := [field for field in {**wanted, **got} if wanted.get(field) != got.get(field)]:
+        field = differing[0]
         raise ValueError(
-            f"the encoder of {recipe.encoder} is not that of this {name}: it has {got}, expected {wanted}."
+            f"the encoder of {recipe.encoder} ({type(model).__name__}) is not that of this {name}: {field} is "
+            f"{_short(got.get(field))}, expected {_short(wanted.get(field))}."
         )
-    return {**variables, "params": {**variables["params"], ENCODER: given}}
+    return {**variables, "params": {**variables["params"], **_of_encoder(others)}}
+
+
+def _of_encoder(variables):
+    return {name: params for name, params in variables["params"].items() if name in ENCODER}
+
+
+def _encoder_config(model, variables):
+    """What two encoders must have in common, for the weights of one to mean the same in the other."""
+    kinds = {zoo.Translator: ("cell", "unit", "source_vocabulary"), zoo.ImageDescriber: ("channels", "halvings")}
+    kind = next((kind for kind in kinds if isinstance(model, kind)), type(model))
+    fields = {field: getattr(model, field) for field in kinds.get(kind, ())}
+    return {"kind": kind.__name__, **fields, **flatten_dict(jax.tree.map(jnp.shape, _of_encoder(variables)), sep="/")}
+
+
+def _short(value):
+    text = str(value)
+    return text if len(text) < 60 else f"{text[:60]}..."
 
 
 def _on_encoder(function, tree):
     """The tree with `function` applied to the arrays of the encoder."""
-    return {**tree, "params": {**tree["params"], ENCODER: jax.tree.map(function, tree["params"][ENCODER])}}
+    return {**tree, "params": {**tree["params"], **jax.tree.map(function, _of_encoder(tree))}}
 
 
 def make_update(recipe: Recipe, devices: Sequence[jax.Device] | None = None) -> Update:
@@ -203,7 +223,7 @@ def _step(recipe, axis, state, x, context):
     decay = ema_decay(recipe, state.step)
     ema = jax.tree.map(lambda average, new: decay * average + (1 - decay) * new, state.ema, variables)
     if recipe.encoder_rate == 0:  # not even by rounding
-        ema = {**ema, "params": {**ema["params"], ENCODER: variables["params"][ENCODER]}}
+        ema = {**ema, "params": {**ema["params"], **_of_encoder(variables)}}
     return State(state.step + 1, variables, ema, opt_state, carry), Metrics(nats, norm, rate)
 
 
