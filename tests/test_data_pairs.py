@@ -82,6 +82,11 @@ def test_characters_that_occur_once_are_unknown(tmp_path):
     assert (often.train.context == 2).sum() == 32 and not (every.train.context == 2).any()
 
 
+def test_there_is_at_least_one_date_in_a_line():
+    with pytest.raises(DataError, match="--data.items must be at least 1; got 0"):
+        load(Data("dates", items=0))
+
+
 def test_dates_need_babel(monkeypatch):
     monkeypatch.setitem(sys.modules, "babel", None)
     with pytest.raises(DataError, match="dates needs babel: pip install 'autoregressive-zoo.text.'"):
@@ -164,6 +169,41 @@ def test_multi30k_from_its_text_files(tmp_path):
         load(Data("multi30k", path=str(tmp_path)))
     with pytest.raises(DataError, match="multi30k needs its text files: pass --data.path FOLDER"):
         load(Data("multi30k"))
+
+
+def multi30k(folder, source, target):
+    """The training split has these texts, the others a pair each."""
+    for split, texts in (("train", (source, target)), ("val", (b"a\n", b"b\n")), ("test_2016_flickr", (b"a", b"b"))):
+        for language, text in zip(("de", "en"), texts, strict=True):
+            (folder / f"{split}.{language}").write_bytes(text)
+    return Data("multi30k", path=str(folder), least=1)
+
+
+@pytest.mark.parametrize(
+    ("source", "target"),
+    [
+        (b"\xef\xbb\xbfa\nb\nc\n", b"A\nB\nC"),
+        (b"a\nb\nc\n\n\n", b"A\nB\nC\n\n\n"),
+        (b"\na\nb\nc\n", b"X\nA\nB\nC\n"),
+        (b"a\r\nb\r\n\r\nc\r\n", b"A\nB\nX\nC\n"),
+    ],
+)
+def test_lines_of_multi30k_stay_side_by_side(source, target, tmp_path):
+    dataset = load(multi30k(tmp_path, source, target))
+    sources, targets = (
+        texts(dataset.train.context, dataset.source_vocabulary),
+        texts(dataset.train.x, dataset.vocabulary),
+    )
+    assert (sources, targets) == (["a", "b", "c"], ["a", "b", "c"])
+
+
+def test_a_corrupt_file_of_multi30k_is_named(tmp_path):
+    data, whole = multi30k(tmp_path, b"a\n", b"A\n"), gzip.compress(b"a\n" * 99)
+    (tmp_path / "train.de").unlink()
+    for content in (whole[:10] + b"\xff" * 9, whole[:15], b"no gzip"):
+        (tmp_path / "train.de.gz").write_bytes(content)
+        with pytest.raises(DataError, match="train.de.gz cannot be read .*; fetch it again"):
+            load(data)
 
 
 def test_the_published_multi30k(standard_data):
