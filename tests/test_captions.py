@@ -110,6 +110,10 @@ def test_blackened_images(tmp_path):
             "has the split 'dev'; expected one of train",
         ),
         (["image\tcaption\tsplit", *(f"{i}.png\ta\ttest" for i in range(12))], "has 0 images for training and 12 for"),
+        (
+            ["image\tcaption\tsplit", *(f"{i % 12}.png\ta\t{'train' if i < 12 else 'test'}" for i in range(13))],
+            "captions.tsv has 0.png in train and in test: give all its lines one split",
+        ),
         (["image\tcaption"], "captions.tsv is empty; expected 2 as in the header"),
         (["0.png\ta\tb"], "captions.tsv, line 1: 3 columns"),
         ([f"{i}.png\tword" for i in range(20)], "captions.tsv names 12.png, which is not there: put it there or"),

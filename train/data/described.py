@@ -76,7 +76,7 @@ def captions(data: Data) -> Dataset:
     row = {name: i for i, name in enumerate(names)}
     index = np.array([row[name] for name, _, _ in rows])
     if rows[0][2]:
-        sets = _as_said(folder, {name: split for name, _, split in rows})
+        sets = _as_said(folder, [(name, split) for name, _, split in rows])
     else:
         sets = thirds(len(names), f"{folder} holds {len(names)} images")
     parts = [np.flatnonzero(np.isin(index, part)) for part in sets]
@@ -84,8 +84,12 @@ def captions(data: Data) -> Dataset:
     return _dataset(data, folder.name, [images[index[part]] for part in parts], texts, [rows[i][0] for i in parts[2]])
 
 
-def _as_said(folder: Path, split_of: dict[str, str]) -> list[np.ndarray]:
-    """The images of each split."""
+def _as_said(folder: Path, said: list[tuple[str, str]]) -> list[np.ndarray]:
+    """The images of each split; `said` is an image and its split on each line."""
+    split_of: dict[str, str] = {}
+    for name, split in said:
+        if (first := split_of.setdefault(name, split)) != split:
+            raise DataError(f"{folder}/captions.tsv has {name} in {first} and in {split}: give all its lines one split")
     if strange := set(split_of.values()) - set(SPLITS):
         raise DataError(f"{folder}/captions.tsv has the split {min(strange)!r}; expected one of {', '.join(SPLITS)}")
     train, valid, test = (np.flatnonzero([split == name for split in split_of.values()]) for name in SPLITS)
