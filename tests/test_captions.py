@@ -79,7 +79,7 @@ def test_own_images(tmp_path):
         ("picture", "a")
     )
     with pytest.raises(
-        DataError, match="captions: Captioner expected images, .*64, 64.; got .*--model.image-shape 5 6"
+        DataError, match=f"{tmp_path.name}: Captioner expected images, .*64, 64.; got .*--model.image-shape 5 6"
     ):
         inputs(Recipe(zoo.Captioner(), Data("captions", path=str(tmp_path))))
 

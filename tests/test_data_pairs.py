@@ -221,7 +221,7 @@ def test_a_model_learns_from_the_data_what_only_they_know(tmp_path):
     assert (model.pad, model.end, model.source_pad) == (0, 1, 0) and dataset.test.x.shape[1] == 40
     check_trainable(fitted(recipe, dataset), dataset)
     with pytest.raises(
-        DataError, match="pairs has sequences of up to ([0-9]+) tokens .* pass --model.site-shape \\1\\."
+        DataError, match="pairs.tsv has sequences of up to ([0-9]+) tokens .* pass --model.site-shape \\1\\."
     ):
         inputs(Recipe(zoo.Seq2Seq((20,)), own(tmp_path)))
 
@@ -236,7 +236,7 @@ def test_a_source_may_have_more_kinds_of_tokens_than_the_recipe_says(tmp_path):
 
 def test_models_and_data_must_fit(tmp_path):
     with pytest.raises(
-        DataError, match="pairs is pairs of texts, which LSTM does not describe: .* such as python_docs"
+        DataError, match="pairs.tsv is pairs of texts, which LSTM does not describe: .* such as python_docs"
     ):
         inputs(Recipe(zoo.LSTM(), own(tmp_path)))
     with pytest.raises(

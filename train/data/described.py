@@ -81,7 +81,7 @@ def captions(data: Data) -> Dataset:
         sets = thirds(len(names), f"{folder} holds {len(names)} images")
     parts = [np.flatnonzero(np.isin(index, part)) for part in sets]
     texts = [[rows[i][1] for i in part] for part in parts]
-    return _dataset(data, folder.name, [images[index[part]] for part in parts], texts, [rows[i][0] for i in parts[2]])
+    return _dataset(data, data.name, [images[index[part]] for part in parts], texts, [rows[i][0] for i in parts[2]])
 
 
 def _as_said(folder: Path, said: list[tuple[str, str]]) -> list[np.ndarray]:

@@ -48,8 +48,8 @@ def images(data: Data) -> Dataset:
     levels = 2 if largest < 2 else min(data.levels, 256) if is_array and largest < data.levels else 256
     labels = [split.context for split in splits.values() if split.context is not None]
     classes = 1 + max(int(each.max()) for each in labels) if labels else None
-    title = f"{path.name} ({len(splits['train'].x):,} training images)"
-    return Dataset("images", title, **splits, num_levels=levels, num_classes=classes)
+    title = f"{data.name} ({len(splits['train'].x):,} training images)"
+    return Dataset(data.name, title, **splits, num_levels=levels, num_classes=classes)
 
 
 def _cut(whole, path):
