@@ -234,6 +234,27 @@ def test_a_source_may_have_more_kinds_of_tokens_than_the_recipe_says(tmp_path):
     assert len(dataset.source_vocabulary) > 600 > recipe.model.source_values
 
 
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ({"unit": "word"}, "a token of pairs.tsv is a char, not a word: pass --data.unit word instead"),
+        ({"end": 2}, "--model.end comes from pairs.tsv, which says otherwise: drop --model.end"),
+        ({"pad": 3}, "--model.pad"),
+        ({"vocabulary": ("a", "b")}, "--model.vocabulary"),
+        ({"source_values": 100}, "--model.source-values"),
+        ({"source_vocabulary": ("a", "b")}, "--model.source-vocabulary"),
+        ({"source_pad": 1}, "--model.source-pad"),
+    ],
+)
+def test_what_the_data_say_is_not_the_models_to_choose(said, message, tmp_path):
+    with pytest.raises(DataError, match=message):
+        inputs(Recipe(zoo.Seq2Seq((40,), 8, 4, **said), own(tmp_path)))
+    if said == {"unit": "word"}:
+        inputs(Recipe(zoo.Seq2Seq((40,), 8, 4, **said), dataclasses.replace(own(tmp_path), unit="word")))
+    recipe = Recipe(zoo.Seq2Seq((40,), 8, 4), own(tmp_path))
+    inputs(fitted(recipe, inputs(recipe)))
+
+
 def test_models_and_data_must_fit(tmp_path):
     with pytest.raises(
         DataError, match="pairs.tsv is pairs of texts, which LSTM does not describe: .* such as python_docs"
