@@ -91,13 +91,16 @@ def check(options: Options) -> None:
 def check_means(options: Options, model: zoo.Autoregressive) -> None:
     """Raises ValueError for flags that mean nothing for such a model."""
     law, text = {"temperature", "top_k", "top_p", "min_p"}, {"prompt", "stop", "length"}
-    image, context = {"gif", "surprise", "complete", "columns"}, {"source", "pairs", "attention"}
+    image, source = {"gif", "surprise", "complete", "columns"}, {"source", "pairs"}
+    context, other = source | {"attention", "beam"}, {"label", "audio", "engine", "scale", "seconds"}
     if isinstance(model, zoo.WaveNet):
         what, strange = "sounds", text | image | context | {"images"}
         if options.out is not None and options.out.suffix == ".wav":
             raise ValueError("--out is the picture of the sounds, a .png; the sounds lie beside it, each in a .wav.")
-    elif isinstance(model, zoo.Translator | zoo.ImageDescriber):
-        what, strange = "from a context", text | image | law | {"label", "audio"}
+    elif isinstance(model, zoo.Translator):
+        what, strange = "what it makes of a source", text | image | law | other | {"images"}
+    elif isinstance(model, zoo.ImageDescriber):
+        what, strange = "captions of images", text | image | law | other | source
     elif isinstance(model, zoo.Sequence):
         what, strange = "text, which is printed", image | context | {"images", "label", "out"}
     else:
@@ -106,3 +109,9 @@ def check_means(options: Options, model: zoo.Autoregressive) -> None:
         if field.name in strange and getattr(options, field.name) != field.default:
             flag = field.name.replace("_", "-")
             raise ValueError(f"--{flag} means nothing for {type(model).__name__}, which writes {what}: drop it.")
+    if options.source and options.pairs is not None:
+        raise ValueError("--source and --pairs are both given: drop one of them.")
+    if options.source and options.num is not None:
+        raise ValueError("--num is how many pairs of a file are read, and --source is given: drop one of them.")
+    if isinstance(model, zoo.EncoderDecoder) and options.out is not None and not options.attention:
+        raise ValueError("--out is the picture that --attention draws: add --attention, or drop --out.")

@@ -9,13 +9,15 @@ from jaxtyping import Int, Integer
 
 import zoo
 from sample.render import image_shape, levels
-from zoo.pictures import read_picture
+from zoo.pictures import brightness, picture_files, read_picture
 
 
 def read_images(
     model: zoo.Autoregressive, path: str | os.PathLike, num: int | None = None
 ) -> Int[np.ndarray, "num *sites_and_event"]:
     """Reads images for `model`: a picture file, a folder of them (in order of their names), or an .npy.
+
+    What is in a folder beside pictures is left out, as their suffixes say it.
 
     Pictures have the brightnesses of the model's levels, as the pictures that it draws have (0 and 255 for bits); any
     picture will do for a model of 256 levels. Arrays [num, height, width(, 3)] hold levels from 0, or such brightnesses.
@@ -47,18 +49,16 @@ def read_pixels(
         raise ValueError(f"there is nothing at {path}; expected a picture, a folder of pictures or an .npy.")
     if path.suffix == ".npy":
         return _array(model, path, num)
-    files = [path]
-    if path.is_dir():
-        files = sorted(file for file in path.rglob("*") if file.is_file() and file.name[0] != ".")[:num]
+    files = picture_files(path)[:num] if path.is_dir() else [path]
     if not files:
-        raise ValueError(f"{path} is empty; expected pictures.")
+        raise ValueError(f"{path} holds no pictures; expected files with the suffix of one, such as .png or .jpg.")
     return np.stack([_picture(model, file) for file in files])
 
 
 def _picture(model, path):
     mode, pixels = read_picture(path)
     _check_shape(model, pixels.shape, path)
-    return pixels * np.uint8(255 if mode == "1" else 1)
+    return brightness(mode, pixels)
 
 
 def _array(model, path, num):

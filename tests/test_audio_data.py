@@ -91,7 +91,7 @@ def test_a_folder_is_split_and_its_subfolders_are_classes(tmp_path):
     for i, name in enumerate(("dog", "cat")):
         write(tmp_path / "both" / name, 10, 100 + 100 * i)
     both = load(Data("tones", path=str(tmp_path / "both"), rate=4000, seconds=0.05))
-    assert (both.name, both.num_classes, both.rate) == ("sounds", 2, 4000)
+    assert (both.name, both.num_classes, both.rate) == ("both", 2, 4000)
     assert {len(line) for line in both.train.x} == {200}
     labels = np.concatenate([split.context for split in (both.train, both.valid, both.test)])
     filled = [not line[-50:].any() for split in (both.train, both.valid, both.test) for line in split.x]
@@ -162,7 +162,7 @@ def test_bad_input_is_one_line(tmp_path, capsys, monkeypatch):
         "samples, fewer than one window of 100: take it out" in short and "or --data.seconds of at least 0.02" in short
     )
     assert "a MixtureOfGaussians head has none: pass" in said("good", "--model.head", "mixtureofgaussians")
-    assert "sounds has no labels" in said("good", "--conditional", "--model.num-classes", "2")
+    assert "good has no labels" in said("good", "--conditional", "--model.num-classes", "2")
     assert "labels 0..2" in fails(capsys, "wavenet", "--conditional", "--model.num-classes", "3")
     assert "needs your own data" in fails(capsys, "wavenet", "--data.name", "sounds")
     assert "python_docs is text, which WaveNet" in fails(capsys, "wavenet", "--data.name", "python_docs")

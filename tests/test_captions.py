@@ -15,6 +15,7 @@ import sample.__main__ as cli
 import train.__main__ as training
 import train.data.described as made
 import zoo
+from sample.read import read_pixels
 from train.data import Data, DataError, load
 from train.inputs import fitted, inputs, training_batches
 from train.recipe import Recipe
@@ -78,7 +79,7 @@ def test_own_images(tmp_path):
         ("picture", "a")
     )
     with pytest.raises(
-        DataError, match="captions: Captioner expected images, .*64, 64.; got .*--model.image-shape 5 6"
+        DataError, match=f"{tmp_path.name}: Captioner expected images, .*64, 64.; got .*--model.image-shape 5 6"
     ):
         inputs(Recipe(zoo.Captioner(), Data("captions", path=str(tmp_path))))
 
@@ -109,15 +110,32 @@ def test_blackened_images(tmp_path):
             "has the split 'dev'; expected one of train",
         ),
         (["image\tcaption\tsplit", *(f"{i}.png\ta\ttest" for i in range(12))], "has 0 images for training and 12 for"),
+        (
+            ["image\tcaption\tsplit", *(f"{i % 12}.png\ta\t{'train' if i < 12 else 'test'}" for i in range(13))],
+            "captions.tsv has 0.png in train and in test: give all its lines one split",
+        ),
         (["image\tcaption"], "captions.tsv is empty; expected 2 as in the header"),
         (["0.png\ta\tb"], "captions.tsv, line 1: 3 columns"),
-        ([f"{i}.png\tword" for i in range(20)], "12.png is not a readable picture"),
+        ([f"{i}.png\tword" for i in range(20)], "captions.tsv names 12.png, which is not there: put it there or"),
         ([f"{i}.png\tword" for i in range(5)], "holds 5 images; at least 10 are needed"),
     ],
 )
 def test_folders_that_do_not_fit_are_refused(lines, message, tmp_path):
     with pytest.raises(ValueError, match=message):
         load(own(tmp_path, lines))
+
+
+@pytest.mark.parametrize(("mode", "brightest"), [("1", 255), ("L", 1)])
+def test_images_are_learned_from_as_they_are_described(mode, brightest, tmp_path):
+    """Bits are black and white, and dark grey stays dark, in training as in sampling; captions.tsv is no image."""
+    data = own(tmp_path)
+    for i in range(12):
+        image = Image.fromarray((np.eye(5, 6) > 0) if mode == "1" else np.eye(5, 6, dtype=np.uint8))
+        image.save(tmp_path / f"{i}.png")
+    model = zoo.Captioner((7,), **TINY, image_shape=(5, 6), head=zoo.Categorical(5))
+    read = read_pixels(model, tmp_path)
+    assert len(read) == 12 and read.max() == brightest
+    assert (load(data).train.context[0] == read[0]).all()
 
 
 def test_images_of_different_sizes_are_refused(tmp_path):

@@ -15,7 +15,7 @@ def test_npz_of_splits(tmp_path):
     file, labels = tmp_path / "own.npz", np.arange(30) % 3
     np.savez(file, train=some_images(30), test=some_images(4), train_labels=labels, test_labels=labels[:4])
     dataset = load(Data(path=str(file)))
-    assert (dataset.name, dataset.num_levels, dataset.num_classes) == ("images", 256, 3)
+    assert (dataset.name, dataset.num_levels, dataset.num_classes) == ("own.npz", 256, 3)
     assert dataset.description == "own.npz (27 training images), 256 levels, test split of 4"
     np.testing.assert_array_equal(dataset.valid.x, some_images(30)[27:])
     np.testing.assert_array_equal(dataset.train.context, labels[:27])
@@ -110,6 +110,13 @@ def test_folder_of_classes(tmp_path):
     np.testing.assert_array_equal(dataset.train.x[:, 0, 0], np.array([100, 200, 0])[dataset.train.context])
     (tmp_path / "stray.png").touch()
     assert_refused(Data(path=str(tmp_path)), "mixes", "stray.png")
+
+
+def test_the_folder_in_which_one_stands_has_a_name(tmp_path, monkeypatch):
+    save_images(tmp_path, some_images(20))
+    monkeypatch.chdir(tmp_path)
+    dataset = load(Data(path="."))
+    assert dataset.name == tmp_path.name and dataset.description.startswith(f"{tmp_path.name} (16 training images)")
 
 
 def test_opaque_pictures_are_colours(tmp_path):

@@ -82,6 +82,11 @@ def test_characters_that_occur_once_are_unknown(tmp_path):
     assert (often.train.context == 2).sum() == 32 and not (every.train.context == 2).any()
 
 
+def test_there_is_at_least_one_date_in_a_line():
+    with pytest.raises(DataError, match="--data.items must be at least 1; got 0"):
+        load(Data("dates", items=0))
+
+
 def test_dates_need_babel(monkeypatch):
     monkeypatch.setitem(sys.modules, "babel", None)
     with pytest.raises(DataError, match="dates needs babel: pip install 'autoregressive-zoo.text.'"):
@@ -166,6 +171,41 @@ def test_multi30k_from_its_text_files(tmp_path):
         load(Data("multi30k"))
 
 
+def multi30k(folder, source, target):
+    """The training split has these texts, the others a pair each."""
+    for split, texts in (("train", (source, target)), ("val", (b"a\n", b"b\n")), ("test_2016_flickr", (b"a", b"b"))):
+        for language, text in zip(("de", "en"), texts, strict=True):
+            (folder / f"{split}.{language}").write_bytes(text)
+    return Data("multi30k", path=str(folder), least=1)
+
+
+@pytest.mark.parametrize(
+    ("source", "target"),
+    [
+        (b"\xef\xbb\xbfa\nb\nc\n", b"A\nB\nC"),
+        (b"a\nb\nc\n\n\n", b"A\nB\nC\n\n\n"),
+        (b"\na\nb\nc\n", b"X\nA\nB\nC\n"),
+        (b"a\r\nb\r\n\r\nc\r\n", b"A\nB\nX\nC\n"),
+    ],
+)
+def test_lines_of_multi30k_stay_side_by_side(source, target, tmp_path):
+    dataset = load(multi30k(tmp_path, source, target))
+    sources, targets = (
+        texts(dataset.train.context, dataset.source_vocabulary),
+        texts(dataset.train.x, dataset.vocabulary),
+    )
+    assert (sources, targets) == (["a", "b", "c"], ["a", "b", "c"])
+
+
+def test_a_corrupt_file_of_multi30k_is_named(tmp_path):
+    data, whole = multi30k(tmp_path, b"a\n", b"A\n"), gzip.compress(b"a\n" * 99)
+    (tmp_path / "train.de").unlink()
+    for content in (whole[:10] + b"\xff" * 9, whole[:15], b"no gzip"):
+        (tmp_path / "train.de.gz").write_bytes(content)
+        with pytest.raises(DataError, match="train.de.gz cannot be read .*; fetch it again"):
+            load(data)
+
+
 def test_the_published_multi30k(standard_data):
     dataset = load(Data("multi30k", path=str(standard_data / "multi30k")))
     assert [len(split.x) for split in (dataset.train, dataset.valid, dataset.test)] == [29_000, 1_014, 1_000]
@@ -181,7 +221,7 @@ def test_a_model_learns_from_the_data_what_only_they_know(tmp_path):
     assert (model.pad, model.end, model.source_pad) == (0, 1, 0) and dataset.test.x.shape[1] == 40
     check_trainable(fitted(recipe, dataset), dataset)
     with pytest.raises(
-        DataError, match="pairs has sequences of up to ([0-9]+) tokens .* pass --model.site-shape \\1\\."
+        DataError, match="pairs.tsv has sequences of up to ([0-9]+) tokens .* pass --model.site-shape \\1\\."
     ):
         inputs(Recipe(zoo.Seq2Seq((20,)), own(tmp_path)))
 
@@ -194,9 +234,30 @@ def test_a_source_may_have_more_kinds_of_tokens_than_the_recipe_says(tmp_path):
     assert len(dataset.source_vocabulary) > 600 > recipe.model.source_values
 
 
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ({"unit": "word"}, "a token of pairs.tsv is a char, not a word: pass --data.unit word instead"),
+        ({"end": 2}, "--model.end comes from pairs.tsv, which says otherwise: drop --model.end"),
+        ({"pad": 3}, "--model.pad"),
+        ({"vocabulary": ("a", "b")}, "--model.vocabulary"),
+        ({"source_values": 100}, "--model.source-values"),
+        ({"source_vocabulary": ("a", "b")}, "--model.source-vocabulary"),
+        ({"source_pad": 1}, "--model.source-pad"),
+    ],
+)
+def test_what_the_data_say_is_not_the_models_to_choose(said, message, tmp_path):
+    with pytest.raises(DataError, match=message):
+        inputs(Recipe(zoo.Seq2Seq((40,), 8, 4, **said), own(tmp_path)))
+    if said == {"unit": "word"}:
+        inputs(Recipe(zoo.Seq2Seq((40,), 8, 4, **said), dataclasses.replace(own(tmp_path), unit="word")))
+    recipe = Recipe(zoo.Seq2Seq((40,), 8, 4), own(tmp_path))
+    inputs(fitted(recipe, inputs(recipe)))
+
+
 def test_models_and_data_must_fit(tmp_path):
     with pytest.raises(
-        DataError, match="pairs is pairs of texts, which LSTM does not describe: .* such as python_docs"
+        DataError, match="pairs.tsv is pairs of texts, which LSTM does not describe: .* such as python_docs"
     ):
         inputs(Recipe(zoo.LSTM(), own(tmp_path)))
     with pytest.raises(

@@ -56,6 +56,7 @@ def test_csv_with_and_without_names(tmp_path, table):
     named = load(Data("table", path=str(table)))
     lines = table.read_text().splitlines()
     bare = load(Data("wine", path=str(written(tmp_path, [line.replace(",", ";") for line in lines[1:]], "bare.csv"))))
+    assert (named.name, bare.name) == ("t.csv", "bare.csv")
     assert (named.train.x == bare.train.x).all() and named.description.startswith("t.csv, 2 columns")
     assert named.train.x.shape == (160, 2) and len(named.valid.x) == len(named.test.x) == 20
 

@@ -130,6 +130,7 @@ def test_what_is_drawn_is_read_back(tmp_path, name):
     x = np.asarray(drawn(model)[0])
     pictures = sample.as_images(model, x)
     (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "0.tsv").write_text("not a picture, by its suffix\n")
     for i, picture in enumerate(pictures):
         sample.save_png(tmp_path / "folder" / f"{i}.png", picture)
     np.save(tmp_path / "pictures.npy", pictures)
@@ -181,8 +182,16 @@ def test_images_that_do_not_fit_are_refused(tmp_path):
     refused(Image.new("RGBA", (4, 3)), "has the mode RGBA; expected 1 .bits., L", name="given.png")
     refused(b"no picture", "is not a readable picture", name="broken.png")
     (tmp_path / "broken.npy").write_bytes(b"no array")
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken.png").rename(tmp_path / "broken" / "broken.PNG")
     (tmp_path / "empty").mkdir()
-    for name, message in {"broken.npy": "cannot be read as", "empty": "is empty", "absent": "nothing at"}.items():
+    (tmp_path / "empty" / "captions.tsv").write_text("a.png\tnothing\n")
+    for name, message in {
+        "broken.npy": "cannot be read as",
+        "empty": "holds no pictures",
+        "absent": "nothing at",
+        "broken": "broken.PNG is not a",
+    }.items():
         with pytest.raises(ValueError, match=message):
             sample.read_images(model, tmp_path / name)
     with pytest.raises(ValueError, match="describes no images"):

@@ -23,7 +23,7 @@ from train.checkpoint import CheckpointError, Checkpoints
 from train.inputs import inputs
 from train.loop import NonFiniteError
 from train.loop import train as train_run
-from train.run import Run, create
+from train.run import Run, create, write
 from train.update import initial_state
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -36,6 +36,13 @@ def contents(run, recipe):
     records = [{key: value for key, value in record.items() if key != "seconds"} for record in run.records()]
     _, variables = zoo.load(run.model)  # not its bytes: the order of the header's entries is arbitrary
     return (state, variables), (progress.best, progress.waited, progress.window), records
+
+
+def test_runs_are_written_in_utf_8_whatever_the_locale(tmp_path, monkeypatch):
+    monkeypatch.setattr("io.text_encoding", lambda encoding, level=2: encoding or "ascii")
+    run, line = Run(tmp_path), {"step": 1, "of": "größer"}
+    write(run.metrics, json.dumps(line, ensure_ascii=False) + "\n")
+    assert run.metrics.read_bytes().decode() == f"{json.dumps(line, ensure_ascii=False)}\n" and run.records() == [line]
 
 
 def assert_identical(ours, theirs):

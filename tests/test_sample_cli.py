@@ -14,6 +14,7 @@ import sample
 import sample.__main__ as cli
 import zoo
 from sample import bench
+from sample.options import check_means
 
 ROOT = Path(__file__).parents[1]
 MODEL = zoo.CATALOGUE["gated_pixel_cnn"].tiny
@@ -60,6 +61,34 @@ def test_a_label_is_given_to_every_image(run, capsys):
 def test_refusals(run, change, message):
     with pytest.raises(ValueError, match=message):
         cli.main(cli.Options(**({"run": str(run)} | change)))
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("captioner", {"source": ("hello",)}, "--source means nothing for Captioner, which writes captions of images"),
+        ("captioner", {"pairs": Path("a.tsv")}, "--pairs means nothing"),
+        (
+            "seq2seq",
+            {"images": Path("a.png")},
+            "--images means nothing for Seq2Seq, which writes what it makes of a source",
+        ),
+        ("lstm", {"beam": 1}, "--beam means nothing for LSTM"),
+        ("fvsbn", {"beam": 1}, "--beam means nothing for FVSBN"),
+        *((name, {"engine": "jacobi"}, "--engine means nothing") for name in ("captioner", "seq2seq")),
+        *((name, {"scale": 3}, "--scale means nothing") for name in ("captioner", "seq2seq")),
+        *((name, {"seconds": 2.0}, "--seconds means nothing") for name in ("captioner", "seq2seq")),
+        *((name, {"out": Path("a.png")}, "add --attention, or drop --out") for name in ("captioner", "seq2seq")),
+        ("seq2seq", {"source": ("a",), "num": 3}, "--num is how many pairs of a file are read.*: drop one"),
+        ("seq2seq", {"source": ("a",), "pairs": Path("a.tsv")}, "--source and --pairs are both given: drop one"),
+    ],
+)
+def test_flags_for_other_models_are_refused(name, change, message):
+    model = zoo.CATALOGUE[name].tiny
+    with pytest.raises(ValueError, match=message) as caught:
+        check_means(cli.Options("run", **change), model)
+    assert "\n" not in str(caught.value)
+    check_means(cli.Options("run"), model)
 
 
 def test_a_gif_beside_the_grid(run, capsys):

@@ -40,7 +40,7 @@ LSTM = zoo.LSTM((10,), features=8, layers=2)
 
 def test_a_text_is_every_character_in_order(text):
     dataset = load(text)
-    assert dataset.vocabulary == tuple(sorted(set(TEXT)))
+    assert dataset.name == "book.txt" and dataset.vocabulary == tuple(sorted(set(TEXT)))
     parts = [dataset.train.x, dataset.valid.x, dataset.test.x]
     assert "".join(dataset.vocabulary[token] for token in np.concatenate(parts)) == TEXT
     assert [len(part) for part in parts] == [len(TEXT) * 90 // 100, len(parts[1]), len(TEXT) - len(TEXT) * 95 // 100]
@@ -94,7 +94,7 @@ def test_what_is_no_text_is_refused(content, message, tmp_path):
 
 def test_models_and_data_must_fit(text, tmp_path):
     with pytest.raises(
-        DataError, match="text is text, which MADE does not describe: pass --data.name, such as mnist_1bit"
+        DataError, match="book.txt is text, which MADE does not describe: pass --data.name, such as mnist_1bit"
     ):
         inputs(Recipe(zoo.MADE(), text))
     with pytest.raises(DataError, match="mnist_1bit is no text, which LSTM does not describe: .* such as python_docs"):

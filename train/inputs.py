@@ -38,6 +38,7 @@ def inputs(recipe: Recipe) -> Dataset:
         raise DataError(
             f"{dataset.name} is {what}, which {name} does not describe: pass --data.name, such as {EXAMPLES[wanted]}."
         )
+    _check_said(recipe.model, dataset)
     if kind == "sound":
         dataset = _quantised(dataset, recipe.model)
     if dataset.paired:
@@ -62,13 +63,8 @@ def fitted(recipe: Recipe, dataset: Dataset) -> Recipe:
     """
     model: Any = recipe.model
     if dataset.vocabulary:
-        known: dict[str, Any] = {"head": zoo.Categorical(len(dataset.vocabulary)), "vocabulary": dataset.vocabulary}
-        if dataset.paired:
-            known |= {"unit": dataset.unit, "pad": SPECIAL.index(PAD), "end": SPECIAL.index(END)}
-        if dataset.source_vocabulary:
-            source = dataset.source_vocabulary
-            known |= {"source_vocabulary": source, "source_values": len(source), "source_pad": SPECIAL.index(PAD)}
-        return dataclasses.replace(recipe, model=model.clone(**known))
+        head = zoo.Categorical(len(dataset.vocabulary))
+        return dataclasses.replace(recipe, model=model.clone(head=head, **_known(dataset)))
     if dataset.rate:
         return dataclasses.replace(recipe, model=model.clone(rate=dataset.rate))
     if dataset.num_levels is not None:
@@ -100,6 +96,31 @@ def _kind(dataset):
     if dataset.paired:
         return "pairs of texts" if dataset.source_vocabulary else "captions"
     return "text" if dataset.vocabulary else "sound" if dataset.rate else "no text"
+
+
+def _known(dataset: Dataset) -> dict[str, Any]:
+    """The fields of a model of tokens, but for its head, that only the data know."""
+    known: dict[str, Any] = {"vocabulary": dataset.vocabulary} if dataset.vocabulary else {}
+    if dataset.paired:
+        known |= {"unit": dataset.unit, "pad": SPECIAL.index(PAD), "end": SPECIAL.index(END)}
+    if source := dataset.source_vocabulary:
+        known |= {"source_vocabulary": source, "source_values": len(source), "source_pad": SPECIAL.index(PAD)}
+    return known
+
+
+def _check_said(model, dataset):
+    """Refuses fields of the model that were chosen, but are the data's to say, and are not so there."""
+    known = _known(dataset)
+    for field in dataclasses.fields(model):
+        said = getattr(model, field.name)
+        if field.name not in known or said in (field.default, known[field.name]):
+            continue
+        if field.name == "unit":
+            raise DataError(
+                f"a token of {dataset.name} is a {dataset.unit}, not a {said}: pass --data.unit {said} instead."
+            )
+        flag = f"--model.{field.name.replace('_', '-')}"
+        raise DataError(f"{flag} comes from {dataset.name}, which says otherwise: drop {flag}.")
 
 
 def _described(model):

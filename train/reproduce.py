@@ -122,7 +122,7 @@ def _run(name, recipe, run, command):
             create(name, recipe, run.folder)
         print(f"{run.folder}: {dataset.description}", file=sys.stderr)
         print(finish(run, fit, dataset, train(run, fit, dataset), command), file=sys.stderr)
-    return json.loads(run.results.read_text())
+    return json.loads(run.results.read_text("utf-8"))
 
 
 def main(args: list[str] | None = None) -> int:

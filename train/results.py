@@ -56,7 +56,7 @@ def finished(run: Run) -> str | None:
     """In words, that the run is finished; None if it is not."""
     if not run.results.exists():
         return None
-    results = json.loads(run.results.read_text())
+    results = json.loads(run.results.read_text(encoding="utf-8"))
     return f"{run.folder} is finished: {results['steps']:,} steps, test {results['nats']:.4g} nats ({run.results})."
 
 

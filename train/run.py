@@ -71,7 +71,7 @@ class Run:
           RunError: there is none, or it cannot be read.
         """
         try:
-            config = json.loads(self.config.read_text())
+            config = json.loads(self.config.read_text("utf-8"))
             if config["format"] != FORMAT:
                 raise ValueError(f"format {config['format']!r}, expected {FORMAT!r}")
             return config["name"], from_json(config["recipe"])
@@ -89,12 +89,12 @@ class Run:
 
     def append(self, record: dict[str, Any]) -> None:
         """Adds a line to the metrics."""
-        with self.metrics.open("a") as file:
+        with self.metrics.open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
 
     def records(self) -> list[dict[str, Any]]:
         """The lines of the metrics; a last line that was cut off by a kill is left out."""
-        lines = self.metrics.read_text().splitlines(keepends=True) if self.metrics.exists() else []
+        lines = self.metrics.read_text("utf-8").splitlines(keepends=True) if self.metrics.exists() else []
         return [json.loads(line) for line in lines if line.endswith("\n")]
 
     def cut(self, step: int) -> None:
@@ -147,10 +147,10 @@ def check_same(run: Run, name: str, recipe: Recipe) -> None:
 
 
 def write(path: Path, text: str) -> None:
-    """Writes a file whole or not at all."""
+    """Writes a text file, in UTF-8, whole or not at all."""
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        partial.write_text(text)
+        partial.write_text(text, "utf-8")
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)

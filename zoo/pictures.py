@@ -27,3 +27,18 @@ def read_picture(path: str | Path) -> tuple[str, UInt8[np.ndarray, "height width
         expected = ", ".join(f"{mode} ({name})" for mode, name in MODES.items())
         raise ValueError(f"{path} has the mode {mode}; expected {expected}: convert it.")
     return mode, pixels
+
+
+def brightness(mode: str, pixels: UInt8[np.ndarray, "*shape"]) -> UInt8[np.ndarray, "*shape"]:
+    """Pixels of a mode as 0 (black) to 255 (white), which all but bits are."""
+    return pixels * np.uint8(255 if mode == "1" else 1)
+
+
+def picture_files(folder: Path) -> list[Path]:
+    """The files in a folder and below whose suffix is that of a picture, in order of their names; hidden ones left out."""
+    from PIL import Image
+
+    suffixes = Image.registered_extensions()
+    return sorted(
+        file for file in folder.rglob("*") if file.is_file() and file.name[0] != "." and file.suffix.lower() in suffixes
+    )

@@ -1,7 +1,9 @@
 """Data: `load(Data(...))` gives a `Dataset`, `Batches` its training stream, `batches` its evaluation batches."""
 
+import dataclasses
 import difflib
 from collections.abc import Callable
+from pathlib import Path
 
 from train.data.audio import sounds, spoken_digit, tones
 from train.data.dataset import Data, DataError, Dataset, Split, lines, ragged
@@ -58,28 +60,27 @@ SOUNDS: dict[str, Callable[[Data], Dataset]] = {
 }
 PAIRS: dict[str, Callable[[Data], Dataset]] = {"dates": dates, "multi30k": multi30k, "pairs": pairs}
 CAPTIONS: dict[str, Callable[[Data], Dataset]] = {"scenes": scenes, "digit_words": digit_words, "captions": captions}
+OWN = ((IMAGES, images), (TABLES, table), (TEXTS, text), (SOUNDS, sounds), (PAIRS, pairs), (CAPTIONS, captions))
+PUBLISHED = ("red_wine", "multi30k")  # at data.path lie their own files
 LOADERS = {**IMAGES, **TABLES, **TEXTS, **SOUNDS, **PAIRS, **CAPTIONS}
 NAMES = tuple(LOADERS)
 
 
 def load(data: Data) -> Dataset:
-    """Loads the chosen data, or raises a `DataError` that says what to do."""
+    """The chosen data; your own have the name of their file or folder.
+
+    Raises:
+      DataError: they cannot be had; the message says what to do.
+    """
     if data.name not in LOADERS:
         near = difflib.get_close_matches(data.name, NAMES, cutoff=0.4) or NAMES
         raise DataError(
             f"there is no data set {data.name!r}; did you mean {' or '.join(near)}? All: {', '.join(NAMES)}"
         )
-    if data.name in TABLES:
-        own = data.path is not None and data.name != "red_wine"
-        return (table if own else TABLES[data.name])(data)
-    if data.name in TEXTS:
-        return (text if data.path is not None else TEXTS[data.name])(data)
-    if data.name in SOUNDS:
-        return (sounds if data.path is not None else SOUNDS[data.name])(data)
-    if data.name in PAIRS:
-        own = data.path is not None and data.name != "multi30k"
-        return (pairs if own else PAIRS[data.name])(data)
-    if data.name in CAPTIONS:
-        return (CAPTIONS[data.name] if data.path is None else captions)(data)
-    own = data.path is not None and data.name in IMAGES
-    return convert((images if own else LOADERS[data.name])(data), data)
+    kind, loader = next((kind, loader) for kind, loader in OWN if data.name in kind)
+    if data.path is None or data.name in PUBLISHED:
+        dataset = kind[data.name](data)
+    else:
+        path = Path(data.path).expanduser()
+        dataset = loader(dataclasses.replace(data, name=path.name or path.resolve().name))
+    return convert(dataset, data) if kind is IMAGES else dataset

@@ -5,7 +5,6 @@ sub-folder of them a class, whose names in alphabetical order become the labels 
 of `--data.rate` and split 80/10/10 by a fixed permutation. `--data.seconds` cuts recordings, or fills them up with silence.
 """
 
-import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -60,8 +59,7 @@ def sounds(data: Data) -> Dataset:
     whole = Split(ragged([_int16(read_wav(file, data.rate)) for file in files]), labels)
     order = np.split(generator(0).permutation(len(files)), [len(files) * 8 // 10, len(files) * 9 // 10])
     splits = {name: take(whole, index) for name, index in zip(_TONES, order, strict=True)}
-    data = dataclasses.replace(data, name="sounds")
-    return _dataset(data, path.name, splits, data.rate, len(folders) or None, data.seconds)
+    return _dataset(data, data.name, splits, data.rate, len(folders) or None, data.seconds)
 
 
 def _wavs(folder, deep=True):

@@ -62,6 +62,7 @@ def captions(data: Data) -> Dataset:
     An image may have several captions; images are split 80/10/10. With a header `image`, `caption`, `split`
     (train, valid or test) they are split so; if none is for validation, the last tenth of the training images is.
     """
+    from zoo.pictures import brightness
     from zoo.tokens import read_rows
 
     if data.path is None:
@@ -69,20 +70,26 @@ def captions(data: Data) -> Dataset:
     folder = Path(data.path).expanduser()
     rows = read_rows(folder / "captions.tsv", ("image", "caption"), ("split",))
     names = list(dict.fromkeys(name for name, _, _ in rows))
-    images, row = read_files([folder / name for name in names]), {name: i for i, name in enumerate(names)}
-    images = images * np.uint8(255) if images.max(initial=0) <= 1 else images
+    if absent := next((name for name in names if not (folder / name).is_file()), None):
+        raise DataError(f"{folder}/captions.tsv names {absent}, which is not there: put it there or take its lines out")
+    images = brightness(*read_files([folder / name for name in names]))
+    row = {name: i for i, name in enumerate(names)}
     index = np.array([row[name] for name, _, _ in rows])
     if rows[0][2]:
-        sets = _as_said(folder, {name: split for name, _, split in rows})
+        sets = _as_said(folder, [(name, split) for name, _, split in rows])
     else:
         sets = thirds(len(names), f"{folder} holds {len(names)} images")
     parts = [np.flatnonzero(np.isin(index, part)) for part in sets]
     texts = [[rows[i][1] for i in part] for part in parts]
-    return _dataset(data, folder.name, [images[index[part]] for part in parts], texts, [rows[i][0] for i in parts[2]])
+    return _dataset(data, data.name, [images[index[part]] for part in parts], texts, [rows[i][0] for i in parts[2]])
 
 
-def _as_said(folder: Path, split_of: dict[str, str]) -> list[np.ndarray]:
-    """The images of each split."""
+def _as_said(folder: Path, said: list[tuple[str, str]]) -> list[np.ndarray]:
+    """The images of each split; `said` is an image and its split on each line."""
+    split_of: dict[str, str] = {}
+    for name, split in said:
+        if (first := split_of.setdefault(name, split)) != split:
+            raise DataError(f"{folder}/captions.tsv has {name} in {first} and in {split}: give all its lines one split")
     if strange := set(split_of.values()) - set(SPLITS):
         raise DataError(f"{folder}/captions.tsv has the split {min(strange)!r}; expected one of {', '.join(SPLITS)}")
     train, valid, test = (np.flatnonzero([split == name for split in split_of.values()]) for name in SPLITS)

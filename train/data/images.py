@@ -48,8 +48,8 @@ def images(data: Data) -> Dataset:
     levels = 2 if largest < 2 else min(data.levels, 256) if is_array and largest < data.levels else 256
     labels = [split.context for split in splits.values() if split.context is not None]
     classes = 1 + max(int(each.max()) for each in labels) if labels else None
-    title = f"{path.name} ({len(splits['train'].x):,} training images)"
-    return Dataset("images", title, **splits, num_levels=levels, num_classes=classes)
+    title = f"{data.name} ({len(splits['train'].x):,} training images)"
+    return Dataset(data.name, title, **splits, num_levels=levels, num_classes=classes)
 
 
 def _cut(whole, path):
@@ -110,7 +110,7 @@ def _folder(path):
     if not entries:
         raise DataError(f"{path} is empty; expected image files, or one sub-folder of them a class")
     if not folders:
-        return Split(read_files(entries), None)
+        return Split(read_files(entries)[1], None)
     if len(folders) < len(entries):
         stray = next(entry for entry in entries if not entry.is_dir())
         raise DataError(f"{path} mixes sub-folders and files ({stray.name}); expected one or the other")
@@ -122,11 +122,11 @@ def _folder(path):
     if not all(files):
         raise DataError(f"{folders[files.index([])]} is empty; every sub-folder is a class and needs images")
     labels = np.repeat(np.arange(len(files), dtype=np.int32), [len(each) for each in files])
-    return Split(read_files([file for each in files for file in each]), labels)
+    return Split(read_files([file for each in files for file in each])[1], labels)
 
 
-def read_files(files: list[Path]) -> UInt8[np.ndarray, "files height width *channels"]:
-    """Image files of one size and mode; those of 1 bit have the values 0 and 1.
+def read_files(files: list[Path]) -> tuple[str, UInt8[np.ndarray, "files height width *channels"]]:
+    """The mode of image files, which have one size and mode, and their pixels; see `read_picture`.
 
     Raises:
       DataError: a file is no image, or of another size or mode than the first.
@@ -145,7 +145,7 @@ def read_files(files: list[Path]) -> UInt8[np.ndarray, "files height width *chan
                 f"{first[0]} is {_say(*first[1:])} but {file} is {_say(mode, pixels.shape)}; all must be alike"
             )
         x.append(pixels)
-    return np.stack(x)
+    return mode, np.stack(x)
 
 
 def _say(mode, shape):

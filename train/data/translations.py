@@ -6,6 +6,7 @@ the token <unk>, and counted in the description.
 """
 
 import gzip
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -32,6 +33,8 @@ def dates(data: Data) -> Dataset:
     """
     import datetime
 
+    if data.items < 1:
+        raise DataError(f"--data.items must be at least 1; got {data.items}")
     try:
         from babel import Locale
         from babel import dates as written
@@ -106,10 +109,10 @@ def _lines(folder, name):
         if path.is_file():
             content = path.read_bytes()
             try:
-                text = (gzip.decompress(content) if path.suffix == ".gz" else content).decode()
-            except (OSError, EOFError, UnicodeDecodeError) as error:
+                text = (gzip.decompress(content) if path.suffix == ".gz" else content).decode("utf-8-sig")
+            except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
                 raise DataError(f"{path} cannot be read ({error}); fetch it again") from None
-            return [line.strip() for line in text.strip("\n").split("\n")]
+            return [line.strip() for line in text.removesuffix("\n").split("\n")]
     raise DataError(
         f"multi30k: there is no {name} or {name}.gz in {folder}; fetch github.com/multi30k/dataset, data/task1/raw"
     )
