@@ -7,7 +7,7 @@ from sample.complete import complete
 from sample.draw import draw, uniforms
 from sample.loop import Prefix, Sample, ancestral
 from sample.progress import progress
-from sample.read import read_images
+from sample.read import read_images, read_pixels
 from sample.render import as_images, grid, images, save_gif, save_png
 from sample.scores import Scores, scores
 from sample.search import Beams, search

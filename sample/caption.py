@@ -49,7 +49,7 @@ def caption(
 
     Args:
       source: a checkpoint, a run's folder, a model's name, or a pair (model, variables).
-      images: integers 0..255 [num, height, width(, 3)], or a list of such images.
+      images: integers 0..255 [num, height, width(, 3)], or a list of such images; from files by `read_pixels`.
       beam: how many beginnings the search keeps; 1 is greedy. None draws an exact sample instead.
       attention: whether to say where the model looked.
       length_penalty: see `search`.

@@ -71,6 +71,8 @@ def search(
     if engine not in ("cached", "recompute"):
         raise ValueError(f"engine must be cached or recompute; got {engine!r}.")
     zoo.check_context(model, context)
+    if any(len(leaf) == 0 for leaf in jax.tree.leaves(context)):
+        raise ValueError("beam search needs at least one context; got none.")
     return _search(model, beam, engine, variables, context, jnp.float32(length_penalty))
 
 

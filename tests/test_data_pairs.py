@@ -145,6 +145,8 @@ def test_what_are_no_pairs_is_refused(lines, message, tmp_path):
 def test_files_that_are_no_pairs_are_refused(tmp_path):
     with pytest.raises(ValueError, match="there is no file .*nothing.tsv"):
         load(Data("pairs", path=str(tmp_path / "nothing.tsv")))
+    with pytest.raises(ValueError, match="is a folder, not a file; expected source and target"):
+        load(Data("pairs", path=str(tmp_path)))
     (tmp_path / "latin.tsv").write_bytes("größe\tsize\n".encode("latin-1"))
     with pytest.raises(ValueError, match="latin.tsv is not a text in UTF-8"):
         load(Data("pairs", path=str(tmp_path / "latin.tsv")))

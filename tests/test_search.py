@@ -166,6 +166,13 @@ def test_what_has_no_meaning_is_refused(options, message):
         sample.search(model, variables, **{"context": context, "beam": 2, **options})
 
 
+def test_no_context_at_all_is_refused():
+    model = zoo.CATALOGUE["seq2seq"].tiny
+    variables, (_, source) = zoo.init(model, jax.random.key(0), *zoo.example(model, 2)), zoo.example(model, 2)
+    with pytest.raises(ValueError, match="beam search needs at least one context; got none"):
+        sample.search(model, variables, source[:0], beam=2)
+
+
 def test_only_sequences_are_searched():
     model = zoo.CATALOGUE["fvsbn"].tiny
     with pytest.raises(ValueError, match="beam search needs a model of sequences of tokens; got FVSBN"):

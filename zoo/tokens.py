@@ -107,7 +107,8 @@ def read_rows(path: str | Path, names: Sequence[str], optional: Sequence[str] = 
     """
     path, expected = Path(path).expanduser(), f"expected {' and '.join(names)} separated by a tab on each line."
     if not path.is_file():
-        raise ValueError(f"there is no file {path}; {expected}")
+        what = f"{path} is a folder, not a file" if path.is_dir() else f"there is no file {path}"
+        raise ValueError(f"{what}; {expected}")
     try:
         lines = path.read_text("utf-8-sig").split("\n")
     except UnicodeDecodeError as error:
