@@ -100,3 +100,28 @@ def test_a_context_has_a_row_for_each_example():
 def test_an_empty_batch_is_refused():
     with pytest.raises(ValueError, match=r"must have shape \[batch, 2, 4\]; got \[0, 2, 4\]"):
         zoo.log_prob(MODEL, conformance.variables_of(MODEL), X[:0])
+
+
+BITS = [name for name, entry in zoo.CATALOGUE.items() if entry.tiny.head == zoo.Bernoulli()]
+QUICK = ("fvsbn", "nade", "made")
+
+
+@pytest.mark.parametrize(
+    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in BITS]
+)
+def test_models_of_centred_bits_step_as_a_whole(name):
+    entry = zoo.CATALOGUE[name]
+    centred = entry.tiny.clone(head=zoo.Bernoulli(centre=0.25))
+    assert conformance.check_step(zoo.Entry(centred, centred, example=entry.example)) is None
+
+
+def test_centring_is_a_change_of_biases():
+    plain, centred = (zoo.FVSBN((2, 4), head=zoo.Bernoulli(centre)) for centre in (0.0, 0.25))
+    variables, x = conformance.variables_of(centred), conformance.example_of(zoo.CATALOGUE["fvsbn"], 5)[0]
+    linear = variables["params"]["linear"]
+    earlier = jnp.triu(jnp.ones((8, 8)), 1)[:, None, :, None]
+    folded = linear["bias"] - 0.25 * (linear["kernel"] * earlier).sum((0, 1))
+    same = {"params": {"linear": {**linear, "bias": folded}}}
+    ours, theirs = zoo.log_prob(centred, variables, x), zoo.log_prob(plain, same, x)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-5)
+    assert not np.allclose(ours, zoo.log_prob(plain, variables, x), rtol=1e-3)

@@ -63,7 +63,14 @@ class Head(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class Bernoulli:
-    """A bit: P(x = 1) = sigmoid(logit). Values are integers 0 and 1."""
+    """A bit: P(x = 1) = sigmoid(logit). Values are integers 0 and 1.
+
+    Attributes:
+      centre: subtracted from a bit before a network sees it. A network with biases is as expressive either way; near the
+        mean of the bits, its training is better conditioned.
+    """
+
+    centre: float = 0.0
 
     num_params: ClassVar[int] = 1
     event_shape: ClassVar[tuple[int, ...]] = ()
@@ -73,7 +80,7 @@ class Bernoulli:
     dtype: ClassVar[np.dtype] = np.dtype(np.int32)
 
     def features(self, x):
-        return x[..., None].astype(jnp.float32)
+        return x[..., None].astype(jnp.float32) - self.centre
 
     def log_prob(self, params, x):
         logit = params[..., 0].astype(jnp.float32)
