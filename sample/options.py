@@ -91,8 +91,9 @@ def check(options: Options) -> None:
 def check_means(options: Options, model: zoo.Autoregressive) -> None:
     """Raises ValueError for flags that mean nothing for such a model."""
     law, text = {"temperature", "top_k", "top_p", "min_p"}, {"prompt", "stop", "length"}
-    image, source = {"gif", "surprise", "complete", "columns"}, {"source", "pairs"}
-    context, other = source | {"attention", "beam"}, {"label", "audio", "engine", "scale", "seconds"}
+    image, source = {"gif", "surprise", "complete", "columns", "scale"}, {"source", "pairs"}
+    context, sound = source | {"attention", "beam"}, {"audio", "seconds"}
+    other = sound | {"label", "engine"}
     if isinstance(model, zoo.WaveNet):
         what, strange = "sounds", text | image | context | {"images"}
         if options.out is not None and options.out.suffix == ".wav":
@@ -102,9 +103,9 @@ def check_means(options: Options, model: zoo.Autoregressive) -> None:
     elif isinstance(model, zoo.ImageDescriber):
         what, strange = "captions of images", text | image | law | other | source
     elif isinstance(model, zoo.Sequence):
-        what, strange = "text, which is printed", image | context | {"images", "label", "out"}
+        what, strange = "text, which is printed", image | context | sound | {"images", "label", "out"}
     else:
-        what, strange = "no text", law | text | context
+        what, strange = "neither texts nor sounds", law | text | context | sound
     for field in dataclasses.fields(options):
         if field.name in strange and getattr(options, field.name) != field.default:
             flag = field.name.replace("_", "-")
