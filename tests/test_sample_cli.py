@@ -53,7 +53,10 @@ def test_a_label_is_given_to_every_image(run, capsys):
         ({"num": 0}, "must be at least 1"),
         ({"seed": -1}, "--seed must be in"),
         ({"run": "absent"}, "train one first"),
-        ({"temperature": 0.5}, "--temperature means nothing for GatedPixelCNN, which writes neither texts nor sounds: drop"),
+        (
+            {"temperature": 0.5},
+            "--temperature means nothing for GatedPixelCNN, which writes neither texts nor sounds: drop",
+        ),
         ({"stop": ("a",)}, "--stop means nothing"),
         ({"out": Path()}, "--out . is a folder"),
     ],
