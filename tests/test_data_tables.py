@@ -58,10 +58,17 @@ def test_csv_with_and_without_names(tmp_path, table):
     bare = load(Data("wine", path=str(written(tmp_path, [line.replace(",", ";") for line in lines[1:]], "bare.csv"))))
     assert (named.name, bare.name) == ("t.csv", "bare.csv")
     assert (named.train.x == bare.train.x).all() and named.description.startswith("t.csv, 2 columns")
+    assert bare.description.startswith("bare.csv, no line of names, 2 columns")
     assert named.train.x.shape == (160, 2) and len(named.valid.x) == len(named.test.x) == 20
 
 
 GOOD = [f"{i},{i * i}" for i in range(30)]
+
+
+@pytest.mark.parametrize("header", ['"a;1;2","b"', ",b", "a,NA", "a,a"])
+def test_lines_of_names(tmp_path, header):
+    large = [f"{1e9 + 2**20 * i:g},{i}" for i in range(30)] if header == "a,a" else GOOD
+    assert len(load(Data("table", path=str(written(tmp_path, [header, *large])))).train.x) == 24
 
 
 @pytest.mark.parametrize(
@@ -69,7 +76,18 @@ GOOD = [f"{i},{i * i}" for i in range(30)]
     [
         (["a,b", *GOOD[:20], "20,red"], r"t.csv, line 22: 'b' is 'red', no finite number"),
         (["a,b", "x,2", *GOOD], r"line 2: 'a' is 'x'"),
-        (["1,red", *GOOD], r"line 1: 'column 2' is 'red'"),
+        (["1,red", *GOOD], r"line 1: 'column 2' is 'red'.*line of names must not hold numbers"),
+        (["a,a", *GOOD, "1,red"], r"line 32: 'a \(column 2\)' is 'red'"),
+        ([",b", *GOOD, "x,1"], r"line 32: 'column 1' is 'x'"),
+        (["a,b,", *[f"{line}," for line in GOOD]], r"line 2: 'column 3' is missing"),
+        (["a,b", "1_000,2", *GOOD], r"'a' is '1_000', no finite number"),
+        (["a,b", "1e39,2", *GOOD], r"'a' has values up to 1e\+39.*rescale"),
+        (["a,b", *[f"{i}e-40,{i}" for i in range(30)]], r"'a' has .* a standard deviation of .*rescale"),
+        (["t,b", *[f"{1700000000 + 7 * i},{i}" for i in range(30)]], r"'t' would be rounded to steps of 128"),
+        (["a\tb", *[line.replace(",", "\t") for line in GOOD]], r"separated by commas or semicolons"),
+        (["a;b", *[f"{i},5;{i}" for i in range(30)]], r"'a' is '0,5'.*write a point for the decimal comma"),
+        (["a,b", '"1,2', *GOOD], r"line 2: .*is a quote not closed there"),
+        (["a,b", '"1,2' + "3" * 200_000, *GOOD], r"line 2: .*field larger"),
         (["a,b", "1,", *GOOD], r"line 2: 'b' is missing \(''\)"),
         (["a,b", *GOOD, "", "?,3"], r"line 33: 'a' is missing \('\?'\)"),
         (["a,b", "inf,3", *GOOD], r"line 2: 'a' is 'inf', no finite number"),
@@ -173,6 +191,11 @@ def test_rows_are_reproduced_and_resumed(table, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(reproduce, "train", None)  # a finished row is not trained again
     assert reproduce.main(arguments) == 0 and capsys.readouterr().out.splitlines()[-1] == line
     assert reproduce.main([]) == 0 and "binarized_mnist" in capsys.readouterr().out
+    longer = tuple(dataclasses.replace(fold, steps=fold.steps + 1) for fold in folds)
+    monkeypatch.setitem(reproduce.ROWS, "small", reproduce.Row("rnade", longer, 1.5, "nats", "nats_standardised"))
+    assert reproduce.main(arguments) == 1 and "another configuration: steps is" in capsys.readouterr().err
+    assert reproduce.main(["nade", "--path", "x"]) == 1
+    assert "--path is where red wine lies, and the row nade has other data" in capsys.readouterr().err
     assert reproduce.main(["nde"]) == 1 and "Did you mean 'nade'?" in capsys.readouterr().err
 
 
@@ -189,3 +212,29 @@ def test_rows_are_runnable(name):
     row = reproduce.ROWS[name]
     assert row.name in RECIPES and all(isinstance(recipe, Recipe) for recipe in row.recipes)
     assert (row.number == "ensemble") == (len(row.recipes[0].model.members()) > 1)
+
+
+def test_data_that_changed_are_refused(table, tmp_path, capsys):
+    flags = ["--model.site-shape", "2", "--model.hidden", "4", "--batch-size", "16", "--samples", "0"]
+    run = tmp_path / "run"
+    assert (
+        cli.main(
+            ["rnade", "--data.name", "table", "--data.path", str(table), "--steps", "3", *flags, "--run-dir", str(run)]
+        )
+        == 0
+    )
+    (run / "results.json").unlink()
+    assert train.evaluate.main([str(run)]) == 0
+    before = table.read_bytes()
+    table.write_bytes(before.replace(b"1000.", b"2000.", 1))
+    capsys.readouterr()
+    for command in (["rnade", "--resume", "--samples", "0", "--run-dir", str(run)], [str(run)]):
+        main = cli.main if "--resume" in command else train.evaluate.main
+        assert main(command) == 1
+        error = capsys.readouterr().err
+        assert "was trained on other data than t.csv" in error and error.count("\n") == 1
+    table.write_bytes(before)
+    assert cli.main(["rnade", "--resume", "--samples", "0", "--run-dir", str(run)]) == 0
+    (run / "results.json").write_text("{")
+    assert cli.main(["rnade", "--resume", "--samples", "0", "--run-dir", str(run)]) == 1
+    assert "results.json cannot be read" in capsys.readouterr().err

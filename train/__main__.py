@@ -56,7 +56,8 @@ def _main(argv):
     recipe = fitted(options.recipe, dataset)
     if run is None:  # what is resumed has begun, and needs the run of its encoder no more
         check_trainable(recipe, dataset)
-    run = run or create(name, options.recipe, options.run_dir)
+        run = create(name, options.recipe, options.run_dir, dataset)
+    run.check_data(dataset)
     print(f"{name} on {dataset.description}; run folder {run.folder}", file=sys.stderr)
     if isinstance(recipe.model, zoo.WaveNet):
         seen = recipe.model.receptive_field

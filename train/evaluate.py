@@ -157,6 +157,7 @@ def main(args: list[str] | None = None) -> int:
         _, recipe = run.name_and_recipe()
         model, variables = zoo.load(checkpoint)
         dataset = inputs(recipe)
+        run.check_data(dataset)
         split = getattr(dataset, options.split)
         size = options.batch_size or (recipe.batch_size if unit(model) == "sample" else 500)
         result = evaluate(model, variables, split, size, ensemble=options.ensemble)

@@ -7,6 +7,7 @@ resumed or taken as it is, so an interrupted row is continued by the same comman
 import dataclasses
 import difflib
 import json
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -104,7 +105,8 @@ def reproduce(row: Row, options: Options, command: str) -> str:
     """Runs all recipes of a row and returns its line of the table."""
     reports = []
     for k, recipe in enumerate(row.recipes):
-        changes = {field: getattr(options, field) for field in ("path", "manual_dir", "data_dir")}
+        given = {field: getattr(options, field) for field in ("path", "manual_dir", "data_dir")}
+        changes = {field: where and os.path.normpath(where) for field, where in given.items()}
         recipe = dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, **changes))
         folder = options.runs / str(options.row) / str(k) if len(row.recipes) > 1 else options.runs / str(options.row)
         reports.append(_run(row.name, recipe, Run(folder), command))
@@ -120,14 +122,15 @@ def reproduce(row: Row, options: Options, command: str) -> str:
 
 
 def _run(name, recipe, run, command):
+    if run.config.exists():
+        check_same(run, name, recipe)
     if not finished(run):
         dataset = inputs(recipe)
         fit = fitted(recipe, dataset)
         check_trainable(fit, dataset)
-        if run.config.exists():
-            check_same(run, name, recipe)
-        else:
-            create(name, recipe, run.folder)
+        if not run.config.exists():
+            create(name, recipe, run.folder, dataset)
+        run.check_data(dataset)
         print(f"{run.folder}: {dataset.description}", file=sys.stderr)
         print(finish(run, fit, dataset, train(run, fit, dataset), command), file=sys.stderr)
     return json.loads(run.results.read_text("utf-8"))
@@ -146,6 +149,8 @@ def main(args: list[str] | None = None) -> int:
             near = difflib.get_close_matches(options.row, ROWS, n=1, cutoff=0.4)
             hint = f" Did you mean {near[0]!r}?" if near else ""
             raise ValueError(f"there is no row {options.row!r}; there are {', '.join(ROWS)}.{hint}")
+        if options.path is not None and ROWS[options.row].recipes[0].data.name not in (RED_WINE.name, "table"):
+            raise ValueError(f"--path is where red wine lies, and the row {options.row} has other data: drop it.")
         line = reproduce(ROWS[options.row], options, command)
     except (ValueError, OSError) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)

@@ -11,7 +11,7 @@ from train.devices import hardware
 from train.evaluate import comparable, entropy, evaluate
 from train.plots import curves
 from train.recipe import Recipe
-from train.run import Run, write
+from train.run import Run, RunError, write
 
 
 def finish(run: Run, recipe: Recipe, dataset: Dataset, seconds: float, command: str) -> str:
@@ -56,8 +56,11 @@ def finished(run: Run) -> str | None:
     """In words, that the run is finished; None if it is not."""
     if not run.results.exists():
         return None
-    results = json.loads(run.results.read_text(encoding="utf-8"))
-    return f"{run.folder} is finished: {results['steps']:,} steps, test {results['nats']:.4g} nats ({run.results})."
+    try:
+        results = json.loads(run.results.read_text(encoding="utf-8"))
+        return f"{run.folder} is finished: {results['steps']:,} steps, test {results['nats']:.4g} nats ({run.results})."
+    except (KeyError, TypeError, ValueError) as error:
+        raise RunError(f"{run.results} cannot be read ({error!r}); delete it, and the test is scored again.") from None
 
 
 def duration(seconds: float) -> str:

@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from train.data import Dataset
 from train.recipe import Recipe, differences, from_json, to_json
 
 RUNS = Path("runs")
@@ -80,6 +81,15 @@ class Run:
         except (KeyError, TypeError, ValueError) as error:
             raise RunError(f"{self.config} cannot be read as the recipe of a run: {error!r}.") from None
 
+    def check_data(self, dataset: Dataset) -> None:
+        """Raises RunError unless the data are those that the run began with (of older runs nothing is known)."""
+        digest = json.loads(self.config.read_text("utf-8")).get("data")
+        if digest not in (None, dataset.digest):
+            raise RunError(
+                f"{self.folder} was trained on other data than {dataset.description}: they have changed since "
+                f"({dataset.digest}, the run's were {digest}). Put them back, or train anew."
+            )
+
     def check_free(self) -> None:
         """Raises RunError unless the folder is empty or does not exist."""
         if self.config.exists():
@@ -103,8 +113,8 @@ class Run:
         write(self.metrics, "".join(lines))
 
 
-def create(name: str, recipe: Recipe, folder: Path | None = None) -> Run:
-    """A new run folder: `folder`, or runs/NAME, runs/NAME-2, ..., whichever is free.
+def create(name: str, recipe: Recipe, folder: Path | None = None, dataset: Dataset | None = None) -> Run:
+    """A new run folder: `folder`, or runs/NAME, runs/NAME-2, ..., whichever is free; `dataset` is what it will accept.
 
     Raises:
       RunError: `folder` is taken.
@@ -116,7 +126,8 @@ def create(name: str, recipe: Recipe, folder: Path | None = None) -> Run:
         run = Run(folder)
         run.check_free()
         folder.mkdir(parents=True, exist_ok=True)
-    write(run.config, json.dumps({"format": FORMAT, "name": name, "recipe": to_json(recipe)}, indent=2) + "\n")
+    data = {} if dataset is None else {"data": dataset.digest}
+    write(run.config, json.dumps({"format": FORMAT, "name": name, "recipe": to_json(recipe), **data}, indent=2) + "\n")
     return run
 
 
@@ -143,7 +154,10 @@ def check_same(run: Run, name: str, recipe: Recipe) -> None:
         raise RunError(f"{run.folder} is a run of {stored_name}, not of {name}.")
     if changed := differences(stored, recipe):
         fields = ", ".join(f"{field} is {old!r} in the run but {new!r} here" for field, (old, new) in changed.items())
-        raise RunError(f"{run.folder} cannot be resumed with another configuration: {fields}. Drop these flags.")
+        raise RunError(
+            f"{run.folder} cannot be resumed with another configuration: {fields}. Give what is in the run, or another "
+            "run folder."
+        )
 
 
 def write(path: Path, text: str) -> None:

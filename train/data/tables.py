@@ -7,6 +7,7 @@ the table; `train.inputs.fitted` makes standardisation a part of the model.
 
 import csv
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ PAPER_FOLDS = File(
     "2c68a6970e234f1c76c21b140042fcdba21b4b34a841babaeb42cde2beed9d42",
 )
 _OFFSET = 2144
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 _UCI = "https://archive.ics.uci.edu/ml/machine-learning-databases/wine-quality/winequality-red.csv"
 
 
@@ -64,11 +66,14 @@ def table(data: Data) -> Dataset:
     if not path.is_file():
         raise DataError(f"there is no file {path}; --data.path needs a .csv")
     names, rows = read_csv(path)
-    return _folded(data, path.name, rows, names)
+    unnamed = names == [f"column {i + 1}" for i in range(len(names))]
+    return _folded(data, f"{path.name}, no line of names" if unnamed else path.name, rows, names)
 
 
 def read_csv(path: Path) -> tuple[list[str], np.ndarray]:
     """Column names and float64 values of a table separated by commas or semicolons, with a line of names or without.
+
+    The first line holds names if there is a word in it and no number.
 
     Raises:
       DataError: it is no table of numbers; the message names the column and the line.
@@ -77,15 +82,39 @@ def read_csv(path: Path) -> tuple[list[str], np.ndarray]:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path} cannot be read as text ({error})") from None
-    first = text.partition("\n")[0]
-    reader = csv.reader(text.splitlines(), delimiter=";" if first.count(";") > first.count(",") else ",")
-    lines = [(reader.line_num, cells) for cells in reader if any(cell.strip() for cell in cells)]
+    lines = list(_cells(path, text))
     if not lines:
         raise DataError(f"{path} is empty; expected one row of numbers a line")
-    names = [f"column {i + 1}" for i in range(len(lines[0][1]))]
-    if all(_number(cell) is None and not _missing(cell) for cell in lines[0][1]):
-        names = [cell.strip() for cell in lines.pop(0)[1]]
+    cells = lines[0][1]
+    names = [f"column {i + 1}" for i in range(len(cells))]
+    if _header(cells):
+        given = [cell.strip() for cell in lines.pop(0)[1]]
+        names = [
+            f"{one} ({other})" if given.count(one) > 1 else one or other
+            for one, other in zip(given, names, strict=True)
+        ]
     return names, np.array([_row(path, names, *line) for line in lines]).reshape(-1, len(names))
+
+
+def _cells(path, text):
+    """The lines that are not blank: the number of each, and its cells."""
+    bare = re.sub('"[^"]*"', "", text.partition("\n")[0])
+    reader = csv.reader(text.splitlines(), delimiter=";" if bare.count(";") > bare.count(",") else ",", strict=True)
+    while True:
+        number = reader.line_num + 1
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            raise DataError(f"{path}, line {number}: {error}; is a quote not closed there?") from None
+        if any(cell.strip() for cell in cells):
+            yield number, cells
+
+
+def _header(cells):
+    """Whether a line holds names: some word and no number."""
+    return not all(map(_missing, cells)) and all(_number(cell) is None for cell in cells)
 
 
 def _row(path, names, line, cells):
@@ -97,22 +126,45 @@ def _row(path, names, line, cells):
                 f"{path}, line {line}: {name!r} is missing ({cell!r}); fill it in or drop the row or column"
             )
         if _number(cell) is None:
-            raise DataError(
-                f"{path}, line {line}: {name!r} is {cell!r}, no finite number; drop the column or encode it"
-            )
+            names_here = " (a line of names must not hold numbers)" if line == 1 else ""
+            advice = f"{_advice(cell)}{names_here}"
+            raise DataError(f"{path}, line {line}: {name!r} is {cell!r}, no finite number; {advice}")
     return [float(cell) for cell in cells]
 
 
+def _advice(cell):
+    if any(_number(part) is not None for part in cell.split()[1:]):
+        return "columns are separated by commas or semicolons"
+    if _number(cell.replace(",", ".")) is not None:
+        return "write a point for the decimal comma"
+    return "drop the column or encode it"
+
+
 def _number(cell):
-    try:
-        value = float(cell)
-    except ValueError:
-        return None
-    return value if math.isfinite(value) else None
+    """The number that a cell is, if it is one as everyone writes it (Python also takes 1_000)."""
+    return float(cell) if _NUMBER.fullmatch(cell.strip()) and math.isfinite(float(cell)) else None
 
 
 def _missing(cell):
     return cell.strip().lower() in ("", "?", "na", "n/a", "nan", "null", "none")
+
+
+def _check_column(title, name, train, column):
+    """Refuses what float32 cannot hold or a model cannot learn of a column, float64, and its training part."""
+    if train.min() == train.max():
+        raise DataError(f"{title}: {name!r} is constant, {train[0]:g} in every training row; drop the column")
+    most, deviation = abs(column).max(), train.std()
+    if most > 1e30 or deviation < 1e-30:
+        raise DataError(
+            f"{title}: {name!r} has values up to {most:g} and a standard deviation of {deviation:g}; rescale the column "
+            "to within 1e-30 and 1e30"
+        )
+    step = float(np.spacing(np.float32(most)))
+    if (column != column.astype(np.float32)).any() and step > deviation / 1000:
+        raise DataError(
+            f"{title}: {name!r} would be rounded to steps of {step:g} (float32), and its standard deviation is "
+            f"{deviation:g}; subtract a constant from the column"
+        )
 
 
 def _folded(data, title, rows, names, shuffle=True):
@@ -122,14 +174,12 @@ def _folded(data, title, rows, names, shuffle=True):
         raise DataError(f"--data.fold must be 0..{FOLDS - 1}; got {data.fold}")
     if len(rows) < 2 * FOLDS:
         raise DataError(f"{title} has {len(rows)} rows; at least {2 * FOLDS} are needed to cut it into {FOLDS} parts")
-    rows = np.asarray(rows, np.float32)
     order = generator(0).permutation(len(rows)) if shuffle else np.arange(len(rows))
     part = np.minimum(np.arange(len(rows)) // (len(rows) // FOLDS), FOLDS - 1)
     held = (data.fold, (data.fold + 1) % FOLDS)
     test, valid, train = (rows[order[mask]] for mask in (part == held[0], part == held[1], ~np.isin(part, held)))
-    for name, column in zip(names, train.T, strict=True):
-        if column.min() == column.max():
-            raise DataError(f"{title}: {name!r} is constant, {column[0]:g} in every training row; drop the column")
+    for name, part, column in zip(names, train.astype(np.float64).T, rows.astype(np.float64).T, strict=True):
+        _check_column(title, name, part, column)
     description = f"{title}, {rows.shape[1]} columns, fold {data.fold} of {FOLDS}, test split of {len(test):,}"
-    train, valid, test = (Split(np.ascontiguousarray(each), None) for each in (train, valid, test))
+    train, valid, test = (Split(np.ascontiguousarray(each, np.float32), None) for each in (train, valid, test))
     return Dataset(data.name, description, train, valid, test, num_levels=None)
