@@ -79,6 +79,36 @@ def test_nade_is_its_formula():
     np.testing.assert_allclose(zoo.log_prob(model, conformance.variables_of(model), x), total, rtol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("head", "fields", "message"),
+    [
+        (zoo.Bernoulli, (float("nan"),), r"centre of a Bernoulli head must be in \[0, 1\]; got nan"),
+        (zoo.Bernoulli, (2.0,), r"got 2.0"),
+        (zoo.Categorical, (0,), "at least 1 class; got 0"),
+        (zoo.MixtureOfGaussians, (0,), "at least 1 component"),
+        (zoo.MixtureOfLaplacians, (3, 0.0), "min_scale above 0"),
+        (zoo.MixtureOfGaussians, (3, float("nan")), "min_scale above 0"),
+    ],
+)
+def test_heads_without_a_law_are_refused(head, fields, message):
+    with pytest.raises(ValueError, match=message):
+        head(*fields)
+
+
+def test_numbers_beyond_float32_are_refused():
+    model = zoo.CATALOGUE["rnade"].tiny
+    x = np.full((2, *model.site_shape), 1e39)
+    with pytest.raises(ValueError, match="finite numbers"), np.errstate(over="ignore"):
+        zoo.log_prob(model, conformance.variables_of(model), x)
+
+
+def test_noise_needs_a_key():
+    model = zoo.CATALOGUE["eonade"].tiny
+    x, _ = conformance.example_of(zoo.CATALOGUE["eonade"], 3)
+    with pytest.raises(ValueError, match=r"EoNADE draws noise in training: pass key=jax.random.key"):
+        zoo.training_loss(model, conformance.variables_of(model), x)
+
+
 def test_ensembles_need_their_parts():
     with pytest.raises(ValueError, match="got 0 models, 1 sets"):
         zoo.ensemble_log_prob([], [{}], X)

@@ -60,6 +60,7 @@ def test_mixture_over_orderings_sums_to_one():
     assert len(members) == 3 and len({member.ordering for member in members}) == 3
     assert all(member.members() == (member,) for member in members)
     mixture = zoo.ensemble_log_prob(members, variables, space)
+    assert (zoo.ensemble_log_prob(MODEL, variables, space) == mixture).all()
     np.testing.assert_allclose(np.exp(mixture).sum(), 1, rtol=1e-4)
 
 
@@ -127,3 +128,10 @@ def test_real_values_in_any_order():
 def test_no_hidden_layer_is_refused():
     with pytest.raises(ValueError, match="layers of at least 1; got 0"):
         zoo.init(zoo.EoNADE((2,), layers=0), KEY, jnp.zeros((1, 2), jnp.int32))
+
+
+def test_members_are_different_orderings():
+    model = zoo.EoNADE((2, 3), hidden=3, num_orderings=720, ordering=zoo.Ordering("random", seed=1))
+    assert len({tuple(member.sites) for member in model.members()}) == 720
+    with pytest.raises(ValueError, match="2 sites have fewer than 3 orderings"):
+        zoo.EoNADE((2,), num_orderings=3).members()

@@ -140,7 +140,7 @@ def test_standardised_far_from_zero_keeps_its_precision():
 
 @pytest.mark.parametrize(("shift", "scale"), [((0.0,), (1.0,)), ((0.0, 0.0), (1.0, 0.0)), ((0.0, 0.0), (1.0, -1.0))])
 def test_unfit_standardisation_is_refused(shift, scale):
-    with pytest.raises(ValueError, match="a shift and a positive scale for each of the 2 sites"):
+    with pytest.raises(ValueError, match="a finite shift and a positive scale for each of the 2 sites"):
         zoo.Standardised(zoo.RNADE((2,)), shift, scale)
 
 

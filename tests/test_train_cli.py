@@ -222,6 +222,8 @@ def test_evaluate_a_run(flags, capsys):
     assert out[1].startswith(f"test: {results['nats']:.2f} +- {results['standard_error']:.2f} nats")
     assert train.evaluate.main(["runs/made", "--ensemble", "--split", "valid"]) == 0
     assert "valid, ensemble of 2: " in capsys.readouterr().out
+    assert train.evaluate.main(["runs/made", "--orderings", "4"]) == 1
+    assert "--orderings asks for an EoNADE; got a MADE" in capsys.readouterr().err
     assert train.evaluate.main(["nade"]) == 1
     assert capsys.readouterr().err.startswith("error: no trained model at nade")
     Path("runs/made/model.safetensors").write_bytes(b"")

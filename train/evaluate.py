@@ -129,6 +129,12 @@ def _fill(rows, size):
     return np.concatenate([rows, np.repeat(rows[-1:], size - len(rows), axis=0)])
 
 
+def _of_orderings(model, count):
+    if not isinstance(model, zoo.EoNADE):
+        raise ValueError(f"--orderings asks for an EoNADE; got a {type(model).__name__}.")
+    return model.clone(num_orderings=count)
+
+
 @dataclasses.dataclass(frozen=True)
 class Options:
     """Exact likelihood of a trained run."""
@@ -139,6 +145,8 @@ class Options:
     """Which split of the run's data."""
     ensemble: tyro.conf.FlagCreatePairsOff[bool] = False
     """Score the mixture of all members (orderings, masks) that the run trained."""
+    orderings: int | None = None
+    """Score the mixture of so many orderings instead, by a model that was trained for all of them (EoNADE)."""
     batch_size: int | None = None
     """Examples at a time; 500 by default, of sounds as many as in training."""
 
@@ -156,17 +164,22 @@ def main(args: list[str] | None = None) -> int:
         run = Run(checkpoint.parent)
         _, recipe = run.name_and_recipe()
         model, variables = zoo.load(checkpoint)
+        if options.orderings is not None:
+            model = _of_orderings(model, options.orderings)
+        ensemble = options.ensemble or options.orderings is not None
+        if options.ensemble and len(model.members()) == 1:
+            raise ValueError(f"this {type(model).__name__} is one model and no ensemble: drop --ensemble.")
         dataset = inputs(recipe)
         run.check_data(dataset)
         split = getattr(dataset, options.split)
         size = options.batch_size or (recipe.batch_size if unit(model) == "sample" else 500)
-        result = evaluate(model, variables, split, size, ensemble=options.ensemble)
+        result = evaluate(model, variables, split, size, ensemble=ensemble)
     except (ValueError, OSError) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
-    mixture = f", ensemble of {len(model.members())}" if options.ensemble else ""
+    mixture = f", ensemble of {len(model.members())}" if ensemble else ""
     line = f"{options.split}{mixture}: {result}{comparable(model, result.nats, split)} ({result.num:,} {result.unit}s)"
     print(f"{dataset.description}\n{line}")
     return 0

@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PyTree, Shaped
 
 from zoo import rows
-from zoo.checks import check_context, check_fields, check_values
+from zoo.checks import check_context, check_fields, check_values, key_needed
 from zoo.heads import Head
 from zoo.orderings import Ordering
 
@@ -91,14 +91,11 @@ class Autoregressive(nn.Module):
 
     @property
     def prefills(self) -> bool:
-        """Whether the model has a `prefill`."""
+        """Whether the model has a `prefill`; without one `step` takes what is known too, rank by rank."""
         return False
 
     def prefill(self, x: Shaped[Array, "batch ranks"], memory: PyTree = None) -> Float[Array, "batch ranks num_params"]:
-        """Takes the values of the first ranks in one pass: their params, and a cache with which `step` goes on after them.
-
-        A model may have it, and then says so in `prefills`; otherwise `step` takes what is known too, rank by rank.
-        """
+        """Takes the values of the first ranks in one pass: their params, and a cache with which `step` goes on."""
         raise NotImplementedError(f"{type(self).__name__} has no prefill.")
 
     @property
@@ -185,7 +182,8 @@ def log_prob(
     """
     check_values(model, x)
     check_context(model, context, len(x))
-    return _log_prob(model, variables, jnp.asarray(x), context, train, key)
+    with key_needed(model):
+        return _log_prob(model, variables, jnp.asarray(x), context, train, key)
 
 
 def training_loss(
@@ -194,7 +192,8 @@ def training_loss(
     """What training minimises, nats of each example: `model.training_loss`. Arguments as for `log_prob`."""
     check_values(model, x)
     check_context(model, context, len(x))
-    return _training_loss(model, variables, jnp.asarray(x), context, key)
+    with key_needed(model):
+        return _training_loss(model, variables, jnp.asarray(x), context, key)
 
 
 def bits_per_dim(log_prob: Shaped[Array, "..."] | float, num_dims: int) -> Any:

@@ -1,8 +1,11 @@
 """What is refused before anything is computed, in one line each."""
 
+import contextlib
 import dataclasses
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+import flax.errors
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -68,3 +71,12 @@ def check_context(model: "Autoregressive", context: PyTree, batch: int | None = 
                 f"{type(model).__name__}: context must have a row for each of {batch} examples; got shape "
                 f"{list(np.shape(leaf))}."
             )
+
+
+@contextlib.contextmanager
+def key_needed(model: "Autoregressive") -> Iterator[None]:
+    """Says in one line that a model which draws noise in training was given no key."""
+    try:
+        yield
+    except flax.errors.InvalidRngError:
+        raise ValueError(f"{type(model).__name__} draws noise in training: pass key=jax.random.key(...).") from None

@@ -1,7 +1,7 @@
 """Mixtures of models: the honest way to average over orderings, masks or runs."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +11,7 @@ from zoo.autoregressive import Autoregressive, Values, Variables, log_prob
 
 
 def ensemble_log_prob(
-    models: Sequence[Autoregressive],
+    models: Autoregressive | Iterable[Autoregressive],
     variables: Variables | Sequence[Variables],
     x: Values,
     context: PyTree = None,
@@ -21,7 +21,7 @@ def ensemble_log_prob(
     Probabilities of whole examples are averaged. Averaging logits or conditionals over orderings is no likelihood.
 
     Args:
-      models: its K members, such as `[made.member(k) for k in range(made.num_masks)]`.
+      models: its K members, such as `[made.member(k) for k in range(made.num_masks)]`, or the model that has them.
       variables: those of all members, or one for each.
       x: values [batch, *site_shape, *event_shape].
       context: what the members condition on.
@@ -29,7 +29,8 @@ def ensemble_log_prob(
     Raises:
       ValueError: no members, or not as many variables as members.
     """
-    each = [variables] * len(models) if isinstance(variables, dict) else list(variables)
+    models = list(models.members() if isinstance(models, Autoregressive) else models)
+    each = [variables] * len(models) if isinstance(variables, Mapping) else list(variables)
     if not models or len(each) != len(models):
         raise ValueError(
             f"an ensemble needs one set of variables a member; got {len(models)} models, {len(each)} sets."

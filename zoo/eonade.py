@@ -1,5 +1,7 @@
 """EoNADE: one network for all orderings."""
 
+import itertools
+import math
 from typing import Literal
 
 import flax.linen as nn
@@ -37,7 +39,7 @@ class EoNADE(NADE):
       ordering: the order in which the chain rule visits the sites (that of member 0).
       activation: what makes the units of the pre-activations.
       layers: the number of hidden layers.
-      num_orderings: how many orderings `members` has; the first is `ordering`, the others are random.
+      num_orderings: how many orderings `members` has; the first is `ordering`, the others are random, all different.
     """
 
     activation: Literal["sigmoid", "relu"] = "relu"
@@ -72,8 +74,14 @@ class EoNADE(NADE):
             self.put_variable("cache", f"kernel_{i}", kernel.T)
 
     def members(self):
-        others = [Ordering("random", seed=k) for k in range(1, self.num_orderings)]
-        return tuple(self.clone(ordering=ordering, num_orderings=1) for ordering in (self.ordering, *others))
+        if self.num_sites < 13 and self.num_orderings > math.factorial(self.num_sites):
+            raise ValueError(f"{self.num_sites} sites have fewer than {self.num_orderings} orderings.")
+        different = {self.ordering.sites(self.site_shape).tobytes(): self.ordering}
+        seeds = itertools.count(1)
+        while len(different) < self.num_orderings:
+            ordering = Ordering("random", seed=next(seeds))
+            different.setdefault(ordering.sites(self.site_shape).tobytes(), ordering)
+        return tuple(self.clone(ordering=each, num_orderings=1) for each in different.values())
 
     def with_known_first(self, known):
         return self.clone(ordering=self.ordering.known_first(known), num_orderings=1)

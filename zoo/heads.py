@@ -66,8 +66,8 @@ class Bernoulli:
     """A bit: P(x = 1) = sigmoid(logit). Values are integers 0 and 1.
 
     Attributes:
-      centre: subtracted from a bit before a network sees it. A network with biases is as expressive either way; near the
-        mean of the bits, its training is better conditioned.
+      centre: 0..1, subtracted from a bit before a network sees it. A network with biases is as expressive either way;
+        near the mean of the bits, its training is better conditioned.
     """
 
     centre: float = 0.0
@@ -78,6 +78,11 @@ class Bernoulli:
     num_features: ClassVar[int] = 1
     num_values: ClassVar[int] = 2
     dtype: ClassVar[np.dtype] = np.dtype(np.int32)
+
+    def __post_init__(self):
+        """Refuses what is no centre of bits."""
+        if not 0 <= self.centre <= 1:
+            raise ValueError(f"the centre of a Bernoulli head must be in [0, 1]; got {self.centre}.")
 
     def features(self, x):
         return x[..., None].astype(jnp.float32) - self.centre
@@ -114,6 +119,11 @@ class Categorical:
     event_shape: ClassVar[tuple[int, ...]] = ()
     uniforms: ClassVar[int] = 1
     dtype: ClassVar[np.dtype] = np.dtype(np.int32)
+
+    def __post_init__(self):
+        """Refuses a head that has nothing to choose from."""
+        if self.num_classes < 1:
+            raise ValueError(f"a Categorical head needs at least 1 class; got {self.num_classes}.")
 
     @property
     def num_params(self) -> int:

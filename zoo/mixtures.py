@@ -42,6 +42,11 @@ class _Mixture:
     num_values: ClassVar[int | None] = None
     dtype: ClassVar[np.dtype] = np.dtype(np.float32)
 
+    def __post_init__(self):
+        """Refuses a mixture of nothing, and a density without a bound."""
+        if self.components < 1 or not 0 < self.min_scale < math.inf:
+            raise ValueError(f"a mixture needs at least 1 component and a min_scale above 0; got {self}.")
+
     @property
     def num_params(self) -> int:
         return 3 * self.components
@@ -67,6 +72,7 @@ class _Mixture:
         return (jax.nn.softmax(logits) * self._cdf((x[..., None] - means) / scales)).sum(-1)
 
     def complaint(self, x):
+        x = np.asarray(x).astype(self.dtype)
         if np.isfinite(x).all():
             return None
         count = int((~np.isfinite(x)).sum())

@@ -54,6 +54,8 @@ def _sites(ordering: Ordering, site_shape: tuple[int, ...]) -> np.ndarray:
                 f"Ordering.permutation must hold each of the sites 0..{num_sites - 1} of site_shape {site_shape} once; "
                 f"got {sites.size} entries, {np.unique(sites).size} of them different."
             )
+    elif ordering.scan == "random" and not 0 <= ordering.seed < 2**32:
+        raise ValueError(f"Ordering.seed must be in 0..2**32 - 1; got {ordering.seed}.")
     elif ordering.scan in _SCANS:
         sites = _SCANS[ordering.scan](ordering, np.arange(num_sites).reshape(site_shape))
     else:

@@ -10,6 +10,8 @@ from zoo.heads import Head
 from zoo.layers import at_ranks
 from zoo.orderings import Ordering
 
+_LEAST = float(np.finfo(np.float32).tiny)
+
 
 class Standardised(Autoregressive):
     """A model of z = (x - shift) / scale, seen as a model of x: log p(x) = log p_z(z) - sum_i log scale_i.
@@ -28,9 +30,10 @@ class Standardised(Autoregressive):
     scale: tuple[float, ...]
 
     def __post_init__(self):
-        if not len(self.shift) == len(self.scale) == self.model.num_sites or not min(self.scale) > 0:
+        fit = len(self.shift) == len(self.scale) == self.model.num_sites
+        if not fit or not np.isfinite(self.shift).all() or not all(_LEAST <= scale < np.inf for scale in self.scale):
             raise ValueError(
-                f"Standardised needs a shift and a positive scale for each of the {self.model.num_sites} sites; "
+                f"Standardised needs a finite shift and a positive scale for each of the {self.model.num_sites} sites; "
                 f"got {len(self.shift)} shifts and {len(self.scale)} scales, the least of them {min(self.scale)}."
             )
         super().__post_init__()
