@@ -237,3 +237,14 @@ def test_heavy_packages_are_imported_where_used():
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     out = subprocess.run([sys.executable, "-c", check], env=environment, capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "set()"
+
+
+def test_any_number_of_orderings_is_scored(flags, capsys):
+    assert cli.main(["eonade", *flags, "--model.num-orderings", "1"]) == 0
+    assert train.evaluate.main(["eonade", "--orderings", "5"]) == 0
+    mixture = capsys.readouterr().out.splitlines()[-1]
+    assert mixture.startswith("test, ensemble of 5: ")
+    assert train.evaluate.main(["eonade", "--ensemble"]) == 1
+    assert "is one model and no ensemble: drop --ensemble" in capsys.readouterr().err
+    assert train.evaluate.main(["eonade", "--orderings", "0"]) == 1
+    assert "--orderings must be at least 1; got 0" in capsys.readouterr().err

@@ -130,6 +130,8 @@ def _fill(rows, size):
 
 
 def _of_orderings(model, count):
+    if count < 1:
+        raise ValueError(f"--orderings must be at least 1; got {count}.")
     if not isinstance(model, zoo.EoNADE):
         raise ValueError(f"--orderings asks for an EoNADE; got a {type(model).__name__}.")
     return model.clone(num_orderings=count)
