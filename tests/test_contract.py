@@ -102,6 +102,16 @@ def test_numbers_beyond_float32_are_refused():
         zoo.log_prob(model, conformance.variables_of(model), x)
 
 
+def test_fields_that_cannot_be_are_refused():
+    x = jnp.zeros((1, 2, 2), jnp.int32)
+    with pytest.raises(ValueError, match="NADE needs hidden of at least 1; got 0"):
+        zoo.init(zoo.NADE((2, 2), hidden=0), jax.random.key(0), x)
+    model = zoo.PixelTransformer((2, 2))
+    object.__setattr__(model, "attention", "half")  # past the type checker of the tests
+    with pytest.raises(ValueError, match="PixelTransformer needs attention to be full or strided; got 'half'"):
+        zoo.init(model, jax.random.key(0), x)
+
+
 def test_noise_needs_a_key():
     model = zoo.CATALOGUE["eonade"].tiny
     x, _ = conformance.example_of(zoo.CATALOGUE["eonade"], 3)

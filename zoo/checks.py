@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 import flax.errors
 import jax
@@ -20,12 +20,15 @@ NO_COUNTS = {"window", "mask", "end", "pad", "separator", "source_pad"}  # integ
 
 def check_fields(model: "Autoregressive") -> None:
     """Raises ValueError, in one line, unless the fields of `model` can be: counts at least 1 (0 where that is the default),
-    kernels odd, dropout in [0, 1)."""
+    dropout in [0, 1), and what is chosen from a few is one of them."""
     name = type(model).__name__
     if not all(size >= 1 for size in model.site_shape):
         raise ValueError(f"{name} needs a site_shape of sizes from 1; got {tuple(model.site_shape)}.")
     for field in dataclasses.fields(model):
         value = getattr(model, field.name)
+        choices = get_args(field.type) if get_origin(field.type) is Literal else (value,)
+        if value not in choices:
+            raise ValueError(f"{name} needs {field.name} to be {' or '.join(choices)}; got {value!r}.")
         if field.name == "dropout" and not 0 <= value < 1:
             raise ValueError(f"{name} needs a dropout in [0, 1); got {value}.")
         if not isinstance(value, int) or isinstance(value, bool) or field.name in NO_COUNTS:

@@ -40,8 +40,6 @@ class NADE(Autoregressive):
     _rescaled = False  # whether the pre-activation at each site is multiplied by a factor of its own, 1 at first
 
     def setup(self):
-        if self.hidden < 1:
-            raise ValueError(f"{type(self).__name__} needs at least 1 hidden unit; got hidden={self.hidden}.")
         init = nn.initializers.normal(0.05)
         self.inward = self.param("inward", init, (self.num_sites, self._num_seen, self.hidden))  # W
         self.inward_bias = self.param("inward_bias", nn.initializers.zeros, (self.hidden,))  # c

@@ -54,8 +54,6 @@ class PixelTransformer(Raster):
 
     def setup(self):
         self.check()
-        if self.attention not in ("full", "strided"):
-            raise ValueError(f"attention is full or strided; got {self.attention!r}.")
         g, d, init = self.groups, self.features, nn.initializers.normal(0.02)
         self.around = InputConv(g, g * d, (self.kernel_size,) * 2, "A", g)
         self.before = nn.Dense(d, use_bias=False)
