@@ -89,14 +89,33 @@ def test_unknown_names_get_the_nearest(capsys, flags):
     assert "Did you mean 'made'?" in fails(capsys, 2, "mad")
     assert "the model comes first" in fails(capsys, 2, "--steps", "3", "made")
     assert "mnist_1bit" in fails(capsys, 1, "made", "--data.name", "mnist_1bits")
+    assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("main", "argv", "message"),
+    [
+        (cli.main, ["made", "--step", "3"], "Unrecognized options: --step, 3; Perhaps you meant: --steps INT Updates"),
+        (
+            cli.main,
+            ["made", "--steps", "x"],
+            "Error parsing --steps: invalid literal for int() with base 10: 'x'; flags",
+        ),
+        (cli.main, ["made", "--model.head", "bernouli"], "unknown head 'bernouli', did you mean 'bernoulli'? Heads: "),
+        (
+            cli.main,
+            ["made", "--model.head", "categorical:0"],
+            "a Categorical head needs at least 1 class; got 0; flags",
+        ),
+        (train.evaluate.main, [], "Missing from python -m train.evaluate: RUN A run folder"),
+    ],
+)
+def test_wrong_flags_end_in_one_line(capsys, main, argv, message):
     with pytest.raises(SystemExit) as caught:
-        cli.main(["made", "--step", "3"])
-    assert caught.value.code == 2
-    assert "--steps" in capsys.readouterr().err
-    with pytest.raises(SystemExit) as caught:
-        cli.main(["made", "--model.head", "bernouli"])
-    assert caught.value.code == 2
-    assert "did you mean 'bernoulli'" in " ".join(capsys.readouterr().err.split())
+        main(argv)
+    error = capsys.readouterr().err
+    assert caught.value.code == 2 and error.count("\n") == 1
+    assert error.startswith("error: ") and message in error and error.endswith(" --help\n")
     assert not Path("runs").exists()
 
 

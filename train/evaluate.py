@@ -13,6 +13,7 @@ import zoo
 from train.data import Split, batches
 from train.devices import shardings, spread
 from train.recipe import scored_sites, streamed, unit
+from zoo.command import read_flags
 
 STREAMS = 16  # that a recurrent network reads a text as: only their first windows have no past
 
@@ -158,7 +159,7 @@ def main(args: list[str] | None = None) -> int:
     from train.inputs import inputs
     from train.run import Run
 
-    options = tyro.cli(Options, args=args, prog="python -m train.evaluate")
+    options = read_flags(Options, "python -m train.evaluate", args=args)
     try:
         if options.batch_size is not None and options.batch_size < 1:
             raise ValueError(f"--batch-size must be at least 1; got {options.batch_size}.")

@@ -14,6 +14,7 @@ from train.recipe import Recipe
 from train.recipes import RECIPES
 from train.run import find
 from zoo.catalogue import HEADS
+from zoo.command import read_flags
 
 
 class UsageError(ValueError):
@@ -52,11 +53,11 @@ def parse(name: str, args: Sequence[str]) -> Options:
     recipe = RECIPES[name].get(first.preset or "cpu") or RECIPES[name]["cpu"]
     if first.resume and not first.preset and not {"-h", "--help"} & set(args):
         recipe = find(first.run_dir or name).name_and_recipe()[1]
-    return tyro.cli(
+    return read_flags(
         Options,
+        f"python -m train {name}",
         args=list(args),
         default=Options(recipe),
-        prog=f"python -m train {name}",
         description=f"Train {name}: {describe(name)}",
         registry=_registry(),
     )

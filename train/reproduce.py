@@ -24,6 +24,7 @@ from train.recipe import Recipe
 from train.recipes import RECIPES
 from train.results import duration, finish, finished
 from train.run import Run, check_same, create
+from zoo.command import read_flags
 
 FIXED, DYNAMIC = Data("binarized_mnist"), Data("mnist", binarise="dynamic")
 RED_WINE = Data("red_wine")
@@ -138,7 +139,7 @@ def _run(name, recipe, run, command):
 
 def main(args: list[str] | None = None) -> int:
     """`python -m train.reproduce [ROW]`."""
-    options = tyro.cli(Options, args=args, prog="python -m train.reproduce")
+    options = read_flags(Options, "python -m train.reproduce", args=args)
     if options.row is None:
         lines = (f"  {name:18}{row.recipes[0].data.name:18}published {row.target}" for name, row in ROWS.items())
         print("\n".join(["usage: python -m train.reproduce ROW", "", *lines]))

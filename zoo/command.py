@@ -1,5 +1,8 @@
 """What a command does with its flags, its errors and an interrupt."""
 
+import contextlib
+import io
+import re
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -15,12 +18,33 @@ def out_of_memory(error: Exception) -> bool:
     )
 
 
-def command(main: Callable[[Any], None], options: type, prog: str) -> None:
-    """Calls `main` with the options that the flags say. An error is one line and exit code 1, an interrupt code 130."""
+def read_flags(options: type, prog: str, **more: Any) -> Any:
+    """`tyro.cli`, but what is wrong with the flags ends in one line of stderr, and exit code 2."""
     import tyro
 
+    said = io.StringIO()
     try:
-        main(tyro.cli(options, prog=prog))
+        with contextlib.redirect_stderr(said):
+            return tyro.cli(options, prog=prog, **more)
+    except SystemExit as stop:
+        if stop.code:
+            print(f"error: {_one_line(said.getvalue())}; flags: {prog} --help", file=sys.stderr)
+        raise
+
+
+def _one_line(box: str) -> str:
+    """What stands in tyro's box, or in the plain lines that it writes in ASCII: no title, no frame, no hint at the help."""
+    framed = box.startswith("╭")
+    lines = [line.strip("│ ") for line in box.splitlines() if line[:1] not in ("╭", "╰")]
+    parts = re.split(r"\n[─-]+\n", "\n".join(lines))[0 if framed else 1 :]
+    kept = [" ".join(part.split()) for part in parts if not part.startswith(("For full helptext", "Argument helptext"))]
+    return ("; ".join(kept) or " ".join(box.split())).rstrip(".")
+
+
+def command(main: Callable[[Any], None], options: type, prog: str) -> None:
+    """Calls `main` with the options that the flags say. An error is one line and exit code 1, an interrupt code 130."""
+    try:
+        main(read_flags(options, prog))
     except (ValueError, OSError, ImportError) as error:
         sys.exit(f"error: {' '.join(str(error).split())}")
     except Exception as error:
