@@ -38,8 +38,6 @@ def main(options: Options) -> None:
     if isinstance(model, zoo.WaveNet):
         show_sounds(options, checkpoint, model, variables)
         return
-    if options.audio is not None:
-        raise ValueError(f"--audio is how sounds begin, and {type(model).__name__} describes none.")
     if isinstance(model, zoo.Translator):
         show_translations(options, checkpoint, model, variables)
         return

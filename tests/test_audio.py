@@ -141,7 +141,7 @@ def test_what_is_no_beginning_or_no_sound_is_refused(tmp_path):
     with pytest.raises(ValueError, match="FVSBN describes no sounds"):
         sample.audio((other, conformance.variables_of(other)))
     zoo.save(tmp_path / "model.safetensors", other, conformance.variables_of(other))
-    with pytest.raises(ValueError, match="--audio is how sounds begin, and FVSBN describes none"):
+    with pytest.raises(ValueError, match="--audio means nothing for FVSBN, which writes neither texts nor sounds"):
         cli.main(cli.Options(str(tmp_path), audio=tmp_path / "a.wav"))
 
 
