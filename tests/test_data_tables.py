@@ -179,7 +179,7 @@ def test_training_on_a_table_from_the_command_line(table, tmp_path, monkeypatch,
 def test_rows_are_reproduced_and_resumed(table, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     model = zoo.RNADE((2,), hidden=4, head=zoo.MixtureOfGaussians(2, 0.05))
-    recipe = Recipe(model, Data("table", path=str(table)), steps=4, batch_size=16)
+    recipe = Recipe(model, Data("red_wine", path=str(table)), steps=4, batch_size=16)
     folds = tuple(dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, fold=k)) for k in (0, 1))
     monkeypatch.setitem(reproduce.ROWS, "small", reproduce.Row("rnade", folds, 1.5, "nats", "nats_standardised"))
     arguments = ["small", "--data.path", str(table)]  # or --path
@@ -187,7 +187,7 @@ def test_rows_are_reproduced_and_resumed(table, tmp_path, monkeypatch, capsys):
     line = capsys.readouterr().out.splitlines()[-1]
     results = [json.loads(Run(Path("runs/reproduce/small") / k).results.read_text()) for k in "01"]
     mean = np.mean([result["nats_standardised"] for result in results])
-    assert line.startswith("| small | t.csv, 2 columns") and f"| 1.50 | {mean:.2f} +- " in line
+    assert line.startswith("| small | UCI red wine, 2 columns") and f"| 1.50 | {mean:.2f} +- " in line
     monkeypatch.setattr(reproduce, "train", None)  # a finished row is not trained again
     assert reproduce.main(arguments) == 0 and capsys.readouterr().out.splitlines()[-1] == line
     assert reproduce.main([]) == 0 and "binarized_mnist" in capsys.readouterr().out

@@ -57,7 +57,8 @@ def _main(argv):
     if run is None:  # what is resumed has begun, and needs the run of its encoder no more
         check_trainable(recipe, dataset)
         run = create(name, options.recipe, options.run_dir, dataset)
-    run.check_data(dataset)
+    else:
+        run.check_data(dataset)
     print(f"{name} on {dataset.description}; run folder {run.folder}", file=sys.stderr)
     if isinstance(recipe.model, zoo.WaveNet):
         seen = recipe.model.receptive_field

@@ -129,9 +129,10 @@ def _run(name, recipe, run, command):
         dataset = inputs(recipe)
         fit = fitted(recipe, dataset)
         check_trainable(fit, dataset)
-        if not run.config.exists():
+        if run.config.exists():
+            run.check_data(dataset)
+        else:
             create(name, recipe, run.folder, dataset)
-        run.check_data(dataset)
         print(f"{run.folder}: {dataset.description}", file=sys.stderr)
         print(finish(run, fit, dataset, train(run, fit, dataset), command), file=sys.stderr)
     return json.loads(run.results.read_text("utf-8"))
@@ -150,7 +151,7 @@ def main(args: list[str] | None = None) -> int:
             near = difflib.get_close_matches(options.row, ROWS, n=1, cutoff=0.4)
             hint = f" Did you mean {near[0]!r}?" if near else ""
             raise ValueError(f"there is no row {options.row!r}; there are {', '.join(ROWS)}.{hint}")
-        if options.path is not None and ROWS[options.row].recipes[0].data.name not in (RED_WINE.name, "table"):
+        if options.path is not None and ROWS[options.row].recipes[0].data.name != RED_WINE.name:
             raise ValueError(f"--path is where red wine lies, and the row {options.row} has other data: drop it.")
         line = reproduce(ROWS[options.row], options, command)
     except (ValueError, OSError) as error:

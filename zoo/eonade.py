@@ -74,7 +74,7 @@ class EoNADE(NADE):
             self.put_variable("cache", f"kernel_{i}", kernel.T)
 
     def members(self):
-        if self.num_sites < 13 and self.num_orderings > math.factorial(self.num_sites):
+        if self.num_orderings > math.factorial(self.num_sites):
             raise ValueError(f"{self.num_sites} sites have fewer than {self.num_orderings} orderings.")
         different = {self.ordering.sites(self.site_shape).tobytes(): self.ordering}
         seeds = itertools.count(1)
