@@ -37,7 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _main(argv):
     if not argv or argv[0] in ("list", "-h", "--help"):
-        print("\n".join([f"usage: {USAGE}", "", *(f"  {name:10}{describe(name)}" for name in RECIPES)]))
+        width = max(map(len, RECIPES))
+        print("\n".join([f"usage: {USAGE}", "", *(f"  {name:{width}}  {describe(name)}" for name in RECIPES)]))
         return 0
     if argv[0].startswith("-"):
         raise UsageError(f"the model comes first, before {argv[0]}: {USAGE}")

@@ -22,7 +22,8 @@ class MADE(Autoregressive):
     at rank t sees units of degree < t. So one pass of the network gives all conditionals.
 
     Degrees are spread evenly over the ranks. With `num_masks` = K > 1 there are K ways to deal them to the units, and
-    training draws one for every batch. With `resample_order` it draws the ordering of the sites too, among all there are,
+    training draws one for every batch. They share `num_orderings` orderings of the sites, each mask with one of them. With
+    `resample_order` training draws the ordering among all there are,
     for every batch or, by `orders_per_batch`, for parts of it: then every ordering is a model, and any set of sites can
     be known in a completion, by an ordering that visits them first. `masks_as_input` tells each unit what it sees,
     h = relu(b + (W * M) h_below + (U * M) 1). The K `members` are models of their own, each with a mask (and an
@@ -44,7 +45,8 @@ class MADE(Autoregressive):
       ordering: the order in which the chain rule visits the sites (that of member 0).
       direct: whether inputs also connect to outputs directly, as in an FVSBN.
       num_masks: K, the number of masks that training resamples, and of members.
-      resample_order: whether training draws the ordering as well; every member has then one of its own.
+      num_orderings: N, the number of orderings that go with the masks, mask k with ordering k mod N.
+      resample_order: whether training draws the ordering among all, anew for every batch; members have K different ones.
       mask: which of the K masks this model evaluates and samples with; see `member`.
       masks_as_input: whether units are told their masks.
       orders_per_batch: how many orderings a training batch is split among, one after the other (its size: each its own).
@@ -56,6 +58,7 @@ class MADE(Autoregressive):
     ordering: Ordering = Ordering()
     direct: bool = True
     num_masks: int = 1
+    num_orderings: int = 1
     resample_order: bool = False
     mask: int = 0
     masks_as_input: bool = False
@@ -133,7 +136,8 @@ class MADE(Autoregressive):
         every = ([self._degrees(i, mask) for mask in range(self.num_masks)] for i in range(len(self.hidden)))
         degrees = [jnp.asarray(np.stack(each))[k] for each in every]
         if not self.resample_order:
-            return self._params(features, degrees, self._degrees_and_ranks[1])
+            ranks = [ordering.ranks(self.site_shape) for ordering in self._orderings]
+            return self._params(features, degrees, jnp.asarray(np.stack(ranks))[k])
         batch, parts = len(features), min(self.orders_per_batch, len(features))
         ranks = jnp.argsort(jax.random.uniform(order_key, (parts, self.num_sites)), axis=-1)
         features = jnp.pad(features, [(0, -batch % parts), (0, 0), (0, 0)])
@@ -273,10 +277,10 @@ class MADE(Autoregressive):
 
     @property
     def _orderings(self):
-        """The orderings of the K members: this model's own, then random ones if they are resampled."""
-        seeds = range(1, self.num_masks)
-        others = [Ordering("random", seed=k) if self.resample_order else self.ordering for k in seeds]
-        return [self.ordering, *others]
+        """The orderings of the K members: this model's own, then random ones, the first `num_orderings` over and over."""
+        different = self.num_masks if self.resample_order else self.num_orderings
+        every = [self.ordering, *(Ordering("random", seed=k) for k in range(1, different))]
+        return [every[k % different] for k in range(self.num_masks)]
 
 
 class _Slab(NamedTuple):
