@@ -68,15 +68,21 @@ def test_made_members_share_variables_but_not_orderings():
 
 @pytest.mark.parametrize(
     "model",
-    [TINY.clone(resample_order=False), SMALL, SMALL.clone(orders_per_batch=4)],
-    ids=["masks", "orderings", "parts"],
+    [
+        TINY.clone(resample_order=False),
+        TINY.clone(resample_order=False, num_orderings=2),
+        SMALL,
+        SMALL.clone(orders_per_batch=4),
+    ],
+    ids=["masks", "orderings of masks", "orderings", "parts"],
 )
 def test_training_draws_masks_and_orderings(model):
     """Each part of a batch sees one of the masks and one of the orderings, and each of them in turn."""
-    orderings = [model.ordering]
+    members = model.members()
     if model.resample_order:
         orderings = [zoo.Ordering(permutation=sites) for sites in itertools.permutations(range(3))]
-    members = [model.clone(mask=k, ordering=ordering) for k in range(model.num_masks) for ordering in orderings]
+        members = [model.clone(mask=k, ordering=ordering) for k in range(model.num_masks) for ordering in orderings]
+    assert len({member.ordering for member in members}) == (6 if model.resample_order else model.num_orderings)
     shape, variables = (4, *model.site_shape), conformance.variables_of(model)
     x = jnp.asarray(np.random.RandomState(3).randint(2, size=shape))
     nats = np.stack([zoo.log_prob(member, variables, x) for member in members])
@@ -138,3 +144,11 @@ def test_impossible_made_is_refused(change):
 def test_orders_per_batch_need_resampling(change):
     with pytest.raises(ValueError, match="needs resample_order=True, or 1|orders_per_batch of at least 1; got 0"):
         zoo.init(zoo.MADE((2, 2)).clone(**change), KEY, jnp.zeros((1, 2, 2), jnp.int32))
+
+
+@pytest.mark.parametrize(
+    "change", [{"num_orderings": 0}, {"num_orderings": 3}, {"num_orderings": 2, "resample_order": True}]
+)
+def test_orderings_need_masks_that_they_go_with(change):
+    with pytest.raises(ValueError, match=f"num_orderings={change['num_orderings']} needs num_masks as many|at least 1; got 0"):
+        zoo.init(zoo.MADE((2, 2), num_masks=2, **change), KEY, jnp.zeros((1, 2, 2), jnp.int32))

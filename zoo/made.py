@@ -22,16 +22,15 @@ class MADE(Autoregressive):
     at rank t sees units of degree < t. So one pass of the network gives all conditionals.
 
     Degrees are spread evenly over the ranks. With `num_masks` = K > 1 there are K ways to deal them to the units, and
-    training draws one for every batch. They share `num_orderings` orderings of the sites, each mask with one of them. With
-    `resample_order` training draws the ordering among all there are,
-    for every batch or, by `orders_per_batch`, for parts of it: then every ordering is a model, and any set of sites can
-    be known in a completion, by an ordering that visits them first. `masks_as_input` tells each unit what it sees,
-    h = relu(b + (W * M) h_below + (U * M) 1). The K `members` are models of their own, each with a mask (and an
-    ordering); `zoo.ensemble_log_prob` is the likelihood of their mixture.
+    training draws one for every batch, and with it one of `num_orderings` orderings of the sites. With `resample_order`
+    it draws the ordering among all there are, for every batch or, by `orders_per_batch`, for parts of it: then every
+    ordering is a model, and any set of sites can be known in a completion, by an ordering that visits them first.
+    `masks_as_input` tells each unit what it sees, h = relu(b + (W * M) h_below + (U * M) 1). The K `members` are models
+    of their own, each with a mask and its ordering; `zoo.ensemble_log_prob` is the likelihood of their mixture.
 
     Sampling computes every hidden unit once. Ranks go in blocks: the units of a finished block (those whose degree lies
-    in it) add their share to the sums of all units after them by one matmul a layer, and inside a block only its own
-    units, a small triangle, are evaluated rank by rank. (U * M) 1 is a bias, computed once for all ranks by `encode`.
+    in it) add their share to the sums of all units after them by one matmul a layer; inside a block only its own units,
+    a small triangle, are evaluated rank by rank. (U * M) 1 is a bias, computed once for all ranks by `encode`.
 
     **Reference**: M. Germain, K. Gregor, I. Murray, H. Larochelle, MADE: masked autoencoder for distribution
     estimation, ICML 2015.
@@ -45,8 +44,8 @@ class MADE(Autoregressive):
       ordering: the order in which the chain rule visits the sites (that of member 0).
       direct: whether inputs also connect to outputs directly, as in an FVSBN.
       num_masks: K, the number of masks that training resamples, and of members.
-      num_orderings: N, the number of orderings that go with the masks, mask k with ordering k mod N.
-      resample_order: whether training draws the ordering among all, anew for every batch; members have K different ones.
+      num_orderings: N, how many orderings go with the masks, mask k with ordering k mod N; the first is `ordering`.
+      resample_order: whether training draws the ordering among all there are; every member has then one of its own.
       mask: which of the K masks this model evaluates and samples with; see `member`.
       masks_as_input: whether units are told their masks.
       orders_per_batch: how many orderings a training batch is split among, one after the other (its size: each its own).
@@ -83,13 +82,13 @@ class MADE(Autoregressive):
         return self.clone(ordering=self.ordering.known_first(known), num_masks=num_masks)
 
     def setup(self):
-        if not self.hidden:
-            raise ValueError("MADE needs at least one hidden layer; without any it is an FVSBN.")
-        if min(self.hidden) < 1 or not 0 <= self.mask < self.num_masks:
+        if min(self.hidden, default=0) < 1 or not 0 <= self.mask < self.num_masks:
             raise ValueError(
-                f"MADE needs hidden layers of at least 1 unit and a mask below num_masks; got hidden={self.hidden}, "
-                f"mask={self.mask}, num_masks={self.num_masks}."
+                "MADE needs at least one hidden layer (without any it is an FVSBN) of at least 1 unit and a mask below "
+                f"num_masks; got hidden={self.hidden}, mask={self.mask}, num_masks={self.num_masks}."
             )
+        if not 1 <= self.num_orderings <= (1 if self.resample_order else self.num_masks):
+            raise ValueError(f"MADE with num_orderings={self.num_orderings} needs num_masks as many, no resample_order.")
         if self.orders_per_batch < 1 or (self.orders_per_batch > 1 and not self.resample_order):
             raise ValueError(f"MADE with orders_per_batch={self.orders_per_batch} needs resample_order=True, or 1.")
         shape: tuple[int, ...] = (self.num_sites, self.head.num_features)
@@ -136,14 +135,14 @@ class MADE(Autoregressive):
         every = ([self._degrees(i, mask) for mask in range(self.num_masks)] for i in range(len(self.hidden)))
         degrees = [jnp.asarray(np.stack(each))[k] for each in every]
         if not self.resample_order:
-            ranks = [ordering.ranks(self.site_shape) for ordering in self._orderings]
-            return self._params(features, degrees, jnp.asarray(np.stack(ranks))[k])
+            ranks = np.stack([ordering.ranks(self.site_shape) for ordering in self._orderings])
+            return self._params(features, degrees, jnp.asarray(ranks)[k])
         batch, parts = len(features), min(self.orders_per_batch, len(features))
-        ranks = jnp.argsort(jax.random.uniform(order_key, (parts, self.num_sites)), axis=-1)
+        drawn = jnp.argsort(jax.random.uniform(order_key, (parts, self.num_sites)), axis=-1)
         features = jnp.pad(features, [(0, -batch % parts), (0, 0), (0, 0)])
         features = features.reshape(parts, -1, *features.shape[1:])
         # One part after the other, each with masked weights of its own: 5 times as fast on a CPU as all at once.
-        params = jax.lax.map(jax.checkpoint(lambda part: self._params(part[0], degrees, part[1])), (features, ranks))
+        params = jax.lax.map(jax.checkpoint(lambda part: self._params(part[0], degrees, part[1])), (features, drawn))
         return params.reshape(-1, *params.shape[2:])[:batch]
 
     def _masks(self, degrees, ranks):
@@ -284,11 +283,7 @@ class MADE(Autoregressive):
 
 
 class _Slab(NamedTuple):
-    """A run of `size` units in order of degree, size the same for all blocks.
-
-    They are order[start : start + size]; `degree` [size] holds their degrees, and `inside` [size] says which of them
-    really belong to the block.
-    """
+    """Units order[start : start + size] of degrees `degree` [size], in their order; `inside` [size]: those of the block."""
 
     start: Array
     size: int
