@@ -283,7 +283,7 @@ class MADE(Autoregressive):
 
 
 class _Slab(NamedTuple):
-    """Units order[start : start + size] of degrees `degree` [size], in their order; `inside` [size]: those of the block."""
+    """Units order[start : start + size], of degrees `degree` [size] in their order; `inside` [size]: of the block."""
 
     start: Array
     size: int
