@@ -131,7 +131,14 @@ RECIPES: dict[str, dict[str, Recipe]] = {
     },
     "eonade": {
         "cpu": Recipe(zoo.EoNADE(layers=1, num_orderings=8), steps=22_000, eval_every=2_000),
-        "paper": Recipe(zoo.CATALOGUE["eonade"].paper, steps=200_000, eval_every=5_000, patience=10),
+        "paper": Recipe(
+            zoo.CATALOGUE["eonade"].paper.clone(ordering=zoo.Ordering("random")),  # the raster is no typical ordering
+            steps=80_000,
+            batch_size=400,
+            learning_rate=2e-3,
+            weight_decay=0.1,
+            eval_every=4_000,
+        ),
     },
     "rnn": {
         "cpu": _text(zoo.RNN((64,), layers=1), steps=6_000, learning_rate=1e-3),

@@ -88,9 +88,7 @@ class MADE(Autoregressive):
                 f"num_masks; got hidden={self.hidden}, mask={self.mask}, num_masks={self.num_masks}."
             )
         if not 1 <= self.num_orderings <= (1 if self.resample_order else self.num_masks):
-            raise ValueError(
-                f"MADE with num_orderings={self.num_orderings} needs num_masks as many, no resample_order."
-            )
+            raise ValueError(f"MADE with num_orderings={self.num_orderings} needs as many masks, no resample_order.")
         if self.orders_per_batch < 1 or (self.orders_per_batch > 1 and not self.resample_order):
             raise ValueError(f"MADE with orders_per_batch={self.orders_per_batch} needs resample_order=True, or 1.")
         shape: tuple[int, ...] = (self.num_sites, self.head.num_features)
