@@ -49,6 +49,41 @@ def test_permutation_is_taken_as_given():
         zoo.Ordering(permutation=(0, 1, 1)).sites((3,))
 
 
+@pytest.mark.parametrize(
+    ("mirror", "sites"),
+    [
+        (0, [0, 1, 2, 3, 4, 5]),
+        (1, [3, 4, 5, 0, 1, 2]),
+        (2, [2, 1, 0, 5, 4, 3]),
+        (3, [5, 4, 3, 2, 1, 0]),
+        (4, [0, 3, 1, 4, 2, 5]),
+        (7, [5, 2, 4, 1, 3, 0]),
+    ],
+)
+def test_mirror_images_of_two_rows(mirror, sites):
+    assert zoo.Ordering(mirror=mirror).sites((2, 3)).tolist() == sites
+    with pytest.raises(ValueError, match=r"mirror must be in 0\.\.7 for a site_shape of 2 axes; got 8"):
+        zoo.Ordering(mirror=8).sites((2, 3))
+
+
+@pytest.mark.parametrize(
+    ("ordering", "shape", "images"),
+    [
+        (zoo.Ordering(), (2, 3), 8),
+        (zoo.Ordering("spiral", mirror=5), (2, 3), 8),
+        (zoo.Ordering(), (6,), 2),
+        (zoo.Ordering("random", seed=2), (2, 3), 1),
+        (zoo.Ordering(permutation=(5, 0, 1, 2, 3, 4)), (6,), 1),
+    ],
+)
+def test_variants_are_mirror_images_then_random(ordering, shape, images):
+    variants = ordering.variants(images + 3, shape)
+    assert variants[0] == ordering and len({each.sites(shape).tobytes() for each in variants}) == len(variants)
+    assert all(each.scan == ordering.scan for each in variants[:images])
+    assert all(each.scan == "random" for each in variants[images:])
+    assert ordering.variants(1, shape) == [ordering] and len(ordering.variants(images, shape)) == images
+
+
 def test_unfit_scans_are_refused():
     with pytest.raises(ValueError, match="needs a site_shape of two axes"):
         zoo.Ordering("spiral").sites((8,))

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import itertools
 from typing import Literal
 
 import numpy as np
@@ -22,11 +23,14 @@ class Ordering:
         from the first corner inwards (the last three need two axes); `random` a permutation drawn from `seed`.
       seed: seed of the `random` scan; no other scan reads it.
       permutation: the sites themselves, in the order in which they are visited; replaces `scan` when given.
+      mirror: which mirror image of the grid is scanned. Bit i of it says that axis i runs backwards, the bit after those
+        that the axes then change places: of two axes there are 8. No `random` scan and no permutation reads it.
     """
 
     scan: Scan = "raster"
     seed: int = 0
     permutation: tuple[int, ...] | None = None
+    mirror: int = 0
 
     def sites(self, site_shape: tuple[int, ...]) -> np.ndarray:
         """The site of every rank, int32 [num_sites]: `sites[t]` is the flat index of s_t."""
@@ -35,6 +39,15 @@ class Ordering:
     def ranks(self, site_shape: tuple[int, ...]) -> np.ndarray:
         """The rank of every site, int32 [num_sites]: the inverse permutation of `sites`."""
         return np.argsort(self.sites(site_shape)).astype(np.int32)
+
+    def variants(self, num: int, site_shape: tuple[int, ...]) -> list["Ordering"]:
+        """`num` orderings: this one, its mirror images unless it is `random` or a permutation, then random ones."""
+        scans = self.permutation is None and self.scan != "random"
+        images = [
+            dataclasses.replace(self, mirror=self.mirror ^ k) for k in range(_num_mirrors(site_shape) if scans else 1)
+        ]
+        others = (Ordering("random", seed=seed) for seed in itertools.count(1))
+        return [*images, *itertools.islice((each for each in others if each != self), max(0, num - len(images)))][:num]
 
     def known_first(self, known: np.ndarray) -> "Ordering":
         """Visits the sites `known` (bool, [*site_shape]) first, and otherwise keeps this ordering's order."""
@@ -57,12 +70,24 @@ def _sites(ordering: Ordering, site_shape: tuple[int, ...]) -> np.ndarray:
     elif ordering.scan == "random" and not 0 <= ordering.seed < 2**32:
         raise ValueError(f"Ordering.seed must be in 0..2**32 - 1; got {ordering.seed}.")
     elif ordering.scan in _SCANS:
-        sites = _SCANS[ordering.scan](ordering, np.arange(num_sites).reshape(site_shape))
+        sites = _SCANS[ordering.scan](ordering, _mirrored(ordering.mirror, np.arange(num_sites).reshape(site_shape)))
     else:
         raise ValueError(f"Ordering.scan must be one of {', '.join(_SCANS)}; got {ordering.scan!r}.")
     sites = np.ascontiguousarray(sites, np.int32)
     sites.setflags(write=False)
     return sites
+
+
+def _num_mirrors(site_shape: tuple[int, ...]) -> int:
+    return 2 ** (len(site_shape) + (len(site_shape) > 1))
+
+
+def _mirrored(mirror: int, grid: np.ndarray) -> np.ndarray:
+    if not 0 <= mirror < _num_mirrors(grid.shape):
+        last = _num_mirrors(grid.shape) - 1
+        raise ValueError(f"Ordering.mirror must be in 0..{last} for a site_shape of {grid.ndim} axes; got {mirror}.")
+    grid = np.flip(grid, tuple(axis for axis in range(grid.ndim) if mirror >> axis & 1))
+    return grid.T if mirror >> grid.ndim else grid
 
 
 def _snake(grid: np.ndarray) -> np.ndarray:
