@@ -72,7 +72,6 @@ class EoNADE(NADE):
         return jnp.where(unknown, nats, 0).sum(-1) * self.num_sites / left
 
     def enter(self, x, t, memory=None):
-        # A step multiplies kernel.T [H, H] by units [H, batch]: nearer to the speed of a large matmul than units @ kernel.
         for i, kernel in enumerate(self.kernels):
             self.put_variable("cache", f"kernel_{i}", kernel.T)
 
@@ -96,10 +95,10 @@ class EoNADE(NADE):
         return units
 
     def _units_of_step(self, pre):
-        units = super()._units(pre).T
+        units = super()._units(pre)
         for i, bias in enumerate(self.biases):
             units = super()._units(self.get_variable("cache", f"kernel_{i}") @ units + bias[:, None])
-        return units.T
+        return units
 
     def _seen(self, features):
         return jnp.concatenate([features, jnp.ones((*features.shape[:-1], 1), features.dtype)], axis=-1)
