@@ -49,7 +49,7 @@ class StaleCache(zoo.NADE):
     """The running sum is read, and never written back."""
 
     def step(self, x, t, memory=None):
-        kept = self.get_variable("cache", "before", jnp.zeros((self.hidden, len(x))))
+        kept = self.get_variable("cache", "before", jnp.zeros((len(x), self.hidden)))
         params = super().step(x, t)
         self.put_variable("cache", "before", kept)
         return params

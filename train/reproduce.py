@@ -77,7 +77,17 @@ ROWS: dict[str, Row] = {
         weight_decay=0.1,
         patience=0,
     ),
-    "made_2x8000": _row("made", FIXED, 86.64, "ensemble", model=zoo.MADE(hidden=(8000, 8000), num_masks=32)),
+    "made_2x4000": _row(
+        "made",
+        FIXED,
+        86.64,
+        "ensemble",
+        model=zoo.MADE(hidden=(4000, 4000), head=zoo.Bernoulli(centre=0.13), num_masks=4, num_orderings=4),
+        steps=24_000,
+        weight_decay=0.1,
+        patience=0,
+        eval_every=1000,
+    ),
     "eonade": _row("eonade", FIXED, 85.10, "ensemble"),
     "nade_dynamic": _row("nade", DYNAMIC, 84.0, steps=40_000, learning_rate=4e-3),
     "made_dynamic": _row(

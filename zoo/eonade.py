@@ -100,6 +100,10 @@ class EoNADE(NADE):
             units = super()._units(self.get_variable("cache", f"kernel_{i}") @ units + bias[:, None])
         return units
 
+    @property
+    def _units_first(self):
+        return self.layers > 1
+
     def _seen(self, features):
         return jnp.concatenate([features, jnp.ones((*features.shape[:-1], 1), features.dtype)], axis=-1)
 

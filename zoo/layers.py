@@ -33,17 +33,6 @@ def value_before(x: Array, t: Array | int, sites: np.ndarray, head: Head) -> Arr
     return jnp.where(t > 0, head.features(value), 0.0)
 
 
-def spread(units: Array, rows: Array) -> Array:
-    """sum_u rows[u] units[u]: units [units, batch], rows [units, *above] -> [*above, batch].
-
-    On a CPU a product with few columns runs at twice the speed of one with few rows. One unit or two need no matmul.
-    """
-    if len(rows) <= 2:
-        wide = units.reshape(len(rows), *[1] * (rows.ndim - 1), -1)
-        return sum(row[..., None] * unit for row, unit in zip(rows, wide, strict=True))
-    return jnp.tensordot(rows, units, (0, 0))
-
-
 def block_size(num_sites: int) -> int:
     """Ranks per block where a block's own work grows with its square and beginning one costs a pass over all weights.
 

@@ -11,7 +11,7 @@ from jaxtyping import Array
 
 from zoo.autoregressive import Autoregressive
 from zoo.heads import Bernoulli, Head
-from zoo.layers import CausalLinear, at_ranks, block_size, ordered_slice, place_in_block, spread, value_before
+from zoo.layers import CausalLinear, at_ranks, block_size, ordered_slice, place_in_block, value_before
 from zoo.orderings import Ordering
 
 
@@ -205,7 +205,7 @@ class MADE(Autoregressive):
         weights = [*(f"inward_{i}" for i in range(len(self.hidden))), "outward"]
         first = rank - place_in_block(jnp.maximum(rank, 0), self.block)
         row = jax.lax.dynamic_index_in_dim(self.get_variable("cache", weights[0]), rank - first, 0, keepdims=False)
-        share, sums = spread(value.T.astype(row.dtype), row), []
+        share, sums = _spread(value.T.astype(row.dtype), row), []
         for i, name in enumerate(names):
             sums.append(self.get_variable("cache", name) + share)
             self._put(name, sums[-1])
@@ -214,7 +214,7 @@ class MADE(Autoregressive):
                 units = jax.lax.dynamic_slice_in_dim(sums[-1], start, len(degree))
                 units = jnp.where((degree == rank)[:, None], nn.relu(units), 0)
                 rows = jax.lax.dynamic_slice_in_dim(self.get_variable("cache", weights[i + 1]), start, len(degree))
-                share = spread(units, rows)
+                share = _spread(units, rows)
         return sums
 
     def _finish(self, sums, x, t):
@@ -291,3 +291,10 @@ class _Slab(NamedTuple):
     order: np.ndarray
     degree: Array
     inside: Array
+
+
+def _spread(units, rows):
+    """sum_u rows[u] units[u]: [units, batch], [units, *above] -> [*above, batch]; one unit needs no matmul."""
+    if len(rows) == 1:
+        return rows[0][..., None] * units[0].reshape(*[1] * (rows.ndim - 1), -1)
+    return jnp.tensordot(rows, units, (0, 0))

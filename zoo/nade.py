@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from zoo.autoregressive import Autoregressive
 from zoo.heads import Bernoulli, Head
-from zoo.layers import at_ranks, spread, value_before
+from zoo.layers import at_ranks, value_before
 from zoo.orderings import Ordering
 
 _BLOCK = 16  # ranks whose hidden units are evaluated by one matmul, and recomputed together in the backward pass
@@ -61,13 +61,15 @@ class NADE(Autoregressive):
     def step(self, x, t, memory=None):
         value = self._seen(value_before(x, t, self.sites, self.head)).astype(self.inward.dtype)
         weights = at_ranks(self.inward, jnp.maximum(t - 1, 0), 1, self.sites, 0)[0]
-        before = self.get_variable("cache", "before", jnp.zeros((self.hidden, len(x)), self.inward.dtype))
-        before = before + spread(jnp.where(t > 0, value, 0).T, weights)
+        value = jnp.where(t > 0, value, 0)
+        share = _contract(weights.T, value.T) if self._units_first else _contract(value, weights)
+        before = self.get_variable("cache", "before", jnp.zeros_like(share)) + share
         self.put_variable("cache", "before", before)
-        pre = before + self.inward_bias[:, None]
+        pre = before + (self.inward_bias[:, None] if self._units_first else self.inward_bias[None])
         if self.rho is not None:
             pre = pre * at_ranks(self.rho, t, 1, self.sites, 0)
-        params = spread(self._units_of_step(pre), at_ranks(self.outward, t, 1, self.sites, 0)[0]).T
+        units, outward = self._units_of_step(pre), at_ranks(self.outward, t, 1, self.sites, 0)[0]
+        params = (outward.T @ units).T if self._units_first else units @ outward
         return params + at_ranks(self.outward_bias, t, 1, self.sites, 0)
 
     def _params_of_block(self, before, block):
@@ -90,7 +92,7 @@ class NADE(Autoregressive):
         return getattr(nn, self.activation)(pre)
 
     def _units_of_step(self, pre):
-        """The same in a step, [hidden, batch], where what `enter` has prepared is at hand."""
+        """The same in a step, where what `enter` has prepared is at hand."""
         return self._units(pre)
 
     def _seen(self, features):
@@ -101,9 +103,19 @@ class NADE(Autoregressive):
     def _num_seen(self):
         return self.head.num_features
 
+    @property
+    def _units_first(self):
+        """Whether a step has its units as [hidden, batch]: faster if a matmul follows, slower if none does."""
+        return False
+
 
 def _blocks(by_rank):
     """[ranks, ...] -> [blocks, _BLOCK, ...], the last block filled up with zeros."""
     fill = -len(by_rank) % _BLOCK
     by_rank = jnp.pad(by_rank, [(0, fill)] + [(0, 0)] * (by_rank.ndim - 1))
     return by_rank.reshape(-1, _BLOCK, *by_rank.shape[1:])
+
+
+def _contract(value, weights):
+    """[rows, features] @ [features, columns]; a feature or two need no matmul."""
+    return (value[..., None] * weights[None]).sum(1) if len(weights) <= 2 else value @ weights
