@@ -1,6 +1,7 @@
 """The recipe, the update and the evaluation."""
 
 import dataclasses
+import itertools
 import math
 
 import jax
@@ -174,6 +175,15 @@ def test_ensemble_averages_probabilities():
     expected = -np.log(np.mean(np.exp(each), axis=0)).mean()
     assert len(each) == 3
     assert evaluate(model, variables, Split(x, None), 4, ensemble=True).nats == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize(("seconds", "shown"), [(1e-4, False), (20, True)])
+def test_long_scoring_shows_its_progress(seconds, shown, monkeypatch, capsys):
+    clock = itertools.count(step=seconds)
+    monkeypatch.setattr("tqdm.std.time", lambda: next(clock))
+    model, x = zoo.FVSBN(SHAPE), noisy_copies(23)
+    evaluate(model, zoo.init(model, jax.random.key(0), jnp.asarray(x)), Split(x, None), 10)
+    assert ("23/23" in capsys.readouterr().err) == shown
 
 
 def test_one_example_has_no_standard_error():

@@ -10,6 +10,7 @@ import numpy as np
 import tyro
 
 import zoo
+from train.bar import progress_bar
 from train.data import Split, batches
 from train.devices import shardings, spread
 from train.recipe import scored_sites, streamed, unit
@@ -83,10 +84,12 @@ def evaluate(
     size = math.ceil(batch_size / jax.device_count()) * jax.device_count()
     members = model.members() if ensemble else (model,)
     nats = []
-    for batch in batches(split, size):
-        count = len(batch.x)
-        x, context = spread(jax.tree.map(lambda rows: _fill(rows, size), tuple(batch)), split_sharding)
-        nats.append(-np.asarray(zoo.ensemble_log_prob(members, variables, x, context), np.float64)[:count])
+    with progress_bar(len(split.x), "example", delay=10) as bar:
+        for batch in batches(split, size):
+            count = len(batch.x)
+            x, context = spread(jax.tree.map(lambda rows: _fill(rows, size), tuple(batch)), split_sharding)
+            nats.append(-np.asarray(zoo.ensemble_log_prob(members, variables, x, context), np.float64)[:count])
+            bar.update(count)
     return summarise(np.concatenate(nats), model, split.x)
 
 

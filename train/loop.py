@@ -12,9 +12,9 @@ from collections.abc import Iterator
 
 import jax
 import numpy as np
-from tqdm import tqdm
 
 import zoo
+from train.bar import progress_bar
 from train.checkpoint import Checkpoints
 from train.data import Dataset
 from train.devices import lag
@@ -73,7 +73,7 @@ class _Training:
         eval_every = self.recipe.eval_every or self.batches.steps_per_epoch
         save_every = self.recipe.checkpoint_every or eval_every
         most = lag()
-        with _bar(self.recipe.steps, self.step) as bar:
+        with progress_bar(self.recipe.steps, "step", self.step) as bar:
             while not self.done:
                 self.state, metrics = self.update.step(self.state, *self.batches(self.step))
                 self.step += 1
@@ -151,12 +151,6 @@ class _Training:
     @property
     def seconds(self):
         return round(time.monotonic() - self.begun, 3)
-
-
-def _bar(steps, step):
-    """A progress bar on stderr; where that is a file, a line now and then."""
-    interval = 0.2 if sys.stderr.isatty() else 10.0
-    return tqdm(total=steps, initial=step, unit="step", mininterval=interval, dynamic_ncols=True)
 
 
 @contextlib.contextmanager

@@ -77,7 +77,10 @@ class EoNADE(NADE):
 
     def members(self):
         if self.num_orderings > math.factorial(self.num_sites):
-            raise ValueError(f"{self.num_sites} sites have fewer than {self.num_orderings} orderings.")
+            raise ValueError(
+                f"num_orderings must be at most {math.factorial(self.num_sites)}, as many as {self.num_sites} sites have; "
+                f"got {self.num_orderings}."
+            )
         different = {self.ordering.sites(self.site_shape).tobytes(): self.ordering}
         seeds = itertools.count(1)
         while len(different) < self.num_orderings:
