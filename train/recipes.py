@@ -133,11 +133,11 @@ RECIPES: dict[str, dict[str, Recipe]] = {
         "cpu": Recipe(zoo.EoNADE(layers=1, num_orderings=8), steps=22_000, eval_every=2_000),
         "paper": Recipe(
             zoo.CATALOGUE["eonade"].paper.clone(ordering=zoo.Ordering("random")),  # the raster is no typical ordering
-            steps=80_000,
+            steps=200_000,
             batch_size=400,
             learning_rate=2e-3,
-            weight_decay=0.1,
-            eval_every=4_000,
+            weight_decay=0.15,
+            eval_every=5_000,
         ),
     },
     "rnn": {

@@ -16,12 +16,12 @@ class EoNADE(NADE):
     """Order-agnostic NADE: p(x_i | x_known) for every site i and every set of known sites, by one network.
 
     h = relu(c + sum_{r known} (W_r x_r + M_r)), then further layers, then params_i = b_i + V_i h; M says which values are
-    known. Training draws for each example the number d of known sites, evenly from 0..D-1, and which they are, the first d
-    of an ordering s, and minimises
+    known. With d of 0..D-1 known sites, the first of an ordering s, the mean over d and s of
 
         D / (D - d) sum_{t >= d} -log p(x[s_t] | x[s_<d]),
 
-    one pass of the network, whose mean over d and s is the mean over s of -log p_s(x). Then every ordering is a model,
+    one pass of the network, is the mean over s of -log p_s(x). Training draws one split for each example, those with few
+    unknown sites more often and with less weight, as their gradient varies most. Then every ordering is a model,
     and `members` are `num_orderings` of them: `zoo.ensemble_log_prob` is the likelihood of their mixture. Any set of
     sites can be known in a completion, by an ordering that visits them first.
 
@@ -54,12 +54,17 @@ class EoNADE(NADE):
         self.biases = [self.param(f"bias_{i}", nn.initializers.zeros, (self.hidden,)) for i in range(1, self.layers)]
 
     def training_loss(self, x, memory=None):
-        # Each site known with a probability that is even on (0, 1): then d is even on 0..D, and every set of d sites is
-        # as likely as another, which takes no sorting. The batch shares out (0, 1): the loss varies less. d = D is empty.
+        # Each site is unknown with a probability r that is even on (0, 1): then d is even on 0..D, and every set of d sites
+        # is as likely as another, which takes no sorting; d = D is empty. A gradient is about as large as 1 / sqrt(r) and
+        # varies least if r is drawn in that proportion and weighted against it: r + 1/D = s^2, s even, weight 1 / density;
+        # 1/D as fewer than one site is none. The batch shares out what s can be, which makes it vary less again.
         share_key, site_key = jax.random.split(self.make_rng("train"))
-        probability = (jnp.arange(len(x), dtype=jnp.float32) + jax.random.uniform(share_key, (len(x),))) / len(x)
-        unknown = jax.random.uniform(site_key, (len(x), self.num_sites)) >= probability[:, None]
-        return self.split_loss(x, unknown) * (self.num_sites + 1) / self.num_sites
+        even = (jnp.arange(len(x), dtype=jnp.float32) + jax.random.uniform(share_key, (len(x),))) / len(x)
+        least, most = math.sqrt(1 / self.num_sites), math.sqrt(1 + 1 / self.num_sites)
+        root = least + (most - least) * even
+        unknown = jax.random.uniform(site_key, (len(x), self.num_sites)) < root[:, None] ** 2 - least**2
+        weight = 2 * root * (most - least) * (self.num_sites + 1) / self.num_sites
+        return weight * self.split_loss(x, unknown)
 
     def split_loss(self, x, unknown):
         """D / (D - d) times the nats of the D - d `unknown` sites [batch, D], given the other d at once; 0 if d = D."""
