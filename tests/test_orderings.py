@@ -77,11 +77,18 @@ def test_mirror_images_of_two_rows(mirror, sites):
     ],
 )
 def test_variants_are_mirror_images_then_random(ordering, shape, images):
-    variants = ordering.variants(images + 3, shape)
+    variants = ordering.variants(images + 3, shape, mirrors=True)
     assert variants[0] == ordering and len({each.sites(shape).tobytes() for each in variants}) == len(variants)
     assert all(each.scan == ordering.scan for each in variants[:images])
     assert all(each.scan == "random" for each in variants[images:])
-    assert ordering.variants(1, shape) == [ordering] and len(ordering.variants(images, shape)) == images
+    assert ordering.variants(1, shape) == [ordering] and len(ordering.variants(images, shape, mirrors=True)) == images
+    assert ordering.variants(4, shape)[1:] == ordering.variants(images + 3, shape, mirrors=True)[images:]
+
+
+def test_there_are_no_more_variants_than_permutations():
+    for ordering in (zoo.Ordering(), zoo.Ordering("random", seed=1)):
+        sites = [tuple(each.sites((1, 3))) for each in ordering.variants(100, (1, 3), mirrors=True)]
+        assert len(sites) == len(set(sites)) == 6
 
 
 def test_unfit_scans_are_refused():

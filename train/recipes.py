@@ -137,7 +137,7 @@ RECIPES: dict[str, dict[str, Recipe]] = {
             batch_size=400,
             learning_rate=2e-3,
             weight_decay=0.15,
-            eval_every=5_000,
+            eval_every=20_000,
         ),
     },
     "rnn": {

@@ -1,6 +1,5 @@
 """EoNADE: one network for all orderings."""
 
-import itertools
 import math
 from typing import Literal
 
@@ -9,7 +8,6 @@ import jax
 import jax.numpy as jnp
 
 from zoo.nade import NADE
-from zoo.orderings import Ordering
 
 
 class EoNADE(NADE):
@@ -86,12 +84,8 @@ class EoNADE(NADE):
                 f"num_orderings must be at most {math.factorial(self.num_sites)}, as many as {self.num_sites} sites have; "
                 f"got {self.num_orderings}."
             )
-        different = {self.ordering.sites(self.site_shape).tobytes(): self.ordering}
-        seeds = itertools.count(1)
-        while len(different) < self.num_orderings:
-            ordering = Ordering("random", seed=next(seeds))
-            different.setdefault(ordering.sites(self.site_shape).tobytes(), ordering)
-        return tuple(self.clone(ordering=each, num_orderings=1) for each in different.values())
+        variants = self.ordering.variants(self.num_orderings, self.site_shape)
+        return tuple(self.clone(ordering=each, num_orderings=1) for each in variants)
 
     def with_known_first(self, known):
         return self.clone(ordering=self.ordering.known_first(known), num_orderings=1)

@@ -44,7 +44,7 @@ class MADE(Autoregressive):
       ordering: the order in which the chain rule visits the sites (that of member 0).
       direct: whether inputs also connect to outputs directly, as in an FVSBN.
       num_masks: K, the number of masks that training resamples, and of members.
-      num_orderings: N, how many of `ordering.variants` go with the masks, mask k with variant k mod N.
+      num_orderings: N, how many of `ordering.variants`, mirror images first, go with the masks, mask k with variant k mod N.
       resample_order: whether training draws the ordering among all there are; every member has then one of its own.
       mask: which of the K masks this model evaluates and samples with; see `member`.
       masks_as_input: whether units are told their masks.
@@ -277,10 +277,9 @@ class MADE(Autoregressive):
     @property
     def _orderings(self):
         """The orderings of the K members."""
-        if self.resample_order:
-            return [self.ordering, *(Ordering("random", seed=k) for k in range(1, self.num_masks))]
-        variants = self.ordering.variants(self.num_orderings, self.site_shape)
-        return [variants[k % self.num_orderings] for k in range(self.num_masks)]
+        num = self.num_masks if self.resample_order else self.num_orderings
+        variants = self.ordering.variants(num, self.site_shape, mirrors=not self.resample_order)
+        return [variants[k % len(variants)] for k in range(self.num_masks)]
 
 
 class _Slab(NamedTuple):

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import itertools
+import math
 from typing import Literal
 
 import numpy as np
@@ -40,14 +41,22 @@ class Ordering:
         """The rank of every site, int32 [num_sites]: the inverse permutation of `sites`."""
         return np.argsort(self.sites(site_shape)).astype(np.int32)
 
-    def variants(self, num: int, site_shape: tuple[int, ...]) -> list["Ordering"]:
-        """`num` orderings: this one, its mirror images unless it is `random` or a permutation, then random ones."""
-        scans = self.permutation is None and self.scan != "random"
-        images = [
-            dataclasses.replace(self, mirror=self.mirror ^ k) for k in range(_num_mirrors(site_shape) if scans else 1)
-        ]
-        others = (Ordering("random", seed=seed) for seed in itertools.count(1))
-        return [*images, *itertools.islice((each for each in others if each != self), max(0, num - len(images)))][:num]
+    def variants(self, num: int, site_shape: tuple[int, ...], mirrors: bool = False) -> list["Ordering"]:
+        """`num` different orderings, or all that the sites have: this one, with `mirrors` its images, then random ones.
+
+        A `random` scan and a permutation have no mirror images.
+        """
+        num = min(num, math.factorial(math.prod(site_shape)))
+        images = _num_mirrors(site_shape) if mirrors and self.permutation is None and self.scan != "random" else 1
+        candidates = itertools.chain(
+            (dataclasses.replace(self, mirror=self.mirror ^ k) for k in range(images)),
+            (Ordering("random", seed=seed) for seed in itertools.count(1)),
+        )
+        different: dict[bytes, Ordering] = {}
+        while len(different) < num:
+            ordering = next(candidates)
+            different.setdefault(ordering.sites(site_shape).tobytes(), ordering)
+        return list(different.values())
 
     def known_first(self, known: np.ndarray) -> "Ordering":
         """Visits the sites `known` (bool, [*site_shape]) first, and otherwise keeps this ordering's order."""
