@@ -116,6 +116,31 @@ def test_gradients_are_clipped_to_their_global_norm():
         np.testing.assert_allclose(ours, theirs, rtol=1e-6)
 
 
+def test_corrected_decay_falls_with_the_rate():
+    """Without a gradient an update is only the decay: rate times decay of the weights, corrected once more by the rate."""
+    for corrected in (False, True):
+        recipe = tiny("fvsbn", steps=10, warmup=0, learning_rate=0.2, weight_decay=0.5, corrected_decay=corrected)
+        rate, optimise = schedule(recipe), optimiser(recipe)
+        weights = {"w": jnp.ones(3)}
+        with jax.numpy_dtype_promotion("standard"):
+            state = optimise.init(weights)
+            for step in range(10):
+                change, state = optimise.update({"w": jnp.zeros(3)}, state, weights)
+                expected = -rate(step) * 0.5 * (rate(step) / 0.2 if corrected else 1)
+                np.testing.assert_allclose(change["w"], np.full(3, expected), rtol=1e-5)
+
+
+@pytest.mark.parametrize("parallel", ["jit", "pmap"])
+def test_corrected_decay_trains(parallel):
+    """Its schedule is part of the state; where there is nothing to decay it changes nothing."""
+    x = noisy_copies(8)
+    plain, corrected = (tiny(parallel=parallel, corrected_decay=corrected) for corrected in (False, True))
+    ours, theirs = (run_steps(recipe, 5, x)[0].variables for recipe in (corrected, plain))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), ours, theirs)
+    decayed = run_steps(dataclasses.replace(corrected, weight_decay=5.0), 5, x)[0].variables
+    assert max(np.abs(a - b).max() for a, b in zip(*map(jax.tree.leaves, (ours, decayed)), strict=True)) > 1e-3
+
+
 def test_average_of_the_weights_is_what_it_says():
     recipe, x = tiny("fvsbn", ema=0.3, learning_rate=0.1), noisy_copies(8)
     update = make_update(recipe)

@@ -137,6 +137,7 @@ RECIPES: dict[str, dict[str, Recipe]] = {
             batch_size=400,
             learning_rate=2e-3,
             weight_decay=0.15,
+            corrected_decay=True,
             eval_every=20_000,
         ),
     },

@@ -67,7 +67,9 @@ def initial_state(recipe: Recipe, x: np.ndarray, context: PyTree = None) -> Stat
         variables = with_encoder(recipe, variables)
     ema = jax.tree.map(jnp.copy, variables)
     carry = zoo.begin(model, _cast(recipe, variables), len(x)) if streamed(model) else ()
-    return State(jnp.zeros((), jnp.int32), variables, ema, optimiser(recipe).init(variables), carry)
+    with jax.numpy_dtype_promotion("standard"):  # optax relies on it
+        opt_state = optimiser(recipe).init(variables)
+    return State(jnp.zeros((), jnp.int32), variables, ema, opt_state, carry)
 
 
 def with_encoder(recipe: Recipe, variables: zoo.autoregressive.Variables) -> zoo.autoregressive.Variables:
@@ -181,9 +183,22 @@ def schedule(recipe: Recipe) -> optax.Schedule:
 
 
 def optimiser(recipe: Recipe) -> optax.GradientTransformation:
-    """Clipping by global norm, then Adam with decoupled weight decay."""
+    """Clipping by global norm, then Adam with decoupled weight decay.
+
+    With `corrected_decay` a step shrinks the weights by decay rate_t^2 / rate_max, as A. Defazio does for layers that are
+    normalised (Why gradients rapidly increase near the end of training, 2025), here all of them: what a plain decay costs
+    in fit then lasts only as long as the rate is high.
+    """
     clip = optax.clip_by_global_norm(recipe.clip) if recipe.clip else optax.identity()
-    return optax.chain(clip, optax.adamw(schedule(recipe), weight_decay=recipe.weight_decay))
+    rate = schedule(recipe)
+    if not recipe.corrected_decay:
+        return optax.chain(clip, optax.adamw(rate, weight_decay=recipe.weight_decay))
+
+    def corrected(step):
+        return recipe.weight_decay * rate(step) / recipe.learning_rate
+
+    decay = optax.inject_hyperparams(optax.add_decayed_weights)(corrected)
+    return optax.chain(clip, optax.scale_by_adam(), decay, optax.scale_by_learning_rate(rate))
 
 
 def ema_decay(recipe: Recipe, step: Int[Array, ""]) -> Float[Array, ""]:
