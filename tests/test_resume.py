@@ -69,7 +69,12 @@ def interrupt_at(monkeypatch, *steps):
     monkeypatch.setattr(train.inputs, "Batches", Interrupting)
 
 
-@pytest.mark.parametrize("changes", slow_but([{}], [{}, {"parallel": "pmap"}, {"checkpoint_every": 7}]), ids=str)
+CORRECTED = {"weight_decay": 0.1, "corrected_decay": True}
+
+
+@pytest.mark.parametrize(
+    "changes", slow_but([CORRECTED], [CORRECTED, {}, {"parallel": "pmap"}, {"checkpoint_every": 7}]), ids=str
+)
 def test_interrupted_and_resumed_is_bit_for_bit_the_same(data, tmp_path, monkeypatch, changes):  # noqa: F811
     recipe, usual = tiny(data=data, steps=20, **changes), signal.getsignal(signal.SIGINT)
     dataset = inputs(recipe)
