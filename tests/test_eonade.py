@@ -85,7 +85,7 @@ def test_training_loss_is_unbiased():
     # r + 1/3 = s^2 with s even: no site is unknown with the mean of (1 - r)^3, more often than with the 1/4 of an even r
     s = np.linspace(np.sqrt(1 / 3), np.sqrt(4 / 3), 10_001)
     empty = np.mean((4 / 3 - s**2) ** 3)
-    assert empty > 0.27 and abs((drawn == 0).mean() - empty) < 4 * np.sqrt(empty / len(drawn))
+    assert empty > 0.27 and abs((drawn == 0).mean() - empty) < 4 * np.sqrt(empty * (1 - empty) / len(drawn))
 
 
 def test_completion_of_any_sites_follows_the_posterior():

@@ -39,7 +39,7 @@ class Recipe:
     weight_decay: float = 0.0
     """Decoupled weight decay, as in AdamW: a step shrinks the weights by `weight_decay` times the learning rate."""
     corrected_decay: bool = False
-    """Whether weight decay falls with the learning rate, in proportion, as in AdamC: there is none in the end."""
+    """Whether weight decay falls with the learning rate, in proportion, as in AdamC."""
     ema: float = 0.999
     """Decay of the running average of the weights that is evaluated, saved and sampled (0: the weights themselves).
     At step t it is at most (1 + t) / (10 + t), so that a short training is not dominated by its first weights."""
