@@ -22,6 +22,7 @@ from sample.render import as_images, grid, image_shape, save_gif, save_png
 from sample.show import show_captions, show_translations
 from sample.surprise import save_surprise, surprise
 from sample.text import encode, stream, text
+from zoo.checks import kind
 from zoo.command import command
 
 # How many by default: images in the grid, with a map of surprise, to complete; completions of each; texts; sounds.
@@ -56,7 +57,7 @@ def main(options: Options) -> None:
     elif options.images is not None:
         x = read_images(model, options.images, options.num or MAPPED)
         context = context_of(options, model, len(x))
-        print(f"{type(model).__name__} from {checkpoint}")
+        print(f"{kind(model)} from {checkpoint}")
         show_surprise(options.out or checkpoint.parent / "surprise.png", options, model, variables, x, context)
     else:
         show_samples(options, checkpoint, model, variables)
@@ -68,7 +69,7 @@ def context_of(options: Options, model: zoo.Autoregressive, num: int) -> Any:
         return np.full(num, options.label)
     context = zoo.example(model, num)[1]
     if context is not None and options.images is not None:
-        raise ValueError(f"{type(model).__name__} is conditional on labels: say by --label which one --images have.")
+        raise ValueError(f"{kind(model)} is conditional on labels: say by --label which one --images have.")
     return context
 
 
@@ -93,7 +94,7 @@ def show_samples(options: Options, checkpoint: Path, model: zoo.Autoregressive, 
             options.out or checkpoint.parent / "samples.png", grid(pictures, options.columns), options.scale
         )
     nats = -np.asarray(drawn.log_prob, np.float64)
-    print(f"{type(model).__name__} from {checkpoint}, {options.engine} engine, seed {options.seed}")
+    print(f"{kind(model)} from {checkpoint}, {options.engine} engine, seed {options.seed}")
     print(
         f"drawn samples: {mean(nats)} nats, "
         f"{zoo.bits_per_dim(-nats.mean(), model.num_dims):.4f} bits/dim by the model's own likelihood"
@@ -148,7 +149,7 @@ def show_sounds(options: Options, checkpoint: Path, model: zoo.WaveNet, variable
     path = save_waveforms(options.out or checkpoint.parent / "samples.png", drawn.waves, drawn.rate)
     files = save_sounds(path.with_suffix(".wav"), drawn)
     bits = zoo.bits_per_dim(drawn.log_prob.mean(), drawn.waves.shape[1])
-    print(f"{type(model).__name__} from {checkpoint}, {options.engine} engine, seed {options.seed}")
+    print(f"{kind(model)} from {checkpoint}, {options.engine} engine, seed {options.seed}")
     print(f"drawn sounds: {bits:.4f} bits/sample by the model's own likelihood")
     print(
         f"speed: {num * options.seconds / seconds:.2f} times real time ({seconds:.3f} s for {num} x {options.seconds:g} s; "
@@ -194,7 +195,7 @@ def show_completions(options: Options, checkpoint: Path, model: zoo.Autoregressi
     panels = np.concatenate([as_images(model, x)[:, None], partly(model, x, known)[:, None], completions], axis=1)
     sheet = grid(panels.reshape(-1, *panels.shape[2:]), columns=num + 2)
     path = save_png(options.out or checkpoint.parent / "completions.png", sheet, options.scale)
-    print(f"{type(model).__name__} from {checkpoint}, {options.engine} engine, seed {options.seed}")
+    print(f"{kind(model)} from {checkpoint}, {options.engine} engine, seed {options.seed}")
     print(f"{rows} of {height} rows of {len(x)} images kept, {num} completions of each: {path}")
 
 

@@ -8,6 +8,7 @@ import tyro
 
 import zoo
 from sample.draw import Engine
+from zoo.checks import kind
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,10 +107,12 @@ def check_means(options: Options, model: zoo.Autoregressive) -> None:
         what, strange = "text, which is printed", image | context | sound | {"images", "label", "out"}
     else:
         what, strange = "neither texts nor sounds", law | text | context | sound
+        if model.head.num_values is None and options.out is not None and options.out.suffix != ".csv":
+            raise ValueError(f"--out is the table of what is drawn, a .csv; got {options.out}.")
     for field in dataclasses.fields(options):
         if field.name in strange and getattr(options, field.name) != field.default:
             flag = field.name.replace("_", "-")
-            raise ValueError(f"--{flag} means nothing for {type(model).__name__}, which writes {what}: drop it.")
+            raise ValueError(f"--{flag} means nothing for {kind(model)}, which writes {what}: drop it.")
     if options.source and options.pairs is not None:
         raise ValueError("--source and --pairs are both given: drop one of them.")
     if options.source and options.num is not None:

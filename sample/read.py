@@ -33,7 +33,7 @@ def read_images(
     Raises:
       ValueError: there is nothing to read, or it is of another size, colour or number of levels than the model's images.
     """
-    path = Path(path).expanduser()
+    path = Path(os.path.expanduser(path))
     x = read_pixels(model, path, num)
     values = _values(model, x, path, pictures=path.suffix != ".npy")
     return values.reshape(-1, *model.site_shape, *model.head.event_shape)
@@ -43,7 +43,7 @@ def read_pixels(
     model: zoo.Autoregressive, path: str | os.PathLike, num: int | None = None
 ) -> Integer[np.ndarray, "num height width *channels"]:
     """The numbers in the same files as they are, of the size of the model's images; errors as for `read_images`."""
-    path = Path(path).expanduser()
+    path = Path(os.path.expanduser(path))
     image_shape(model)
     if not path.exists():
         raise ValueError(f"there is nothing at {path}; expected a picture, a folder of pictures or an .npy.")

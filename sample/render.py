@@ -11,6 +11,7 @@ from jaxtyping import Array, UInt8
 
 import zoo
 from sample.draw import draw
+from zoo.checks import kind
 
 
 def images(
@@ -56,7 +57,7 @@ def image_shape(model: zoo.Autoregressive) -> tuple[int, ...]:
         return tuple(model.image_shape)
     shape = (*model.site_shape, *model.head.event_shape)
     if not (len(shape) == 2 or (len(shape) == 3 and shape[2] in (1, 3))) or model.head.num_values is None:
-        raise ValueError(f"{type(model).__name__} with sites and values of shape {shape} describes no images.")
+        raise ValueError(f"{kind(model)} with sites and values of shape {shape} describes no images.")
     return shape[:2] if shape[2:] == (1,) else shape
 
 

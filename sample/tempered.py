@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 import zoo
+from zoo.checks import kind
 
 SMALLEST = 1e-30  # a temperature below it leaves nothing but the likeliest in float32
 
@@ -66,7 +67,7 @@ class Tempered:
     def check(self, model: zoo.Autoregressive) -> None:
         """Raises ValueError unless the model's sites are tokens with a logit for each value."""
         if not isinstance(model.head, zoo.Categorical):
-            raise ValueError(f"only logits of tokens can be tempered; {type(model).__name__} has a {model.head} head.")
+            raise ValueError(f"only logits of tokens can be tempered; {kind(model)} has a {model.head} head.")
 
 
 def _indices(logits):

@@ -87,6 +87,7 @@ def test_nade_is_its_formula():
         (zoo.Categorical, (0,), "at least 1 class; got 0"),
         (zoo.MixtureOfGaussians, (0,), "at least 1 component"),
         (zoo.MixtureOfLaplacians, (3, 0.0), "min_scale above 0"),
+        (zoo.MixtureOfLaplacians, (3, 1e-46), "min_scale above 0 in float32"),
         (zoo.MixtureOfGaussians, (3, float("nan")), "min_scale above 0"),
     ],
 )

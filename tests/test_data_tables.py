@@ -65,7 +65,7 @@ def test_csv_with_and_without_names(tmp_path, table):
 GOOD = [f"{i},{i * i}" for i in range(30)]
 
 
-@pytest.mark.parametrize("header", ['"a;1;2","b"', ",b", "a,NA", "a,a"])
+@pytest.mark.parametrize("header", ['"a;1;2","b"', ",b", "a,NA", "a,a", '"a\nb;",c', "\na,b"])
 def test_lines_of_names(tmp_path, header):
     large = [f"{1e9 + 2**20 * i:g},{i}" for i in range(30)] if header == "a,a" else GOOD
     assert len(load(Data("table", path=str(written(tmp_path, [header, *large])))).train.x) == 24
@@ -86,6 +86,12 @@ def test_lines_of_names(tmp_path, header):
         (["t,b", *[f"{1700000000 + 7 * i},{i}" for i in range(30)]], r"'t' would be rounded to steps of 128"),
         (["a\tb", *[line.replace(",", "\t") for line in GOOD]], r"separated by commas or semicolons"),
         (["a;b", *[f"{i},5;{i}" for i in range(30)]], r"'a' is '0,5'.*write a point for the decimal comma"),
+        (
+            ["1,5;2,5", *[f"{i},5;{i}" for i in range(30)]],
+            r"line 2: '1,5' is '0,5'.*write a point for the decimal comma",
+        ),
+        (["a,b", *[f'"{i},234",{i}' for i in range(30)]], r"'a' is '0,234'.*no comma between thousands, and a point"),
+        (["", "a;b", "1;x", *GOOD], r"line 3: 'b' is 'x'"),
         (["a,b", '"1,2', *GOOD], r"line 2: .*is a quote not closed there"),
         (["a,b", '"1,2' + "3" * 200_000, *GOOD], r"line 2: .*field larger"),
         (["a,b", "1,", *GOOD], r"line 2: 'b' is missing \(''\)"),
@@ -108,6 +114,7 @@ def test_what_is_wrong_is_named(tmp_path, lines, message):
     [
         (Data("table"), "pass --data.path FILE.csv"),
         (Data("table", path="absent.csv"), "there is no file absent.csv"),
+        (Data("table", path="~no such user/t.csv"), "there is no file ~no such user/t.csv"),
         (Data("red_wine", path="absent.csv"), "red_wine: there is no absent.csv.*folds of the RNADE paper"),
         (Data("wine", fold=10), "--data.fold must be 0..9; got 10"),
         (Data("wine", binarise="dynamic"), "drop --data.binarise"),
@@ -174,6 +181,39 @@ def test_training_on_a_table_from_the_command_line(table, tmp_path, monkeypatch,
     assert line in capsys.readouterr().out
     assert train.evaluate.main(["runs/rnade"]) == 0
     assert line in capsys.readouterr().out
+    assert train.evaluate.main(["runs/rnade", "--orderings", "2"]) == 1
+    assert "--orderings asks for an EoNADE; got a RNADE" in capsys.readouterr().err
+
+
+@pytest.fixture
+def order_agnostic(table, tmp_path, monkeypatch):
+    """The command line of an EoNADE of that table."""
+    monkeypatch.chdir(tmp_path)
+    real = ["--data.name", "table", "--data.path", str(table), "--model.head", "mixtureofgaussians:2:0.05"]
+    return ["eonade", *real, *FLAGS.split(), "--model.num-orderings", "1"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--model.hidden", "0"], "EoNADE needs hidden of at least 1; got 0"),
+        (["--model.layers", "0"], "EoNADE needs layers of at least 1; got 0"),
+        (["--model.num-orderings", "0"], "EoNADE needs num_orderings of at least 1; got 0"),
+        (["--model.num-orderings", "3"], "num_orderings must be at most 2, as many as 2 sites have; got 3"),
+    ],
+)
+def test_what_a_model_of_a_table_cannot_be_is_refused_at_once(order_agnostic, capsys, flags, message):
+    assert cli.main([*order_agnostic, *flags]) == 1
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1 and not Path("runs").exists()
+
+
+def test_orderings_of_a_table(order_agnostic, capsys):
+    assert cli.main([*order_agnostic, "--steps", "2"]) == 0
+    assert train.evaluate.main(["runs/eonade", "--orderings", "2"]) == 0
+    assert "test, ensemble of 2: " in capsys.readouterr().out
+    assert train.evaluate.main(["runs/eonade", "--ensemble"]) == 1
+    assert "this EoNADE is one model and no ensemble" in capsys.readouterr().err
 
 
 def test_rows_are_reproduced_and_resumed(table, tmp_path, monkeypatch, capsys):
@@ -187,7 +227,7 @@ def test_rows_are_reproduced_and_resumed(table, tmp_path, monkeypatch, capsys):
     line = capsys.readouterr().out.splitlines()[-1]
     results = [json.loads(Run(Path("runs/reproduce/small") / k).results.read_text()) for k in "01"]
     mean = np.mean([result["nats_standardised"] for result in results])
-    assert line.startswith("| small | UCI red wine, 2 columns") and f"| 1.50 | {mean:.2f} +- " in line
+    assert line.startswith("| small | UCI red wine, folds of its own, 2 columns") and f"| 1.50 | {mean:.2f} +- " in line
     monkeypatch.setattr(reproduce, "train", None)  # a finished row is not trained again
     assert reproduce.main(arguments) == 0 and capsys.readouterr().out.splitlines()[-1] == line
     assert reproduce.main([]) == 0 and "binarized_mnist" in capsys.readouterr().out

@@ -147,7 +147,13 @@ def test_orders_per_batch_need_resampling(change):
 
 
 @pytest.mark.parametrize(
-    "change", [{"num_orderings": 0}, {"num_orderings": 3}, {"num_orderings": 2, "resample_order": True}]
+    "change",
+    [
+        {"num_orderings": 0},
+        {"num_orderings": 3},
+        {"num_orderings": 2, "mask": 1},
+        {"num_orderings": 2, "resample_order": True},
+    ],
 )
 def test_orderings_need_masks_that_they_go_with(change):
     with pytest.raises(ValueError, match="num_orderings=[23] needs as many masks|at least 1; got 0"):

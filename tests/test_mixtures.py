@@ -138,10 +138,17 @@ def test_standardised_far_from_zero_keeps_its_precision():
     np.testing.assert_allclose(zoo.log_prob(model, half, x), zoo.log_prob(model, variables, x), atol=0.05)
 
 
-@pytest.mark.parametrize(("shift", "scale"), [((0.0,), (1.0,)), ((0.0, 0.0), (1.0, 0.0)), ((0.0, 0.0), (1.0, -1.0))])
+@pytest.mark.parametrize(
+    ("shift", "scale"), [((), ()), ((0.0,), (1.0,)), ((0.0, 0.0), (1.0, 0.0)), ((0.0, 0.0), (1.0, -1.0))]
+)
 def test_unfit_standardisation_is_refused(shift, scale):
     with pytest.raises(ValueError, match="a finite shift and a positive scale for each of the 2 sites"):
         zoo.Standardised(zoo.RNADE((2,)), shift, scale)
+
+
+def test_only_real_numbers_are_standardised():
+    with pytest.raises(ValueError, match="needs a model of real numbers; got a Bernoulli head"):
+        zoo.Standardised(zoo.NADE((2,)), (0.5, 0.5), (0.5, 0.5))
 
 
 def test_affine_head_says_what_it_wraps():

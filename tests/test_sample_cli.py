@@ -200,6 +200,8 @@ def test_pictures_need_an_image_model(tmp_path, change):
     zoo.save(tmp_path / "model.safetensors", model, conformance.variables_of(model))
     with pytest.raises(ValueError, match="describes no images"):
         cli.main(cli.Options(str(tmp_path), **change))
+    with pytest.raises(ValueError, match=r"--out is the table of what is drawn, a \.csv; got rows\.png"):
+        cli.main(cli.Options(str(tmp_path), out=Path("rows.png")))
 
 
 def test_flags_and_make(run):

@@ -14,6 +14,7 @@ from train.bar import progress_bar
 from train.data import Split, batches
 from train.devices import shardings, spread
 from train.recipe import scored_sites, streamed, unit
+from zoo.checks import kind
 from zoo.command import read_flags
 
 STREAMS = 16  # that a recurrent network reads a text as: only their first windows have no past
@@ -134,6 +135,8 @@ def _fill(rows, size):
 
 
 def _of_orderings(model, count):
+    if isinstance(model, zoo.Standardised):
+        return model.clone(model=_of_orderings(model.model, count))
     if count < 1:
         raise ValueError(f"--orderings must be at least 1; got {count}.")
     if not isinstance(model, zoo.EoNADE):
@@ -174,7 +177,7 @@ def main(args: list[str] | None = None) -> int:
             model = _of_orderings(model, options.orderings)
         ensemble = options.ensemble or options.orderings is not None
         if options.ensemble and len(model.members()) == 1:
-            raise ValueError(f"this {type(model).__name__} is one model and no ensemble: drop --ensemble.")
+            raise ValueError(f"this {kind(model)} is one model and no ensemble: drop --ensemble.")
         dataset = inputs(recipe)
         run.check_data(dataset)
         split = getattr(dataset, options.split)

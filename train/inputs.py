@@ -88,6 +88,7 @@ def training_batches(recipe: Recipe, dataset: Dataset) -> Batches | Windows | St
 def check_trainable(recipe: Recipe, dataset: Dataset) -> None:
     """Raises ValueError if the first step would: everything that can be found out before anything is written."""
     make_update(recipe)
+    recipe.model.members()
     batches = training_batches(recipe, dataset)
     jax.eval_shape(lambda: initial_state(recipe, *batches(0)))
 

@@ -18,10 +18,17 @@ if TYPE_CHECKING:
 NO_COUNTS = {"window", "mask", "end", "pad", "separator", "source_pad"}  # integer fields that may be 0, or None
 
 
+def kind(model: "Autoregressive") -> str:
+    """The name of its class, or of the model that it standardises: what a user chose."""
+    return type(getattr(model, "model", model)).__name__
+
+
 def check_fields(model: "Autoregressive") -> None:
     """Raises ValueError, in one line, unless the fields of `model` can be: counts at least 1 (0 where that is the default),
     dropout in [0, 1), and what is chosen from a few is one of them."""
-    name = type(model).__name__
+    name, within = type(model).__name__, getattr(model, "model", None)
+    if within is not None:
+        check_fields(within)
     if not all(size >= 1 for size in model.site_shape):
         raise ValueError(f"{name} needs a site_shape of sizes from 1; got {tuple(model.site_shape)}.")
     for field in dataclasses.fields(model):
@@ -44,7 +51,7 @@ def check_values(model: "Autoregressive", x: Any, what: str = "x") -> None:
     Shape and dtype are checked always, the values themselves where they are at hand (not under a jax trace).
     """
     event = (*model.site_shape, *model.head.event_shape)
-    name = f"{type(model).__name__} of site_shape {tuple(model.site_shape)}"
+    name = f"{kind(model)} of site_shape {tuple(model.site_shape)}"
     shape, dtype = np.shape(x), getattr(x, "dtype", None)
     if dtype is None:
         raise ValueError(
@@ -67,11 +74,11 @@ def check_context(model: "Autoregressive", context: PyTree, batch: int | None = 
     `batch` rows."""
     traced = any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(context))
     if not traced and (complaint := model.complaint(context)):
-        raise ValueError(f"{type(model).__name__} cannot condition on this context: {complaint}.")
+        raise ValueError(f"{kind(model)} cannot condition on this context: {complaint}.")
     for leaf in jax.tree.leaves(context):
         if batch is not None and np.shape(leaf)[:1] != (batch,):
             raise ValueError(
-                f"{type(model).__name__}: context must have a row for each of {batch} examples; got shape "
+                f"{kind(model)}: context must have a row for each of {batch} examples; got shape "
                 f"{list(np.shape(leaf))}."
             )
 
@@ -82,4 +89,4 @@ def key_needed(model: "Autoregressive") -> Iterator[None]:
     try:
         yield
     except flax.errors.InvalidRngError:
-        raise ValueError(f"{type(model).__name__} draws noise in training: pass key=jax.random.key(...).") from None
+        raise ValueError(f"{kind(model)} draws noise in training: pass key=jax.random.key(...).") from None

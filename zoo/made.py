@@ -87,8 +87,9 @@ class MADE(Autoregressive):
                 "MADE needs at least one hidden layer (without any it is an FVSBN) of at least 1 unit and a mask below "
                 f"num_masks; got hidden={self.hidden}, mask={self.mask}, num_masks={self.num_masks}."
             )
-        if not 1 <= self.num_orderings <= (1 if self.resample_order else self.num_masks):
-            raise ValueError(f"MADE with num_orderings={self.num_orderings} needs as many masks, no resample_order.")
+        most = 1 if self.resample_order or (self.mask and self.is_initializing()) else self.num_masks
+        if not 1 <= self.num_orderings <= most:
+            raise ValueError(f"num_orderings={self.num_orderings} needs as many masks, mask=0 and no resample_order.")
         if self.orders_per_batch < 1 or (self.orders_per_batch > 1 and not self.resample_order):
             raise ValueError(f"MADE with orders_per_batch={self.orders_per_batch} needs resample_order=True, or 1.")
         shape: tuple[int, ...] = (self.num_sites, self.head.num_features)

@@ -34,7 +34,11 @@ class Standardised(Autoregressive):
         if not fit or not np.isfinite(self.shift).all() or not all(_LEAST <= scale < np.inf for scale in self.scale):
             raise ValueError(
                 f"Standardised needs a finite shift and a positive scale for each of the {self.model.num_sites} sites; "
-                f"got {len(self.shift)} shifts and {len(self.scale)} scales, the least of them {min(self.scale)}."
+                f"got {len(self.shift)} shifts, {len(self.scale)} scales, the least of them {min(self.scale, default=None)}."
+            )
+        if self.model.head.num_values is not None:
+            raise ValueError(
+                f"Standardised needs a model of real numbers; got a {type(self.model.head).__name__} head."
             )
         super().__post_init__()
 

@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+import os
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -105,7 +106,7 @@ def read_rows(path: str | Path, names: Sequence[str], optional: Sequence[str] = 
     Raises:
       ValueError: there is none, it is no text, or a line (which is named) has another number of columns or an empty one.
     """
-    path, expected = Path(path).expanduser(), f"expected {' and '.join(names)} separated by a tab on each line."
+    path, expected = Path(os.path.expanduser(path)), f"expected {' and '.join(names)} separated by a tab on each line."
     if not path.is_file():
         what = f"{path} is a folder, not a file" if path.is_dir() else f"there is no file {path}"
         raise ValueError(f"{what}; {expected}")

@@ -50,7 +50,7 @@ def read_wav(path: str | os.PathLike, rate: int) -> Float32[np.ndarray, " sample
       ImportError: soundfile is not installed.
     """
     soundfile = _soundfile()
-    path = Path(path).expanduser()
+    path = Path(os.path.expanduser(path))
     if not path.is_file():
         raise ValueError(f"there is no file {path}; expected a .wav.")
     try:

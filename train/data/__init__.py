@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -81,6 +82,6 @@ def load(data: Data) -> Dataset:
     if data.path is None or data.name in PUBLISHED:
         dataset = kind[data.name](data)
     else:
-        path = Path(data.path).expanduser()
+        path = Path(os.path.expanduser(data.path))
         dataset = loader(dataclasses.replace(data, name=path.name or path.resolve().name))
     return convert(dataset, data) if kind is IMAGES else dataset

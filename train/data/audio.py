@@ -5,6 +5,7 @@ sub-folder of them a class, whose names in alphabetical order become the labels 
 of `--data.rate` and split 80/10/10 by a fixed permutation. `--data.seconds` cuts recordings, or fills them up with silence.
 """
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -44,7 +45,7 @@ def sounds(data: Data) -> Dataset:
         raise DataError("sounds needs your own data: pass --data.path FOLDER with .wav files")
     if not 1000 <= data.rate <= 192_000:
         raise DataError(f"--data.rate must be in 1000..192000 samples a second; got {data.rate}")
-    path = Path(data.path).expanduser()
+    path = Path(os.path.expanduser(data.path))
     if not path.is_dir():
         raise DataError(f"there is no folder {path}; --data.path needs a folder of .wav files")
     folders = [each for each in sorted(path.iterdir()) if each.is_dir() and _wavs(each)]

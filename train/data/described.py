@@ -4,6 +4,7 @@ An example is a caption with its end, int32 [longest caption], filled up with pa
 uint8 [height, width(, 3)], 0 black and 255 white.
 """
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -67,7 +68,7 @@ def captions(data: Data) -> Dataset:
 
     if data.path is None:
         raise DataError("captions needs your own data: pass --data.path FOLDER with images and captions.tsv")
-    folder = Path(data.path).expanduser()
+    folder = Path(os.path.expanduser(data.path))
     rows = read_rows(folder / "captions.tsv", ("image", "caption"), ("split",))
     names = list(dict.fromkeys(name for name, _, _ in rows))
     if absent := next((name for name in names if not (folder / name).is_file()), None):

@@ -12,6 +12,7 @@ held out, at most a tenth of them. Values 0 and 1 alone make 2 levels; arrays be
 are; everything else is 256 levels, requantised to `--data.levels`.
 """
 
+import os
 import tokenize
 import zipfile
 import zlib
@@ -29,7 +30,7 @@ def images(data: Data) -> Dataset:
     """The user's own images at `data.path`."""
     if data.path is None:
         raise DataError("images needs your own data: pass --data.path FILE.npz, FILE.npy or a folder of image files")
-    path = Path(data.path).expanduser()
+    path = Path(os.path.expanduser(data.path))
     if path.is_dir():
         splits = {"all": _folder(path)}
     elif not path.exists():

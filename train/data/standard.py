@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import os
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +31,7 @@ def standard(data: Data) -> Dataset:
 
 def splits_of(data: Data) -> tuple[dict[str, Split], str, int | None]:
     """The splits of a standard set as it is published, its title and its number of classes."""
-    manual_dir = Path(data.manual_dir).expanduser() if data.manual_dir else None
+    manual_dir = Path(os.path.expanduser(data.manual_dir)) if data.manual_dir else None
     if manual_dir and not manual_dir.is_dir():
         raise DataError(f"{data.name}: --data.manual-dir {manual_dir} is not a folder")
     try:
@@ -62,7 +63,7 @@ def _builder(data, manual_dir):
             numbers = "".join(name[11] for name in batches[:-1])
             title += f" (training batches {', '.join(numbers)} of 5)" if len(numbers) < 5 else ""
             config = tfds.core.BuilderConfig(name=f"batches_{numbers}", version="1.0.0")
-    data_dir = str(Path(data.data_dir).expanduser()) if data.data_dir else None
+    data_dir = str(Path(os.path.expanduser(data.data_dir))) if data.data_dir else None
     return builders.BUILDERS[data.name](data_dir=data_dir, config=config), title
 
 

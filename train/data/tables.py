@@ -7,6 +7,7 @@ the table; `train.inputs.fitted` makes standardisation a part of the model.
 
 import csv
 import math
+import os
 import re
 from pathlib import Path
 
@@ -41,7 +42,7 @@ def bundled(data: Data) -> Dataset:
 
 def red_wine(data: Data) -> Dataset:
     """UCI red wine without its quality: the file of the RNADE paper with its folds, or UCI's own with seeded ones."""
-    path = Path(data.path or data.manual_dir or ".").expanduser()
+    path = Path(os.path.expanduser(data.path or data.manual_dir or "."))
     files = [path / PAPER_FOLDS.name, path / "winequality-red.csv"] if path.is_dir() else [path]
     found = next((file for file in files if file.is_file()), None)
     if found is None:
@@ -55,14 +56,14 @@ def red_wine(data: Data) -> Dataset:
         return _folded(data, "UCI red wine, folds of the RNADE paper", rows, [f"column {i}" for i in range(11)], False)
     names, rows = read_csv(found)
     keep = [i for i, name in enumerate(names) if name != "quality"]
-    return _folded(data, "UCI red wine", rows[:, keep], [names[i] for i in keep])
+    return _folded(data, "UCI red wine, folds of its own", rows[:, keep], [names[i] for i in keep])
 
 
 def table(data: Data) -> Dataset:
     """The user's own table at `data.path`."""
     if data.path is None:
         raise DataError("table needs your own data: pass --data.path FILE.csv")
-    path = Path(data.path).expanduser()
+    path = Path(os.path.expanduser(data.path))
     if not path.is_file():
         raise DataError(f"there is no file {path}; --data.path needs a .csv")
     names, rows = read_csv(path)
@@ -98,8 +99,9 @@ def read_csv(path: Path) -> tuple[list[str], np.ndarray]:
 
 def _cells(path, text):
     """The lines that are not blank: the number of each, and its cells."""
-    bare = re.sub('"[^"]*"', "", text.partition("\n")[0])
-    reader = csv.reader(text.splitlines(), delimiter=";" if bare.count(";") > bare.count(",") else ",", strict=True)
+    bare = re.sub('"[^"]*"', "", text).splitlines()
+    first = next((line for line in bare if line.strip()), "")
+    reader = csv.reader(text.splitlines(), delimiter=";" if ";" in first else ",", strict=True)
     while True:
         number = reader.line_num + 1
         try:
@@ -135,6 +137,8 @@ def _row(path, names, line, cells):
 def _advice(cell):
     if any(_number(part) is not None for part in cell.split()[1:]):
         return "columns are separated by commas or semicolons"
+    if re.fullmatch(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?", cell.strip()):
+        return "write no comma between thousands, and a point for the decimal comma"
     if _number(cell.replace(",", ".")) is not None:
         return "write a point for the decimal comma"
     return "drop the column or encode it"

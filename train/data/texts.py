@@ -5,6 +5,7 @@ tensorflow_datasets' tiny_shakespeare). The vocabulary is every character of the
 """
 
 import codecs
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -36,7 +37,7 @@ def text(data: Data) -> Dataset:
     """Your own text, UTF-8, at `data.path`; it is read twice, a piece at a time."""
     if data.path is None:
         raise DataError("text needs your own data: pass --data.path FILE.txt")
-    path = Path(data.path).expanduser()
+    path = Path(os.path.expanduser(data.path))
     if not path.is_file():
         raise DataError(f"there is no file {path}; --data.path needs a text in UTF-8")
     return _dataset(data, path.name, lambda: _pieces(path), path)

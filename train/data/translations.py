@@ -6,6 +6,7 @@ the token <unk>, and counted in the description.
 """
 
 import gzip
+import os
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -90,9 +91,8 @@ def multi30k(data: Data) -> Dataset:
         )
     splits = []
     for split in ("train", "val", "test_2016_flickr"):
-        source, target = (
-            _lines(Path(data.path).expanduser(), f"{split}.{each}") for each in (data.source, data.target)
-        )
+        folder = Path(os.path.expanduser(data.path))
+        source, target = (_lines(folder, f"{split}.{each}") for each in (data.source, data.target))
         if len(source) != len(target):
             raise DataError(f"{split} has {len(source):,} lines of {data.source} but {len(target):,} of {data.target}")
         splits.append([pair for pair in zip(source, target, strict=True) if all(pair)])
