@@ -123,7 +123,7 @@ def test_best_validation_model_is_kept(data, tmp_path, monkeypatch):  # noqa: F8
     run, scores = create("made", recipe, tmp_path / "run"), iter([5.0, 3.0, 4.0, 6.0, 3.0, 7.0])
     seen = []
 
-    def fake(model, variables, split, batch_size):
+    def fake(model, variables, split, batch_size, ensemble):
         seen.append(jax.tree.map(np.asarray, variables))
         return train.evaluate.Evaluation(next(scores), 0.1, 0.0, 30)
 

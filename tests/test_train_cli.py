@@ -231,6 +231,21 @@ def test_without_matplotlib(flags, capsys, monkeypatch):
     assert "curves.png" not in out
 
 
+def test_the_mixture_is_validated(flags, capsys):
+    """The weights that are kept are the best for what was validated, by the evaluation that any run can have."""
+    members = ["--model.num-masks", "2", "--model.num-orderings", "2", "--learning-rate", "0.1"]
+    for name, more in (("single", []), ("mixture", ["--validate-ensemble"])):
+        assert cli.main(["made", *flags, *members, *more, "--run-dir", f"runs/{name}"]) == 0
+        records = [json.loads(line) for line in Run(Path("runs") / name).metrics.read_text().splitlines()]
+        capsys.readouterr()
+        assert train.evaluate.main([f"runs/{name}", "--split", "valid", *(["--ensemble"] if more else [])]) == 0
+        best = min(record["valid_nats"] for record in records if "valid_nats" in record)
+        assert f": {best:.2f} +- " in capsys.readouterr().out
+    assert cli.main(["made", *flags, "--validate-ensemble", "--run-dir", "runs/one"]) == 1
+    error = capsys.readouterr().err
+    assert "this MADE is one model and no ensemble: drop --validate-ensemble" in error and not Path("runs/one").exists()
+
+
 def test_evaluate_a_run(flags, capsys):
     assert cli.main(["made", *flags, "--model.num-masks", "2"]) == 0
     results = json.loads(Path("runs/made/results.json").read_text())

@@ -118,7 +118,8 @@ class _Training:
     def evaluate(self, bar):
         """Scores the averaged weights on the validation split, and keeps them if they are the best so far."""
         ema = self.update.fetch(self.state.ema)
-        valid = evaluate(self.recipe.model, ema, self.dataset.valid, self.recipe.batch_size)
+        mixture = self.recipe.validate_ensemble
+        valid = evaluate(self.recipe.model, ema, self.dataset.valid, self.recipe.batch_size, ensemble=mixture)
         if not math.isfinite(valid.nats):
             self.give_up("validation nats", valid.nats, self.step)
         self.run.append({"step": self.step, "valid_nats": valid.nats, "seconds": self.seconds})

@@ -49,6 +49,8 @@ class Recipe:
     """Seed of the initial weights, the order of the data and all noise."""
     eval_every: int = 0
     """Steps between evaluations on the validation split (0: once an epoch)."""
+    validate_ensemble: bool = False
+    """Whether validation scores the mixture of the model's members (masks, orderings), and so chooses the weights for it."""
     checkpoint_every: int = 0
     """Steps between checkpoints (0: one after every evaluation)."""
     patience: int = 0
