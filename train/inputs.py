@@ -11,7 +11,7 @@ import zoo
 from train.data import Batches, DataError, Dataset, Split, Streams, Windows, lines, load, ragged
 from train.recipe import Recipe, streamed, unit
 from train.update import initial_state, make_update
-from zoo.checks import kind
+from zoo import checks
 from zoo.tokens import END, PAD, SPECIAL
 
 EXAMPLES = {
@@ -89,8 +89,9 @@ def training_batches(recipe: Recipe, dataset: Dataset) -> Batches | Windows | St
 def check_trainable(recipe: Recipe, dataset: Dataset) -> None:
     """Raises ValueError if the first step would: everything that can be found out before anything is written."""
     make_update(recipe)
-    if len(recipe.model.members()) == 1 and recipe.validate_ensemble:
-        raise ValueError(f"this {kind(recipe.model)} is one model and no ensemble: drop --validate-ensemble.")
+    members = recipe.model.members()  # refuses more than there can be
+    if recipe.validate_ensemble and len(members) == 1:
+        raise ValueError(f"this {checks.kind(recipe.model)} is one model and no ensemble: drop --validate-ensemble.")
     batches = training_batches(recipe, dataset)
     jax.eval_shape(lambda: initial_state(recipe, *batches(0)))
 

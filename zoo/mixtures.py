@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 
 _UNIT = math.log(math.e - 1)  # softplus(_UNIT) = 1
-_LEAST = float(np.finfo(np.float32).tiny)
+LEAST = float(np.finfo(np.float32).tiny)  # that a scale can be
 _HALF_STEP = 2.0**-24  # of the uniforms of float32: moves 0, 2^-23, ... to the middle of their cells
 
 
@@ -45,7 +45,7 @@ class _Mixture:
 
     def __post_init__(self):
         """Refuses a mixture of nothing, and a density without a bound."""
-        if self.components < 1 or not _LEAST <= self.min_scale < math.inf:
+        if self.components < 1 or not LEAST <= self.min_scale < math.inf:
             raise ValueError(f"a mixture needs at least 1 component and a min_scale above 0 in float32; got {self}.")
 
     @property

@@ -8,9 +8,8 @@ import numpy as np
 from zoo.autoregressive import Autoregressive
 from zoo.heads import Head
 from zoo.layers import at_ranks
+from zoo.mixtures import LEAST
 from zoo.orderings import Ordering
-
-_LEAST = float(np.finfo(np.float32).tiny)
 
 
 class Standardised(Autoregressive):
@@ -31,7 +30,7 @@ class Standardised(Autoregressive):
 
     def __post_init__(self):
         fit = len(self.shift) == len(self.scale) == self.model.num_sites
-        if not fit or not np.isfinite(self.shift).all() or not all(_LEAST <= scale < np.inf for scale in self.scale):
+        if not fit or not np.isfinite(self.shift).all() or not all(LEAST <= scale < np.inf for scale in self.scale):
             raise ValueError(
                 f"Standardised needs a finite shift and a positive scale for each of the {self.model.num_sites} sites; "
                 f"got {len(self.shift)} shifts, {len(self.scale)} scales, the least of them {min(self.scale, default=None)}."

@@ -89,9 +89,8 @@ def multi30k(data: Data) -> Dataset:
         raise DataError(
             "multi30k needs its text files: pass --data.path FOLDER with train.de.gz, train.en.gz and so on"
         )
-    splits = []
+    splits, folder = [], Path(os.path.expanduser(data.path))
     for split in ("train", "val", "test_2016_flickr"):
-        folder = Path(os.path.expanduser(data.path))
         source, target = (_lines(folder, f"{split}.{each}") for each in (data.source, data.target))
         if len(source) != len(target):
             raise DataError(f"{split} has {len(source):,} lines of {data.source} but {len(target):,} of {data.target}")
