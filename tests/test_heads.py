@@ -9,7 +9,7 @@ import pytest
 
 import zoo
 
-HEADS = [zoo.Bernoulli(), zoo.Categorical(2), zoo.Categorical(5), zoo.Categorical(256)]
+HEADS = [zoo.Bernoulli(), zoo.Bernoulli(temperature=0.8), zoo.Categorical(2), zoo.Categorical(5), zoo.Categorical(256)]
 KEY = jax.random.key(2)
 
 
@@ -66,6 +66,16 @@ def test_bernoulli_is_categorical_of_two():
     np.testing.assert_allclose(
         zoo.Bernoulli().log_prob(logit, x), zoo.Categorical(2).log_prob(pair, x), rtol=1e-5, atol=1e-6
     )
+
+
+def test_temperature_divides_the_logit():
+    logit, x = jax.random.normal(KEY, (1000, 1)), jnp.arange(1000) % 2
+    np.testing.assert_array_equal(
+        zoo.Bernoulli(temperature=0.5).log_prob(logit, x), zoo.Bernoulli().log_prob(2 * logit, x)
+    )
+    for wrong in (0.0, -1.0, float("inf"), float("nan")):
+        with pytest.raises(ValueError, match=f"temperature of a Bernoulli head must be a number > 0; got {wrong}"):
+            zoo.Bernoulli(temperature=wrong)
 
 
 def test_bits_per_dim():

@@ -92,6 +92,9 @@ def check_trainable(recipe: Recipe, dataset: Dataset) -> None:
     members = recipe.model.members()  # refuses more than there can be
     if recipe.validate_ensemble and len(members) == 1:
         raise ValueError(f"this {checks.kind(recipe.model)} is one model and no ensemble: drop --validate-ensemble.")
+    if recipe.calibrate and not isinstance(recipe.model.head, zoo.Bernoulli):
+        head = type(recipe.model.head).__name__
+        raise ValueError(f"--calibrate fits the temperature of a Bernoulli head, and this one is a {head}: drop it.")
     batches = training_batches(recipe, dataset)
     jax.eval_shape(lambda: initial_state(recipe, *batches(0)))
 

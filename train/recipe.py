@@ -51,6 +51,8 @@ class Recipe:
     """Steps between evaluations on the validation split (0: once an epoch)."""
     validate_ensemble: bool = False
     """Whether validation scores the mixture of the model's members (masks, orderings), and so chooses the weights for it."""
+    calibrate: bool = False
+    """Whether the temperature of a Bernoulli head is fitted to what validation scores, when all steps are done."""
     checkpoint_every: int = 0
     """Steps between checkpoints (0: one after every evaluation)."""
     patience: int = 0

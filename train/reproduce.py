@@ -88,6 +88,7 @@ ROWS: dict[str, Row] = {
         weight_decay=0.1,
         ema=0.9998,
         validate_ensemble=True,
+        calibrate=True,
         patience=3,
         eval_every=1000,
     ),

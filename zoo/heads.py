@@ -10,6 +10,7 @@ Arithmetic is float32 and uniforms are multiples of 2^-23, so what is rarer than
 """
 
 import dataclasses
+import math
 from typing import ClassVar, Protocol, runtime_checkable
 
 import jax
@@ -63,14 +64,16 @@ class Head(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class Bernoulli:
-    """A bit: P(x = 1) = sigmoid(logit). Values are integers 0 and 1.
+    """A bit: P(x = 1) = sigmoid(logit / temperature). Values are integers 0 and 1.
 
     Attributes:
       centre: 0..1, subtracted from a bit before a network sees it. A network with biases is as expressive either way;
         near the mean of the bits, its training is better conditioned.
+      temperature: what logits are divided by. Fitted after a training, it makes the law as certain as it is right.
     """
 
     centre: float = 0.0
+    temperature: float = 1.0
 
     num_params: ClassVar[int] = 1
     event_shape: ClassVar[tuple[int, ...]] = ()
@@ -80,15 +83,17 @@ class Bernoulli:
     dtype: ClassVar[np.dtype] = np.dtype(np.int32)
 
     def __post_init__(self):
-        """Refuses what is no centre of bits."""
+        """Refuses what is no centre of bits, and no temperature."""
         if not 0 <= self.centre <= 1:
             raise ValueError(f"the centre of a Bernoulli head must be in [0, 1]; got {self.centre}.")
+        if not (self.temperature > 0 and math.isfinite(self.temperature)):
+            raise ValueError(f"the temperature of a Bernoulli head must be a number > 0; got {self.temperature}.")
 
     def features(self, x):
         return x[..., None].astype(jnp.float32) - self.centre
 
     def log_prob(self, params, x):
-        logit = params[..., 0].astype(jnp.float32)
+        logit = self._logit(params)
         return -jax.nn.softplus(jnp.where(x > 0, -logit, logit))
 
     def quantile(self, params, u):
@@ -103,7 +108,10 @@ class Bernoulli:
         return _outside(x, 2, "a Bernoulli head takes bits")
 
     def _zero(self, params):
-        return jax.nn.sigmoid(-params[..., 0].astype(jnp.float32))
+        return jax.nn.sigmoid(-self._logit(params))
+
+    def _logit(self, params):
+        return params[..., 0].astype(jnp.float32) / self.temperature
 
 
 @dataclasses.dataclass(frozen=True)
