@@ -26,7 +26,7 @@ def test_notebook_runs(path, tmp_path, monkeypatch):
     """In an empty folder, as after a first installation, with fewer steps of training."""
     from nbclient import NotebookClient
 
-    monkeypatch.setenv("NOTEBOOK_STEPS", "60")
+    monkeypatch.setenv("NOTEBOOK_STEPS", "20")
     monkeypatch.setenv("JAX_PLATFORMS", "cpu")
     monkeypatch.setenv("MPLBACKEND", "module://matplotlib_inline.backend_inline")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]))
