@@ -11,7 +11,7 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 
 def slow_if_long(path):
-    return pytest.param(path, marks=pytest.mark.slow) if path.stem in ("03_audio", "04_context") else path
+    return pytest.param(path, marks=pytest.mark.slow) if path.stem != "01_sample" else path
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
