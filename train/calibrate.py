@@ -17,21 +17,29 @@ RANGE = 2.0  # temperatures lie between a half and twice
 PRECISION = 0.005  # of the logarithm of the temperature
 
 
-def calibrated(
-    recipe: Recipe, model: zoo.Autoregressive, variables: zoo.Variables, valid: Split
-) -> tuple[zoo.Autoregressive, float]:
-    """The model at the temperature of its Bernoulli head that makes a split likeliest, and that temperature.
+def bernoulli(model: zoo.Autoregressive) -> zoo.Bernoulli:
+    """The head whose temperature is fitted; ValueError if the model has another."""
+    if isinstance(model.head, zoo.Bernoulli):
+        return model.head
+    head = type(model.head).__name__
+    raise ValueError(f"--calibrate fits the temperature of a Bernoulli head, and this one is a {head}: drop it.")
+
+
+def calibrated(recipe: Recipe, model: zoo.Autoregressive, variables: zoo.Variables, valid: Split) -> zoo.Autoregressive:
+    """The model at the temperature of its Bernoulli head, to three digits, that makes a split likeliest.
 
     Args:
       recipe: says whether the mixture of the model's members is scored (`validate_ensemble`), and the batch size.
       model: the model; the temperature that it has does not matter.
       variables: its variables.
       valid: the split.
+
+    Raises:
+      ValueError: its head is no Bernoulli.
     """
     from scipy.optimize import minimize_scalar
 
-    head = model.head
-    assert isinstance(head, zoo.Bernoulli)
+    head = bernoulli(model)
 
     def at(temperature):
         return model.clone(head=dataclasses.replace(head, temperature=temperature))
@@ -42,5 +50,4 @@ def calibrated(
 
     most = math.log(RANGE)
     found = minimize_scalar(nats, bounds=(-most, most), method="bounded", options={"xatol": PRECISION})
-    temperature = round(math.exp(found.x), 3)
-    return at(temperature), temperature
+    return at(round(math.exp(found.x), 3))

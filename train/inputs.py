@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 import zoo
+from train.calibrate import bernoulli
 from train.data import Batches, DataError, Dataset, Split, Streams, Windows, lines, load, ragged
 from train.recipe import Recipe, streamed, unit
 from train.update import initial_state, make_update
@@ -92,9 +93,8 @@ def check_trainable(recipe: Recipe, dataset: Dataset) -> None:
     members = recipe.model.members()  # refuses more than there can be
     if recipe.validate_ensemble and len(members) == 1:
         raise ValueError(f"this {checks.kind(recipe.model)} is one model and no ensemble: drop --validate-ensemble.")
-    if recipe.calibrate and not isinstance(recipe.model.head, zoo.Bernoulli):
-        head = type(recipe.model.head).__name__
-        raise ValueError(f"--calibrate fits the temperature of a Bernoulli head, and this one is a {head}: drop it.")
+    if recipe.calibrate:
+        bernoulli(recipe.model)
     batches = training_batches(recipe, dataset)
     jax.eval_shape(lambda: initial_state(recipe, *batches(0)))
 

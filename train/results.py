@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 import zoo
-from train.calibrate import calibrated
+from train.calibrate import bernoulli, calibrated
 from train.data import Dataset
 from train.devices import hardware
 from train.evaluate import comparable, entropy, evaluate
@@ -18,9 +18,8 @@ from train.run import Run, RunError, write
 def finish(run: Run, recipe: Recipe, dataset: Dataset, seconds: float, command: str) -> str:
     """Evaluates the best model on the test split once, writes results.json and curves.png, and returns the report."""
     model, variables = zoo.load(run.model)
-    temperature = None
     if recipe.calibrate:
-        model, temperature = calibrated(recipe, model, variables, dataset.valid)
+        model = calibrated(recipe, model, variables, dataset.valid)
         zoo.save(run.model, model, variables)
     test = evaluate(model, variables, dataset.test, recipe.batch_size)
     results: dict[str, Any] = {
@@ -30,8 +29,8 @@ def finish(run: Run, recipe: Recipe, dataset: Dataset, seconds: float, command: 
         **test._asdict(),
     }
     lines = [dataset.description, f"test: {test}{comparable(model, test.nats, dataset.test)}"]
-    if temperature is not None:
-        results["temperature"] = temperature
+    if recipe.calibrate:
+        results["temperature"] = temperature = bernoulli(model).temperature
         lines.append(f"temperature {temperature}, fitted on the validation split")
     if isinstance(model, zoo.Standardised):
         results["nats_standardised"] = test.nats + model.log_jacobian
