@@ -61,6 +61,8 @@ def _main(argv):
     else:
         run.check_data(dataset)
     print(f"{name} on {dataset.description}; run folder {run.folder}", file=sys.stderr)
+    for note in dataset.notes:
+        print(f"note: {note}", file=sys.stderr)
     if isinstance(recipe.model, zoo.WaveNet):
         seen = recipe.model.receptive_field
         print(f"receptive field: {seen:,} samples, {1000 * seen / recipe.model.rate:.1f} ms", file=sys.stderr)

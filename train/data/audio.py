@@ -2,7 +2,8 @@
 
 A recording is a line of int16; a split is an array of recordings of any length. A folder holds .wav files, or one
 sub-folder of them a class, whose names in alphabetical order become the labels 0, 1, ...; they are converted to one channel
-of `--data.rate` and split 80/10/10 by a fixed permutation. `--data.seconds` cuts recordings, or fills them up with silence.
+of `--data.rate` and split 80/10/10 by a fixed permutation, equal recordings together.
+`--data.seconds` cuts recordings, or fills them up with silence.
 """
 
 import os
@@ -11,10 +12,11 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int16
 
-from train.data.dataset import Data, DataError, Dataset, Split, generator, ragged, take
+from train.data.dataset import Data, DataError, Dataset, Split, content_keys, generator, ragged, take, thirds
 from train.data.standard import splits_of
 
 RATE = 8000  # of the sets that are not your own
+LONGEST = 3600  # seconds to which recordings may be filled up
 CLIP = 0.5  # seconds of a tone, and of a spoken digit unless --data.seconds says otherwise
 _TONES = {"train": 800, "valid": 100, "test": 100}  # recordings of each split
 _PARTIALS = np.arange(1, 9)
@@ -45,7 +47,7 @@ def sounds(data: Data) -> Dataset:
         raise DataError("sounds needs your own data: pass --data.path FOLDER with .wav files")
     if not 1000 <= data.rate <= 192_000:
         raise DataError(f"--data.rate must be in 1000..192000 samples a second; got {data.rate}")
-    path = Path(os.path.expanduser(data.path))
+    path, size = Path(os.path.expanduser(data.path)), _samples(data.seconds, data.rate)
     if not path.is_dir():
         raise DataError(f"there is no folder {path}; --data.path needs a folder of .wav files")
     folders = [each for each in sorted(path.iterdir()) if each.is_dir() and _wavs(each)]
@@ -58,8 +60,9 @@ def sounds(data: Data) -> Dataset:
         raise DataError(f"{path} holds {len(files)} .wav files; at least 10 are needed to split them 80/10/10")
     labels = np.repeat(np.arange(len(groups), dtype=np.int32), list(map(len, groups))) if folders else None
     whole = Split(ragged([_int16(read_wav(file, data.rate)) for file in files]), labels)
-    order = np.split(generator(0).permutation(len(files)), [len(files) * 8 // 10, len(files) * 9 // 10])
-    splits = {name: take(whole, index) for name, index in zip(_TONES, order, strict=True)}
+    keys = content_keys(_cut(whole, size).x)
+    parts = thirds(keys, f"{path} holds {len(files)} .wav files")
+    splits = {name: take(whole, index) for name, index in zip(_TONES, parts, strict=True)}
     return _dataset(data, data.name, splits, data.rate, len(folders) or None, data.seconds)
 
 
@@ -73,14 +76,10 @@ def _dataset(data, title, splits, rate, num_classes, seconds):
         raise DataError(
             f"{data.name} is sound, whose levels are those of the model's head: drop --data.binarise and --data.levels"
         )
-    if not (seconds == 0 or seconds * rate >= 1):
-        raise DataError(f"--data.seconds must be 0, or at least one sample; got {seconds}")
-    size = round(seconds * rate)
+    size = _samples(seconds, rate)
     if size:
         title += f" cut or filled up to {seconds:g} s"
-        splits = {
-            name: split._replace(x=ragged([_fit(line, size) for line in split.x])) for name, split in splits.items()
-        }
+        splits = {name: _cut(split, size) for name, split in splits.items()}
     hours = {name: sum(map(len, split.x)) / rate for name, split in splits.items()}
     description = (
         f"{title}, {rate} Hz, {sum(hours.values()):,.0f} s, test split of {len(splits['test'].x):,} recordings, "
@@ -89,8 +88,18 @@ def _dataset(data, title, splits, rate, num_classes, seconds):
     return Dataset(data.name, description, **splits, num_levels=2**16, num_classes=num_classes, rate=rate)
 
 
-def _fit(line, size):
-    return np.pad(line[:size], (0, max(0, size - len(line))))
+def _samples(seconds, rate):
+    """How long recordings shall be, in samples; 0: as they are."""
+    if not (seconds == 0 or 1 <= seconds * rate <= LONGEST * rate):
+        raise DataError(f"--data.seconds must be 0, or at least one sample and at most {LONGEST:,}; got {seconds}")
+    return round(seconds * rate)
+
+
+def _cut(split, size):
+    """Recordings cut to `size` samples, or filled up with silence; as they are if it is 0."""
+    if not size:
+        return split
+    return split._replace(x=ragged([np.pad(line[:size], (0, max(0, size - len(line)))) for line in split.x]))
 
 
 def _int16(wave: Float[np.ndarray, " samples"]) -> Int16[np.ndarray, " samples"]:

@@ -3,10 +3,11 @@
 import dataclasses
 import functools
 import hashlib
+from collections.abc import Hashable, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
-from jaxtyping import Int32, Shaped, UInt8
+from jaxtyping import Int, Int32, Shaped, UInt8
 
 
 class DataError(ValueError):
@@ -79,6 +80,7 @@ class Dataset:
     Sounds have a `rate`, samples a second, and each split is an array of recordings of any length, int16.
     Of pairs each example is a sequence of its own, with what it is made from as context; `pairs` is the test split as it was
     written (of captions the names of the images). `corners` says where in the test images lies what the captions name.
+    `notes` say what is remarkable of the data, a sentence each.
     """
 
     name: str
@@ -95,6 +97,7 @@ class Dataset:
     unit: Literal["char", "word"] = "char"
     pairs: tuple[tuple[str, str], ...] = ()
     corners: Int32[np.ndarray, "N things 2"] | None = None
+    notes: tuple[str, ...] = ()
 
     @functools.cached_property
     def digest(self) -> str:
@@ -111,21 +114,67 @@ class Dataset:
         return bool(self.pairs)
 
 
-def hold_out(split: Split, valid: int) -> tuple[Split, Split]:
-    """Cuts the last `valid` examples off a training split."""
+def hold_out(split: Split, valid: int, keys: Sequence[Hashable] | None = None) -> tuple[Split, Split]:
+    """Cuts the last `valid` examples off a training split; examples of equal `keys` stay together."""
     n = len(split.x)
     if not 0 < valid < n:
         raise DataError(
             f"cannot hold out valid={valid} of {n} training examples; pass --data.valid between 1 and {n - 1}"
         )
-    return take(split, slice(n - valid)), take(split, slice(n - valid, n))
+    train, held = split_off(range(n) if keys is None else keys, valid)
+    return take(split, train), take(split, held)
 
 
-def thirds(num: int, what: str) -> list[np.ndarray]:
-    """Three disjoint sets of 0..num - 1, 80, 10 and 10 %, by a fixed permutation; `what` says it if there are too few."""
-    if num < 10:
+def split_off(keys: Sequence[Hashable], count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Two disjoint sets of 0..len(keys) - 1, the second of the last `count` or a few more; equal keys stay together."""
+    group = groups(keys)
+    sizes = np.bincount(group)
+    if len(sizes) == 1:  # nothing can be kept apart
+        group, sizes = np.arange(len(keys)), np.ones(len(keys), int)
+    held = 1 + int(np.searchsorted(np.cumsum(sizes[::-1]), count))
+    is_held = group >= max(1, len(sizes) - held)
+    return np.flatnonzero(~is_held), np.flatnonzero(is_held)
+
+
+def thirds(keys: Sequence[Hashable], what: str) -> list[np.ndarray]:
+    """Three disjoint sets of 0..len(keys) - 1, of 80, 10 and 10 % of the different keys by a fixed permutation.
+
+    Equal keys stay together, if there are at least three different ones. `what` says it if there are too few examples.
+    """
+    if len(keys) < 10:
         raise DataError(f"{what}; at least 10 are needed to split them 80/10/10")
-    return np.split(generator(0).permutation(num), [num * 8 // 10, num * 9 // 10])
+    group = groups(keys)
+    if group.max() < 2:  # nothing can be kept apart
+        group = np.arange(len(keys))
+    num = int(group.max()) + 1
+    cuts = [min(num * 8 // 10, num - 2), min(num * 9 // 10, num - 1)]
+    return [members(group, part) for part in np.split(generator(0).permutation(num), cuts)]
+
+
+def groups(keys: Sequence[Hashable]) -> Int[np.ndarray, " N"]:
+    """A number for each key, the same for equal ones, counted from 0 in order of their first appearance."""
+    numbers: dict[Hashable, int] = {}
+    return np.array([numbers.setdefault(key, len(numbers)) for key in keys], int)
+
+
+def members(group: Int[np.ndarray, " N"], chosen: Int[np.ndarray, " n"]) -> Int[np.ndarray, " M"]:
+    """The examples whose group is `chosen`, in the order of `chosen` and then in their own."""
+    rank = np.full(int(group.max()) + 1, -1)
+    rank[chosen] = np.arange(len(chosen))
+    found = np.flatnonzero(rank[group] >= 0)
+    return found[np.argsort(rank[group[found]], kind="stable")]
+
+
+def content_keys(x: Shaped[np.ndarray, "N ..."]) -> list[bytes]:
+    """A key for each example: that of equal ones is the same."""
+    return [hashlib.blake2b(np.asarray(each).tobytes(), digest_size=16).digest() for each in x]
+
+
+def shared(train: Sequence[Hashable], test: Sequence[Hashable], what: str) -> tuple[str, ...]:
+    """A note on how many keys of the test split are in the training split too, if some are."""
+    known = set(train)
+    count = sum(key in known for key in test)
+    return (f"{count:,} of the {len(test):,} test {what} are in the training split too",) if count else ()
 
 
 def take(split: Split, index: np.ndarray | slice) -> Split:

@@ -4,6 +4,7 @@ An example is a caption with its end, int32 [longest caption], filled up with pa
 uint8 [height, width(, 3)], 0 black and 255 white.
 """
 
+import dataclasses
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int32, UInt8
 
-from train.data.dataset import Data, DataError, Dataset, Split, generator, thirds
+from train.data.dataset import Data, DataError, Dataset, Split, content_keys, generator, shared, split_off, thirds
 from train.data.embedded import mnist_1bit
 from train.data.images import read_files
 from train.data.translations import chosen, code
@@ -60,8 +61,8 @@ def digit_words(data: Data) -> Dataset:
 def captions(data: Data) -> Dataset:
     """Your own images: a folder `data.path` with captions.tsv, an image's file name and its caption on each line.
 
-    An image may have several captions; images are split 80/10/10. With a header `image`, `caption`, `split`
-    (train, valid or test) they are split so; if none is for validation, the last tenth of the training images is.
+    An image may have several captions; images are split 80/10/10, equal ones together. With a header `image`,
+    `caption`, `split` (train, valid or test) they are split so; if none is for validation, the last tenth of the training images is.
     """
     from zoo.pictures import brightness
     from zoo.tokens import read_rows
@@ -76,17 +77,22 @@ def captions(data: Data) -> Dataset:
     images = brightness(*read_files([folder / name for name in names]))
     row = {name: i for i, name in enumerate(names)}
     index = np.array([row[name] for name, _, _ in rows])
+    keys = content_keys(images)
     if rows[0][2]:
-        sets = _as_said(folder, [(name, split) for name, _, split in rows])
+        sets = _as_said(folder, [(name, split) for name, _, split in rows], keys)
     else:
-        sets = thirds(len(names), f"{folder} holds {len(names)} images")
+        sets = thirds(keys, f"{folder} holds {len(names)} images")
     parts = [np.flatnonzero(np.isin(index, part)) for part in sets]
     texts = [[rows[i][1] for i in part] for part in parts]
-    return _dataset(data, data.name, [images[index[part]] for part in parts], texts, [rows[i][0] for i in parts[2]])
+    train, test = ([keys[i] for i in part] for part in (sets[0], sets[2]))
+    notes = shared(train, test, "images")
+    names = [rows[i][0] for i in parts[2]]
+    dataset = _dataset(data, data.name, [images[index[part]] for part in parts], texts, names)
+    return dataclasses.replace(dataset, notes=notes)
 
 
-def _as_said(folder: Path, said: list[tuple[str, str]]) -> list[np.ndarray]:
-    """The images of each split; `said` is an image and its split on each line."""
+def _as_said(folder: Path, said: list[tuple[str, str]], keys: list[bytes]) -> list[np.ndarray]:
+    """The images of each split; `said` is an image and its split on each line, `keys` tell the images apart."""
     split_of: dict[str, str] = {}
     for name, split in said:
         if (first := split_of.setdefault(name, split)) != split:
@@ -99,7 +105,8 @@ def _as_said(folder: Path, said: list[tuple[str, str]]) -> list[np.ndarray]:
             f"{folder}/captions.tsv has {len(train)} images for training and {len(test)} for the test; 2 and 1 are needed"
         )
     if not len(valid):
-        train, valid = np.split(train, [len(train) - max(1, len(train) // 10)])
+        parts = split_off([keys[i] for i in train], max(1, len(train) // 10))
+        train, valid = (train[part] for part in parts)
     return [train, valid, test]
 
 

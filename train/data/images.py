@@ -8,7 +8,12 @@
   class, whose names in alphabetical order become the labels 0, 1, ...
 
 Arrays are uint8 or bool, `[N, H, W]` or `[N, H, W, 3]`. Without `valid`, the last `--data.valid` training images are
-held out, at most a tenth of them. Values 0 and 1 alone make 2 levels; arrays below `--data.levels` are taken as they
+held out, at most a tenth of them.
+
+Images that are equal to the model (after `--data.levels` or `--data.binarise`) stay in
+one split, except where the file itself names the splits.
+
+Values 0 and 1 alone make 2 levels; arrays below `--data.levels` are taken as they
 are; everything else is 256 levels, requantised to `--data.levels`.
 """
 
@@ -21,7 +26,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
-from train.data.dataset import Data, DataError, Dataset, Split, hold_out, take, thirds
+from train.data.dataset import Data, DataError, Dataset, Split, content_keys, hold_out, shared, take, thirds
+from train.data.values import seen
 
 _SPLITS = ("train", "valid", "test")
 
@@ -39,22 +45,27 @@ def images(data: Data) -> Dataset:
         splits = _arrays(path)
     else:
         raise DataError(f"{path} is neither an .npz, an .npy nor a folder of image files")
-    if "all" in splits:
-        splits = _cut(splits["all"], path)
-    elif "valid" not in splits:
-        count = min(data.valid, max(1, len(splits["train"].x) // 10))
-        splits["train"], splits["valid"] = hold_out(splits["train"], count)
     largest = max(int(split.x.max(initial=0)) for split in splits.values())
     is_array = path.is_file()
     levels = 2 if largest < 2 else min(data.levels, 256) if is_array and largest < data.levels else 256
+
+    def keys(name):
+        return content_keys(seen(splits[name].x, levels, data))
+
+    if "all" in splits:
+        splits = _cut(splits["all"], keys("all"), path)
+    elif "valid" not in splits:
+        count = min(data.valid, max(1, len(splits["train"].x) // 10))
+        splits["train"], splits["valid"] = hold_out(splits["train"], count, keys("train"))
     labels = [split.context for split in splits.values() if split.context is not None]
     classes = 1 + max(int(each.max()) for each in labels) if labels else None
+    notes = shared(keys("train"), keys("test"), "images")
     title = f"{data.name} ({len(splits['train'].x):,} training images)"
-    return Dataset(data.name, title, **splits, num_levels=levels, num_classes=classes)
+    return Dataset(data.name, title, **splits, num_levels=levels, num_classes=classes, notes=notes)
 
 
-def _cut(whole, path):
-    parts = thirds(len(whole.x), f"{path} holds {len(whole.x)} images")
+def _cut(whole, keys, path):
+    parts = thirds(keys, f"{path} holds {len(keys)} images")
     return {name: take(whole, index) for name, index in zip(_SPLITS, parts, strict=True)}
 
 

@@ -1,6 +1,7 @@
 """Tables of real numbers, a row an example: scikit-learn's, red wine with the RNADE paper's folds, your own .csv.
 
-A table is cut into ten parts of floor(N / 10) rows (the last takes the rest), after a fixed permutation of the rows.
+A table is cut into ten parts of floor(N / 10) different rows (the last takes the rest), after a fixed permutation of the
+rows; equal rows stay together.
 Part `--data.fold` is the test split, the part after it validation, the other eight training. Values are as they are in
 the table; `train.inputs.fitted` makes standardisation a part of the model.
 """
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from train.data.dataset import Data, DataError, Dataset, Split, generator
+from train.data.dataset import Data, DataError, Dataset, Split, content_keys, generator, groups, members
 from train.data.files import File, read_manual
 
 FOLDS = 10
@@ -171,6 +172,24 @@ def _check_column(title, name, train, column):
         )
 
 
+def _parts(rows):
+    """The rows in a fixed random order, and the tenth of each; rows that are equal as float32 follow one another."""
+    with np.errstate(over="ignore"):  # refused later, by name
+        group = groups(content_keys(rows.astype(np.float32) + np.float32(0)))  # -0 + 0 is 0
+    if group.max() + 1 < FOLDS:  # nothing can be kept apart
+        group = np.arange(len(rows))
+    num = int(group.max()) + 1
+    order = members(group, generator(0).permutation(num))
+    tenth = np.empty(num, int)
+    tenth[generator(0).permutation(num)] = _tenths(num)
+    return order, tenth[group[order]]
+
+
+def _tenths(num):
+    """Numbers of the ten parts that a line of `num` is cut into."""
+    return np.minimum(np.arange(num) // (num // FOLDS), FOLDS - 1)
+
+
 def _folded(data, title, rows, names, shuffle=True):
     if data.binarise != "none" or data.levels != 256:
         raise DataError(f"{data.name} is a table of real numbers: drop --data.binarise and --data.levels")
@@ -178,8 +197,7 @@ def _folded(data, title, rows, names, shuffle=True):
         raise DataError(f"--data.fold must be 0..{FOLDS - 1}; got {data.fold}")
     if len(rows) < 2 * FOLDS:
         raise DataError(f"{title} has {len(rows)} rows; at least {2 * FOLDS} are needed to cut it into {FOLDS} parts")
-    order = generator(0).permutation(len(rows)) if shuffle else np.arange(len(rows))
-    part = np.minimum(np.arange(len(rows)) // (len(rows) // FOLDS), FOLDS - 1)
+    order, part = _parts(rows) if shuffle else (np.arange(len(rows)), _tenths(len(rows)))
     held = (data.fold, (data.fold + 1) % FOLDS)
     test, valid, train = (rows[order[mask]] for mask in (part == held[0], part == held[1], ~np.isin(part, held)))
     for name, part, column in zip(names, train.astype(np.float64).T, rows.astype(np.float64).T, strict=True):

@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from jaxtyping import Int32
 
-from train.data.dataset import Data, DataError, Dataset, Split, generator, thirds
+from train.data.dataset import Data, DataError, Dataset, Split, generator, groups, thirds
 
 Pair = tuple[str, str]
 TRAINED, HELD_OUT = 40_000, 2_000  # written dates
@@ -73,14 +73,12 @@ def pairs(data: Data) -> Dataset:
         raise DataError("pairs needs your own data: pass --data.path FILE.tsv")
     from zoo.tokens import read_pairs
 
-    found = read_pairs(data.path)
-    sources = list(dict.fromkeys(source for source, _ in found))
-    of_source = np.empty(len(sources), int)
-    for number, part in enumerate(thirds(len(sources), f"{data.path} holds {len(sources)} different sources")):
-        of_source[part] = number
-    split_of = dict(zip(sources, of_source, strict=True))
-    splits = [[pair for pair in found if split_of[pair[0]] == number] for number in range(3)]
-    return _dataset(data, Path(data.path).name, splits, "char")
+    found, title = read_pairs(data.path), Path(data.path).name
+    group = groups(keys([source for source, _ in found], chosen(data, "char", title), title))
+    num = int(group.max()) + 1
+    parts = thirds(range(num), f"{data.path} holds {num} different sources")
+    splits = [[found[i] for i in np.flatnonzero(np.isin(group, part))] for part in parts]
+    return _dataset(data, title, splits, "char")
 
 
 def multi30k(data: Data) -> Dataset:
@@ -131,6 +129,16 @@ def chosen(data: Data, unit: Literal["char", "word"], title: str) -> Literal["ch
     if data.unit == "byte":
         raise DataError(f"{title}: --data.unit is char or word; bytes are for a text without a source")
     return data.unit or unit
+
+
+def keys(texts: Sequence[str], unit: Literal["char", "word"], title: str) -> list[tuple[str, ...]]:
+    """What a model reads of each text, with single spaces: two texts of one key are the same to it."""
+    from zoo import tokens
+
+    try:
+        return [tuple(tokens.pieces(" ".join(text.split()), unit)) for text in texts]
+    except ImportError as error:
+        raise DataError(f"{title}: {error}") from None
 
 
 def code(splits: Sequence[Sequence[str]], unit: Literal["char", "word"], least: int, *, end: bool, title: str) -> Side:

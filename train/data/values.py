@@ -3,6 +3,7 @@
 import dataclasses
 
 import numpy as np
+from jaxtyping import UInt8
 
 from train.data.dataset import Data, DataError, Dataset, Split, bernoulli, generator
 
@@ -19,13 +20,21 @@ def convert(dataset: Dataset, data: Data) -> Dataset:
     return dataclasses.replace(dataset, description=", ".join(parts))
 
 
+def seen(x: UInt8[np.ndarray, "N ..."], native: int, data: Data) -> UInt8[np.ndarray, "N ..."]:
+    """What a model is shown of values of `native` levels; of a dynamic binarisation the grey that is drawn from."""
+    if data.binarise == "none":
+        return _coarser(x, native, data.levels) if data.levels < native else x
+    grey = _grey(x, native)
+    return _threshold(grey) if data.binarise == "threshold" else grey
+
+
 def _requantise(dataset, levels):
     native = dataset.num_levels
     if levels != 256 and not 2 <= levels <= native:
         raise DataError(f"{dataset.name} has {native} levels; --data.levels must be 256 (as they are) or 2..{native}")
     if levels >= native:
         return dataset, f"{native} levels" if native > 2 else ""
-    dataset = _each(dataset, lambda x, _: (x.astype(np.uint16) * levels // native).astype(np.uint8))
+    dataset = _each(dataset, lambda x, _: _coarser(x, native, levels))
     return dataclasses.replace(dataset, num_levels=levels), f"{native} levels requantised to {levels}"
 
 
@@ -38,10 +47,18 @@ def _binarise(dataset, how):
         )
     grey = dataclasses.replace(_each(dataset, lambda x, _: _grey(x, native)), num_levels=2)
     if how == "threshold":
-        return _each(grey, lambda x, _: (x > 127).astype(np.uint8)), "1 bit a pixel (grey > 127)"
+        return _each(grey, lambda x, _: _threshold(x)), "1 bit a pixel (grey > 127)"
     drawn = _each(grey, lambda x, split: bernoulli(generator(split), x) if split else x)
     values = "dynamic binarisation (validation and test: one fixed seeded draw)"
     return dataclasses.replace(drawn, dynamic=True), values
+
+
+def _coarser(x, native, levels):
+    return (x.astype(np.uint16) * levels // native).astype(np.uint8)
+
+
+def _threshold(grey):
+    return (grey > 127).astype(np.uint8)
 
 
 def _grey(x, levels):
