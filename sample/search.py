@@ -1,4 +1,4 @@
-"""Beam search: the likeliest sequences, found by keeping the best beginnings of every length."""
+"""Beam search: the likeliest sequences, found by keeping the best hypotheses of every length."""
 
 import functools
 from typing import NamedTuple
@@ -27,7 +27,7 @@ class Beams(NamedTuple):
 
 
 class Search(NamedTuple):
-    """A search under way at rank t: beginnings that go on, and sequences that are found. The cache is of the former."""
+    """A search at rank t: live hypotheses, to which the cache belongs, and finished sequences."""
 
     t: Int[Array, ""]
     cache: zoo.Cache
@@ -47,15 +47,16 @@ def search(
 ) -> Beams:
     """Searches the likeliest sequences of a model, for all contexts at once.
 
-    At every rank the `beam` likeliest continuations of all beginnings are kept. Those that end are found, and compete by
-    score; the others go on until none is left, or none can reach the score of the worst that was found. A beam of 1 is
-    greedy decoding. What is found is no sample, and in general not the likeliest sequence of all.
+    At every rank the `beam` likeliest continuations that do not end stay alive. Those that end, among the 2 * beam
+    likeliest, are finished; they compete with each other by score and take no place from the live ones. The search stops
+    when no live hypothesis can reach the score of the worst of the `beam` best that are finished. A beam of 1 is greedy
+    decoding: it stops at the first end. The result is no sample, and in general not the likeliest sequence of all.
 
     Args:
       model: a model of sequences, with or without an end.
       variables: its variables.
       context: what the model conditions on, leading axis `batch`; None for an unconditional model and a batch of 1.
-      beam: how many beginnings are kept, and how many sequences are returned; at most as many as there are tokens.
+      beam: how many hypotheses stay alive, and how many sequences are returned; at most as many as there are tokens.
       length_penalty: 0 compares log p, which favours short sequences, 1 the mean log p of a token.
       engine: `cached` or `recompute`, as for `draw`.
 
@@ -88,6 +89,9 @@ def _search(model, beam, engine, variables, context, penalty):
 
     batch = len(jax.tree.leaves(context)[0]) if context is not None else 1
     decoder, length, axes = decoder_of(variables, context, batch), model.num_sites, rows.axes(cache_of)
+    # Each hypothesis has one continuation that ends, so of 2 * beam at least `beam` stay alive.
+    # Greedy decoding follows the best alone.
+    width = min(2 * beam, beam * model.start) if beam > 1 else 1
 
     def score(log_prob, n):
         return log_prob / n.astype(jnp.float32) ** penalty
@@ -101,42 +105,43 @@ def _search(model, beam, engine, variables, context, penalty):
         params, cache = decoder.step(search.cache, x, t)
         log_probs = jax.nn.log_softmax(params.astype(jnp.float32)).reshape(batch, beam, -1)
         every = (search.log_prob[:, :, None] + log_probs).reshape(batch, -1)
-        log_prob, index = jax.lax.top_k(every, beam)
+        log_prob, index = jax.lax.top_k(every, width)
         parent, token = index // model.start, (index % model.start).astype(x.dtype)
-        x = jnp.take_along_axis(search.x, parent[:, :, None], axis=1)
+        x = jnp.take_along_axis(search.x, parent[:, :, None], axis=1)  # [batch, width, length]
         x = jax.lax.dynamic_update_index_in_dim(x, token, t, 2)
         ends = jnp.broadcast_to(t == length - 1, token.shape) | (token == (-1 if model.end is None else model.end))
-        of_rows = (parent + beam * jnp.arange(batch)[:, None]).ravel()
-        cache = rows.take(cache, axes, of_rows, batch * beam)
         found = _best(search.found, _closed(model, x, t), log_prob, score(log_prob, t + 1), ends)
-        return Search(t + 1, cache, x, jnp.where(ends, -jnp.inf, log_prob), found)
+        log_prob, alive = jax.lax.top_k(jnp.where(ends, -jnp.inf, log_prob), beam)
+        x, parent = jnp.take_along_axis(x, alive[:, :, None], axis=1), jnp.take_along_axis(parent, alive, axis=1)
+        of_rows = (parent + beam * jnp.arange(batch)[:, None]).ravel()
+        return Search(t + 1, rows.take(cache, axes, of_rows, batch * beam), x, log_prob, found)
 
     x = jnp.zeros((batch, beam, length), model.head.dtype)
     nothing = jnp.full((batch, beam), -jnp.inf)
     first = jnp.where(jnp.arange(beam)[None] == 0, 0.0, nothing)  # all beams begin alike, so one of them counts
     cache = decoder.enter(decoder.init(), x.reshape(-1, length), jnp.asarray(0))
-    begun = Search(jnp.asarray(0), cache, x, first, Beams(x, nothing, nothing))
-    return jax.lax.while_loop(under_way, step, begun).found
+    start = Search(jnp.asarray(0), cache, x, first, Beams(x, nothing, nothing))
+    return jax.lax.while_loop(under_way, step, start).found
 
 
 def _closed(
-    model: zoo.Sequence, x: Int[Array, "batch beam length"], t: Int[Array, ""]
-) -> Int[Array, "batch beam length"]:
+    model: zoo.Sequence, x: Int[Array, "batch width length"], t: Int[Array, ""]
+) -> Int[Array, "batch width length"]:
     """Sequences with padding after rank t."""
     return x if model.pad is None else jnp.where(jnp.arange(x.shape[2])[None, None] > t, model.pad, x)
 
 
 def _best(
     found: Beams,
-    x: Int[Array, "batch beam length"],
-    log_prob: Float[Array, "batch beam"],
-    score: Float[Array, "batch beam"],
-    ends: Bool[Array, "batch beam"],
+    x: Int[Array, "batch width length"],
+    log_prob: Float[Array, "batch width"],
+    score: Float[Array, "batch width"],
+    ends: Bool[Array, "batch width"],
 ) -> Beams:
-    """The best of what was found before and of what ends now."""
+    """The best of the finished sequences and of those that end now."""
     now = Beams(x, jnp.where(ends, log_prob, -jnp.inf), jnp.where(ends, score, -jnp.inf))
     both = jax.tree.map(lambda a, b: jnp.concatenate([a, b], axis=1), found, now)
-    best, index = jax.lax.top_k(both.score, x.shape[1])
+    best, index = jax.lax.top_k(both.score, found.x.shape[1])
     return Beams(
         jnp.take_along_axis(both.x, index[:, :, None], axis=1), jnp.take_along_axis(both.log_prob, index, axis=1), best
     )

@@ -21,8 +21,8 @@ class Tempered:
 
     Attributes:
       temperature: logits are divided by it; 0 takes the likeliest token always.
-      top_k: only the k likeliest tokens stay.
-      top_p: only the fewest likeliest tokens that have probability p together stay (Holtzman et al. 2020).
+      top_k: exactly the k likeliest tokens stay; of equally likely ones the lower goes first. 1 is temperature 0.
+      top_p: exactly the fewest likeliest tokens that have probability p together stay (Holtzman et al. 2020).
       min_p: only tokens stay that are at least min_p times as likely as the likeliest (Nguyen et al. 2024).
     """
 
@@ -43,26 +43,46 @@ class Tempered:
             raise ValueError(f"min_p must be in [0, 1]; got {self.min_p}.")
 
     def __call__(self, logits: Float[Array, "*batch values"]) -> Float[Array, "*batch values"]:
-        """The logits of the changed law, -inf for what is left out."""
+        """The logits of the changed distribution, -inf for what is left out. Of equal logits the lower value goes first."""
         logits = logits.astype(jnp.float32)
-        if self.temperature < SMALLEST:
-            best = jnp.argmax(logits, axis=-1)[..., None]
-            return jnp.where(_indices(logits) == best, 0.0, -jnp.inf)
         # The likeliest is at 0 whatever the rounding, so that no division can take its own maximum away from it.
-        logits = (logits - logits.max(-1, keepdims=True)) / self.temperature
-        if self.top_k is not None and self.top_k < logits.shape[-1]:
-            least = jax.lax.top_k(logits, self.top_k)[0][..., -1:]
-            logits = jnp.where(logits >= least, logits, -jnp.inf)
-        if self.top_p is not None:
-            descending = jnp.flip(jnp.sort(jax.nn.softmax(logits), axis=-1), axis=-1)
-            before = jnp.cumsum(descending, axis=-1) - descending
-            least = jnp.where(before < self.top_p, descending, jnp.inf).min(-1, keepdims=True)
-            logits = jnp.where(jax.nn.softmax(logits) >= least, logits, -jnp.inf)
+        most = logits.max(-1, keepdims=True)
+        logits = jnp.where(logits == most, 0.0, logits - most)
+        scaled = self._scaled(logits)
+        likeliest = _indices(logits) == jnp.argmax(logits, axis=-1)[..., None]
+        kept = likeliest | (self.temperature >= SMALLEST)
+        if self.top_k is not None or self.top_p is not None:
+            kept &= self._among_likeliest(logits)
         if self.min_p is not None:
-            probabilities = jax.nn.softmax(logits)
-            most = probabilities.max(-1, keepdims=True)
-            logits = jnp.where(probabilities >= self.min_p * most, logits, -jnp.inf)
-        return logits
+            kept &= jnp.exp(scaled) >= self.min_p * (1 - _rounding(1))
+        return jnp.where(kept, scaled, -jnp.inf)
+
+    def _scaled(self, logits):
+        return logits / jnp.maximum(self.temperature, SMALLEST)
+
+    def _among_likeliest(self, logits):
+        """Which values stay by top-k and top-p, bool [*batch, values]."""
+        index = _indices(logits)
+        # The sort is stable. It comes before the temperature, since a division can make two logits equal.
+        descending, values = jax.lax.sort((-logits, jnp.broadcast_to(index, logits.shape)), num_keys=1)
+        descending = -descending
+        last = self._num_likeliest(self._scaled(descending))[..., None] - 1
+        least, value = (jnp.take_along_axis(each, last, axis=-1) for each in (descending, values))
+        return (logits > least) | ((logits == least) & (index <= value))
+
+    def _num_likeliest(self, descending):
+        """How many of the sorted logits stay by top-k and top-p, at least 1: [*batch]."""
+        num = descending.shape[-1]
+        num_kept = jnp.full(descending.shape[:-1], num, jnp.int32)
+        if self.top_k is not None:
+            num_kept = jnp.minimum(num_kept, self.top_k)
+        if self.top_p is None:
+            return num_kept
+        mass = jnp.where(_indices(descending) < num_kept[..., None], jnp.exp(descending), 0.0)
+        reached = jnp.cumsum(mass, axis=-1)
+        short = reached < self.top_p * (1 - _rounding(num)) * reached[..., -1:]
+        # Probability 1 is all of them, however rare the last ones are.
+        return jnp.where(self.top_p < 1, jnp.minimum(num_kept, 1 + short.sum(-1, dtype=jnp.int32)), num_kept)
 
     def check(self, model: zoo.Autoregressive) -> None:
         """Raises ValueError unless the model's sites are tokens with a logit for each value."""
@@ -70,5 +90,10 @@ class Tempered:
             raise ValueError(f"only logits of tokens can be tempered; {kind(model)} has a {model.head} head.")
 
 
+def _rounding(num):
+    """The relative error of a sum of `num` probabilities in float32: of exp, and of a sum by pairs."""
+    return (2 + math.log2(num) / 2) * float(jnp.finfo(jnp.float32).eps)
+
+
 def _indices(logits):
-    return jnp.arange(logits.shape[-1]).reshape((1,) * (logits.ndim - 1) + (-1,))
+    return jnp.arange(logits.shape[-1], dtype=jnp.int32).reshape((1,) * (logits.ndim - 1) + (-1,))

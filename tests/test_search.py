@@ -95,10 +95,10 @@ def by_hand(model, variables, context, beam, penalty):
             for i, (log_prob, tokens) in enumerate(alive)
             for k in range(model.start)
         ]
-        best = sorted(every, reverse=True)[:beam]
+        best = sorted(every, reverse=True)[: 2 * beam if beam > 1 else 1]
         over = [(p, tokens) for p, tokens in best if tokens[-1] == model.end or t == model.num_sites - 1]
         found += [(p / len(tokens) ** penalty, tokens) for p, tokens in over]
-        alive = [each for each in best if each not in over and each[0] > -np.inf]
+        alive = [each for each in best if each not in over and each[0] > -np.inf][:beam]
         if not alive:
             break
     return sorted(found, reverse=True)[:beam]
@@ -117,6 +117,70 @@ def test_the_search_is_that_of_plain_python(penalty):
             np.testing.assert_allclose(found.score[row, i], score, rtol=1e-4, atol=1e-5)
             assert tuple(np.asarray(found.x[row, i, : len(tokens)])) == tokens
             assert (np.asarray(found.x[row, i, len(tokens) :]) == model.pad).all()
+
+
+NUM_MODELS, END, PAD = 200, 0, 4
+
+
+def random_models(length):
+    """Many sets of variables of one tiny model whose sequences end early or late; each with log p of every next token.
+
+    The table is [length, prefix, token], a prefix counted in base 5 with the last token as the lowest digit.
+    """
+    model = zoo.GRU((length,), features=6, layers=1, end=END, pad=PAD, head=zoo.Categorical(5))
+    space = conformance.space_of(model)
+    shapes = jax.eval_shape(lambda: zoo.init(model, jax.random.key(0), space[:1]))
+    for seed in range(NUM_MODELS):
+        random = np.random.RandomState(seed)
+        scale = random.choice([0.7, 1.5, 3.0])
+        variables = jax.tree.map(lambda leaf: (scale * random.normal(size=leaf.shape)).astype(np.float32), shapes)  # noqa: B023
+        logits = np.asarray(zoo.conditionals(model, variables, space), np.float64)
+        log_probs = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
+        table = [log_probs[:: 5 ** (length - t), t] for t in range(length)]
+        yield seed, model, variables, table
+
+
+def separate_finished(table, beam, penalty):
+    """Beam search as transformers has it with early_stopping="never", in plain Python: the best finished, by score.
+
+    Of 2 * beam continuations those that do not end go on, `beam` of them; an end counts if it is among the first `beam`.
+    """
+    live, finished = [(0.0, ())], []
+    for t, log_probs in enumerate(table):
+        candidates = []
+        for total, tokens in live:
+            prefix = int("".join(map(str, tokens)) or "0", 5)
+            candidates += [(total + log_probs[prefix, k], (*tokens, k)) for k in range(5)]
+        candidates = sorted(candidates, reverse=True)[: 2 * beam]
+        ended = [tokens[-1] == END or t == len(table) - 1 for _, tokens in candidates]
+        scored = [(total / (t + 1) ** penalty, tokens) for total, tokens in candidates]
+        finished += [each for each, end in list(zip(scored, ended, strict=True))[:beam] if end and each[0] > -np.inf]
+        finished = sorted(finished, reverse=True)[:beam]
+        live = [each for each, end in zip(candidates, ended, strict=True) if not end and each[0] > -np.inf][:beam]
+        if not live or (len(finished) == beam and live[0][0] / len(table) ** penalty <= finished[-1][0]):
+            break
+    return finished
+
+
+@pytest.mark.parametrize("case", slow_but({(3, 1.0)}, [(2, 0.0), (3, 1.0), (3, 0.0), (4, 0.6), (2, 2.0)]), ids=str)
+def test_never_worse_than_a_search_that_keeps_finished_sequences_apart(case):
+    (beam, penalty), early = case, 0
+    for seed, model, variables, table in random_models(5):
+        found = sample.search(model, variables, beam=beam, length_penalty=penalty)
+        wanted = separate_finished(table, beam, penalty)
+        for i, (score, tokens) in enumerate(wanted):
+            assert found.score[0, i] > score - 1e-4 * max(1, -score), f"model {seed}: rank {i} is worse"
+            early += len(tokens) < 5
+    assert early > NUM_MODELS // 5, "the models hardly end early"
+
+
+@pytest.mark.parametrize("penalty", [0.0, 1.0])
+def test_a_beam_that_covers_the_space_finds_the_best_there_are(penalty):
+    for _, model, variables, table in random_models(2):
+        found = sample.search(model, variables, beam=5, length_penalty=penalty)
+        every = [table[0][0, END], *((table[0][0, a] + table[1][a]) / 2**penalty for a in range(5) if a != END)]
+        best = np.sort(np.concatenate([np.atleast_1d(each) for each in every]))[::-1][:5]
+        np.testing.assert_allclose(found.score[0], best, rtol=1e-4, atol=1e-4)
 
 
 def test_a_search_stops_when_nothing_can_be_better(monkeypatch):
