@@ -302,6 +302,47 @@ def check_checkpoint(entry, folder: Path):
     assert same.all()
 
 
+def check_precision(entry):
+    """Every matmul and convolution of a likelihood and of a draw asks for full float32, whatever a device's default is."""
+    model, (x, context), variables = entry.tiny, example_of(entry, 2), variables_of(entry.tiny)
+    u = jnp.full((model.num_sites, 2, model.head.uniforms), 0.3)
+
+    def score(variables):
+        return zoo.log_prob(model, variables, x, context)
+
+    def draw(make, variables):
+        return sample.ancestral(model, make(model, variables, 2, context), u)
+
+    def prefill(variables):
+        decoder = zoo.decoder(model, variables, 2, context)
+        return decoder.prefill(decoder.init(), x[:, :1])
+
+    programs = [score, functools.partial(draw, zoo.decoder), functools.partial(draw, zoo.recompute)]
+    for program in [*programs, prefill] if model.prefills else programs:
+        with jax.default_matmul_precision("bfloat16"):
+            traced = jax.make_jaxpr(program)(variables)
+        asked = [_highest(each.params["precision"]) for each in _equations(traced.jaxpr) if each.primitive.name in DOTS]
+        assert all(asked), f"{program}: {asked.count(False)} of {len(asked)} matmuls and convolutions may be rounded"
+
+
+DOTS = ("dot_general", "conv_general_dilated", "ragged_dot", "ragged_dot_general")
+
+
+def _highest(precision):
+    each = precision if isinstance(precision, tuple) else (precision,)
+    return all(one == jax.lax.Precision.HIGHEST for one in each)
+
+
+def _equations(jaxpr):
+    """The equations of a program and of all programs inside it."""
+    for equation in jaxpr.eqns:
+        yield equation
+        for value in jax.tree.leaves(list(equation.params.values()), is_leaf=lambda leaf: hasattr(leaf, "eqns")):
+            inner = getattr(value, "jaxpr", value)
+            if hasattr(inner, "eqns"):
+                yield from _equations(inner)
+
+
 CHECKS = (
     check_initial,
     check_normalised,
@@ -315,6 +356,7 @@ CHECKS = (
     check_gradients,
     check_parallel,
     check_compiles_once,
+    check_precision,
 )
 
 

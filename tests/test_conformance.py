@@ -20,6 +20,7 @@ OF_THE_MODEL = {
     conformance.check_step,
     conformance.check_engines,
     conformance.check_gradients,
+    conformance.check_precision,
 }
 
 

@@ -69,6 +69,14 @@ class PeekingStep(zoo.FVSBN):
         return super().step(x, t) + x.reshape(len(x), -1)[:, -1:].astype(jnp.float32)
 
 
+class Rounding(zoo.FVSBN):
+    """A matmul that is as precise as the device likes."""
+
+    def __call__(self, x, memory=None, *, train=False):
+        params = super().__call__(x)
+        return params + 0 * jnp.matmul(params[..., 0], jnp.ones((3, 3)), precision=jax.lax.Precision.DEFAULT)[..., None]
+
+
 @dataclasses.dataclass(frozen=True)
 class SharpQuantile(zoo.Bernoulli):
     """Draws at temperature 0.7, scores at 1."""
@@ -148,6 +156,7 @@ MODELS = {
     "stale cache, drawn": (StaleCache(SHAPE, hidden=4), "check_engines", "other values"),
     "untold step": (UntoldWhenDrawn(SHAPE, hidden=(4,), masks_as_input=True), "check_step", "step differs at rank 1"),
     "peeking step": (PeekingStep(SHAPE), "check_step", "step differs at rank 0"),
+    "rounding": (Rounding(SHAPE), "check_precision", "1 of . matmuls and convolutions may be rounded"),
     "temperature": (zoo.FVSBN(SHAPE, SharpQuantile()), "check_law", "chi-square"),
     "temperature, completed": (zoo.FVSBN(SHAPE, SharpQuantile()), "check_completion", "chi-square"),
     "argmax": (zoo.FVSBN(SHAPE, Argmax()), "check_law", "chi-square"),

@@ -45,6 +45,9 @@ class Recipe:
     At step t it is at most (1 + t) / (10 + t), so that a short training is not dominated by its first weights."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     """What the network computes in while training; weights, their average and all evaluations are float32."""
+    matmul_precision: Literal["default", "high", "highest"] = "default"
+    """Precision of float32 matmuls and convolutions while training. `default` is the device's fast one (TF32 on a GPU,
+    bfloat16 on a TPU), `highest` is full float32. Evaluations and samples always have full float32."""
     seed: int = 0
     """Seed of the initial weights, the order of the data and all noise."""
     eval_every: int = 0

@@ -225,7 +225,8 @@ def _step(recipe, axis, state, x, context):
     def objective(variables):
         return loss(recipe, variables, x, context, key, state.carry, axis)
 
-    (nats, carry), grads = jax.value_and_grad(objective, has_aux=True)(state.variables)
+    with jax.default_matmul_precision(recipe.matmul_precision):
+        (nats, carry), grads = jax.value_and_grad(objective, has_aux=True)(state.variables)
     if axis is not None:
         nats, grads = jax.lax.pmean((nats, grads), axis)
     with jax.numpy_dtype_promotion("standard"):  # optax relies on it

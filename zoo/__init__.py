@@ -3,17 +3,13 @@
 from zoo.attention_lstm import AttentionLSTM
 from zoo.autoregressive import (
     Autoregressive,
-    Cache,
     Canvas,
-    Decoder,
     Values,
     Variables,
     bits_per_dim,
     conditionals,
-    decoder,
     init,
     log_prob,
-    recompute,
     training_loss,
 )
 from zoo.captioner import Captioner
@@ -21,6 +17,7 @@ from zoo.captioning import ImageDescriber
 from zoo.catalogue import CATALOGUE, Entry, entry, example
 from zoo.checkpoint import CheckpointError, find, from_config, load, save, to_config
 from zoo.checks import check_context, check_values
+from zoo.decoders import Cache, Decoder, decoder, recompute
 from zoo.diagonal_bilstm import DiagonalBiLSTM
 from zoo.encoder_decoder import EncoderDecoder, attention_weights
 from zoo.ensemble import ensemble_log_prob

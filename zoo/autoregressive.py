@@ -8,8 +8,7 @@ sampling, completion and coding, is derived here and in `sample` for every model
 
 import functools
 import math
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import flax.linen as nn
 import jax
@@ -17,13 +16,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PyTree, Shaped
 
-from zoo import rows
 from zoo.checks import check_context, check_fields, check_values, key_needed
 from zoo.heads import Head
 from zoo.orderings import Ordering
+from zoo.precision import full_float32
 
 Variables: TypeAlias = dict[str, Any]
-Cache: TypeAlias = Any  # a pytree that only the model understands
 Canvas = Shaped[Array, "batch *sites_and_event"]
 Values = Shaped[Array | np.ndarray, "*batch_sites_and_event"]
 Rank = Int[Array, ""] | int
@@ -127,25 +125,6 @@ class Autoregressive(nn.Module):
         return self.ordering.sites(self.site_shape)
 
 
-class Decoder(NamedTuple):
-    """All that a sampler sees of a model: pure functions of an opaque cache, nothing of flax.
-
-    Attributes:
-      init: () -> cache before the first rank.
-      enter: (cache, canvas, t) -> cache; called once per block of `block` consecutive ranks, at its first rank t.
-      step: (cache, canvas, t) -> (params [batch, num_params] of the site at rank t, cache).
-      block: ranks per block.
-      prefill: (cache, values [batch, n] of the first n ranks) -> (params [batch, n, num_params], cache), in one pass; None
-        if the model has no such.
-    """
-
-    init: Callable[[], Cache]
-    enter: Callable[[Cache, Canvas, Rank], Cache]
-    step: Callable[[Cache, Canvas, Rank], tuple[Float[Array, "batch num_params"], Cache]]
-    block: int
-    prefill: Callable[[Cache, Canvas], tuple[Float[Array, "batch ranks num_params"], Cache]] | None = None
-
-
 def init(model: Autoregressive, key: Array, x: Values, context: PyTree = None) -> Variables:
     """Fresh variables for `model`, shaped by an example batch. The key is consumed."""
     check_fields(model)
@@ -164,14 +143,14 @@ def log_prob(
     train: bool = False,
     key: Array | None = None,
 ) -> Float[Array, " batch"]:
-    """Exact log likelihood log p(x | context) = sum_t log p(x[s_t] | x[s_<t], context).
+    """Exact log likelihood log p(x | context) = sum_t log p(x[s_t] | x[s_<t], context), in full float32 on every device.
 
     Args:
       model: the model.
       variables: its variables.
       x: values [batch, *site_shape, *event_shape]; integers for a discrete head.
       context: what the model conditions on, leading axis `batch`; None for an unconditional model.
-      train: whether dropout, mask resampling and the like are on.
+      train: whether dropout, mask resampling and the like are on; matmuls then have the precision that jax is set to.
       key: consumed by those; needed only when `train` and the model draws random numbers.
 
     Returns:
@@ -189,7 +168,10 @@ def log_prob(
 def training_loss(
     model: Autoregressive, variables: Variables, x: Values, context: PyTree = None, *, key: Array | None = None
 ) -> Float[Array, " batch"]:
-    """What training minimises, nats of each example: `model.training_loss`. Arguments as for `log_prob`."""
+    """What training minimises, nats of each example: `model.training_loss`. Arguments as for `log_prob`.
+
+    Matmuls have the precision that jax is set to.
+    """
     check_values(model, x)
     check_context(model, context, len(x))
     with key_needed(model):
@@ -206,51 +188,6 @@ def bits_per_dim(log_prob: Shaped[Array, "..."] | float, num_dims: int) -> Any:
     return -log_prob / (num_dims * math.log(2.0))
 
 
-def decoder(
-    model: Autoregressive, variables: Variables, batch: int, context: PyTree = None, copies: int = 1
-) -> Decoder:
-    """The model as a sampler sees it, through `enter` and `step`; the context is encoded once, here.
-
-    Each row of the context serves `copies` consecutive rows of the batch.
-    """
-    memory = _encode(model, variables, context, copies)
-
-    def apply(method, cache, *args):
-        out, state = model.apply({**variables, "cache": cache}, *args, memory, method=method, mutable=["cache"])
-        return out, state.get("cache", {})
-
-    def enter(cache, x, t):
-        return apply("enter", cache, x, t)[1]
-
-    def step(cache, x, t):
-        return apply("step", cache, x, t)
-
-    def init():
-        x = jnp.zeros((batch, *model.site_shape, *model.head.event_shape), model.head.dtype)
-        rank = jnp.zeros((), jnp.int32)
-        shapes = jax.eval_shape(lambda: step(enter({}, x, rank), x, rank)[1])
-        return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
-
-    def prefill(cache, x):
-        return apply("prefill", cache, x)
-
-    return Decoder(init, enter, step, model.block, prefill if model.prefills else None)
-
-
-def recompute(
-    model: Autoregressive, variables: Variables, batch: int, context: PyTree = None, copies: int = 1
-) -> Decoder:
-    """The oracle: a decoder that runs the whole network at every rank, never through `step`."""
-    del batch  # nothing is cached
-    memory = _encode(model, variables, context, copies)
-    return Decoder(
-        init=lambda: (),
-        enter=lambda cache, x, t: cache,
-        step=lambda cache, x, t: (_site(model, model.apply(variables, x, memory), t), cache),
-        block=model.num_sites,
-    )
-
-
 def conditionals(model: Autoregressive, variables: Variables, x: Values, context: PyTree = None) -> Float[Array, "..."]:
     """All conditionals under teacher forcing: params [batch, *site_shape, num_params]. Raises as `log_prob`."""
     check_values(model, x)
@@ -259,6 +196,7 @@ def conditionals(model: Autoregressive, variables: Variables, x: Values, context
 
 
 @functools.partial(jax.jit, static_argnums=0)
+@full_float32
 def _init(model, rngs, x, context):
     return model.init(rngs, x.astype(model.head.dtype), context, method=_encode_and_call)
 
@@ -266,7 +204,8 @@ def _init(model, rngs, x, context):
 @functools.partial(jax.jit, static_argnums=(0, 4))
 def _conditionals(model, variables, x, context, train=False, key=None):
     rngs = {} if key is None else {"train": key}
-    return model.apply(variables, x.astype(model.head.dtype), context, train, method=_encode_and_call, rngs=rngs)
+    apply = model.apply if train else full_float32(model.apply)
+    return apply(variables, x.astype(model.head.dtype), context, train, method=_encode_and_call, rngs=rngs)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 4))
@@ -287,12 +226,6 @@ def _score(head, params, x):
 
 def _encode_and_call(model, x, context, train=False):
     return model(x, model.encode(context), train=train)
-
-
-@functools.partial(jax.jit, static_argnums=(0, 3))
-def _encode(model, variables, context, copies):
-    encode = functools.partial(model.apply, variables, method="encode")
-    return encode(context) if copies == 1 or context is None else rows.repeated(encode, context, copies)
 
 
 def _site(model, params, t):

@@ -13,6 +13,7 @@ from zoo.cells import GATES, State
 from zoo.checks import check_context, check_values
 from zoo.heads import Categorical, Head
 from zoo.orderings import Ordering
+from zoo.precision import full_float32
 from zoo.readers import AdditiveAttention, FixedContext
 from zoo.recurrent import RecurrentLayer
 from zoo.sequence import Sequence, Tokens
@@ -159,6 +160,7 @@ def attention_weights(
 
 
 @functools.partial(jax.jit, static_argnums=0)
+@full_float32
 def _attention_weights(model, variables, x, context):
     def weights(model, x, context):
         return model.unroll(x, model.encode(context))[1]

@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, PyTree
 
 from zoo.autoregressive import Values, Variables
 from zoo.checks import check_values
+from zoo.precision import full_float32
 from zoo.recurrent import RecurrentNetwork
 
 
@@ -40,7 +41,7 @@ def stream_log_prob(
       variables: its variables.
       x: the next tokens [batch, any length].
       carry: what `begin`, or the call before this one, returned.
-      train: whether dropout is on.
+      train: whether dropout is on; matmuls then have the precision that jax is set to.
       key: consumed by dropout.
 
     Returns:
@@ -60,5 +61,6 @@ def stream_log_prob(
 @functools.partial(jax.jit, static_argnums=(0, 4))
 def _stream_log_prob(model, variables, x, carry, train, key):
     x, rngs = x.astype(model.head.dtype), {} if key is None else {"train": key}
-    out: Any = model.apply(variables, x, carry, train=train, method="unroll", rngs=rngs)
+    apply = model.apply if train else full_float32(model.apply)
+    out: Any = apply(variables, x, carry, train=train, method="unroll", rngs=rngs)
     return model.head.log_prob(out[0], x).sum(1), out[1]

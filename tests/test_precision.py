@@ -1,0 +1,82 @@
+"""Likelihoods and samples in full float32 on devices that round the operands of a matmul; training as the recipe says."""
+
+import conformance
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax._src.lax import convolution, lax
+from marks import slow_but
+
+import sample
+import zoo
+from train.recipe import Recipe
+from train.update import initial_state, make_update
+
+MODELS = {
+    "made": zoo.MADE((8, 8), hidden=(100,)),
+    "nade": zoo.NADE((8, 8), hidden=50),
+    "gated": zoo.GatedPixelCNN((6, 6), features=8, layers=2, kernel_size=3, out_features=8),
+    "lstm": zoo.LSTM((24,), features=32, layers=1, head=zoo.Categorical(20)),
+    "transformer": zoo.Transformer((24,), 32, 2, heads=2, window=24, dropout=0.0, head=zoo.Categorical(20)),
+}
+BITS = 7  # of bfloat16's significand
+
+
+@pytest.fixture
+def rounding(monkeypatch):
+    """Matmuls and convolutions round their operands to bfloat16, as a TPU's do, unless full float32 is asked for."""
+    count = []
+
+    def rounded(primitive):
+        exact = primitive.bind
+
+        def bind(*arguments, **params):
+            if not conformance._highest(params["precision"]):
+                count.append(primitive)
+                arguments = [jax.lax.reduce_precision(each, 8, BITS) for each in arguments]
+            return exact(*arguments, **params)
+
+        monkeypatch.setattr(primitive, "bind", bind)
+
+    jax.clear_caches()
+    rounded(lax.dot_general_p)
+    rounded(convolution.conv_general_dilated_p)
+    yield count
+    jax.clear_caches()
+
+
+@pytest.mark.parametrize("name", slow_but({"made", "lstm"}, MODELS))
+def test_engines_agree_on_a_device_that_rounds(name, rounding):
+    model, variables = MODELS[name], conformance.variables_of(MODELS[name])
+    drawn = sample.draw(model, variables, jax.random.key(0), 32)
+    for engine in ("recompute", "jacobi"):
+        assert (sample.draw(model, variables, jax.random.key(0), 32, engine=engine).x == drawn.x).all()
+    np.testing.assert_allclose(drawn.log_prob, zoo.log_prob(model, variables, drawn.x), rtol=1e-5, atol=1e-4)
+    if model.prefills:
+        found = sample.search(model, variables, beam=2)
+        scored = zoo.log_prob(model, variables, found.x[0])
+        np.testing.assert_allclose(found.log_prob[0], scored, rtol=1e-5, atol=1e-4)
+    assert not rounding
+
+
+@pytest.mark.parametrize("precision", ["default", "highest"])
+def test_training_has_the_precision_of_its_recipe(precision, rounding):
+    model = zoo.MADE((3, 3), hidden=(7,))
+    x = np.zeros((4, 3, 3), np.int32)
+    recipe = Recipe(model, steps=4, batch_size=4, matmul_precision=precision)
+    update = make_update(recipe)
+    state = update.place(initial_state(recipe, x))
+    assert not rounding, "initial values depend on the device"
+    update.step(state, x, None)
+    assert bool(rounding) == (precision == "default")
+
+
+def test_a_likelihood_does_not_depend_on_what_jax_is_set_to(rounding):
+    model, variables = MODELS["made"], conformance.variables_of(MODELS["made"])
+    x = jnp.zeros((4, 8, 8), jnp.int32)
+    usual = [scored(model, variables, x) for scored in (zoo.log_prob, zoo.conditionals, sample.surprise)]
+    with jax.default_matmul_precision("bfloat16"):
+        again = [scored(model, variables, x) for scored in (zoo.log_prob, zoo.conditionals, sample.surprise)]
+    assert all(map(np.array_equal, again, usual))
+    assert not rounding

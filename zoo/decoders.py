@@ -1,0 +1,87 @@
+"""A model as samplers see it: its conditionals one rank at a time, given an opaque cache."""
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeAlias
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PyTree
+
+from zoo import rows
+from zoo.autoregressive import Autoregressive, Canvas, Rank, Variables, _site
+from zoo.precision import full_float32
+
+Cache: TypeAlias = Any  # a pytree that only the model understands
+
+
+class Decoder(NamedTuple):
+    """All that a sampler sees of a model: pure functions of an opaque cache, nothing of flax.
+
+    Attributes:
+      init: () -> cache before the first rank.
+      enter: (cache, canvas, t) -> cache; called once per block of `block` consecutive ranks, at its first rank t.
+      step: (cache, canvas, t) -> (params [batch, num_params] of the site at rank t, cache).
+      block: ranks per block.
+      prefill: (cache, values [batch, n] of the first n ranks) -> (params [batch, n, num_params], cache), in one pass; None
+        if the model has no such.
+    """
+
+    init: Callable[[], Cache]
+    enter: Callable[[Cache, Canvas, Rank], Cache]
+    step: Callable[[Cache, Canvas, Rank], tuple[Float[Array, "batch num_params"], Cache]]
+    block: int
+    prefill: Callable[[Cache, Canvas], tuple[Float[Array, "batch ranks num_params"], Cache]] | None = None
+
+
+def decoder(
+    model: Autoregressive, variables: Variables, batch: int, context: PyTree = None, copies: int = 1
+) -> Decoder:
+    """The model as a sampler sees it, through `enter` and `step`; the context is encoded once, here.
+
+    Each row of the context serves `copies` consecutive rows of the batch.
+    """
+    memory = _encode(model, variables, context, copies)
+
+    @full_float32
+    def apply(method, cache, *args):
+        out, state = model.apply({**variables, "cache": cache}, *args, memory, method=method, mutable=["cache"])
+        return out, state.get("cache", {})
+
+    def enter(cache, x, t):
+        return apply("enter", cache, x, t)[1]
+
+    def step(cache, x, t):
+        return apply("step", cache, x, t)
+
+    def init():
+        x = jnp.zeros((batch, *model.site_shape, *model.head.event_shape), model.head.dtype)
+        rank = jnp.zeros((), jnp.int32)
+        shapes = jax.eval_shape(lambda: step(enter({}, x, rank), x, rank)[1])
+        return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+
+    def prefill(cache, x):
+        return apply("prefill", cache, x)
+
+    return Decoder(init, enter, step, model.block, prefill if model.prefills else None)
+
+
+def recompute(
+    model: Autoregressive, variables: Variables, batch: int, context: PyTree = None, copies: int = 1
+) -> Decoder:
+    """The oracle: a decoder that runs the whole network at every rank, never through `step`."""
+    del batch  # nothing is cached
+    memory, apply = _encode(model, variables, context, copies), full_float32(model.apply)
+    return Decoder(
+        init=lambda: (),
+        enter=lambda cache, x, t: cache,
+        step=lambda cache, x, t: (_site(model, apply(variables, x, memory), t), cache),
+        block=model.num_sites,
+    )
+
+
+@functools.partial(jax.jit, static_argnums=(0, 3))
+@full_float32
+def _encode(model, variables, context, copies):
+    encode = functools.partial(model.apply, variables, method="encode")
+    return encode(context) if copies == 1 or context is None else rows.repeated(encode, context, copies)
