@@ -3,6 +3,7 @@
 import json
 
 import conformance
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -62,6 +63,51 @@ def test_headers_that_do_not_fit(path, change, message):
     safetensors.numpy.save_file(arrays, path, header)
     with pytest.raises(zoo.CheckpointError, match=message):
         zoo.load(path)
+
+
+def test_every_flipped_bit_is_noticed(path):
+    """In the header, in names and in arrays: a file that loads is the file that was written."""
+    whole, expected = path.read_bytes(), zoo.load(path)
+    header, rng, noticed = 8 + int.from_bytes(whole[:8], "little"), np.random.RandomState(0), 0
+    places = [*rng.randint(8 * header, size=150), *rng.randint(8 * header, 8 * len(whole), size=100)]
+    for place in places:
+        damaged = bytearray(whole)
+        damaged[place // 8] ^= 1 << place % 8
+        path.write_bytes(damaged)
+        try:
+            model, variables = zoo.load(path)
+        except zoo.CheckpointError as error:
+            noticed += 1
+            assert str(path) in str(error) and "\n" not in str(error)
+        else:
+            assert model == expected[0]
+            jax.tree.map(np.testing.assert_array_equal, variables, expected[1])
+    assert noticed == len(places)
+
+
+@pytest.mark.parametrize("allowed", [False, True])
+def test_files_of_before_there_was_a_digest(path, allowed):
+    expected = zoo.load(path)[1]
+    old = {"format": "autoregressive-zoo/1", "model": json.dumps(zoo.to_config(MODEL))}
+    safetensors.numpy.save_file(safetensors.numpy.load_file(path), path, old)
+    model, variables = zoo.load(path, allow_non_finite=allowed)
+    assert model == MODEL
+    jax.tree.map(np.testing.assert_array_equal, variables, expected)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+def test_weights_that_are_no_numbers_are_refused(tmp_path, value, dtype):
+    variables = jax.tree.map(lambda leaf: leaf.astype(dtype), conformance.variables_of(MODEL))
+    bias = variables["params"]["bias_out"]
+    variables["params"]["bias_out"] = bias.at[(0,) * bias.ndim].set(value)
+    zoo.save(tmp_path / "m", MODEL, variables)
+    with pytest.raises(
+        zoo.CheckpointError, match=r"1 of the 10 numbers of array 'params/bias_out' are infinite or nan"
+    ):
+        zoo.load(tmp_path / "m")
+    got = zoo.load(tmp_path / "m", allow_non_finite=True)[1]
+    jax.tree.map(lambda a, b: np.testing.assert_array_equal(a.astype("f4"), b.astype("f4")), got, variables)
 
 
 def test_header_without_json(path):

@@ -1,5 +1,6 @@
 """Stop, kill, resume: as if nothing had happened."""
 
+import dataclasses
 import json
 import os
 import random
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import jax
 import numpy as np
+import orbax.checkpoint as ocp
 import pytest
 from marks import slow_but
 from test_training import data, noisy_copies, tiny  # noqa: F401 (a fixture)
@@ -46,6 +48,7 @@ def test_runs_are_written_in_utf_8_whatever_the_locale(tmp_path, monkeypatch):
 
 
 def assert_identical(ours, theirs):
+    """Arrays bit for bit, and the rest equal."""
     arrays, *rest = ours
     expected, *others = theirs
     assert jax.tree.structure(arrays) == jax.tree.structure(expected)
@@ -181,6 +184,73 @@ def test_corrupt_and_foreign_checkpoints(data, tmp_path):  # noqa: F811
     with Checkpoints(run.checkpoints) as checkpoints, pytest.raises(CheckpointError, match="5 is corrupt") as caught:
         checkpoints.restore(initial_state(recipe, noisy_copies(8)))
     assert "\n" not in str(caught.value)
+
+
+@pytest.fixture
+def two_checkpoints(data, tmp_path):  # noqa: F811
+    """A run of ten steps with checkpoints of steps 5 and 10; and an initial state of it."""
+    recipe = tiny(data=data, steps=10)
+    run = create("made", recipe, tmp_path / "run")
+    train_run(run, recipe, inputs(recipe))
+    return run, initial_state(recipe, noisy_copies(8))
+
+
+def restored(run, like):
+    with Checkpoints(run.checkpoints) as checkpoints:
+        return checkpoints.restore(like)
+
+
+def test_flipped_bits_never_change_what_is_resumed(two_checkpoints, tmp_path, capfd):
+    """Each flip leaves the newest checkpoint as it was, or is named in a line and the one before is taken."""
+    run, like = two_checkpoints
+    sound, rng, fallen = {10: restored(run, like)}, random.Random(1), 0
+    files = [file for file in sorted((run.checkpoints / "10").rglob("*")) if file.is_file()]
+    shutil.copytree(run.checkpoints, tmp_path / "copy")
+    shutil.rmtree(tmp_path / "copy" / "10")
+    with Checkpoints(tmp_path / "copy") as checkpoints:
+        sound[5] = checkpoints.restore(like)
+    for _ in range(16):
+        damaged = Run(tmp_path / "damaged")
+        shutil.copytree(run.checkpoints, damaged.checkpoints)
+        file = damaged.checkpoints / rng.choice(files).relative_to(run.checkpoints)
+        content = bytearray(file.read_bytes())
+        content[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
+        file.write_bytes(content)
+        state, progress = restored(damaged, like)
+        step = int(state.step)
+        assert_identical((state, progress), sound[step])
+        said = capfd.readouterr().err
+        if step == 5:
+            fallen += 1
+            assert said.startswith("warning: ") and said.count("\n") == 1
+            assert "checkpoints/10 is corrupt" in said and "from the checkpoint of step 5" in said
+            assert {path.name for path in damaged.checkpoints.iterdir()} == {"5", "10.damaged"}
+        else:
+            assert said == ""
+        shutil.rmtree(damaged.folder)
+    assert fallen >= 3
+
+
+def test_a_run_with_a_damaged_checkpoint_ends_as_if_it_had_none(two_checkpoints, data, capfd):  # noqa: F811
+    run, _ = two_checkpoints
+    recipe = tiny(data=data, steps=10)
+    before = contents(run, recipe)
+    for file in (run.checkpoints / "10").rglob("*"):
+        if file.is_file() and file.stat().st_size > 100:
+            file.write_bytes(b"junk" * 10)
+    train_run(run, recipe, inputs(recipe))
+    assert "Traceback" not in capfd.readouterr().err
+    assert_identical(contents(run, recipe), before)
+
+
+def test_checkpoints_of_before_there_was_a_digest(two_checkpoints, tmp_path):
+    run, like = two_checkpoints
+    state, progress = restored(run, like)
+    with ocp.CheckpointManager(tmp_path / "old") as manager:
+        words = ocp.args.JsonSave(dataclasses.asdict(progress))
+        manager.save(10, args=ocp.args.Composite(state=ocp.args.StandardSave(state), progress=words))
+    with Checkpoints(tmp_path / "old") as checkpoints:
+        assert_identical(checkpoints.restore(like), (state, progress))
 
 
 def command(path, folder, *flags):

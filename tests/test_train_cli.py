@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -207,14 +208,27 @@ def test_nothing_to_resume(capsys):
     assert "cannot be read as the recipe of a run" in fails(capsys, 1, "made", "--resume")
 
 
-def test_corrupt_checkpoint_is_one_line(flags, capsys):
+def test_corrupt_checkpoints_are_one_line(flags, capfd):
     assert cli.main(["made", *flags]) == 0
     run = Run(Path("runs/made"))
-    run.results.unlink()
-    for file in (run.checkpoints / "10").rglob("*"):
-        if file.is_file() and file.stat().st_size > 100:
-            file.write_bytes(file.read_bytes()[:50])
-    assert "checkpoints/10 is corrupt" in fails(capsys, 1, "made", "--resume")
+    results = json.loads(run.results.read_text())
+    for steps in ([10], [5, 10]):
+        run.results.unlink()
+        for file in [file for step in steps for file in (run.checkpoints / str(step)).rglob("*")]:
+            if file.is_file() and file.stat().st_size > 100:
+                file.write_bytes(file.read_bytes()[:50])
+        capfd.readouterr()
+        code, said = cli.main(["made", "--resume"]), capfd.readouterr().err
+        lines = [line for line in said.splitlines() if "corrupt" in line]
+        assert len(lines) == 1 and "checkpoints/10 is corrupt" in lines[0] and "Traceback" not in said
+        if steps == [10]:
+            assert code == 0 and lines[0].startswith("warning: ") and lines[0].endswith("the checkpoint of step 5.")
+            assert json.loads(run.results.read_text())["nats"] == results["nats"]
+        else:
+            assert code == 1 and lines[0].startswith("error: ") and f"delete {run.checkpoints.absolute()}" in lines[0]
+    shutil.rmtree(run.checkpoints)  # as advised
+    assert cli.main(["made", "--resume"]) == 0
+    assert json.loads(run.results.read_text())["nats"] == results["nats"]
 
 
 def test_non_finite_loss_is_one_line(flags, capsys):

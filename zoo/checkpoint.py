@@ -1,9 +1,11 @@
 """One file a model: the arrays in safetensors, the model itself as JSON in the header. Nothing in it is ever executed."""
 
 import dataclasses
+import hashlib
 import json
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,8 @@ from zoo import catalogue
 from zoo.autoregressive import Autoregressive, Variables, init
 from zoo.orderings import Ordering
 
-FORMAT = "autoregressive-zoo/1"
+FORMAT = "autoregressive-zoo/2"
+UNSIGNED = "autoregressive-zoo/1"  # the format before it, without a digest
 FILE = "model.safetensors"
 
 
@@ -29,6 +32,8 @@ class CheckpointError(ValueError):
 
 def save(path: str | os.PathLike, model: Autoregressive, variables: Variables) -> None:
     """Writes `model` and its variables to one safetensors file, whole or not at all.
+
+    The header holds a digest of the model and of all arrays, which `load` compares.
 
     Raises:
       ValueError: `load` could not read it again: the model's class is not in the catalogue, its head's not in
@@ -43,7 +48,8 @@ def save(path: str | os.PathLike, model: Autoregressive, variables: Variables) -
     arrays = {name: np.asarray(leaf) for name, leaf in flatten_dict(variables, sep="/").items()}
     if misfit := _misfit(model, arrays):
         raise ValueError(f"these are not the variables of this {config['class']}: {misfit}.")
-    header = {"format": FORMAT, "model": json.dumps(config)}
+    text = json.dumps(config)
+    header = {"format": FORMAT, "model": text, "digest": digest(text, arrays)}
     path = Path(path)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
@@ -53,11 +59,16 @@ def save(path: str | os.PathLike, model: Autoregressive, variables: Variables) -
         partial.unlink(missing_ok=True)
 
 
-def load(path: str | os.PathLike) -> tuple[Autoregressive, Variables]:
+def load(path: str | os.PathLike, *, allow_non_finite: bool = False) -> tuple[Autoregressive, Variables]:
     """Reads what `save` wrote. `path` is the file, or a folder that holds one named model.safetensors.
 
+    Args:
+      path: the file, or its folder.
+      allow_non_finite: load weights that are infinite or nan as well, for a look at what went wrong.
+
     Raises:
-      CheckpointError: the file is missing, empty, truncated, corrupt or foreign, or its arrays do not fit its model.
+      CheckpointError: the file is missing, empty, truncated, corrupt or foreign, its arrays do not fit its model, or a
+        weight is infinite or nan. Files of before there was a digest load without that check.
     """
     path = Path(path)
     if path.is_dir():
@@ -71,9 +82,13 @@ def load(path: str | os.PathLike) -> tuple[Autoregressive, Variables]:
     except (safetensors.SafetensorError, OSError, ValueError) as error:
         what = "is empty" if path.stat().st_size == 0 else f"is truncated or no safetensors file ({error})"
         raise CheckpointError(f"{path}: {what}; expected a file that zoo.save wrote.") from None
-    if header.get("format") != FORMAT:
+    if header.get("format") not in (FORMAT, UNSIGNED):
         raise CheckpointError(
             f"{path}: a safetensors file, but not of this zoo (format {header.get('format')!r}, expected {FORMAT!r})."
+        )
+    if header["format"] == FORMAT and header.get("digest") != digest(header.get("model", ""), arrays):
+        raise CheckpointError(
+            f"{path}: damaged since it was written (its digest is another); take a copy, or train again."
         )
     try:
         model = from_config(json.loads(header["model"]))
@@ -84,7 +99,21 @@ def load(path: str | os.PathLike) -> tuple[Autoregressive, Variables]:
         raise CheckpointError(f"{path}: its header describes no model of this zoo ({reason}).") from None
     if misfit:
         raise CheckpointError(f"{path}: {misfit}.")
+    if not allow_non_finite and (bad := _non_finite(arrays)):
+        raise CheckpointError(
+            f"{path}: {bad}, so nothing sound can be computed from it; train again, or load it for a look by "
+            "zoo.load(path, allow_non_finite=True)."
+        )
     return model, jax.tree.map(jnp.asarray, variables)
+
+
+def digest(text: str, arrays: Mapping[str, np.ndarray]) -> str:
+    """A hash (BLAKE2b, hexadecimal) of a text and of arrays: their names, types, shapes and bytes, in the order of names."""
+    whole = hashlib.blake2b(text.encode(), digest_size=16)
+    for name, array in sorted(arrays.items()):
+        whole.update(f"\0{name}\0{array.dtype}\0{array.shape}\0".encode())
+        whole.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+    return whole.hexdigest()
 
 
 def find(run: str | os.PathLike, runs: str | os.PathLike = "runs") -> Path:
@@ -154,4 +183,12 @@ def _misfit(model: Autoregressive, arrays: dict[str, np.ndarray]) -> str | None:
             return f"array {name!r} has shape {array.shape}; its model has {wanted[name].shape}"
         if jnp.issubdtype(array.dtype, jnp.floating) != jnp.issubdtype(wanted[name].dtype, jnp.floating):
             return f"array {name!r} is {array.dtype}; its model has {wanted[name].dtype}"
+    return None
+
+
+def _non_finite(arrays):
+    """Which weights are infinite or nan, in words, or None."""
+    for name, array in arrays.items():
+        if odd := int((~np.isfinite(array)).sum()):
+            return f"{odd:,} of the {array.size:,} numbers of array {name!r} are infinite or nan"
     return None
