@@ -106,6 +106,9 @@ ROWS: dict[str, Row] = {
         patience=0,
         eval_every=1000,
     ),
+    "gated_pixel_cnn_dynamic": _row(
+        "gated_pixel_cnn", DYNAMIC, 81.5, steps=43_032, batch_size=64, learning_rate=1e-3, eval_every=5000
+    ),
     "nade_categorical": _row("nade_categorical", Data("digits"), None, preset="cpu"),
     "rnade": Row(
         "rnade",
