@@ -1,7 +1,7 @@
 """The user's own images as values of a model."""
 
+import math
 import os
-import tokenize
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +9,7 @@ from jaxtyping import Int, Integer
 
 import zoo
 from sample.render import image_shape, levels
+from zoo.arrays import cast, check_size, map_array
 from zoo.pictures import brightness, picture_files, read_picture
 
 
@@ -52,6 +53,7 @@ def read_pixels(
     files = picture_files(path)[:num] if path.is_dir() else [path]
     if not files:
         raise ValueError(f"{path} holds no pictures; expected files with the suffix of one, such as .png or .jpg.")
+    check_size(len(files) * math.prod(image_shape(model)), path)
     return np.stack([_picture(model, file) for file in files])
 
 
@@ -62,10 +64,7 @@ def _picture(model, path):
 
 
 def _array(model, path, num):
-    try:
-        x = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, SyntaxError, ValueError, EOFError, tokenize.TokenError) as error:
-        raise ValueError(f"{path} cannot be read as an array of numbers ({error}).") from None
+    x = map_array(path)
     if x.dtype != bool and x.dtype.kind not in "iu":
         raise ValueError(f"{path} holds {x.dtype}; expected levels, integers from 0.")
     x = x[None] if x.ndim == 2 or x.shape == image_shape(model) else x
@@ -73,10 +72,10 @@ def _array(model, path, num):
         raise ValueError(
             f"{path} has the shape {list(x.shape)}; expected [num, height, width] or [num, height, width, 3]."
         )
-    x = np.asarray(x[:num])
     x = x[..., 0] if x.shape[3:] == (1,) else x
     _check_shape(model, x.shape[1:], path)
-    return x.astype(np.int64)
+    check_size(8 * x[:num].size, path)
+    return cast(x[:num], np.int64, path)
 
 
 def _check_shape(model, got, path):
@@ -96,7 +95,7 @@ def _values(model, x, path, pictures):
     if np.isin(found, bright).all() and (pictures or not as_levels):
         return np.searchsorted(bright, x)
     if as_levels:
-        return x.astype(np.int64)
+        return cast(x, np.int64, path)
     head = type(model.head).__name__
     raise ValueError(
         f"{path} has {len(found)} levels from {found[0]} to {found[-1]}, but the checkpoint's {head} head has "

@@ -11,6 +11,7 @@ from jaxtyping import Array, UInt8
 
 import zoo
 from sample.draw import draw
+from zoo.arrays import cast
 from zoo.checks import kind
 
 
@@ -40,10 +41,13 @@ def as_images(model: zoo.Autoregressive, x: Any) -> UInt8[np.ndarray, "num heigh
     """Values of an image model as uint8 images, its levels spread over 0..255.
 
     Raises:
-      ValueError: the model's sites form no image (height, width), or its values are no levels.
+      ValueError: the model's sites form no image (height, width), its values are no levels, or `x` holds other numbers.
     """
     image_shape(model)
-    pixels = levels(model)[np.asarray(x).astype(np.int64)]
+    x, bright = cast(x, np.int64, "x"), levels(model)
+    if x.size and not 0 <= x.min() <= x.max() < len(bright):
+        raise ValueError(f"{kind(model)} has levels 0..{len(bright) - 1}; got values from {x.min()} to {x.max()}.")
+    pixels = bright[x]
     return pixels[..., 0] if pixels.shape[3:] == (1,) else pixels
 
 

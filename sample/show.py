@@ -15,6 +15,7 @@ from sample.caption import caption, pointing_accuracy
 from sample.read import read_pixels
 from sample.scores import scores
 from sample.translate import BATCH, Translations, attends, translate
+from zoo.arrays import read_arrays
 from zoo.tokens import read_pairs
 
 SHOWN = 5  # translations of a file that are printed
@@ -77,8 +78,7 @@ def show_captions(options: Any, checkpoint: Path, model: zoo.ImageDescriber, var
 
 def _asked_for(path, num):
     """Of the test split each image once: images, their names, all captions of each, and corners if they are known."""
-    with np.load(path, allow_pickle=False) as file:
-        arrays = {name: file[name] for name in file}
+    arrays = read_arrays(path)
     captions: dict[str, list[str]] = {}
     for name, text in zip(arrays["names"].tolist(), arrays["captions"].tolist(), strict=True):
         captions.setdefault(name, []).append(text)

@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PyTree, Shaped
 
 from zoo.checks import check_context, check_fields, check_values, key_needed
-from zoo.heads import Head
+from zoo.heads import Head, checked_log_prob
 from zoo.orderings import Ordering
 from zoo.precision import full_float32
 
@@ -220,7 +220,7 @@ def _training_loss(model, variables, x, context, key):
 
 
 def _score(head, params, x):
-    nats = head.log_prob(params, x)
+    nats = checked_log_prob(head, params, x)
     return nats.sum(tuple(range(1, nats.ndim)))
 
 

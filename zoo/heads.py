@@ -172,6 +172,17 @@ class Categorical:
         return mass / mass[..., -1:]
 
 
+def checked_log_prob(
+    head: Head, params: Float[Array, "... num_params"], x: Shaped[Array, "..."]
+) -> Float[Array, "..."]:
+    """Log probability of a site's value; -inf for a level that cannot be, as under a trace none is refused."""
+    nats = head.log_prob(params, x)
+    if head.num_values is None:
+        return nats
+    inside = ((x >= 0) & (x < head.num_values)).reshape(*nats.shape, -1).all(-1)
+    return jnp.where(inside, nats, -jnp.inf)
+
+
 def _outside(x: np.ndarray, num_values: int, takes: str) -> str | None:
     if x.size == 0 or (x.min() >= 0 and x.max() < num_values):
         return None

@@ -16,7 +16,10 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Float32, Int32, Num
 
+from zoo.arrays import TooLarge, check_size
+
 Companding = Literal["mu_law", "linear"]
+RATE = 768_000  # samples a second of a file, at most
 
 
 def quantise(
@@ -46,22 +49,36 @@ def read_wav(path: str | os.PathLike, rate: int) -> Float32[np.ndarray, " sample
     """A sound file, its channels averaged and resampled to `rate` samples a second.
 
     Raises:
-      ValueError: there is no such file, or it is no sound, or one without samples.
+      ValueError: there is no such file, or it is no sound, one without samples, cut short, of a rate beyond 100..`RATE`, too
+        long for a quarter of the memory, or of floats that are not finite or beyond [-1, 1].
       ImportError: soundfile is not installed.
     """
     soundfile = _soundfile()
     path = Path(os.path.expanduser(path))
     if not path.is_file():
         raise ValueError(f"there is no file {path}; expected a .wav.")
+    if missing := _missing(path):
+        raise ValueError(f"{path} is cut short, its last {missing:,} bytes are missing; copy or fetch it again.")
     try:
-        wave, own = soundfile.read(path, dtype="float32", always_2d=True)
+        with soundfile.SoundFile(path) as file:
+            own, frames, subtype = file.samplerate, file.frames, file.subtype
+            _check_rate(path, own, rate, frames, file.channels)
+            wave = file.read(dtype="float32", always_2d=True)
+    except TooLarge:
+        raise
     except (soundfile.LibsndfileError, OSError, ValueError, TypeError) as error:
         what = "is empty" if path.stat().st_size == 0 else f"is not a readable sound ({error})"
         raise ValueError(f"{path} {what}; expected a .wav.") from None
     if not len(wave):
         raise ValueError(f"{path} holds no samples; expected a .wav with some.")
+    if len(wave) < frames:
+        raise ValueError(f"{path} is cut short, it holds {len(wave):,} of {frames:,} samples; copy or fetch it again.")
     if not np.isfinite(wave).all():
         raise ValueError(f"{path} holds samples that are no finite numbers; write it anew as 16 bit.")
+    if subtype in ("FLOAT", "DOUBLE") and (peak := float(np.abs(wave).max())) > 1:
+        raise ValueError(
+            f"{path} holds samples up to {peak:g}; expected them in [-1, 1]: divide them by {peak:g} or more."
+        )
     wave = wave.mean(axis=1)
     if own != rate:
         from scipy.signal import resample_poly
@@ -69,6 +86,34 @@ def read_wav(path: str | os.PathLike, rate: int) -> Float32[np.ndarray, " sample
         common = math.gcd(own, rate)
         wave = resample_poly(wave.astype(np.float64), rate // common, own // common)
     return np.clip(wave, -1, 1).astype(np.float32)
+
+
+def _check_rate(path, own, rate, frames, channels):
+    """Refuses what would take more time or memory than it can be worth, by the header alone."""
+    if not 100 <= own <= RATE:
+        raise TooLarge(f"{path} has a rate of {own:,} samples a second; expected 100 to {RATE:,}: correct its header.")
+    check_size(8 * max(frames * channels, frames * rate // own), path)
+
+
+def _missing(path: Path) -> int:
+    """How many bytes a RIFF file lacks of the samples that it promises; 0 for all other files."""
+    size, wide = path.stat().st_size, 0
+    with path.open("rb") as file:
+        kind = file.read(12)
+        order: Literal["big", "little"] = "big" if kind[:4] == b"RIFX" else "little"
+        if kind[:4] not in (b"RIFF", b"RIFX", b"RF64") or kind[8:] != b"WAVE":
+            return 0
+        while len(head := file.read(8)) == 8:
+            name, length = head[:4], int.from_bytes(head[4:], order)
+            if name == b"data":
+                length = wide or length
+                unknown = length >= 2**31 - 2**16 and not wide  # as written into a pipe
+                return 0 if unknown else max(0, file.tell() + length - size)
+            if name == b"ds64":
+                wide = int.from_bytes(file.read(16)[8:], order)
+                length -= 16
+            file.seek(length + length % 2, os.SEEK_CUR)
+    return 0
 
 
 def write_wav(path: str | os.PathLike, wave: Num[np.ndarray, " samples"], rate: int) -> Path:

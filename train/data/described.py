@@ -62,7 +62,8 @@ def captions(data: Data) -> Dataset:
     """Your own images: a folder `data.path` with captions.tsv, an image's file name and its caption on each line.
 
     An image may have several captions; images are split 80/10/10, equal ones together. With a header `image`,
-    `caption`, `split` (train, valid or test) they are split so; if none is for validation, the last tenth of the training images is.
+    `caption`, `split` (train, valid or test) they are split so; if none is for validation, the last tenth of the
+    training images is.
     """
     from zoo.pictures import brightness
     from zoo.tokens import read_rows

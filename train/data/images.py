@@ -18,9 +18,6 @@ are; everything else is 256 levels, requantised to `--data.levels`.
 """
 
 import os
-import tokenize
-import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +26,9 @@ from jaxtyping import UInt8
 from train.data.dataset import Data, DataError, Dataset, Split, content_keys, hold_out, shared, take, thirds
 from train.data.values import seen
 
+CLASSES = 2**16  # at most
 _SPLITS = ("train", "valid", "test")
+_RELABEL = "number the classes from 0 without gaps: np.unique(labels, return_inverse=True)[1]"
 
 
 def images(data: Data) -> Dataset:
@@ -58,8 +57,8 @@ def images(data: Data) -> Dataset:
         count = min(data.valid, max(1, len(splits["train"].x) // 10))
         splits["train"], splits["valid"] = hold_out(splits["train"], count, keys("train"))
     labels = [split.context for split in splits.values() if split.context is not None]
-    classes = 1 + max(int(each.max()) for each in labels) if labels else None
-    notes = shared(keys("train"), keys("test"), "images")
+    classes, empty = _classes(path, labels)
+    notes = (*shared(keys("train"), keys("test"), "images"), *empty)
     title = f"{data.name} ({len(splits['train'].x):,} training images)"
     return Dataset(data.name, title, **splits, num_levels=levels, num_classes=classes, notes=notes)
 
@@ -70,14 +69,12 @@ def _cut(whole, keys, path):
 
 
 def _arrays(path):
+    from zoo.arrays import read_arrays
+
     try:
-        with path.open("rb") as file:
-            loaded = np.load(file, allow_pickle=False)
-            arrays = {"images": loaded} if isinstance(loaded, np.ndarray) else dict(loaded)
-    except (ValueError, SyntaxError, OSError, EOFError, zipfile.BadZipFile, zlib.error, tokenize.TokenError) as error:
-        raise DataError(
-            f"{path} cannot be read as arrays of numbers ({error}); pickled objects are never loaded"
-        ) from None
+        arrays = read_arrays(path)
+    except ValueError as error:
+        raise DataError(str(error)) from None
     found = [name for name in _SPLITS if name in arrays]
     if {"train", "test"} <= set(found):
         if strange := set(arrays) - {f"{name}{kind}" for name in found for kind in ("", "_labels")}:
@@ -113,7 +110,22 @@ def _split(path, name, x, labels):
         raise DataError(
             f"{path}: the labels of `{name}` are {labels.dtype} {labels.shape}, expected {len(x)} integers from 0"
         )
+    if labels.max() >= CLASSES:
+        raise DataError(
+            f"{path}: the labels of `{name}` go up to {labels.max()}, expected less than {CLASSES:,}; {_RELABEL}"
+        )
     return Split(x, labels.astype(np.int32))
+
+
+def _classes(path, labels):
+    """How many classes there are, and a note if some of them have no images; refused if most have none."""
+    if not labels:
+        return None, ()
+    seen = len(np.unique(np.concatenate(labels)))
+    count = 1 + max(int(each.max()) for each in labels)
+    if count > 2 * seen:
+        raise DataError(f"{path}: the labels 0..{count - 1} name {count:,} classes, but only {seen} occur; {_RELABEL}")
+    return count, (f"{count - seen} of {count} classes have no images",) if seen < count else ()
 
 
 def _folder(path):
@@ -143,6 +155,7 @@ def read_files(files: list[Path]) -> tuple[str, UInt8[np.ndarray, "files height 
     Raises:
       DataError: a file is no image, or of another size or mode than the first.
     """
+    from zoo.arrays import check_size
     from zoo.pictures import read_picture
 
     x, first = [], None
@@ -151,7 +164,9 @@ def read_files(files: list[Path]) -> tuple[str, UInt8[np.ndarray, "files height 
             mode, pixels = read_picture(file)
         except ValueError as error:
             raise DataError(f"{error} Take it out of the folder if it does not belong there.") from None
-        first = first or (file, mode, pixels.shape)
+        if first is None:
+            first = (file, mode, pixels.shape)
+            check_size(len(files) * pixels.nbytes, f"{file.parent} with {len(files):,} pictures like {file.name}")
         if (mode, pixels.shape) != first[1:]:
             raise DataError(
                 f"{first[0]} is {_say(*first[1:])} but {file} is {_say(mode, pixels.shape)}; all must be alike"
