@@ -49,7 +49,7 @@ def test_missing_and_foreign(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"class": "os.system"}, "unknown class 'os.system'; known are AttentionLSTM, Bernoulli, Captioner"),
+        ({"class": "os.system"}, "the class 'os.system' is not registered; put @zoo.register"),
         ({"class": "NADE"}, "NADE has no field 'direct'"),
         ({"hidden": [12, 10]}, "array 'params/bias_1' has shape .9,.; its model has .10,."),
         ({"hidden": [12]}, "array .* its model"),
@@ -129,14 +129,34 @@ def _full(self, target):
     raise OSError(28, "No space left on device")
 
 
-def test_only_the_catalogue_is_saved(tmp_path):
-    class Stranger(zoo.FVSBN):
-        pass
+class Stranger(zoo.FVSBN):
+    """A model that nobody registered."""
 
-    model = Stranger((2, 2))
-    with pytest.raises(ValueError, match="Stranger is not in the catalogue"):
-        zoo.save(tmp_path / "m", model, conformance.variables_of(model))
+
+def test_only_registered_classes_are_saved_and_loaded(tmp_path, monkeypatch):
+    model, file = Stranger((2, 2)), tmp_path / "m"
+    variables = conformance.variables_of(model)
+    with pytest.raises(ValueError, match="the class 'Stranger' is not registered.*put @zoo.register above"):
+        zoo.save(file, model, variables)
     assert not list(tmp_path.iterdir())
+    with monkeypatch.context() as patch:
+        patch.setattr(zoo.registry, "_CLASSES", dict(zoo.registry.registered()))
+        assert zoo.register(Stranger) is Stranger
+        zoo.save(file, model, variables)
+        assert zoo.load(file)[0] == model
+    with pytest.raises(zoo.CheckpointError, match="m: the class 'Stranger' is not registered"):
+        zoo.load(file)
+    assert zoo.load(file, classes=[Stranger])[0] == model
+
+
+def test_a_name_is_registered_once():
+    made = type("MADE", (zoo.FVSBN,), {"__module__": "mine"})
+    with pytest.raises(ValueError, match=r"the name MADE is taken by zoo\.[a-z.]*made\.MADE: give mine\.MADE another name"):
+        zoo.register(made)
+    assert zoo.registry.registered()["MADE"] is zoo.MADE
+    assert zoo.register(zoo.MADE) is zoo.MADE  # the same class again
+    with pytest.raises(TypeError, match="takes a class of models"):
+        zoo.register(int)
 
 
 def test_bfloat16_survives(tmp_path):
@@ -198,7 +218,7 @@ def test_what_could_not_be_loaded_is_not_saved(tmp_path):
         pass
 
     model = zoo.FVSBN((2, 2), Odd())
-    with pytest.raises(ValueError, match="unknown class 'Odd'"):
+    with pytest.raises(ValueError, match="the class 'Odd' is not registered"):
         zoo.save(tmp_path / "m", model, conformance.variables_of(model))
     with pytest.raises(ValueError, match="not the variables of this MADE"):
         zoo.save(tmp_path / "m", MODEL, conformance.variables_of(zoo.CATALOGUE["fvsbn"].tiny))

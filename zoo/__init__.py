@@ -37,6 +37,7 @@ from zoo.pixel_cnn_pp import PixelCNNpp
 from zoo.pixel_transformer import PixelTransformer
 from zoo.raster import Raster
 from zoo.recurrent import RecurrentNetwork
+from zoo.registry import register
 from zoo.rnade import RNADE
 from zoo.rnn import RNN
 from zoo.row_lstm import RowLSTM

@@ -7,9 +7,11 @@ from zoo.attention import CausalAttention
 from zoo.heads import Categorical, Head
 from zoo.orderings import Ordering
 from zoo.recurrent import RecurrentLayer
+from zoo.registry import register
 from zoo.sequence import Sequence
 
 
+@register
 class AttentionLSTM(Sequence):
     """An LSTM whose output at t attends to its outputs up to t: p(x_t | x_<t) from tanh(W [h_t, sum_{s<=t} a_ts V h_s]).
 

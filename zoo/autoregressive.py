@@ -101,6 +101,20 @@ class Autoregressive(nn.Module):
         """How many consecutive ranks share one `enter`: all of them unless a model says otherwise."""
         return self.num_sites
 
+    @property
+    def kind(self) -> str:
+        """The kind of thing that the model describes: images, table, text, sound, translation or captions.
+
+        By default `table` where values are real numbers, else `images`.
+        """
+        return "table" if self.head.num_values is None else "images"
+
+    def example(self, batch: int) -> tuple[Values, PyTree]:
+        """A batch of valid inputs (x, context), the same every time. By default: values by the head, and no context."""
+        shape = (batch, *self.site_shape)
+        u = np.random.RandomState(0).uniform(size=(*shape, self.head.uniforms)).astype(np.float32)
+        return self.head.quantile(jnp.zeros((*shape, self.head.num_params)), jnp.asarray(u)), None
+
     def members(self) -> tuple["Autoregressive", ...]:
         """The models that these variables describe, whose mixture `ensemble_log_prob` scores. By default: this one."""
         return (self,)

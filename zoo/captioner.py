@@ -8,8 +8,10 @@ import jax.numpy as jnp
 from zoo.captioning import ImageDescriber
 from zoo.encoder_decoder import Encoded
 from zoo.readers import FixedContext
+from zoo.registry import register
 
 
+@register
 class Captioner(ImageDescriber):
     """A convolutional network makes a vector of the image, and the vector enters every step of an LSTM.
 

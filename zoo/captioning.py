@@ -87,3 +87,11 @@ class ImageDescriber(EncoderDecoder):
         if images.size and (images.min() < 0 or images.max() > 255):
             return f"{wanted}; got values from {images.min()} to {images.max()}"
         return None
+
+    @property
+    def kind(self):
+        return "captions"
+
+    def example(self, batch):
+        images = np.random.RandomState(1).randint(0, 256, (batch, *self.image_shape)).astype(np.uint8)
+        return super().example(batch)[0], images

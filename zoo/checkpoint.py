@@ -1,11 +1,12 @@
 """One file a model: the arrays in safetensors, the model itself as JSON in the header. Nothing in it is ever executed."""
 
 import dataclasses
+import difflib
 import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,8 @@ import safetensors.numpy
 from flax import linen as nn
 from flax.traverse_util import flatten_dict, unflatten_dict
 
-from zoo import catalogue
 from zoo.autoregressive import Autoregressive, Variables, init
-from zoo.orderings import Ordering
+from zoo.registry import registered
 
 FORMAT = "autoregressive-zoo/2"
 UNSIGNED = "autoregressive-zoo/1"  # the format before it, without a digest
@@ -36,13 +36,11 @@ def save(path: str | os.PathLike, model: Autoregressive, variables: Variables) -
     The header holds a digest of the model and of all arrays, which `load` compares.
 
     Raises:
-      ValueError: `load` could not read it again: the model's class is not in the catalogue, its head's not in
-        `zoo.catalogue.HEADS`, or the variables are those of another model.
+      ValueError: `load` could not read it again: the class of the model, its head or its ordering is not registered, or
+        the variables are those of another model.
       OSError: the file cannot be written.
     """
     config = to_config(model)
-    if config["class"] not in _classes():
-        raise ValueError(f"{config['class']} is not in the catalogue; add it to zoo.CATALOGUE before saving one.")
     if from_config(config) != model:
         raise ValueError(f"{model} is not the same when read again; its fields must be plain JSON values and tuples.")
     arrays = {name: np.asarray(leaf) for name, leaf in flatten_dict(variables, sep="/").items()}
@@ -59,11 +57,14 @@ def save(path: str | os.PathLike, model: Autoregressive, variables: Variables) -
         partial.unlink(missing_ok=True)
 
 
-def load(path: str | os.PathLike, *, allow_non_finite: bool = False) -> tuple[Autoregressive, Variables]:
+def load(
+    path: str | os.PathLike, *, classes: Iterable[type] = (), allow_non_finite: bool = False
+) -> tuple[Autoregressive, Variables]:
     """Reads what `save` wrote. `path` is the file, or a folder that holds one named model.safetensors.
 
     Args:
       path: the file, or its folder.
+      classes: classes that the file may name beside the registered ones; see `zoo.register`.
       allow_non_finite: load weights that are infinite or nan as well, for a look at what went wrong.
 
     Raises:
@@ -91,9 +92,11 @@ def load(path: str | os.PathLike, *, allow_non_finite: bool = False) -> tuple[Au
             f"{path}: damaged since it was written (its digest is another); take a copy, or train again."
         )
     try:
-        model = from_config(json.loads(header["model"]))
+        model = from_config(json.loads(header["model"]), classes)
         misfit = _misfit(model, arrays)
         variables = unflatten_dict(arrays, sep="/")
+    except UnknownClass as error:
+        raise CheckpointError(f"{path}: {error}.") from None
     except Exception as error:  # a made-up configuration can fail in any way
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
         raise CheckpointError(f"{path}: its header describes no model of this zoo ({reason}).") from None
@@ -145,29 +148,34 @@ def to_config(value: Any) -> Any:
     return value
 
 
-def from_config(config: Any) -> Any:
-    """The inverse of `to_config`. Class names are looked up among the catalogue's, never imported.
+class UnknownClass(ValueError):
+    """A class that is named somewhere and registered nowhere."""
+
+
+def from_config(config: Any, classes: Iterable[type] = ()) -> Any:
+    """The inverse of `to_config`. Class names are looked up in the registry and in `classes`, never imported.
 
     Raises:
-      ValueError: an unknown class, or fields that it does not have.
+      UnknownClass: a class that is not registered.
+      ValueError: fields that a class does not have.
     """
     if isinstance(config, list):
-        return tuple(from_config(item) for item in config)
+        return tuple(from_config(item, classes) for item in config)
     if not isinstance(config, dict):
         return config
-    fields, known = dict(config), _classes()
+    fields, known = dict(config), registered(classes)
     name = fields.pop("class", None)
     if name not in known:
-        raise ValueError(f"unknown class {name!r}; known are {', '.join(sorted(known))}")
+        near = difflib.get_close_matches(str(name), known, n=1)
+        hint = f" (did you mean {near[0]}?)" if near else ""
+        raise UnknownClass(
+            f"the class {name!r} is not registered{hint}; put @zoo.register above its definition and import that first, "
+            f"or pass classes=[{name}] to zoo.load"
+        )
     names = {field.name for field in dataclasses.fields(known[name])}
     if unknown := sorted(set(fields) - names):
         raise ValueError(f"{name} has no field {unknown[0]!r}")
-    return known[name](**{name: from_config(value) for name, value in fields.items()})
-
-
-def _classes() -> dict[str, type]:
-    models = {type(entry.paper) for entry in catalogue.CATALOGUE.values()}
-    return {cls.__name__: cls for cls in (*models, *catalogue.WRAPPERS, *catalogue.HEADS, Ordering)}
+    return known[name](**{name: from_config(value, classes) for name, value in fields.items()})
 
 
 def _misfit(model: Autoregressive, arrays: dict[str, np.ndarray]) -> str | None:
@@ -175,7 +183,7 @@ def _misfit(model: Autoregressive, arrays: dict[str, np.ndarray]) -> str | None:
     if not isinstance(model, Autoregressive):
         return f"its header describes a {type(model).__name__}, which is no model"
     key = jax.eval_shape(lambda: jax.random.key(0))
-    wanted = flatten_dict(jax.eval_shape(lambda key: init(model, key, *catalogue.example(model, 1)), key), sep="/")
+    wanted = flatten_dict(jax.eval_shape(lambda key: init(model, key, *model.example(1)), key), sep="/")
     if odd := sorted(set(wanted) ^ set(arrays)):
         return f"array {odd[0]!r} is {'missing' if odd[0] in wanted else 'not part of'} its model"
     for name, array in arrays.items():

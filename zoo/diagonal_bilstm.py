@@ -9,8 +9,10 @@ from zoo.autoregressive import Rank
 from zoo.cells import lstm
 from zoo.convolutions import HiddenConv, Image, rows_of
 from zoo.pixel_rnn import PixelRNN, gate_major, of_group
+from zoo.registry import register
 
 
+@register
 class DiagonalBiLSTM(PixelRNN):
     """Two recurrences a layer: one comes from the left and from above, the other from the right and from above.
 

@@ -8,8 +8,10 @@ import jax
 import jax.numpy as jnp
 
 from zoo.nade import NADE
+from zoo.registry import register
 
 
+@register
 class EoNADE(NADE):
     """Order-agnostic NADE: p(x_i | x_known) for every site i and every set of known sites, by one network.
 

@@ -4,8 +4,10 @@ from zoo.autoregressive import Autoregressive
 from zoo.heads import Bernoulli, Head
 from zoo.layers import CausalLinear, block_size
 from zoo.orderings import Ordering
+from zoo.registry import register
 
 
+@register
 class FVSBN(Autoregressive):
     """Logistic autoregression: p(x_t = 1 | x_<t) = sigmoid(b_t + sum_{r<t} W[t, r] x_r).
 

@@ -9,8 +9,10 @@ from zoo.convolutions import HiddenConv, InputConv, Readout, RowsAbove, rows_of
 from zoo.heads import Bernoulli, Head
 from zoo.orderings import Ordering
 from zoo.raster import Raster
+from zoo.registry import register
 
 
+@register
 class GatedPixelCNN(Raster):
     """A vertical stack sees the rows above, a horizontal stack the row so far and the vertical stack: no blind spot.
 

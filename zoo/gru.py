@@ -4,8 +4,10 @@ from typing import ClassVar
 
 from zoo.cells import Cell
 from zoo.recurrent import RecurrentNetwork
+from zoo.registry import register
 
 
+@register
 class GRU(RecurrentNetwork):
     """Gated recurrent units: h_t = (1 - z) n + z h_{t-1}, with
     n = tanh(W x_{t-1} + r (U h_{t-1} + b)) and r, z = sigmoid(W' x_{t-1} + U' h_{t-1}).

@@ -18,6 +18,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Shaped
 
+from zoo.registry import register
+
 
 @runtime_checkable
 class Head(Protocol):
@@ -62,6 +64,7 @@ class Head(Protocol):
         ...
 
 
+@register
 @dataclasses.dataclass(frozen=True)
 class Bernoulli:
     """A bit: P(x = 1) = sigmoid(logit / temperature). Values are integers 0 and 1.
@@ -114,6 +117,7 @@ class Bernoulli:
         return params[..., 0].astype(jnp.float32) / self.temperature
 
 
+@register
 @dataclasses.dataclass(frozen=True)
 class Categorical:
     """One of `num_classes` values by softmax: P(x = k) = exp(a_k) / sum_j exp(a_j). Values are integers 0..K-1.

@@ -25,11 +25,13 @@ from jaxtyping import Array
 
 from zoo.heads import _outside
 from zoo.mixtures import _HALF_STEP
+from zoo.registry import register
 
 _LARGE = 60.0  # a log scale whose exponential float32 still holds, also when it counts levels
 _SMALL = -14.0  # log w below which log(1 - exp(-w)) is log w in float32
 
 
+@register
 @dataclasses.dataclass(frozen=True)
 class DiscretizedLogisticMixture:
     """A mixture of logistics over levels 0..levels-1, of a grey pixel or of the R, G and B of one.

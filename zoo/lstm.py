@@ -4,8 +4,10 @@ from typing import ClassVar
 
 from zoo.cells import Cell
 from zoo.recurrent import RecurrentNetwork
+from zoo.registry import register
 
 
+@register
 class LSTM(RecurrentNetwork):
     """Long short-term memory: h_t = sigmoid(o) tanh(c_t), c_t = sigmoid(f) c_{t-1} + sigmoid(i) tanh(g).
 

@@ -13,8 +13,10 @@ from zoo.autoregressive import Autoregressive
 from zoo.heads import Bernoulli, Head
 from zoo.layers import CausalLinear, at_ranks, block_size, ordered_slice, place_in_block, value_before
 from zoo.orderings import Ordering
+from zoo.registry import register
 
 
+@register
 class MADE(Autoregressive):
     """Masked autoencoder for distribution estimation.
 
@@ -169,7 +171,7 @@ class MADE(Autoregressive):
         if self.has_variable("cache", "block_0"):
             sums = self._finish(sums, x, t)
         for i, total in enumerate(sums):
-            self._put(f"sums_{i}", total)
+            self.put_variable("cache", f"sums_{i}", total)
         self._begin(sums, t, memory)
         if self.direct:
             self.linear.enter(x, t)
@@ -187,15 +189,17 @@ class MADE(Autoregressive):
         ranks = jnp.arange(self.block) + t
         kernel = at_ranks(self.kernels[0], t, self.block, self.sites, 0)
         seen = ranks[:, None] <= slabs[0].degree[None]
-        self._put("inward_0", jnp.where(seen[:, None], self._cut(kernel, slabs[0], 2), 0))
+        self.put_variable("cache", "inward_0", jnp.where(seen[:, None], self._cut(kernel, slabs[0], 2), 0))
         for i, (lower, upper) in enumerate(itertools.pairwise(slabs), 1):
             kernel = self._cut(self._cut(self.kernels[i], lower, 0), upper, 1)
-            self._put(f"inward_{i}", jnp.where(lower.degree[:, None] <= upper.degree[None], kernel, 0))
-        self._put("outward", self._cut(at_ranks(self.kernel_out, t, self.block, self.sites, 1), slabs[-1], 0))
+            self.put_variable("cache", f"inward_{i}", jnp.where(lower.degree[:, None] <= upper.degree[None], kernel, 0))
+        self.put_variable(
+            "cache", "outward", self._cut(at_ranks(self.kernel_out, t, self.block, self.sites, 1), slabs[-1], 0)
+        )
         for i, (bias, slab) in enumerate(zip(biases[:-1], slabs, strict=True)):
-            self._put(f"block_{i}", self._cut(sums[i], slab, 0) + self._cut(bias, slab, 0)[:, None])
+            self.put_variable("cache", f"block_{i}", self._cut(sums[i], slab, 0) + self._cut(bias, slab, 0)[:, None])
         bias = at_ranks(biases[-1], t, self.block, self.sites, 0)
-        self._put("block_out", at_ranks(sums[-1], t, self.block, self.sites, 0) + bias[..., None])
+        self.put_variable("cache", "block_out", at_ranks(sums[-1], t, self.block, self.sites, 0) + bias[..., None])
 
     def _advance(self, value, rank):
         """Takes in the value at `rank` of the block: the units it completes add their share to those above them.
@@ -209,7 +213,7 @@ class MADE(Autoregressive):
         share, sums = _spread(value.T.astype(row.dtype), row), []
         for i, name in enumerate(names):
             sums.append(self.get_variable("cache", name) + share)
-            self._put(name, sums[-1])
+            self.put_variable("cache", name, sums[-1])
             if i < len(self.hidden):
                 start, degree = self._completed(i, rank, first)
                 units = jax.lax.dynamic_slice_in_dim(sums[-1], start, len(degree))
@@ -255,9 +259,6 @@ class MADE(Autoregressive):
 
     def _cut(self, values, slab, axis):
         return ordered_slice(values, slab.start, slab.size, slab.order, axis)
-
-    def _put(self, name, value):
-        self.put_variable("cache", name, value)
 
     def _sorted_degrees(self, i):
         degrees = self._degrees(i, self.mask)

@@ -20,6 +20,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from zoo.registry import register
+
 _UNIT = math.log(math.e - 1)  # softplus(_UNIT) = 1
 LEAST = float(np.finfo(np.float32).tiny)  # that a scale can be
 _HALF_STEP = 2.0**-24  # of the uniforms of float32: moves 0, 2^-23, ... to the middle of their cells
@@ -92,6 +94,7 @@ class _Mixture:
         raise NotImplementedError
 
 
+@register
 @dataclasses.dataclass(frozen=True)
 class MixtureOfGaussians(_Mixture):
     """A mixture of Gaussians: f(z) = exp(-z^2 / 2) / sqrt(2 pi). Values are real numbers.
@@ -111,6 +114,7 @@ class MixtureOfGaussians(_Mixture):
         return jax.scipy.special.ndtri(u)
 
 
+@register
 @dataclasses.dataclass(frozen=True)
 class MixtureOfLaplacians(_Mixture):
     """A mixture of Laplacians: f(z) = exp(-|z|) / 2. Values are real numbers.

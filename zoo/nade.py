@@ -10,10 +10,12 @@ from zoo.autoregressive import Autoregressive
 from zoo.heads import Bernoulli, Head
 from zoo.layers import at_ranks, value_before
 from zoo.orderings import Ordering
+from zoo.registry import register
 
 _BLOCK = 16  # ranks whose hidden units are evaluated by one matmul, and recomputed together in the backward pass
 
 
+@register
 class NADE(Autoregressive):
     """Neural autoregressive distribution estimator: h_t = sigmoid(c + sum_{r<t} W_r x_r), params_t = b_t + V_t h_t.
 

@@ -8,9 +8,12 @@ from typing import Literal
 
 import numpy as np
 
+from zoo.registry import register
+
 Scan = Literal["raster", "reversed", "columns", "snake", "diagonal", "spiral", "random"]
 
 
+@register
 @dataclasses.dataclass(frozen=True)
 class Ordering:
     """A permutation s of the sites: p(x) = prod_t p(x[s_t] | x[s_<t]).

@@ -8,8 +8,10 @@ from zoo.convolutions import HiddenConv, InputConv, Readout
 from zoo.heads import Bernoulli, Head
 from zoo.orderings import Ordering
 from zoo.raster import Raster
+from zoo.registry import register
 
 
+@register
 class PixelCNN(Raster):
     """A 7x7 convolution with mask A, residual bottleneck blocks with mask B, two 1x1 layers: p(x) over the raster.
 

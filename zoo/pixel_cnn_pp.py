@@ -13,11 +13,13 @@ from zoo.convolutions import HiddenConv, Image, InputConv, RowsAbove, rows_of
 from zoo.heads import Bernoulli, Head
 from zoo.orderings import Ordering
 from zoo.raster import Raster
+from zoo.registry import register
 
 Row = Float[Array, "width batch features"]
 Pixel = Float[Array, "batch features"]
 
 
+@register
 class PixelCNNpp(Raster):
     """Two streams, u of the rows above a pixel and ul of what is above or to the left, down to coarser images and up again.
 

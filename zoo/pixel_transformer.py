@@ -12,8 +12,10 @@ from zoo.heads import Bernoulli, Head
 from zoo.layers import value_before
 from zoo.orderings import Ordering
 from zoo.raster import Raster
+from zoo.registry import register
 
 
+@register
 class PixelTransformer(Raster):
     """A decoder-only Transformer over the raster, a token for every site: p(x_t | x_<t) from token t of the last layer.
 

@@ -64,3 +64,6 @@ class Raster(Autoregressive):
 
     def complaint(self, context):
         return labels.complaint(context, self.num_classes)
+
+    def example(self, batch):
+        return super().example(batch)[0], labels.example(batch, self.num_classes)

@@ -5,8 +5,10 @@ from typing import Literal
 from zoo.heads import Head
 from zoo.mixtures import MixtureOfGaussians
 from zoo.nade import NADE
+from zoo.registry import register
 
 
+@register
 class RNADE(NADE):
     """Real-valued NADE: p(x_t | x_<t) = sum_k pi_tk N(x_t; mu_tk, sigma_tk), all of them linear in h_t.
 

@@ -4,8 +4,10 @@ from typing import ClassVar
 
 from zoo.cells import Cell
 from zoo.recurrent import RecurrentNetwork
+from zoo.registry import register
 
 
+@register
 class RNN(RecurrentNetwork):
     """Elman's simple recurrent network: h_t = tanh(W x_{t-1} + U h_{t-1} + b).
 

@@ -9,8 +9,10 @@ from zoo.autoregressive import Rank
 from zoo.cells import lstm
 from zoo.convolutions import HiddenConv, Image
 from zoo.pixel_rnn import PixelRNN, gate_major, of_group
+from zoo.registry import register
 
 
+@register
 class RowLSTM(PixelRNN):
     """Recurrent layers whose state runs down the rows; gates = K_is * x_i + K_ss * h_{i-1}, both convolutions of width 3.
 

@@ -3,9 +3,11 @@
 from typing import ClassVar
 
 from zoo.readers import FixedContext
+from zoo.registry import register
 from zoo.translator import Translator
 
 
+@register
 class Seq2Seq(Translator):
     """Encoder-decoder without attention: all that is known of the source is the last state of each direction.
 

@@ -3,9 +3,11 @@
 from typing import ClassVar
 
 from zoo.readers import AdditiveAttention
+from zoo.registry import register
 from zoo.translator import Translator
 
 
+@register
 class Seq2SeqAttention(Translator):
     """Encoder-decoder with attention: at every token the decoder looks for what it needs among the states of the encoder.
 

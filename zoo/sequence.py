@@ -46,6 +46,19 @@ class Sequence(Autoregressive):
         def vocabulary(self) -> tuple[str, ...]: ...
 
     @property
+    def kind(self):
+        return "text"
+
+    def example(self, batch):
+        x, context = super().example(batch)
+        if self.end is None:
+            return x, context
+        ends = (x == self.end) | (x == self.pad)
+        assert self.pad is not None
+        ended = jnp.pad(jnp.cumsum(ends, axis=1), ((0, 0), (1, 0)))[:, :-1] > 0  # before each token
+        return jnp.where(ended, self.pad, jnp.where(ends, self.end, x)), context
+
+    @property
     def prefills(self):
         return True
 

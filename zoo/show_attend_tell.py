@@ -8,8 +8,10 @@ import jax.numpy as jnp
 from zoo.captioning import ImageDescriber
 from zoo.encoder_decoder import Encoded
 from zoo.readers import AdditiveAttention
+from zoo.registry import register
 
 
+@register
 class ShowAttendTell(ImageDescriber):
     """Soft attention over the grid of features at every word. Training adds the doubly stochastic regulariser
 

@@ -10,8 +10,10 @@ from zoo.heads import Head
 from zoo.layers import at_ranks
 from zoo.mixtures import LEAST
 from zoo.orderings import Ordering
+from zoo.registry import register
 
 
+@register
 class Standardised(Autoregressive):
     """A model of z = (x - shift) / scale, seen as a model of x: log p(x) = log p_z(z) - sum_i log scale_i.
 
@@ -61,6 +63,13 @@ class Standardised(Autoregressive):
     def log_jacobian(self) -> float:
         """log |dz / dx| = -sum_i log scale_i: what a log density of z gains when it is one of x."""
         return -float(np.log(np.asarray(self.scale, np.float64)).sum())
+
+    @property
+    def kind(self):
+        return self.model.kind
+
+    def example(self, batch):
+        return self.model.example(batch)
 
     def encode(self, context):
         return self.model.encode(context)

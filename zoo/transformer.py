@@ -8,9 +8,11 @@ import jax.numpy as jnp
 from zoo.attention import Block, CausalAttention
 from zoo.heads import Categorical, Head
 from zoo.orderings import Ordering
+from zoo.registry import register
 from zoo.sequence import Sequence
 
 
+@register
 class Transformer(Sequence):
     """A decoder-only Transformer, pre-norm: p(x_t | x_<t) from token t of the last layer, which has read x_{t-1}.
 

@@ -81,3 +81,15 @@ class Translator(EncoderDecoder):
         if (there[:, 1:] & ~there[:, :-1]).any():
             return f"padding ({self.source_pad}) may only stand at the end of a source"
         return None
+
+    @property
+    def kind(self):
+        return "translation"
+
+    def example(self, batch):
+        places, random = 5, np.random.RandomState(1)
+        source = random.randint(0, self.source_values - 1, (batch, places)).astype(np.int32)
+        source += source >= self.source_pad
+        lengths = 1 + np.arange(batch) * 3 % places
+        padding = np.arange(places) >= lengths[:, None]
+        return super().example(batch)[0], np.where(padding, np.int32(self.source_pad), source)

@@ -11,6 +11,7 @@ from zoo.autoregressive import Autoregressive, Rank
 from zoo.heads import Categorical, Head
 from zoo.layers import place_in_block
 from zoo.orderings import Ordering
+from zoo.registry import register
 from zoo.sequence import check_line
 from zoo.waveform import Companding
 
@@ -86,6 +87,7 @@ def shifted(h: Line, taps: int, dilation: int) -> Line:
     return jnp.concatenate([jnp.pad(h[:, : length - i], ((0, 0), (i, 0), (0, 0))) for i in back], axis=-1)
 
 
+@register
 class WaveNet(Autoregressive):
     """Dilated causal convolutions: h = W * (x_{t-1}, ..., x_{t-k}), then layers of gated units with dilations 1, 2, 4, ...
     in cycles; p(x_t | x_<t) from the sum of what all layers give, through relu, 1x1, relu, 1x1.
@@ -157,6 +159,13 @@ class WaveNet(Autoregressive):
 
     def complaint(self, context):
         return labels.complaint(context, self.num_classes)
+
+    @property
+    def kind(self):
+        return "sound"
+
+    def example(self, batch):
+        return super().example(batch)[0], labels.example(batch, self.num_classes)
 
     def __call__(self, x, memory=None, *, train=False):
         return self._whole(x, memory, DilatedLayer.__call__)
