@@ -16,7 +16,7 @@ from sample.read import read_pixels
 from sample.scores import scores
 from sample.translate import BATCH, Translations, attends, translate
 from zoo.arrays import read_arrays
-from zoo.tokens import read_pairs
+from zoo.tokens import read_pairs, rows_of
 
 SHOWN = 5  # translations of a file that are printed
 
@@ -124,8 +124,7 @@ def _scored(options, checkpoint, model, variables):
     print(f"{len(sources):,} translations in {seconds:.1f} s with compilation")
     if options.num is None:
         written = checkpoint.parent / f"translations{'' if options.pairs is None else '_' + options.pairs.stem}.tsv"
-        lines = (f"{source}\t{text}\n" for source, text in zip(sources, made.texts, strict=True))
-        written.write_text("".join(lines), "utf-8")
+        written.write_text(rows_of(zip(sources, made.texts, strict=True)), "utf-8")
         print(f"translations: {written}")
     _report(options, checkpoint, model, scores(made.texts, references, model.unit), path)
     return made

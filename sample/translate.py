@@ -56,7 +56,7 @@ def translate(
 
     Args:
       source: a checkpoint, a run's folder, a model's name, or a pair (model, variables).
-      sources: the texts to read; blanks around them do not count.
+      sources: the texts to read; blanks around them do not count, tabs and line ends are spaces.
       beam: how many beginnings the search keeps; 1 is greedy. None draws an exact sample instead.
       attention: whether to say where the model looked.
       length: the most tokens of a sentence with its end; by default the model's.
@@ -71,9 +71,9 @@ def translate(
     model, variables = _opened(source)
     if isinstance(sources, str) or len(sources) == 0 or not all(isinstance(text, str) for text in sources):
         raise ValueError(f"sources must be a list of texts, at least one; got {sources!r}.")
-    if (empty := next((text for text in sources if not text.strip()), None)) is not None:
+    if (empty := next((text for text in sources if not tokens.one_line(text)), None)) is not None:
         raise ValueError(f"the source {empty!r} is empty: it has no {model.unit}.")
-    read = [tokens.pieces(text.strip(), model.unit) for text in sources]
+    read = [tokens.pieces(tokens.one_line(text), model.unit) for text in sources]
     context, unknown = tokens.codes(read, model.source_vocabulary, end=False)
     context = np.pad(context, ((0, 0), (0, -context.shape[1] % _PLACES)))
     if length is not None:

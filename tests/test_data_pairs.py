@@ -283,3 +283,36 @@ def test_tokens_there_and_back(unit):
     assert tokens.joined(tokens.pieces('हिन्दी: 3.5 "und" $5', "word"), "word") == 'हिन्दी: 3.5 "und" $5'
     strange, unknown = tokens.codes([tokens.pieces("Zürj €", unit)], vocabulary, end=False)
     assert unknown == (5 if unit == "char" else 2) and (strange == 2).sum() == unknown
+
+
+STRANGE = ["\r", "\t", "\x0b", "\x0c", "\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\u2029"]
+
+
+@pytest.mark.parametrize("strange", STRANGE)
+def test_lines_mean_the_same_wherever_they_are_read_and_written(strange, tmp_path):
+    texts = [f"no {i} of{strange}them" for i in range(4)]
+    whole = "".join(f"{text}\n" for text in texts).encode()
+    for split in ("train", "val", "test_2016_flickr"):
+        for language in ("de", "en"):
+            (tmp_path / f"{split}.{language}").write_bytes(whole)
+    for unit in ("char", "word"):
+        dataset = load(Data("multi30k", path=str(tmp_path), least=1, unit=unit))
+        assert len(dataset.train.x) == 4 and dataset.pairs == tuple((f"no {i} of them",) * 2 for i in range(4))
+        (tmp_path / "test.tsv").write_text(tokens.rows_of(dataset.pairs), "utf-8", newline="")
+        assert tokens.read_pairs(tmp_path / "test.tsv") == list(dataset.pairs)
+    if strange == "\t":
+        return
+    (tmp_path / "own.tsv").write_bytes("".join(f"{text}\t{text}\n" for text in texts).encode())
+    assert tokens.read_pairs(tmp_path / "own.tsv") == list(dataset.pairs)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_ends_of_lines_of_all_systems(end, tmp_path):
+    (tmp_path / "own.tsv").write_bytes(f"\ufeffSource\tTarget{end}a b\tc{end}{end}d\te{end}".encode())
+    assert tokens.read_pairs(tmp_path / "own.tsv") == [("a b", "c"), ("d", "e")]
+
+
+def test_rows_are_read_as_they_were_written(tmp_path):
+    for rows in ([("target", "Source"), ("a", "b")], [("a", "b")], [("x\ty", " z\n")]):
+        (tmp_path / "own.tsv").write_text(tokens.rows_of(rows), "utf-8")
+        assert tokens.read_pairs(tmp_path / "own.tsv") == [tuple(map(tokens.one_line, row)) for row in rows]

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -65,7 +66,7 @@ def test_csv_with_and_without_names(tmp_path, table):
 GOOD = [f"{i},{i * i}" for i in range(30)]
 
 
-@pytest.mark.parametrize("header", ['"a;1;2","b"', ",b", "a,NA", "a,a", '"a\nb;",c', "\na,b"])
+@pytest.mark.parametrize("header", ['"a;1;2","b"', "b,", "a,NA", "a,a", '"a\nb;",c', "\na,b"])
 def test_lines_of_names(tmp_path, header):
     large = [f"{1e9 + 2**20 * i:g},{i}" for i in range(30)] if header == "a,a" else GOOD
     assert len(load(Data("table", path=str(written(tmp_path, [header, *large])))).train.x) == 24
@@ -107,6 +108,68 @@ def test_what_is_wrong_is_named(tmp_path, lines, message):
     with pytest.raises(DataError, match=message) as caught:
         load(Data("table", path=str(written(tmp_path, lines))))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["", "Unnamed: 0", "index", "ID", "row", "#"])
+@pytest.mark.parametrize("first", [0, 1, 100])
+def test_an_index_is_no_column(name, first, tmp_path):
+    lines = [f"{name},a", *(f"{first + i},{i * i % 17}.5" for i in range(30))]
+    data = Data("table", path=str(written(tmp_path, lines)))
+    with pytest.raises(DataError, match=f"counts the rows, from {first} to {first + 29}.* pass --data.drop ") as caught:
+        load(data)
+    assert "\n" not in str(caught.value)
+    advice = shlex.split(str(caught.value).partition("--data.drop ")[2].partition(", or")[0])
+    dropped = load(dataclasses.replace(data, drop=tuple(advice)))
+    assert dropped.train.x.shape == (24, 1) and not dropped.notes
+    kept = load(Data("table", path=str(written(tmp_path, [f"age{lines[0].replace(name, '', 1)}", *lines[1:]]))))
+    assert kept.train.x.shape == (24, 2)
+    assert kept.notes == (f"'age' counts the rows, from {first} to {first + 29}; --data.drop age leaves it out",)
+
+
+def test_an_index_without_a_line_of_names(tmp_path):
+    path = written(tmp_path, [f"{i},{i * i % 17}.5" for i in range(30)])
+    with pytest.raises(DataError, match="'column 1' counts the rows, from 0 to 29, .*--data.drop 'column 1'"):
+        load(Data("table", path=str(path)))
+    dataset = load(Data("table", path=str(path), drop=("column 1",)))
+    assert dataset.train.x.shape == (24, 1) and "no line of names" in dataset.description
+    assert dataset.notes == ("the first line is a row, not names; if it holds names pass --data.header yes",)
+
+
+@pytest.mark.parametrize("first", ["0,1,2", "1990,1991,1992", ",0,1", "400,-5,17"])
+def test_a_line_of_numbers_may_be_names(first, tmp_path):
+    rows = [[f"{(7 * i + k) % 31}.5" for k in range(3)] for i in range(40)]
+    if first == "400,-5,17":
+        ambiguous = Data("table", path=str(written(tmp_path, [first, *(",".join(row) for row in rows)])))
+    else:
+        lines = [first, *(",".join(each.replace(".5", "") for each in row) for row in rows)]
+        ambiguous = Data("table", path=str(written(tmp_path, lines)))
+    with pytest.raises(
+        DataError, match=f"is the first line, {first}, a line of names or a row. Pass --data.header yes or"
+    ):
+        load(ambiguous)
+    sizes = []
+    for header in ("yes", "no"):
+        try:
+            dataset = load(dataclasses.replace(ambiguous, header=header))
+            sizes.append(sum(len(split.x) for split in (dataset.train, dataset.valid, dataset.test)))
+        except DataError as error:
+            assert first == ",0,1" and header == "no" and "line 1: 'column 1' is missing" in str(error)
+            sizes.append(41)
+    assert sizes == [40, 41]
+
+
+def test_a_column_that_is_dropped_may_hold_anything(tmp_path):
+    path = written(tmp_path, ["a,colour,b", *(f"{i * i},{'red' if i % 2 else ''},{-i}" for i in range(30))])
+    dataset = load(Data("table", path=str(path), drop=("colour",)))
+    assert dataset.train.x.shape == (24, 2)
+    with pytest.raises(DataError, match="'colour' is missing .*--data.drop colour"):
+        load(Data("table", path=str(path)))
+    with pytest.raises(DataError, match="no column 'color' to drop; its columns are 'a', 'colour', 'b'"):
+        load(Data("table", path=str(path), drop=("color",)))
+    with pytest.raises(DataError, match="--data.drop leaves no column"):
+        load(Data("table", path=str(path), drop=("a", "b", "colour")))
+    with pytest.raises(DataError, match="--data.drop and --data.header are for your own table, not for wine"):
+        load(Data("wine", drop=("a",)))
 
 
 @pytest.mark.parametrize(

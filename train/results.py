@@ -13,6 +13,7 @@ from train.evaluate import comparable, entropy, evaluate
 from train.plots import curves
 from train.recipe import Recipe
 from train.run import Run, RunError, write
+from zoo.tokens import rows_of
 
 
 def finish(run: Run, recipe: Recipe, dataset: Dataset, seconds: float, command: str) -> str:
@@ -47,7 +48,7 @@ def finish(run: Run, recipe: Recipe, dataset: Dataset, seconds: float, command: 
     except ImportError:
         lines.append("no learning curves: they need matplotlib (pip install 'autoregressive-zoo[plots]')")
     if dataset.source_vocabulary:
-        write(run.test_pairs, "".join("\t".join(pair) + "\n" for pair in dataset.pairs))
+        write(run.test_pairs, rows_of(dataset.pairs))
     elif dataset.paired:
         names, captions = (np.array(each) for each in zip(*dataset.pairs, strict=True))
         arrays: dict[str, Any] = {"images": dataset.test.context, "names": names, "captions": captions}

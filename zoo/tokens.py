@@ -15,6 +15,7 @@ from jaxtyping import Int32
 Unit: TypeAlias = Literal["char", "word"]
 PAD, END, UNKNOWN = "<pad>", "<end>", "<unk>"  # tokens 0, 1 and 2 of every vocabulary made here; no text has them
 SPECIAL = (PAD, END, UNKNOWN)
+_SPACES = dict.fromkeys(map(ord, "\t\n\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"), " ")
 BYTES = tuple(f"<0x{byte:02X}>" for byte in range(256))  # the vocabulary of a model of bytes
 
 
@@ -92,6 +93,25 @@ def texts_of(rows: Int32[np.ndarray, "texts length"], vocabulary: tuple[str, ...
     return texts
 
 
+def one_line(text: str) -> str:
+    """A text as it stands in a column of a line: tabs and all that ends lines become spaces, blanks around it are cut off."""
+    return text.translate(_SPACES).strip()
+
+
+def lines_of(text: str) -> list[str]:
+    """The lines of a text, which end with "\\n" (before it "\\r" or not), or with "\\r" if there is no "\\n"; and by nothing else."""
+    text = text if "\n" in text else text.replace("\r", "\n")
+    return text.removesuffix("\n").split("\n")
+
+
+def rows_of(rows: Iterable[Sequence[str]], names: Sequence[str] = ("source", "target")) -> str:
+    """The text of a tab-separated file that `read_rows` reads as the same rows."""
+    lines = [[one_line(cell) for cell in row] for row in rows]
+    if lines and {cell.lower() for cell in lines[0]} >= set(names):
+        lines.insert(0, list(names))  # or the first row would be read as the header
+    return "".join("\t".join(line) + "\n" for line in lines)
+
+
 def read_pairs(path: str | Path) -> list[tuple[str, str]]:
     """The pairs of a tab-separated file, a source and a target a line; see `read_rows`."""
     return [(source, target) for source, target in read_rows(path, ("source", "target"))]
@@ -111,11 +131,11 @@ def read_rows(path: str | Path, names: Sequence[str], optional: Sequence[str] = 
         what = f"{path} is a folder, not a file" if path.is_dir() else f"there is no file {path}"
         raise ValueError(f"{what}; {expected}")
     try:
-        lines = path.read_text("utf-8-sig").split("\n")
+        lines = lines_of(path.read_bytes().decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not a text in UTF-8 ({error.reason}); convert it first.") from None
     cells = (
-        (number, [cell.strip() for cell in line.split("\t")]) for number, line in enumerate(lines, 1) if line.strip()
+        (number, [one_line(cell) for cell in line.split("\t")]) for number, line in enumerate(lines, 1) if line.strip()
     )
     header, rows = list(names), []
     for first, (number, columns) in zip(itertools.chain([True], itertools.repeat(False)), cells, strict=False):

@@ -79,6 +79,8 @@ def load(data: Data) -> Dataset:
             f"there is no data set {data.name!r}; did you mean {' or '.join(near)}? All: {', '.join(NAMES)}"
         )
     kind, loader = next((kind, loader) for kind, loader in OWN if data.name in kind)
+    if (data.drop or data.header != "auto") and (loader is not table or data.path is None or data.name in PUBLISHED):
+        raise DataError(f"--data.drop and --data.header are for your own table, not for {data.name}: drop them")
     if data.path is None or data.name in PUBLISHED:
         dataset = kind[data.name](data)
     else:

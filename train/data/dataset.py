@@ -38,6 +38,10 @@ class Data:
     """Training examples held out for validation (the last ones) where the set brings no validation split."""
     fold: int = 0
     """Which tenth of a table is the test split, 0..9; the next tenth is for validation."""
+    header: Literal["auto", "yes", "no"] = "auto"
+    """Whether the first line of your own table holds names (auto: if there is a word in it and no number)."""
+    drop: tuple[str, ...] = ()
+    """Columns of your own table to leave out, by their names (without a line of names: "column 1" and so on)."""
     rate: int = 8000
     """Samples a second that your own sounds are converted to."""
     seconds: float = 0.0
@@ -59,6 +63,10 @@ class Data:
     """Where tensorflow_datasets keeps prepared sets (default: its own, ~/tensorflow_datasets)."""
     manual_dir: str | None = None
     """Folder with the original downloaded files, taken instead of the network."""
+
+    def __post_init__(self):
+        """Fields that were read from JSON are lists there."""
+        object.__setattr__(self, "drop", tuple(self.drop))
 
 
 class Split(NamedTuple):

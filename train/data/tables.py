@@ -7,9 +7,13 @@ the table; `train.inputs.fitted` makes standardisation a part of the model.
 """
 
 import csv
+import dataclasses
+import itertools
 import math
 import os
 import re
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +32,7 @@ PAPER_FOLDS = File(
 )
 _OFFSET = 2144
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
+_INDEX = re.compile(r"column \d+|unnamed.*|index|level_\d+|id|row|rows|row.?names?|rownum.*|nr|no|n|#", re.IGNORECASE)
 _UCI = "https://archive.ics.uci.edu/ml/machine-learning-databases/wine-quality/winequality-red.csv"
 
 
@@ -67,15 +72,18 @@ def table(data: Data) -> Dataset:
     path = Path(os.path.expanduser(data.path))
     if not path.is_file():
         raise DataError(f"there is no file {path}; --data.path needs a .csv")
-    names, rows = read_csv(path)
-    unnamed = names == [f"column {i + 1}" for i in range(len(names))]
-    return _folded(data, f"{path.name}, no line of names" if unnamed else path.name, rows, names)
+    names, rows = read_csv(path, data.header, data.drop)
+    dataset = _folded(data, path.name if _named(names) else f"{path.name}, no line of names", rows, names)
+    return dataclasses.replace(dataset, notes=_notes(names, rows))
 
 
-def read_csv(path: Path) -> tuple[list[str], np.ndarray]:
+def read_csv(path: Path, header: str = "auto", drop: Sequence[str] = ()) -> tuple[list[str], np.ndarray]:
     """Column names and float64 values of a table separated by commas or semicolons, with a line of names or without.
 
-    The first line holds names if there is a word in it and no number.
+    Args:
+      path: the file.
+      header: whether the first line holds names: yes, no, or auto, if there is a word in it and no number.
+      drop: names of columns to leave out, which then may hold anything.
 
     Raises:
       DataError: it is no table of numbers; the message names the column and the line.
@@ -88,21 +96,29 @@ def read_csv(path: Path) -> tuple[list[str], np.ndarray]:
     if not lines:
         raise DataError(f"{path} is empty; expected one row of numbers a line")
     cells = lines[0][1]
+    if header == "auto":
+        _check_numbers(path, lines)
     names = [f"column {i + 1}" for i in range(len(cells))]
-    if _header(cells):
+    if header == "yes" or (header == "auto" and _header(cells)):
         given = [cell.strip() for cell in lines.pop(0)[1]]
         names = [
             f"{one} ({other})" if given.count(one) > 1 else one or other
             for one, other in zip(given, names, strict=True)
         ]
-    return names, np.array([_row(path, names, *line) for line in lines]).reshape(-1, len(names))
+    if strange := [name for name in drop if name not in names]:
+        raise DataError(f"{path} has no column {strange[0]!r} to drop; its columns are {', '.join(map(repr, names))}")
+    kept = [i for i, name in enumerate(names) if name not in drop]
+    if not kept:
+        raise DataError(f"{path}: --data.drop leaves no column")
+    rows = [_row(path, names, kept, *line) for line in lines]
+    return [names[i] for i in kept], np.array(rows).reshape(-1, len(kept))
 
 
 def _cells(path, text):
     """The lines that are not blank: the number of each, and its cells."""
-    bare = re.sub('"[^"]*"', "", text).splitlines()
+    bare = re.sub('"[^"]*"', "", text).split("\n")
     first = next((line for line in bare if line.strip()), "")
-    reader = csv.reader(text.splitlines(), delimiter=";" if ";" in first else ",", strict=True)
+    reader = csv.reader(text.split("\n"), delimiter=";" if ";" in first else ",", strict=True)
     while True:
         number = reader.line_num + 1
         try:
@@ -115,24 +131,64 @@ def _cells(path, text):
             yield number, cells
 
 
+def _check_numbers(path, lines):
+    """Refuses a first line of numbers that are probably names: they count, or are whole where all others are not."""
+    cells = [cell.strip() for cell in lines[0][1] if not _missing(cell)]
+    if not cells or not all(re.fullmatch(r"[+-]?\d+", cell, re.ASCII) for cell in cells):
+        return
+    steps = {int(b) - int(a) for a, b in itertools.pairwise(cells)}
+    others = [cell.strip() for _, line in lines[1:] for cell in line]
+    if steps == {1} or (others and not any(re.fullmatch(r"[+-]?\d+", cell, re.ASCII) for cell in others)):
+        shown = ",".join(lines[0][1][:5])
+        raise DataError(
+            f"{path}: is the first line, {shown}, a line of names or a row? Pass --data.header yes or --data.header no"
+        )
+
+
 def _header(cells):
     """Whether a line holds names: some word and no number."""
     return not all(map(_missing, cells)) and all(_number(cell) is None for cell in cells)
 
 
-def _row(path, names, line, cells):
+def _named(names):
+    """Whether there was a line of names."""
+    return not all(re.fullmatch(r"column \d+", name) for name in names)
+
+
+def _counts(column):
+    """Whether a column counts its rows, in steps of 1."""
+    return bool((np.diff(column) == 1).all())
+
+
+def _notes(names, rows):
+    """What is remarkable of the columns that a model describes."""
+    counting = [
+        f"{name!r} counts the rows, from {column[0]:g} to {column[-1]:g}; {_drop(name)} leaves it out"
+        for name, column in zip(names, rows.T, strict=True)
+        if _counts(column)
+    ]
+    first = () if _named(names) else ("the first line is a row, not names; if it holds names pass --data.header yes",)
+    return (*first, *counting)
+
+
+def _drop(name):
+    return f"--data.drop {shlex.quote(name)}"
+
+
+def _row(path, names, kept, line, cells):
     if len(cells) != len(names):
         raise DataError(f"{path}, line {line}: {len(cells)} cells, expected {len(names)}")
-    for name, cell in zip(names, cells, strict=True):
+    names_here = " (a line of names must not hold numbers, unless --data.header yes says so)" if line == 1 else ""
+    for name, cell in ((names[i], cells[i]) for i in kept):
         if _missing(cell):
             raise DataError(
-                f"{path}, line {line}: {name!r} is missing ({cell!r}); fill it in or drop the row or column"
+                f"{path}, line {line}: {name!r} is missing ({cell!r}); fill it in, or drop the row or column "
+                f"({_drop(name)}){names_here}"
             )
         if _number(cell) is None:
-            names_here = " (a line of names must not hold numbers)" if line == 1 else ""
             advice = f"{_advice(cell)}{names_here}"
             raise DataError(f"{path}, line {line}: {name!r} is {cell!r}, no finite number; {advice}")
-    return [float(cell) for cell in cells]
+    return [float(cells[i]) for i in kept]
 
 
 def _advice(cell):
@@ -142,7 +198,7 @@ def _advice(cell):
         return "write no comma between thousands, and a point for the decimal comma"
     if _number(cell.replace(",", ".")) is not None:
         return "write a point for the decimal comma"
-    return "drop the column or encode it"
+    return "drop the column (--data.drop) or encode it"
 
 
 def _number(cell):
@@ -157,7 +213,14 @@ def _missing(cell):
 def _check_column(title, name, train, column):
     """Refuses what float32 cannot hold or a model cannot learn of a column, float64, and its training part."""
     if train.min() == train.max():
-        raise DataError(f"{title}: {name!r} is constant, {train[0]:g} in every training row; drop the column")
+        raise DataError(
+            f"{title}: {name!r} is constant, {train[0]:g} in every training row; drop the column ({_drop(name)})"
+        )
+    if _counts(column) and _INDEX.fullmatch(name):
+        raise DataError(
+            f"{title}: {name!r} counts the rows, from {column[0]:g} to {column[-1]:g}, like an index that was written with "
+            f"the table: pass {_drop(name)}, or give it another name in the first line to keep it"
+        )
     most, deviation = abs(column).max(), train.std()
     if most > 1e30 or deviation < 1e-30:
         raise DataError(

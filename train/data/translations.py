@@ -97,6 +97,8 @@ def multi30k(data: Data) -> Dataset:
 
 
 def _lines(folder, name):
+    from zoo.tokens import lines_of, one_line
+
     for path in (
         folder / name,
         folder / f"{name}.gz",
@@ -109,7 +111,7 @@ def _lines(folder, name):
                 text = (gzip.decompress(content) if path.suffix == ".gz" else content).decode("utf-8-sig")
             except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
                 raise DataError(f"{path} cannot be read ({error}); fetch it again") from None
-            return [line.strip() for line in text.removesuffix("\n").split("\n")]
+            return [one_line(line) for line in lines_of(text)]
     raise DataError(
         f"multi30k: there is no {name} or {name}.gz in {folder}; fetch github.com/multi30k/dataset, data/task1/raw"
     )
