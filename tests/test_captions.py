@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 
 import conformance
 import jax
@@ -136,6 +137,24 @@ def test_images_are_learned_from_as_they_are_described(mode, brightest, tmp_path
     read = read_pixels(model, tmp_path)
     assert len(read) == 12 and read.max() == brightest
     assert (load(data).train.context[0] == read[0]).all()
+
+
+def test_images_outside_the_folder_are_refused(tmp_path):
+    (tmp_path / "in" / "deep").mkdir(parents=True)
+    own(tmp_path)
+    data = own(tmp_path / "in")
+    (tmp_path / "in" / "link.png").symlink_to(tmp_path / "3.png")
+    (tmp_path / "in" / "all").symlink_to(tmp_path)
+    (tmp_path / "in" / "deep" / "near.png").symlink_to("../3.png")
+    (tmp_path / "seen").symlink_to(tmp_path / "in")
+    lines = [f"{i}.png\tword" for i in range(12)]
+    for name in ("../3.png", str(tmp_path / "3.png"), str(tmp_path / "in" / "3.png"), "link.png", "all/3.png"):
+        own(tmp_path / "in", [*lines, f"{name}\tword"])
+        with pytest.raises(DataError, match=f"captions.tsv names {re.escape(name)}, which is outside the folder"):
+            load(data)
+    own(tmp_path / "in", [*lines, "deep/near.png\tword", "deep/../4.png\tword"])
+    assert len(load(data).train.x) > 8
+    assert len(load(dataclasses.replace(data, path=str(tmp_path / "seen"))).train.x) > 8
 
 
 def test_images_of_different_sizes_are_refused(tmp_path):

@@ -151,7 +151,9 @@ def test_only_registered_classes_are_saved_and_loaded(tmp_path, monkeypatch):
 
 def test_a_name_is_registered_once():
     made = type("MADE", (zoo.FVSBN,), {"__module__": "mine"})
-    with pytest.raises(ValueError, match=r"the name MADE is taken by zoo\.[a-z.]*made\.MADE: give mine\.MADE another name"):
+    with pytest.raises(
+        ValueError, match=r"the name MADE is taken by zoo\.[a-z.]*made\.MADE: give mine\.MADE another name"
+    ):
         zoo.register(made)
     assert zoo.registry.registered()["MADE"] is zoo.MADE
     assert zoo.register(zoo.MADE) is zoo.MADE  # the same class again

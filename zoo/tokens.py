@@ -94,12 +94,13 @@ def texts_of(rows: Int32[np.ndarray, "texts length"], vocabulary: tuple[str, ...
 
 
 def one_line(text: str) -> str:
-    """A text as it stands in a column of a line: tabs and all that ends lines become spaces, blanks around it are cut off."""
+    """A text as a column of a line holds it: tabs and ends of lines become spaces, blanks around it are cut off."""
     return text.translate(_SPACES).strip()
 
 
 def lines_of(text: str) -> list[str]:
-    """The lines of a text, which end with "\\n" (before it "\\r" or not), or with "\\r" if there is no "\\n"; and by nothing else."""
+    """The lines of a text. They end with a line feed, behind a carriage return or not; with a carriage return alone if there
+    is no line feed in the text; and with nothing else."""
     text = text if "\n" in text else text.replace("\r", "\n")
     return text.removesuffix("\n").split("\n")
 

@@ -75,6 +75,8 @@ def captions(data: Data) -> Dataset:
     names = list(dict.fromkeys(name for name, _, _ in rows))
     if absent := next((name for name in names if not (folder / name).is_file()), None):
         raise DataError(f"{folder}/captions.tsv names {absent}, which is not there: put it there or take its lines out")
+    for name in names:
+        _check_within(folder, name)
     images = brightness(*read_files([folder / name for name in names]))
     row = {name: i for i, name in enumerate(names)}
     index = np.array([row[name] for name, _, _ in rows])
@@ -90,6 +92,12 @@ def captions(data: Data) -> Dataset:
     names = [rows[i][0] for i in parts[2]]
     dataset = _dataset(data, data.name, [images[index[part]] for part in parts], texts, names)
     return dataclasses.replace(dataset, notes=notes)
+
+
+def _check_within(folder: Path, name: str) -> None:
+    """Refuses an image outside the folder, be it by its path or by a link."""
+    if Path(name).is_absolute() or not (folder / name).resolve().is_relative_to(folder.resolve()):
+        raise DataError(f"{folder}/captions.tsv names {name}, which is outside the folder: copy it into the folder")
 
 
 def _as_said(folder: Path, said: list[tuple[str, str]], keys: list[bytes]) -> list[np.ndarray]:
