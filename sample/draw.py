@@ -13,11 +13,12 @@ from jaxtyping import Array, Float, Int, PyTree
 import zoo
 from sample import prefix as prefixes
 from sample.jacobi import jacobi
-from sample.loop import Sample, ancestral
+from sample.loop import Drawing, Sample, begin, finish
 from sample.tempered import Tempered
+from zoo import rows
 
 Engine = Literal["cached", "recompute", "jacobi"]
-_PREFILLED = 16  # known ranks are taken in one pass in multiples of this, so that not every length compiles anew
+_PREFILLED = 32  # the fewest known ranks that are taken in one pass
 
 
 def draw(
@@ -38,6 +39,9 @@ def draw(
     number of devices, but for the last bit of floating-point sums, which decides where a uniform number meets a
     cumulative probability to within rounding. Work is shared by all local devices.
 
+    Few programs are compiled: `num` is filled up to one of a few sizes (1, 2, 4, 8, 16, 32, 48, 64, 96, 128, ...), and
+    temperatures and the lengths of prefixes are numbers that a program takes.
+
     Args:
       model: the model.
       variables: its variables.
@@ -57,6 +61,25 @@ def draw(
     Raises:
       ValueError: a count, engine, key, context or prefix that does not fit.
     """
+    drawn = draw_by_rank(
+        model,
+        variables,
+        key,
+        num,
+        context=context,
+        prefix=prefix,
+        engine=engine,
+        batch_size=batch_size,
+        tempered=tempered,
+    )
+    return Sample(drawn.x, drawn.log_prob)
+
+
+def draw_by_rank(
+    model, variables, key, num, *,
+    context=None, prefix=None, engine="cached", batch_size=256, tempered=None, end=None,
+):  # fmt: skip
+    """As `draw`, but a Drawn, with the likelihood of each rank; ranks from `end` on need not be drawn."""
     if not all(isinstance(count, int | np.integer) and count >= 1 for count in (num, batch_size)):
         raise ValueError(f"num and batch_size must be whole numbers >= 1; got num={num!r}, batch_size={batch_size!r}.")
     if engine not in get_args(Engine):
@@ -71,26 +94,84 @@ def draw(
     if tempered is not None:
         tempered.check(model)
     known = prefixes.resolve(model, prefix, num)
-    start = 0
-    if known is not None and model.prefills and engine == "cached":
-        start = int(known.known.min()) // _PREFILLED * _PREFILLED
-
-    mesh = _mesh()
+    mesh, traced = (
+        _mesh(),
+        any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves((variables, key, context))),
+    )
+    if not traced:  # rows of an array on a device are taken by a program for every number of them
+        context = jax.tree.map(np.asarray, context)
+    prefilled = _prefilled(model, engine, known)
+    first, begun = 0, None
+    if known is not None and prefilled is not None and not traced and _alike(model, context, known, prefilled):
+        first, prefilled, begun = (
+            prefilled,
+            0,
+            begin_alike(model, prefilled, variables, *_take((context, known), slice(1))),
+        )
     if mesh.size > 1:
         variables = jax.device_put(variables, NamedSharding(mesh, PartitionSpec()))
-    chunk = mesh.size * min(batch_size, -(-num // mesh.size))
-    # The last chunk is filled up with copies of the last sample, which are cut off again.
-    indices = np.minimum(np.arange(-(-num // chunk) * chunk, dtype=np.int32), num - 1)
-    pieces = []
-    for part in indices.reshape(-1, chunk):
-        rows = (context, known) if len(indices) == num == chunk else _take((context, known), part)
-        pieces.append(_draw(model, engine, start, tempered, mesh, variables, key, part, *rows))
-    if mesh.size > 1:  # together again by way of the host, so that what follows runs on one device
-        pieces = jax.tree.map(np.asarray, pieces)
-        return jax.tree.map(lambda *parts: jnp.asarray(np.concatenate(parts)[:num]), *pieces)
-    if len(indices) == num == chunk:
+    last, pieces, done = np.int32(model.num_sites if end is None else end), [], 0
+    while done < num:
+        least = -(-(num - done) // mesh.size)
+        size = mesh.size * min(batch_size, least if traced else few(least))
+        # What is too much are copies of the last sample, which are cut off again.
+        part = np.minimum(np.arange(done, done + size, dtype=np.int32), num - 1)
+        whole = size == num
+        each = (context, known) if whole else _take((context, known), part)
+        dynamic = (tempered, begun, np.int32(first), last)
+        pieces.append(_draw(model, engine, prefilled or 0, mesh, variables, key, part, *each, *dynamic))
+        done += size
+    if len(pieces) == 1 and done == num and mesh.size == 1:
         return pieces[0]
-    return jax.tree.map(lambda *parts: jnp.concatenate(parts)[:num], *pieces)
+    if traced:
+        return jax.tree.map(lambda *parts: jnp.concatenate(parts)[:num], *pieces)
+    # By way of the host: nothing is compiled for a number of samples, and what follows runs on one device.
+    return jax.device_put(jax.tree.map(lambda *parts: np.concatenate(parts)[:num], *jax.device_get(pieces)))
+
+
+def few(num: int) -> int:
+    """The least of 1, 2, 4, 8, 16, 32, 48, 64, 96, 128, 192, ... that is at least `num`."""
+    power = 1 << (num - 1).bit_length()
+    return power * 3 // 4 if power >= 64 and num <= power * 3 // 4 else power
+
+
+def few_known(known: int) -> int:
+    """How many of `known` ranks are taken in one pass: one of a few numbers, at most a fifth less; 0 if they are few."""
+    unit = max(_PREFILLED, 1 << max(0, known.bit_length() - 3))
+    return known // unit * unit
+
+
+def _prefilled(model, engine, known):
+    """How many ranks of all examples the model takes in one pass; None if it cannot or knows nothing."""
+    if known is None or not model.prefills or engine != "cached":
+        return None
+    return few_known(int(known.known.min()))
+
+
+def _alike(model, context, known, start):
+    """Whether all examples have the same context and the same first ranks."""
+    first = known.values.reshape(len(known.values), model.num_sites, -1)[:, model.sites[:start]]
+    return all((leaf == leaf[:1]).all() for leaf in jax.tree.leaves((context, first)))
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def begin_alike(model, start, variables, context, known):
+    """The cache after the first ranks of one example, and their log p."""
+    drawing = begin(model, zoo.decoder(model, variables, 1, context), 1, known, start)
+    return drawing.cache, drawing.nats
+
+
+def _go_on(model, variables, context, known, begun, batch):
+    """The examples of a batch, all of which begin as one."""
+    cache, nats = begun
+
+    def cache_of(size):
+        shaped = rows.resized(context, size)
+        return jax.eval_shape(lambda *each: zoo.decoder(model, each[0], size, each[1]).init(), variables, shaped)
+
+    cache = rows.take(cache, rows.axes(cache_of), jnp.zeros(batch, jnp.int32), 1)
+    x = known.values.reshape(batch, model.num_sites, *model.head.event_shape)
+    return Drawing(cache, x, jnp.broadcast_to(nats, (model.num_sites, batch)))
 
 
 def uniforms(
@@ -108,23 +189,31 @@ def _take(tree, rows):
     return jax.tree.map(lambda leaf: leaf[rows], tree)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1, 2, 3, 4))
-def _draw(model, engine, start, tempered, mesh, variables, key, indices, context, known):
-    def on_device(variables, key, indices, context, known):
+@functools.partial(jax.jit, static_argnums=(0, 1, 2, 3))
+def _draw(model, engine, start, mesh, variables, key, indices, context, known, tempered, begun, first, end):
+    def on_device(variables, key, tempered, begun, first, end, indices, context, known):
+        batch = len(indices)
         u = uniforms(key, indices, model.num_sites, model.head.uniforms)
         if engine == "jacobi":
             return jacobi(model, variables, u, context, known, tempered)
-        make = zoo.decoder if engine == "cached" else zoo.recompute
-        return ancestral(model, make(model, variables, len(indices), context), u, known, start, tempered)
+        decoder = (zoo.decoder if engine == "cached" else zoo.recompute)(model, variables, batch, context)
+        if begun is None:
+            return finish(model, decoder, u, begin(model, decoder, batch, known, start), start, end, known, tempered)
+        drawing = _go_on(model, variables, context, known, begun, batch)
+        return finish(model, decoder, u, drawing, first, end, known, tempered)
 
+    arguments = (variables, key, tempered, begun, first, end), (indices, context, known)
     if mesh.size == 1:
-        return on_device(variables, key, indices, context, known)
-    whole, split = PartitionSpec(), PartitionSpec("data")
+        return on_device(*arguments[0], *arguments[1])
     # Each device runs a loop of its own and none waits for another, so there is nothing to check between them.
     sharded = jax.shard_map(
-        on_device, mesh=mesh, in_specs=(whole, whole, split, split, split), out_specs=split, check_vma=False
+        on_device,
+        mesh=mesh,
+        in_specs=(*[PartitionSpec()] * 6, *[PartitionSpec("data")] * 3),
+        out_specs=PartitionSpec("data"),
+        check_vma=False,
     )
-    return sharded(variables, key, indices, context, known)
+    return sharded(*arguments[0], *arguments[1])
 
 
 @functools.cache

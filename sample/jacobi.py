@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
 import zoo
-from sample.loop import Prefix, Sample
+from sample.loop import Drawn, Prefix
 from sample.tempered import Tempered
 
 
@@ -16,7 +16,7 @@ def jacobi(
     context: PyTree = None,
     prefix: Prefix | None = None,
     tempered: Tempered | None = None,
-) -> Sample:
+) -> Drawn:
     """Solves x = quantile(params(x), u) by fixed-point iteration; the solution is the ancestral sample for the same u.
 
     Rank t is right after at most t + 1 iterations, so it ends after at most num_sites + 1; the likelihood of the last
@@ -44,8 +44,9 @@ def jacobi(
         iteration, _, x, _ = carry
         params = zoo.conditionals(model, variables, x, context)
         new = given(head.quantile(params if tempered is None else tempered(params), by_site))
-        return iteration + 1, (new != x).any(), new, head.log_prob(params, new).reshape(batch, -1).sum(-1)
+        return iteration + 1, (new != x).any(), new, head.log_prob(params, new).reshape(batch, -1)
 
     start = given(jnp.zeros((*shape, *head.event_shape), head.dtype))
-    _, _, x, log_prob = jax.lax.while_loop(unfinished, iterate, (0, jnp.asarray(True), start, jnp.zeros(batch)))
-    return Sample(x, log_prob)
+    nothing = jnp.zeros((batch, model.num_sites), jnp.float32)
+    _, _, x, nats = jax.lax.while_loop(unfinished, iterate, (0, jnp.asarray(True), start, nothing))
+    return Drawn(x, nats.sum(-1), nats[:, jnp.asarray(model.sites)])

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int, Shaped
 
 import zoo
@@ -18,8 +19,8 @@ class Prefix(NamedTuple):
       known: how many ranks of each example are known, [batch].
     """
 
-    values: Shaped[Array, "batch ..."]
-    known: Int[Array, " batch"]
+    values: Shaped[Array | np.ndarray, "batch ..."]
+    known: Int[Array | np.ndarray, " batch"]
 
 
 class Sample(NamedTuple):
@@ -34,12 +35,32 @@ class Sample(NamedTuple):
     log_prob: Float[Array, " num"]
 
 
+class Drawn(NamedTuple):
+    """A sample with the likelihood of each rank.
+
+    Attributes:
+      x: values [num, *site_shape, *event_shape].
+      log_prob: nats of each sample, [num].
+      nats: log p of the value at each rank given those before it, [num, num_sites].
+    """
+
+    x: Shaped[Array, "num ..."]
+    log_prob: Float[Array, " num"]
+    nats: Float[Array, "num num_sites"]
+
+
 class Drawing(NamedTuple):
-    """Samples being drawn: the decoder's cache, the values [batch, num_sites, *event_shape] and their log_prob so far."""
+    """Samples being drawn: the decoder's cache, the values so far and their log p by rank.
+
+    Attributes:
+      cache: the decoder's.
+      x: values [batch, num_sites, *event_shape].
+      nats: log p of the value at each rank, [num_sites, batch]; 0 where nothing is drawn yet.
+    """
 
     cache: zoo.Cache
     x: Shaped[Array, "batch ..."]
-    log_prob: Float[Array, " batch"]
+    nats: Float[Array, "num_sites batch"]
 
 
 def ancestral(
@@ -61,19 +82,8 @@ def ancestral(
       tempered: changes the law of each site, and so that of the samples.
     """
     drawing = begin(model, decoder, u.shape[1], prefix, start)
-
-    def block(first, size, drawing):
-        cache = decoder.enter(drawing.cache, _canvas(model, drawing.x), first)
-        return advance(model, decoder, u, drawing._replace(cache=cache), first, size, prefix, tempered)
-
-    if start:
-        drawing = advance(model, decoder, u, drawing, start, model.num_sites - start, prefix, tempered)
-    else:
-        whole, rest = divmod(model.num_sites, decoder.block)
-        drawing = jax.lax.fori_loop(0, whole, lambda i, d: block(i * decoder.block, decoder.block, d), drawing)
-        if rest:
-            drawing = block(jnp.asarray(whole * decoder.block), rest, drawing)
-    return Sample(_canvas(model, drawing.x), drawing.log_prob)
+    drawn = finish(model, decoder, u, drawing, start, model.num_sites, prefix, tempered)
+    return Sample(drawn.x, drawn.log_prob)
 
 
 def begin(
@@ -81,13 +91,45 @@ def begin(
 ) -> Drawing:
     """Nothing drawn yet, but the first `start` ranks of the prefix taken in one pass."""
     shape, head = (batch, model.num_sites, *model.head.event_shape), model.head
-    if not start:
-        return Drawing(decoder.init(), jnp.zeros(shape, head.dtype), jnp.zeros(batch))
-    assert prefix is not None and decoder.prefill is not None
-    x = prefix.values.reshape(shape)
-    known = x[:, jnp.asarray(model.sites)[:start]]
-    params, cache = decoder.prefill(decoder.init(), known)
-    return Drawing(cache, x, head.log_prob(params, known).sum(1))
+    x = jnp.zeros(shape, head.dtype) if prefix is None else jnp.asarray(prefix.values).reshape(shape)
+    cache, nats = decoder.init(), jnp.zeros((model.num_sites, batch), jnp.float32)
+    if start:
+        assert decoder.prefill is not None
+        known = x[:, jnp.asarray(model.sites)[:start]]
+        params, cache = decoder.prefill(cache, known)
+        nats = nats.at[:start].set(head.log_prob(params, known).T)
+    elif decoder.block == model.num_sites:
+        cache = decoder.enter(cache, _canvas(model, x), jnp.zeros((), jnp.int32))
+    return Drawing(cache, x, nats)
+
+
+def finish(
+    model: zoo.Autoregressive,
+    decoder: zoo.Decoder,
+    u: Float[Array, "ranks batch uniforms"],
+    drawing: Drawing,
+    first: Array | int,
+    end: Array | int,
+    prefix: Prefix | None = None,
+    tempered: Tempered | None = None,
+) -> Drawn:
+    """Draws the ranks from `first` on, at least up to `end`. What comes after `end` may stay as `begin` left it.
+
+    A model with several blocks is drawn from its first rank to its last.
+    """
+
+    def block(first, size, drawing):
+        cache = decoder.enter(drawing.cache, _canvas(model, drawing.x), first)
+        return advance(model, decoder, u, drawing._replace(cache=cache), first, size, prefix, tempered)
+
+    if decoder.block == model.num_sites:
+        drawing = advance(model, decoder, u, drawing, first, end - first, prefix, tempered)
+    else:
+        whole, rest = divmod(model.num_sites, decoder.block)
+        drawing = jax.lax.fori_loop(0, whole, lambda i, d: block(i * decoder.block, decoder.block, d), drawing)
+        if rest:
+            drawing = block(jnp.asarray(whole * decoder.block, jnp.int32), rest, drawing)
+    return Drawn(_canvas(model, drawing.x), drawing.nats.sum(0), drawing.nats.T)
 
 
 def advance(
@@ -105,7 +147,7 @@ def advance(
     shape = drawing.x.shape
 
     def visit(i, drawing):
-        t, (cache, x, log_prob) = first + i, drawing
+        t, (cache, x, nats) = first + i, drawing
         params, cache = decoder.step(cache, _canvas(model, x), t)
         value = head.quantile(params if tempered is None else tempered(params), u[t])
         if prefix is not None:
@@ -113,7 +155,8 @@ def advance(
             keep = (t < prefix.known).reshape(len(value), *[1] * len(head.event_shape))
             value = jnp.where(keep, given, value)
         x = jax.lax.dynamic_update_index_in_dim(x, value, sites[t], 1)
-        return Drawing(cache, x, log_prob + head.log_prob(params, value))
+        nats = jax.lax.dynamic_update_index_in_dim(nats, head.log_prob(params, value), t, 0)
+        return Drawing(cache, x, nats)
 
     return jax.lax.fori_loop(0, size, visit, drawing)
 

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 
 import zoo
@@ -42,7 +41,7 @@ def resolve(model: zoo.Autoregressive, prefix: Any, num: int) -> Prefix | None:
     full = known.reshape(*known.shape, *[1] * len(model.head.event_shape))
     values = np.where(full, values, np.zeros((), values.dtype))
     zoo.check_values(model, values, "prefix")
-    return Prefix(jnp.asarray(values, model.head.dtype), jnp.asarray(counts, jnp.int32))
+    return Prefix(values.astype(model.head.dtype), counts.astype(np.int32))
 
 
 def _first_slices(values, model, event, num):

@@ -5,6 +5,7 @@ import math
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 import zoo
@@ -13,11 +14,13 @@ from zoo.checks import kind
 SMALLEST = 1e-30  # a temperature below it leaves nothing but the likeliest in float32
 
 
+@jax.tree_util.register_pytree_node_class
 @dataclasses.dataclass(frozen=True)
 class Tempered:
     """Temperature, top-k, top-p (nucleus) and min-p, applied in this order to the logits of a token.
 
-    Draws then follow another law than the model's; their log_prob stays that of the model.
+    Draws then follow another distribution than the model's; their log_prob stays that of the model. The numbers are leaves
+    of a pytree, so a jitted function that takes a Tempered compiles once for all temperatures.
 
     Attributes:
       temperature: logits are divided by it; 0 takes the likeliest token always.
@@ -41,6 +44,20 @@ class Tempered:
             raise ValueError(f"top_p must be in (0, 1]; got {self.top_p}.")
         if self.min_p is not None and not 0 <= self.min_p <= 1:
             raise ValueError(f"min_p must be in [0, 1]; got {self.min_p}.")
+
+    def tree_flatten(self):
+        """The numbers as leaves, of one dtype each; None is no leaf."""
+        leaves = (getattr(self, field.name) for field in dataclasses.fields(self))
+        dtypes = (np.float32, np.int32, np.float32, np.float32)
+        return tuple(map(_leaf, leaves, dtypes)), None
+
+    @classmethod
+    def tree_unflatten(cls, _, leaves):
+        """The inverse. Leaves may be tracers, so nothing is refused here."""
+        tempered = object.__new__(cls)
+        for field, leaf in zip(dataclasses.fields(cls), leaves, strict=True):
+            object.__setattr__(tempered, field.name, leaf)
+        return tempered
 
     def __call__(self, logits: Float[Array, "*batch values"]) -> Float[Array, "*batch values"]:
         """The logits of the changed distribution, -inf for what is left out. Of equal logits the lower value goes first."""
@@ -88,6 +105,13 @@ class Tempered:
         """Raises ValueError unless the model's sites are tokens with a logit for each value."""
         if not isinstance(model.head, zoo.Categorical):
             raise ValueError(f"only logits of tokens can be tempered; {kind(model)} has a {model.head} head.")
+
+
+def _leaf(number, dtype):
+    """A number of Python as one that a program takes; None, and what is in a program already, stay as they are."""
+    if not isinstance(number, int | float):
+        return number
+    return dtype(min(number, np.iinfo(np.int32).max)) if dtype is np.int32 else dtype(number)
 
 
 def _rounding(num):

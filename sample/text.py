@@ -12,13 +12,13 @@ import numpy as np
 from jaxtyping import Array, Float
 
 import zoo
-from sample.draw import draw, typed, uniforms
-from sample.loop import Prefix, advance, begin
-from sample.surprise import surprise
+from sample.draw import begin_alike, draw_by_rank, few_known, typed, uniforms
+from sample.loop import Drawing, Prefix, advance
 from sample.tempered import Tempered
 from zoo.tokens import BYTES
 
-PIECE = 16  # characters drawn between two looks at what came; lengths are rounded up to multiples of it
+PIECE = 16  # characters drawn between two looks at what came
+SHORTEST = 64  # a model is made as long as the least power of two, from this on, that has room for the text
 
 
 class Texts(NamedTuple):
@@ -71,16 +71,15 @@ def text(
     tempered, stops = _tempered(temperature, top_k, top_p, min_p), _stops(stop)
     model, prefix, lengths = _prepared(model, prompts, length)
     key = jax.random.key(0) if key is None else key
-    drawn = draw(model, variables, key, len(prompts), prefix=prefix, tempered=tempered, **options)
-    size = options.get("batch_size", 256)
-    parts = (surprise(model, variables, drawn.x[i : i + size]) for i in range(0, len(prompts), size))
-    nats, x = np.concatenate([np.asarray(part, np.float64) for part in parts]), np.asarray(drawn.x)
+    end = max(lengths) + length
+    drawn = draw_by_rank(model, variables, key, len(prompts), prefix=prefix, tempered=tempered, end=end, **options)
+    nats, x = np.asarray(drawn.nats, np.float64), np.asarray(drawn.x)
     texts, log_prob = [], []
     for row, each, begun in zip(x, nats, lengths, strict=True):
         end = _end(model, row, begun, begun + length, stops)
         by_itself = end < begun + length and row[end] == model.end
         texts.append(_decode(model, row[:end]))
-        log_prob.append(-each[begun : end + by_itself].sum())
+        log_prob.append(each[begun : end + by_itself].sum())
     return Texts(texts, np.asarray(log_prob))
 
 
@@ -101,22 +100,23 @@ def stream(
     tempered, stops = _tempered(temperature, top_k, top_p, min_p), _stops(stop)
     model, prefix, (begun,) = _prepared(model, [prompt], length)
     key = jax.random.key(0) if key is None else typed(key)
-    u = uniforms(key, jnp.zeros(1, jnp.int32), model.num_sites, model.head.uniforms)
-    known = None
-    if prefix is not None:
-        known = Prefix(jnp.asarray(prefix[0], model.head.dtype), jnp.asarray([begun], jnp.int32))
-    start = begun // PIECE * PIECE
-    drawing = _begun(model, variables, known, start)
-    return _pieces(model, tempered, variables, u, drawing, known, start, begun, begun + length, stops)
+    known = Prefix(prefix[0].astype(model.head.dtype), np.asarray([begun], np.int32))
+    start = few_known(begun)
+    cache, nats = begin_alike(model, start, variables, None, known)
+    drawing = Drawing(cache, jnp.asarray(known.values), nats)
+    advanced = functools.partial(_advanced, model, variables, _noise(model, key), known, tempered)
+    if start < begun:
+        drawing = advanced(drawing, np.int32(start), np.int32(begun - start))
+    return _pieces(model, advanced, drawing, begun, begun + length, stops)
 
 
-def _pieces(model, tempered, variables, u, drawing, known, start, begun, length, stops):
+def _pieces(model, advanced, drawing, begun, length, stops):
     said = begun
     read = codecs.getincrementaldecoder("utf-8")("replace")  # of bytes; a character may lie in two pieces
     held = max((len(each.encode()) for each in stops), default=1) - 1  # what may still become the beginning of a stop
-    for first in range(start, length, PIECE):
+    for first in range(begun, length, PIECE):
         size = min(PIECE, length - first)
-        drawing = _advanced(model, tempered, variables, u, drawing, known, first, size)
+        drawing = advanced(drawing, np.int32(first), np.int32(size))
         row = np.asarray(drawing.x)[0]
         end = _end(model, row, begun, first + size, stops)
         over = end < first + size or first + size == length
@@ -172,13 +172,13 @@ def _prepared(model, prompts, length):
             f"this model reads at most {model.longest} characters, and a prompt of {total - length} with length={length} "
             f"makes {total}: shorten one of them. Only positions of the kind rotary go on for ever."
         )
-    total = -(-total // PIECE) * PIECE  # so that not every length compiles anew
+    total = max(SHORTEST, 1 << (total - 1).bit_length())  # few lengths, so that few programs are compiled
     if model.longest is not None:
         total = min(total, model.longest)
     values, known = np.zeros((len(prompts), total), np.int32), np.zeros((len(prompts), total), bool)
     for i, each in enumerate(tokens):
         values[i, : len(each)], known[i, : len(each)] = each, True
-    return model.clone(site_shape=(total,)), (values, known) if known.any() else None, lengths
+    return model.clone(site_shape=(total,)), (values, known), lengths
 
 
 def _stops(stop):
@@ -213,11 +213,11 @@ def _decode(model, tokens):
     return raw.decode("utf-8", "replace") if isinstance(raw, bytes) else raw
 
 
-@functools.partial(jax.jit, static_argnums=(0, 3))
-def _begun(model, variables, known, start):
-    return begin(model, zoo.decoder(model, variables, 1), 1, known, start)
+@functools.partial(jax.jit, static_argnums=0)
+def _noise(model, key):
+    return uniforms(key, jnp.zeros(1, jnp.int32), model.num_sites, model.head.uniforms)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1), donate_argnums=4)
-def _advanced(model, tempered, variables, u, drawing, known, first, size):
+@functools.partial(jax.jit, static_argnums=0, donate_argnums=5)
+def _advanced(model, variables, u, known, tempered, drawing, first, size):
     return advance(model, zoo.decoder(model, variables, 1), u, drawing, first, size, known, tempered)

@@ -207,14 +207,14 @@ def test_suite_kills_sampler(mutant, monkeypatch):
 
 def test_suite_kills_unscored_samples(monkeypatch):
     draw = __import__("sys").modules["sample.draw"]
-    right = draw.ancestral
+    right = draw.finish
 
     @functools.wraps(right)
     def unscored(*arguments):
         drawn = right(*arguments)
         return drawn._replace(log_prob=drawn.log_prob * 0.5)
 
-    monkeypatch.setattr(draw, "ancestral", unscored)
+    monkeypatch.setattr(draw, "finish", unscored)
     model = zoo.FVSBN((2, 3), ordering=zoo.Ordering("snake", seed=77))
     with pytest.raises(AssertionError):
         conformance.check_engines(zoo.Entry(model, model))
