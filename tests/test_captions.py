@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from commands import argv
 from PIL import Image
 
 import sample
@@ -348,7 +349,7 @@ def test_several_captions_of_an_image_are_its_references(tmp_path, capsys):
     order, names = [0, 1, 0, 2], np.array(["x", "y", "x", "z"])
     captions = np.array(["no", said[1] or "-", said[0], "no"])
     np.savez(tmp_path / "test.npz", images=images[order], names=names, captions=captions)
-    cli.main(cli.Options(str(tmp_path), beam=1))
+    cli.run(argv(tmp_path, beam=1))
     out = capsys.readouterr().out
     right = 1 + (said[1] != "")
     assert f"exact match {100 * right / 3:.2f} %" in out and "3 sentences of" in out and out.startswith(f"x: {said[0]}")
@@ -356,17 +357,17 @@ def test_several_captions_of_an_image_are_its_references(tmp_path, capsys):
 
 @pytest.mark.slow
 def test_the_command_line_describes(run, tmp_path, capsys):
-    cli.main(cli.Options(str(run), attention=True, num=6))
+    cli.run(argv(run, attention=True, num=6))
     out = capsys.readouterr().out
     assert "scene 0: " in out and "6 sentences of" in out and "pointing accuracy" in out
     assert not (run / "scores.json").exists(), "only a part of the test split"
-    cli.main(cli.Options(str(run), beam=1))
+    cli.run(argv(run, beam=1))
     report = json.loads((run / "scores.json").read_text())
     assert report["num"] == 40 and 0 <= report["pointing_accuracy"] <= 1 and f"of {report['pointed']} digit words"
     assert np.asarray(Image.open(run / "attention.png")).std() > 10
     Image.fromarray(load(Data("scenes")).test.context[0]).save(tmp_path / "a.png")
-    cli.main(cli.Options(str(run), images=tmp_path / "a.png"))
+    cli.run(argv(run, images=tmp_path / "a.png"))
     assert "\n0: " in capsys.readouterr().out
     Image.new("L", (20, 20)).save(tmp_path / "b.png")
     with pytest.raises(ValueError, match="describes 64x64 images .height x width., .*b.png has 20x20"):
-        cli.main(cli.Options(str(run), images=tmp_path / "b.png"))
+        cli.run(argv(run, images=tmp_path / "b.png"))

@@ -8,13 +8,13 @@ import conformance
 import jax
 import numpy as np
 import pytest
+from commands import argv
 from PIL import Image
 
 import sample
 import sample.__main__ as cli
 import zoo
 from sample import bench
-from sample.options import check_means
 
 ROOT = Path(__file__).parents[1]
 MODEL = zoo.CATALOGUE["gated_pixel_cnn"].tiny
@@ -32,7 +32,7 @@ def run(tmp_path):
 
 
 def test_a_grid_and_its_figures(run, capsys):
-    cli.main(cli.Options(str(run), num=10, columns=5, scale=3))
+    cli.run(argv(run, num=10, columns=5, scale=3))
     printed = capsys.readouterr().out
     assert "nats" in printed and "samples/s" in printed and "compilation" in printed
     assert f"grid of 10: {run / 'samples.png'}" in printed
@@ -40,11 +40,11 @@ def test_a_grid_and_its_figures(run, capsys):
 
 
 def test_a_label_is_given_to_every_image(run, capsys):
-    cli.main(cli.Options(str(run), num=9, label=2, out=run / "two.png"))
-    cli.main(cli.Options(str(run), num=9, out=run / "all.png"))
+    cli.run(argv(run, num=9, label=2, out=run / "two.png"))
+    cli.run(argv(run, num=9, out=run / "all.png"))
     assert (np.asarray(Image.open(run / "two.png")) != np.asarray(Image.open(run / "all.png"))).any()
     with pytest.raises(ValueError, match="labels 0..2.*got values from 7 to 7"):
-        cli.main(cli.Options(str(run), num=9, label=7))
+        cli.run(argv(run, num=9, label=7))
 
 
 @pytest.mark.parametrize(
@@ -53,54 +53,81 @@ def test_a_label_is_given_to_every_image(run, capsys):
         ({"num": 0}, "must be at least 1"),
         ({"seed": -1}, "--seed must be in"),
         ({"run": "absent"}, "train one first"),
-        (
-            {"temperature": 0.5},
-            "--temperature means nothing for GatedPixelCNN, which writes neither texts nor sounds: drop",
-        ),
-        ({"stop": ("a",)}, "--stop means nothing"),
+        ({"temperature": 0.5}, r"--temperature is not supported by GatedPixelCNN \(images\): drop it"),
+        ({"stop": ("a",)}, "--stop is not supported"),
         ({"out": Path()}, "--out . is a folder"),
     ],
 )
 def test_refusals(run, change, message):
     with pytest.raises(ValueError, match=message):
-        cli.main(cli.Options(**({"run": str(run)} | change)))
+        cli.run(argv(change.get("run", run), **{k: v for k, v in change.items() if k != "run"}))
+
+
+@pytest.fixture(scope="module")
+def tiny_runs(tmp_path_factory):
+    """The tiny instance of a model, saved in a folder of its own, by name."""
+    folder = tmp_path_factory.mktemp("runs")
+
+    def saved(name):
+        if not (folder / name).is_dir():
+            (folder / name).mkdir()
+            model = zoo.CATALOGUE[name].tiny
+            zoo.save(folder / name / "model.safetensors", model, conformance.variables_of(model))
+        return folder / name
+
+    return saved
 
 
 @pytest.mark.parametrize(
     ("name", "change", "message"),
     [
-        ("captioner", {"source": ("hello",)}, "--source means nothing for Captioner, which writes captions of images"),
-        ("captioner", {"pairs": Path("a.tsv")}, "--pairs means nothing"),
-        (
-            "seq2seq",
-            {"images": Path("a.png")},
-            "--images means nothing for Seq2Seq, which writes what it makes of a source",
-        ),
-        ("lstm", {"beam": 1}, "--beam means nothing for LSTM"),
-        ("fvsbn", {"beam": 1}, "--beam means nothing for FVSBN"),
-        *((name, {"seconds": 2.0}, "--seconds means nothing") for name in ("lstm", "fvsbn")),
-        *((name, {"scale": 3}, "--scale means nothing") for name in ("lstm", "wavenet")),
-        *((name, {"engine": "jacobi"}, "--engine means nothing") for name in ("captioner", "seq2seq")),
-        *((name, {"scale": 3}, "--scale means nothing") for name in ("captioner", "seq2seq")),
-        *((name, {"seconds": 2.0}, "--seconds means nothing") for name in ("captioner", "seq2seq")),
+        ("captioner", {"source": ("hello",)}, r"--source is not supported by Captioner \(captions\): drop it"),
+        ("captioner", {"pairs": Path("a.tsv")}, "--pairs is not supported"),
+        ("seq2seq", {"images": Path("a.png")}, r"--images is not supported by Seq2Seq \(translation\)"),
+        ("lstm", {"beam": 1}, r"--beam is not supported by LSTM \(text\)"),
+        ("fvsbn", {"beam": 1}, r"--beam is not supported by FVSBN \(images\)"),
+        ("rnade", {"gif": True}, r"--gif is not supported by RNADE \(table\)"),
+        *((name, {"seconds": 2.0}, "--seconds is not supported") for name in ("lstm", "fvsbn")),
+        *((name, {"scale": 3}, "--scale is not supported") for name in ("lstm", "wavenet")),
+        *((name, {"engine": "jacobi"}, "--engine is not supported") for name in ("captioner", "seq2seq")),
+        *((name, {"scale": 3}, "--scale is not supported") for name in ("captioner", "seq2seq")),
+        *((name, {"seconds": 2.0}, "--seconds is not supported") for name in ("captioner", "seq2seq")),
         *((name, {"out": Path("a.png")}, "add --attention, or drop --out") for name in ("captioner", "seq2seq")),
         ("seq2seq", {"source": ("a",), "num": 3}, "--num is how many pairs of a file are read.*: drop one"),
         ("seq2seq", {"source": ("a",), "pairs": Path("a.tsv")}, "--source and --pairs are both given: drop one"),
     ],
 )
-def test_flags_for_other_models_are_refused(name, change, message):
-    model = zoo.CATALOGUE[name].tiny
+def test_flags_for_other_models_are_refused(tiny_runs, name, change, message):
     with pytest.raises(ValueError, match=message) as caught:
-        check_means(cli.Options("run", **change), model)
+        cli.run(argv(tiny_runs(name), **change))
     assert "\n" not in str(caught.value)
-    check_means(cli.Options("run"), model)
+
+
+@pytest.mark.parametrize(
+    ("name", "own", "others"),
+    [
+        ("fvsbn", "--complete --surprise --gif --columns --engine", "--prompt --seconds --beam --temperature"),
+        ("rnade", "--num --label --out --engine", "--gif --prompt --beam --temperature --complete"),
+        ("lstm", "--prompt --length --stop --temperature --top-k", "--gif --seconds --beam --columns --label"),
+        ("wavenet", "--seconds --audio --label --top-p", "--prompt --gif --beam"),
+        ("seq2seq", "--source --pairs --beam --attention", "--prompt --engine --images --temperature"),
+        ("captioner", "--images --beam --attention", "--prompt --engine --pairs --temperature"),
+    ],
+)
+def test_help_lists_the_flags_that_apply(tiny_runs, capsys, name, own, others):
+    with pytest.raises(SystemExit) as stop:
+        cli.run([str(tiny_runs(name)), "--help"])
+    printed = capsys.readouterr().out
+    assert stop.value.code == 0
+    assert all(flag in printed for flag in own.split())
+    assert not any(flag in printed for flag in others.split())
 
 
 def test_a_gif_beside_the_grid(run, capsys):
     """The grid stays as it is, and the last frame is the grid."""
-    cli.main(cli.Options(str(run), num=6, scale=3))
+    cli.run(argv(run, num=6, scale=3))
     alone = (run / "samples.png").read_bytes()
-    cli.main(cli.Options(str(run), num=6, scale=3, gif=True))
+    cli.run(argv(run, num=6, scale=3, gif=True))
     assert (run / "samples.png").read_bytes() == alone
     assert f"drawing in 10 frames: {run / 'samples.gif'}" in capsys.readouterr().out
     with Image.open(run / "samples.gif") as image:
@@ -110,19 +137,19 @@ def test_a_gif_beside_the_grid(run, capsys):
 
 
 def test_surprise_of_what_it_drew(run, capsys):
-    cli.main(cli.Options(str(run), num=5, surprise=True, out=run / "five.png"))
+    cli.run(argv(run, num=5, surprise=True, out=run / "five.png"))
     first, *_, last = capsys.readouterr().out.splitlines()[1:]
     assert last.startswith("surprise of 5 images, ") and last.endswith(f": {run / 'five_surprise.png'}")
     assert last.split(", ")[1].split(" nats")[0] == first.removeprefix("drawn samples: ").split(" nats")[0]
     assert pixels(run / "five_surprise.png").size
-    cli.main(cli.Options(str(run), num=None, surprise=True))
+    cli.run(argv(run, num=None, surprise=True))
     printed = capsys.readouterr().out
     assert "grid of 100" in printed and "surprise of 16 images" in printed
 
 
 def test_surprise_of_given_images(run, capsys):
     np.save(run / "given.npy", np.arange(20)[:, None, None] % 2 * np.ones((1, 3, 3), int))
-    cli.main(cli.Options(str(run), surprise=True, images=run / "given.npy", label=1))
+    cli.run(argv(run, surprise=True, images=run / "given.npy", label=1))
     variables = conformance.variables_of(MODEL)
     nats = -zoo.log_prob(MODEL, variables, np.load(run / "given.npy")[:16], np.ones(16, int)).mean()
     assert f"surprise of 16 images, {nats:.2f} +- " in capsys.readouterr().out
@@ -131,7 +158,7 @@ def test_surprise_of_given_images(run, capsys):
 
 def test_completions(run, capsys):
     """Original, prefix and completions in a row; the prefix is kept, and completions are not all the original."""
-    cli.main(cli.Options(str(run), num=5, complete=1, scale=1))
+    cli.run(argv(run, num=5, complete=1, scale=1))
     assert f"1 of 3 rows of 8 images kept, 5 completions of each: {run / 'completions.png'}" in capsys.readouterr().out
     sheet = pixels(run / "completions.png")
     assert sheet.shape == (8 * 4 + 1, 7 * 4 + 1)
@@ -147,7 +174,7 @@ def test_completions_of_given_images(run, capsys):
     (run / "folder").mkdir()
     for i in range(9):
         sample.save_png(run / "folder" / f"{i}.png", np.eye(3, k=i - 4, dtype=np.uint8) * 255)
-    cli.main(cli.Options(str(run), complete=2, images=run / "folder", label=0, scale=1, out=run / "c.png"))
+    cli.run(argv(run, complete=2, images=run / "folder", label=0, scale=1, out=run / "c.png"))
     assert "2 of 3 rows of 8 images kept, 8 completions of each" in capsys.readouterr().out
     assert (pixels(run / "c.png")[1:4, 1:4] == np.eye(3, k=-4) * 255).all()
 
@@ -159,9 +186,9 @@ def test_completion_in_other_orderings(tmp_path):
         folders[type(model)] = tmp_path / type(model).__name__
         folders[type(model)].mkdir()
         zoo.save(folders[type(model)] / "model.safetensors", model, conformance.variables_of(model))
-    cli.main(cli.Options(str(folders[zoo.EoNADE]), complete=1))
+    cli.run(argv(folders[zoo.EoNADE], complete=1))
     with pytest.raises(ValueError, match="prefix of example 0 is no prefix of the ordering.*not follow the posterior"):
-        cli.main(cli.Options(str(folders[zoo.FVSBN]), complete=2))
+        cli.run(argv(folders[zoo.FVSBN], complete=2))
 
 
 @pytest.mark.parametrize(
@@ -189,19 +216,16 @@ def test_pictures_that_cannot_be_are_refused(run, change, message):
     if isinstance(change.get("images"), str):
         change = change | {"images": run / f"{change['images']}.npy"}
     with pytest.raises(ValueError, match=message) as error:
-        cli.main(cli.Options(str(run), **change))
+        cli.run(argv(run, **change))
     assert "\n" not in str(error.value)
     assert not list(run.glob("*.png")) and not list(run.glob("*.gif"))
 
 
-@pytest.mark.parametrize("change", [{"gif": True}, {"surprise": True}, {"complete": 1}])
-def test_pictures_need_an_image_model(tmp_path, change):
-    model = zoo.CATALOGUE["rnade"].tiny
-    zoo.save(tmp_path / "model.safetensors", model, conformance.variables_of(model))
-    with pytest.raises(ValueError, match="describes no images"):
-        cli.main(cli.Options(str(tmp_path), **change))
+def test_rows_go_to_a_csv(tiny_runs, tmp_path, capsys):
+    cli.run(argv(tiny_runs("rnade"), num=5, out=tmp_path / "rows.csv"))
+    assert np.loadtxt(tmp_path / "rows.csv", delimiter=",").size == 10
     with pytest.raises(ValueError, match=r"--out is the table of what is drawn, a \.csv; got rows\.png"):
-        cli.main(cli.Options(str(tmp_path), out=Path("rows.png")))
+        cli.run(argv(tiny_runs("rnade"), out=Path("rows.png")))
 
 
 def test_flags_and_make(run):

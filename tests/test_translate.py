@@ -7,6 +7,7 @@ import sys
 import jax
 import numpy as np
 import pytest
+from commands import argv
 from PIL import Image
 
 import sample
@@ -140,13 +141,9 @@ def test_models_that_cannot_translate_say_so(runs):
         sample.translate(runs[0] / "seq2seq", ["abc 10"], attention=True)
 
 
-def options(run, *flags, **changes):
-    return cli.Options(str(run), **changes)
-
-
 def test_the_command_line_translates(runs, capsys):
     run = runs[0] / "seq2seq_attention"
-    cli.main(options(run, source=("abc 10", "c€b 33"), attention=True))
+    cli.run(argv(run, source=("abc 10", "c€b 33"), attention=True))
     out = capsys.readouterr().out
     assert out.count(" nats)") == 2 and "1 of 12 chars read are not in the vocabulary" in out
     picture = np.asarray(Image.open(run / "alignment.png"))
@@ -155,14 +152,14 @@ def test_the_command_line_translates(runs, capsys):
 
 def test_the_command_line_translates_a_file_and_scores_it(runs, capsys, tmp_path):
     run = runs[0] / "seq2seq_attention"
-    cli.main(options(run))
+    cli.run(argv(run))
     out, report = capsys.readouterr().out, json.loads((run / "scores.json").read_text())
     assert f"exact match {100 * report['exact']:.2f} %" in out and report["bleu"] is None and "12 sentences" in out
     assert len((run / "translations.tsv").read_text().splitlines()) == report["num"] == 12
     (tmp_path / "own.tsv").write_text("abc 10\t10 cba\n" * 3)
-    cli.main(options(run, pairs=tmp_path / "own.tsv", num=2, beam=0))
+    cli.run(argv(run, pairs=tmp_path / "own.tsv", num=2, beam=0))
     assert "exact samples: exact match" in capsys.readouterr().out
-    cli.main(options(run, pairs=tmp_path / "own.tsv", beam=1))
+    cli.run(argv(run, pairs=tmp_path / "own.tsv", beam=1))
     assert len((run / "translations_own.tsv").read_text().splitlines()) == 3
     assert json.loads((run / "scores.json").read_text()) == report, "they are of the test split"
 
@@ -177,13 +174,13 @@ def test_the_command_line_translates_a_file_and_scores_it(runs, capsys, tmp_path
 )
 def test_flags_without_meaning_are_refused(runs, name, changes, message):
     with pytest.raises(ValueError, match=message):
-        cli.main(options(runs[0] / name, **changes))
+        cli.run(argv(runs[0] / name, **changes))
 
 
 def test_a_run_without_pairs_asks_for_some(source, tmp_path):
     zoo.save(tmp_path / "model.safetensors", *source)
     with pytest.raises(ValueError, match="nothing to translate: pass --source TEXT or --pairs FILE.tsv"):
-        cli.main(options(tmp_path))
+        cli.run(argv(tmp_path))
 
 
 def test_scores():

@@ -105,9 +105,11 @@ class Autoregressive(nn.Module):
     def kind(self) -> str:
         """The kind of thing that the model describes: images, table, text, sound, translation or captions.
 
-        By default `table` where values are real numbers, else `images`.
+        By default `images` where levels form a picture, (height, width) or (height, width, 1 or 3), else `table`.
         """
-        return "table" if self.head.num_values is None else "images"
+        shape = (*self.site_shape, *self.head.event_shape)
+        picture = len(shape) == 2 or (len(shape) == 3 and shape[2] in (1, 3))
+        return "images" if picture and self.head.num_values is not None else "table"
 
     def example(self, batch: int) -> tuple[Values, PyTree]:
         """A batch of valid inputs (x, context), the same every time. By default: values by the head, and no context."""

@@ -4,7 +4,7 @@ import contextlib
 import io
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 OUT_OF_MEMORY = "error: not enough memory: ask for less at a time, or for fewer, shorter or smaller ones."
@@ -41,10 +41,11 @@ def _one_line(box: str) -> str:
     return ("; ".join(kept) or " ".join(box.split())).rstrip(".")
 
 
-def command(main: Callable[[Any], None], options: type, prog: str) -> None:
-    """Calls `main` with the options that the flags say. An error is one line and exit code 1, an interrupt code 130."""
+@contextlib.contextmanager
+def shell() -> Iterator[None]:
+    """What a command line runs in: an error ends in one line and exit code 1, an interrupt in exit code 130."""
     try:
-        main(read_flags(options, prog))
+        yield
     except (ValueError, OSError, ImportError) as error:
         sys.exit(f"error: {' '.join(str(error).split())}")
     except Exception as error:
@@ -53,3 +54,9 @@ def command(main: Callable[[Any], None], options: type, prog: str) -> None:
         sys.exit(OUT_OF_MEMORY)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def command(main: Callable[[Any], None], options: type, prog: str) -> None:
+    """Calls `main` with the options that the flags say, in a `shell`."""
+    with shell():
+        main(read_flags(options, prog))

@@ -1,0 +1,72 @@
+"""Rows of a table, and other values that form no image: samples go to a .csv."""
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated, Any
+
+import jax
+import numpy as np
+import tyro
+
+import zoo
+from sample.draw import draw
+from sample.kinds.kind import Computing, Inline, Kind, Run, check_counts, check_out, check_seed, labels, mean, twice
+from zoo.checks import kind
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Draws rows from a trained model into a .csv."""
+
+    run: Run
+    """A checkpoint, a run's folder, or a model's name: its newest run."""
+    num: int = 100
+    """How many rows."""
+    seed: int = 0
+    """Seed of the key: the same seed gives the same rows whatever the engine, the batches and the devices."""
+    label: int | None = None
+    """Label of every row, for a class-conditional model; by default all labels in turn."""
+    out: Annotated[Path | None, tyro.conf.arg(metavar="FILE.csv")] = None
+    """Where they go; by default samples.csv beside the checkpoint."""
+    computing: Annotated[Computing, Inline] = Computing()
+
+    def check(self) -> None:
+        """Raises ValueError for values that make no sense."""
+        check_seed(self.seed)
+        check_counts(num=self.num)
+        check_out(self.out)
+        if self.out is not None and self.out.suffix != ".csv":
+            raise ValueError(f"--out is the table of what is drawn, a .csv; got {self.out}.")
+
+
+def show(options: Options, checkpoint: Path, model: zoo.Autoregressive, variables: zoo.Variables) -> None:
+    """Writes the rows and prints their likelihood and the speed."""
+    drawn, _ = show_drawing(options, checkpoint, model, variables, options.num)
+    path = options.out or checkpoint.parent / "samples.csv"
+    real = model.head.num_values is None
+    np.savetxt(path, np.asarray(drawn.x).reshape(options.num, -1), delimiter=",", fmt="%.9g" if real else "%d")
+    print(f"{options.num} rows: {path}")
+
+
+def show_drawing(
+    options: Any, checkpoint: Path, model: zoo.Autoregressive, variables: zoo.Variables, num: int
+) -> tuple[Any, Any]:
+    """The first `num` samples of the seed and their context; prints how likely they are and how fast they came."""
+    context, computing = labels(model, options.label, num), options.computing
+
+    def once():
+        key = jax.random.key(options.seed)
+        return draw(
+            model, variables, key, num, context=context, engine=computing.engine, batch_size=computing.batch_size
+        )
+
+    drawn, seconds, compiling = twice(once)
+    nats = -np.asarray(drawn.log_prob, np.float64)
+    bits = zoo.bits_per_dim(-nats.mean(), model.num_dims)
+    print(f"{kind(model)} from {checkpoint}, {computing.engine} engine, seed {options.seed}")
+    print(f"drawn samples: {mean(nats)} nats, {bits:.4f} bits/dim by the model's own likelihood")
+    print(f"speed: {num / seconds:,.0f} samples/s ({seconds:.3f} s; compilation {compiling:.1f} s apart)")
+    return drawn, context
+
+
+KIND = Kind("table", Options, show)
