@@ -114,6 +114,7 @@ def written(
         return _written(model, drawn.x, drawn.log_prob)
     parts = []
     for part in _batches(context, num, _at_least_one(batch_size, "batch_size")):
+        part = tokens.trimmed(part, model.source_pad) if isinstance(model, zoo.Translator) else part
         found = search(model, variables, part, beam, length_penalty=length_penalty)
         parts.append(_written(model, found.x[:, 0], found.log_prob[:, 0]))
     return jax.tree.map(lambda *each: np.concatenate(each)[:num], *parts)

@@ -7,7 +7,13 @@ import numpy as np
 import pytest
 
 import sample
+import train.inputs
 import zoo
+from train.data import Batches, Data, Split, batches, shortened
+from train.evaluate import evaluate
+from train.recipe import Recipe
+from train.update import initial_state, make_update
+from zoo.tokens import trimmed
 
 NAMES = ("seq2seq", "seq2seq_attention")
 
@@ -96,3 +102,75 @@ def test_no_attention_no_weights():
     model, variables, x, source = instance("seq2seq_attention")
     with pytest.raises(ValueError, match="Seq2SeqAttention: context must have a row for each of"):
         zoo.attention_weights(model, variables, x, source[:1])
+
+
+@pytest.mark.parametrize("longest", [1, 16, 17, 31, 32, 63, 64, 999, 1000])
+def test_rows_are_trimmed_to_few_lengths(longest):
+    rows = np.zeros((3, 1000), np.int32)
+    rows[1, :longest] = 5
+    short = trimmed(rows)
+    assert (short.sum(), short.shape[0]) == (5 * longest, 3) and longest <= short.shape[1] < max(17, 2 * longest)
+    assert short.shape[1] in (1000, 500, 250, 125, 63, 32, 16)
+
+
+def outlier(num, length=20, places=300):
+    """Sources and targets of up to 20 tokens, padded like the one source of 300."""
+    random = np.random.RandomState(0)
+    x, source = np.zeros((num, 64), np.int32), np.zeros((num, places), np.int32)
+    for i in range(num):
+        source[i, : random.randint(1, length)] = random.randint(2, 6)
+        x[i, : (end := random.randint(1, 10))] = random.randint(2, 6)
+        x[i, end] = 1
+    source[num // 2] = 3
+    return Split(x, source)
+
+
+def long_model(name, **fields):
+    tiny = zoo.CATALOGUE[name].tiny
+    return tiny.clone(site_shape=(64,), source_values=6, source_pad=0, end=1, pad=0, head=zoo.Categorical(6), **fields)
+
+
+def test_batches_are_as_long_as_their_longest():
+    split = outlier(64)
+    stream = Batches(split, 8, seed=0, paired=True)
+    shapes = [(x.shape[1], source.shape[1]) for x, source in (stream(step) for step in range(8))]
+    assert sorted(source for _, source in shapes)[:7] == [19] * 7 and max(shapes)[1] <= 300 and (16, 300) in shapes
+    assert [shortened(batch).context.shape[1] for batch in batches(split, 8)].count(300) == 1
+    for step in range(8):
+        (x, source), (whole_x, whole) = stream(step), Batches(split, 8, seed=0)(step)
+        assert (x == whole_x[:, : x.shape[1]]).all() and (source == whole[:, : source.shape[1]]).all()
+        assert not whole_x[:, x.shape[1] :].any() and not whole[:, source.shape[1] :].any()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_likelihood_does_not_depend_on_padding(name):
+    model, split = long_model(name), outlier(16)
+    variables = conformance.variables_of(model)
+    nats = evaluate(model, variables, split, 4)
+    whole = -np.asarray(zoo.log_prob(model, variables, *split), np.float64)
+    assert nats.num == (split.x != 0).sum()
+    np.testing.assert_allclose(nats.nats, whole.sum() / nats.num, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_training_does_not_depend_on_padding(name):
+    split, states = outlier(16), []
+    recipe = Recipe(long_model(name), Data("pairs"), batch_size=4, steps=8, warmup=0, learning_rate=0.01)
+    update = make_update(recipe, jax.devices()[:1])
+    for paired in (False, True):
+        stream = Batches(split, 4, 0, paired=paired)
+        state = update.place(initial_state(recipe, *stream(0)))
+        for step in range(4):
+            state, metrics = update.step(state, *stream(step))
+        states.append((jax.tree.map(np.asarray, state.variables), float(metrics.loss)))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4), *states)
+
+
+def test_one_long_source_is_reported(tmp_path):
+    lines = [f"{i} of them\tno {i}" for i in range(40)] + ["x" * 3000 + "\tlong"]
+    (tmp_path / "p.tsv").write_text("\n".join(lines))
+    recipe = Recipe(zoo.Seq2Seq((16,), 8, 4), Data("pairs", path=str(tmp_path / "p.tsv")), batch_size=4)
+    dataset = train.inputs.inputs(recipe)
+    assert "sources of up to 3,000, test split" in dataset.description
+    stream = train.inputs.training_batches(recipe, dataset)
+    assert max(sorted(stream(step)[1].shape[1] for step in range(8))[:7]) <= 16

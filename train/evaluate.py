@@ -11,9 +11,9 @@ import tyro
 
 import zoo
 from train.bar import progress_bar
-from train.data import Split, batches
+from train.data import Split, batches, shortened
 from train.devices import shardings, spread
-from train.recipe import scored_sites, streamed, unit
+from train.recipe import of_length, scored_sites, streamed, unit
 from zoo.checks import kind
 from zoo.command import read_flags
 
@@ -83,11 +83,13 @@ def evaluate(
     replicated, split_sharding = shardings()
     variables = jax.device_put(variables, replicated)
     size = math.ceil(batch_size / jax.device_count()) * jax.device_count()
-    members = model.members() if ensemble else (model,)
     nats = []
     with progress_bar(len(split.x), "example", delay=10) as bar:
         for batch in batches(split, size):
-            count = len(batch.x)
+            if isinstance(model, zoo.EncoderDecoder) and model.pad is not None:
+                batch = shortened(batch, model.pad, getattr(model, "source_pad", 0))
+            count, fitting = len(batch.x), of_length(model, batch.x)
+            members = fitting.members() if ensemble else (fitting,)
             x, context = spread(jax.tree.map(lambda rows: _fill(rows, size), tuple(batch)), split_sharding)
             nats.append(-np.asarray(zoo.ensemble_log_prob(members, variables, x, context), np.float64)[:count])
             bar.update(count)

@@ -80,7 +80,7 @@ def training_batches(recipe: Recipe, dataset: Dataset) -> Batches | Windows | St
     """The training stream, a pure function of the step: examples; or of one long text and of sounds windows, and streams of
     a text for a recurrent network."""
     if dataset.paired or unit(recipe.model) == "example":
-        return Batches(dataset.train, recipe.batch_size, recipe.seed, dataset.dynamic)
+        return Batches(dataset.train, recipe.batch_size, recipe.seed, dataset.dynamic, dataset.paired)
     length = recipe.model.num_sites
     if streamed(recipe.model):
         return Streams(dataset.train.x, length, recipe.batch_size)

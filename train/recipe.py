@@ -103,6 +103,11 @@ def unit(model: zoo.Autoregressive) -> Literal["example", "char", "byte", "sampl
     return "sample" if isinstance(model, zoo.WaveNet) else "example"
 
 
+def of_length(model: zoo.Autoregressive, x: Any) -> zoo.Autoregressive:
+    """The model of sequences as long as those of a batch, which may be shorter than its own; any other model as it is."""
+    return model.clone(site_shape=x.shape[1:]) if unit(model) == "token" else model
+
+
 def scored_sites(model: zoo.Autoregressive, x: Any) -> Any:
     """What the nats of each example are divided by, float32 [batch]: its sites where nats are stated of sites (of a sequence
     that ends, its tokens with their end), otherwise 1."""

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, Int, PyTree
 
 import zoo
 from train.devices import shardings, spread
-from train.recipe import Recipe, scored_sites, streamed
+from train.recipe import Recipe, of_length, scored_sites, streamed
 
 ENCODER = ("encoder", "source_embedding")  # the names of its params in every model that has one
 
@@ -62,7 +62,7 @@ def initial_state(recipe: Recipe, x: np.ndarray, context: PyTree = None) -> Stat
     """A fresh state, shaped by an example batch."""
     key, _ = _keys(recipe)
     model = recipe.model
-    variables = zoo.init(model, key, jnp.asarray(x), None if streamed(model) else context)
+    variables = zoo.init(of_length(model, x), key, jnp.asarray(x), None if streamed(model) else context)
     if recipe.encoder is not None or recipe.encoder_rate != 1:
         variables = with_encoder(recipe, variables)
     ema = jax.tree.map(jnp.copy, variables)
@@ -149,7 +149,7 @@ def loss(
     Returns:
       (nats, the new carry).
     """
-    variables, model = _cast(recipe, variables), recipe.model
+    variables, model = _cast(recipe, variables), of_length(recipe.model, x)
     if recipe.encoder_rate == 0:
         variables = _on_encoder(jax.lax.stop_gradient, variables)
     sites = scored_sites(model, x).mean()

@@ -15,6 +15,7 @@ from jaxtyping import Int32
 Unit: TypeAlias = Literal["char", "word"]
 PAD, END, UNKNOWN = "<pad>", "<end>", "<unk>"  # tokens 0, 1 and 2 of every vocabulary made here; no text has them
 SPECIAL = (PAD, END, UNKNOWN)
+SHORT = 16  # tokens; shorter rows are not worth a compilation
 _SPACES = dict.fromkeys(map(ord, "\t\n\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"), " ")
 BYTES = tuple(f"<0x{byte:02X}>" for byte in range(256))  # the vocabulary of a model of bytes
 
@@ -81,6 +82,17 @@ def codes(
     for row, tokens in zip(padded, rows, strict=True):
         row[: len(tokens)] = tokens
     return padded, sum(token not in numbers for text in texts for token in text)
+
+
+def trimmed(rows: Int32[np.ndarray, "texts length"], pad: int = 0) -> Int32[np.ndarray, "texts shorter"]:
+    """Rows of tokens without most of the padding that all of them end with.
+
+    The length is halved as often as the longest row allows, so that few lengths, each compiled once, serve all batches.
+    """
+    length, longest = rows.shape[1], 1 + int(np.flatnonzero((rows != pad).any(0)).max(initial=-1))
+    while length > SHORT and -(-length // 2) >= longest:
+        length = -(-length // 2)
+    return rows[:, :length]
 
 
 def texts_of(rows: Int32[np.ndarray, "texts length"], vocabulary: tuple[str, ...]) -> list[list[str]]:

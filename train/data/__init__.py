@@ -12,7 +12,7 @@ from train.data.described import captions, digit_words, scenes
 from train.data.embedded import digits, mnist_1bit
 from train.data.images import images
 from train.data.standard import standard
-from train.data.stream import Batches, Streams, Windows, batches
+from train.data.stream import Batches, Streams, Windows, batches, shortened
 from train.data.tables import bundled, red_wine, table
 from train.data.texts import python_docs, text, tiny_shakespeare
 from train.data.translations import dates, multi30k, pairs
@@ -31,6 +31,7 @@ __all__ = [
     "lines",
     "load",
     "ragged",
+    "shortened",
 ]
 
 IMAGES: dict[str, Callable[[Data], Dataset]] = {

@@ -15,16 +15,17 @@ class Batches:
     """The training stream as a pure function of the step, so that a resumed run sees what it would have seen.
 
     Epoch e visits the permutation of (seed, e) and drops the remainder; the bits of a dynamic binarisation are those
-    of (seed, step).
+    of (seed, step). With `paired`, examples are sequences, whose common padding is left out (`shortened`).
     """
 
-    def __init__(self, split: Split, batch_size: int, seed: int, dynamic: bool = False):
+    def __init__(self, split: Split, batch_size: int, seed: int, dynamic: bool = False, paired: bool = False):
         if not 0 < batch_size <= len(split.x):
             raise DataError(
                 f"a batch of {batch_size} cannot be taken from {len(split.x)} training examples; "
                 f"choose a batch size between 1 and {len(split.x)}"
             )
         self.split, self.batch_size, self.seed, self.dynamic = split, batch_size, seed, dynamic
+        self.paired = paired
         self._epoch: tuple[int, np.ndarray] = (-1, np.empty(0, np.int64))
 
     @property
@@ -36,6 +37,8 @@ class Batches:
         """The batch of a step (0, 1, ...): examples and labels, or what they are made from."""
         epoch, i = divmod(step, self.steps_per_epoch)
         batch = take(self.split, self._order(epoch)[i * self.batch_size : (i + 1) * self.batch_size])
+        if self.paired:
+            batch = shortened(batch)
         if not self.dynamic:
             return batch.x, batch.context
         return bernoulli(generator(self.seed, _NOISE, step), batch.x), batch.context
@@ -103,3 +106,13 @@ def batches(split: Split, batch_size: int) -> Iterator[Split]:
     """The examples of a split in order; the last batch may be smaller."""
     for start in range(0, len(split.x), batch_size):
         yield take(split, slice(start, start + batch_size))
+
+
+def shortened(split: Split, pad: int = 0, source_pad: int = 0) -> Split:
+    """Pairs or captions without most of the padding that all sequences end with, and all sources."""
+    from zoo.tokens import trimmed
+
+    x, context = trimmed(split.x, pad), split.context
+    if context is not None and context.ndim == 2:  # sources, and no images
+        context = trimmed(context, source_pad)
+    return Split(x, context)

@@ -164,10 +164,11 @@ def _dataset(data: Data, title: str, splits: Sequence[Sequence[Pair]], unit: Lit
     texts = [[[pair[side] for pair in split] for split in splits] for side in (0, 1)]
     source, target = (code(each, unit, data.least, end=side == 1, title=title) for side, each in enumerate(texts))
     train, valid, test = (Split(x, context) for context, x in zip(source.rows, target.rows, strict=True))
+    longest = max(rows.shape[1] for rows in source.rows)
     unknown, size = source.unknown + target.unknown, source.size + target.size
     description = (
         f"{title}, {len(train.x):,} training pairs, {len(source.vocabulary)} and {len(target.vocabulary)} {unit}s, "
-        f"test split of {len(test.x):,} ({unknown:,} of its {size:,} {unit}s are unknown)"
+        f"sources of up to {longest:,}, test split of {len(test.x):,} ({unknown:,} of its {size:,} {unit}s are unknown)"
     )
     return Dataset(
         data.name, description, train, valid, test, len(target.vocabulary),
