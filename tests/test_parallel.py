@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from test_training import MODELS, noisy_copies, run_steps, tiny
 
+from train.devices import share
 from train.update import make_update
 
 STEPS = 6
@@ -41,6 +42,24 @@ def test_devices_of_pmap_draw_noise_of_their_own(name):
 
 
 @pytest.mark.parametrize("parallel", ["jit", "pmap"])
-def test_batch_must_divide_among_the_devices(parallel):
-    with pytest.raises(ValueError, match=r"a batch of 10 cannot be shared equally by 4 devices.*--batch-size 12"):
-        make_update(tiny(batch_size=10, parallel=parallel), jax.devices()[:4])
+@pytest.mark.parametrize(("batch_size", "devices", "used"), [(10, 4, 2), (4, 3, 2), (7, 4, 1), (8, 4, 4), (3, 4, 3)])
+def test_the_most_devices_that_divide_the_batch(parallel, batch_size, devices, used):
+    recipe, x = tiny("nade", batch_size=batch_size, parallel=parallel), noisy_copies(batch_size)
+    assert share(batch_size, jax.devices()[:devices]) == tuple(jax.devices()[:used])
+    if (batch_size, parallel) in ((8, "jit"), (3, "jit"), (7, "pmap")):
+        return  # as the others
+    ours, by_ours = run_steps(recipe, 3, x, jax.devices()[:devices])
+    one, by_one = run_steps(recipe, 3, x, jax.devices()[:1])
+    assert_same(ours, one)
+    assert_same(by_ours, by_one)
+
+
+def test_the_default_batch_on_eight_devices():
+    assert len(share(100, jax.devices()[:4] * 2)) == 5
+
+
+def test_several_processes_need_equal_parts(monkeypatch):
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    with pytest.raises(ValueError, match=r"a batch of 10 .* by the 4 devices of 2 processes; pass --batch-size 12\."):
+        make_update(tiny(batch_size=10), jax.devices()[:4])
+    share(12, jax.devices()[:4])

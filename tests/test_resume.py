@@ -26,7 +26,7 @@ from train.inputs import inputs
 from train.loop import NonFiniteError
 from train.loop import train as train_run
 from train.run import Run, create, write
-from train.update import initial_state
+from train.update import Metrics, initial_state, make_update
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -157,6 +157,81 @@ def test_non_finite_loss_names_the_step_and_keeps_the_checkpoint(data, tmp_path,
     assert run.model.read_bytes() == model
     train_run(run, recipe, inputs(recipe))
     assert max(record["step"] for record in run.records()) == 20
+
+
+def break_updates(monkeypatch, *steps):
+    """Makes the loss of those steps nan, as the update itself reports it."""
+
+    def make(*args):
+        update = make_update(*args)
+
+        def step(state, x, context):
+            number = int(np.max(update.fetch(state).step)) + 1
+            if number not in steps:
+                return update.step(state, x, context)
+            return state._replace(step=state.step + 1), Metrics(*map(np.float32, (np.nan, 1.0, 0.1)))
+
+        return update._replace(step=step)
+
+    monkeypatch.setattr(train.loop, "make_update", make)
+
+
+def test_one_or_two_updates_that_are_no_numbers_are_left_out(data, tmp_path, monkeypatch, capfd):  # noqa: F811
+    """It is said for each; a resumed training counts on, and ends the same."""
+    recipe = tiny(data=data, steps=20)
+    dataset = inputs(recipe)
+    monkeypatch.setattr(train.loop, "LOG_EVERY", 4)
+    break_updates(monkeypatch, 6, 7, 9, 12, 13)
+    straight = create("made", recipe, tmp_path / "straight")
+    train_run(straight, recipe, dataset)
+    said = [line for line in capfd.readouterr().err.splitlines() if "left out" in line]
+    assert [line.rsplit("\r", 1)[-1].strip() for line in said] == [
+        f"step {step}: loss is nan; this update is left out" for step in (6, 7, 9, 12, 13)
+    ]
+    stopped = create("made", recipe, tmp_path / "stopped")
+    interrupt_at(monkeypatch, 6, 12)
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            train_run(stopped, recipe, dataset)
+    train_run(stopped, recipe, dataset)
+    assert_identical(contents(stopped, recipe), contents(straight, recipe))
+
+
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_three_in_a_row_are_too_many(data, tmp_path, monkeypatch, interrupted):  # noqa: F811
+    recipe = tiny(data=data, steps=20)
+    run = create("made", recipe, tmp_path / "run")
+    break_updates(monkeypatch, 2, 7, 8, 9)
+    if interrupted:
+        interrupt_at(monkeypatch, 7)
+        with pytest.raises(KeyboardInterrupt):
+            train_run(run, recipe, inputs(recipe))
+    last = 8 if interrupted else 5
+    with pytest.raises(NonFiniteError, match=rf"loss became nan at step 7\. The checkpoint of step {last} stays"):
+        train_run(run, recipe, inputs(recipe))
+
+
+@pytest.mark.parametrize("stop", ["interrupt", "checkpoint"])
+def test_a_run_can_be_sampled_before_its_first_validation(data, tmp_path, monkeypatch, stop):  # noqa: F811
+    recipe = tiny(data=data, steps=20, eval_every=15, checkpoint_every=4 if stop == "checkpoint" else 0)
+    run = create("made", recipe, tmp_path / "run")
+    if stop == "interrupt":
+        interrupt_at(monkeypatch, 7)
+    else:
+        break_updates(monkeypatch, 9, 10, 11)
+    with pytest.raises((KeyboardInterrupt, NonFiniteError)):
+        train_run(run, recipe, inputs(recipe))
+    with Checkpoints(run.checkpoints) as checkpoints:
+        state, progress = checkpoints.restore(initial_state(recipe, noisy_copies(8)))
+    assert progress.best is None and int(state.step) == 8
+    model, variables = zoo.load(run.model)
+    assert model == recipe.model
+    jax.tree.map(np.testing.assert_array_equal, variables, state.ema)
+    monkeypatch.undo()
+    train_run(run, recipe, inputs(recipe))
+    straight = create("made", recipe, tmp_path / "straight")
+    train_run(straight, recipe, inputs(recipe))
+    assert_identical(contents(run, recipe), contents(straight, recipe))
 
 
 def test_absurd_learning_rate(data, tmp_path):  # noqa: F811

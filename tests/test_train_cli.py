@@ -151,12 +151,24 @@ def test_flags_reach_the_recipe():
 def test_bad_input_is_one_line_and_nothing_is_written(flags, capsys):
     assert "shape [2, 5]" in fails(capsys, 1, "made", *flags, "--model.site-shape", "3", "3")
     assert "learning_rate must be positive" in fails(capsys, 1, "made", *flags, "--learning-rate", "-1")
-    assert "4 devices" in fails(capsys, 1, "made", *flags, "--batch-size", "10")
     assert "between 1 and 80" in fails(capsys, 1, "made", *flags, "--batch-size", "400")
     assert "at least one hidden layer" in fails(capsys, 1, "made", *flags, "--model.hidden")
     assert "17 levels" in fails(capsys, 1, "fvsbn", "--data.name", "digits", "--model.site-shape", "8", "8")
     assert "nothing at" in fails(capsys, 1, "made", *flags, "--data.path", "absent.npz")
     assert list(Path().iterdir()) == []
+
+
+@pytest.mark.parametrize("parallel", ["jit", "pmap"])
+def test_a_batch_that_not_all_devices_can_share(flags, capsys, parallel):
+    more = ["--batch-size", "6", "--parallel", parallel]
+    assert cli.main(["made", *flags, *more]) == 0
+    out, err = capsys.readouterr()
+    assert "training on 3 of 4 devices, the most that share a batch of 6 equally\n" in err
+    assert "on 3 x cpu" in out
+    assert train.evaluate.main(["made", "--batch-size", "7"]) == 0
+    shutil.rmtree("runs/made/checkpoints/10")
+    Path("runs/made/results.json").unlink()
+    assert cli.main(["made", "--resume"]) == 0
 
 
 def test_folders_that_cannot_be_used(flags, capsys):

@@ -101,6 +101,42 @@ def test_schedule_warms_up_then_decays():
     assert (np.diff(rates[10:]) < 0).all()
 
 
+@pytest.mark.parametrize(
+    ("steps", "warmup", "peak"),
+    [
+        (5000, 100, 100),
+        (1000, 100, 100),
+        (300, 100, 100),
+        (120, 100, 60),
+        (300, 40, 40),
+        (300, 0, 0),
+        (20_000, 3000, 2000),
+    ],
+)
+def test_warm_up_of_short_trainings(steps, warmup, peak):
+    """At most a tenth of the steps, but up to 100 steps or half of a short training; never more than asked for."""
+    rate = schedule(tiny(steps=steps, warmup=warmup, learning_rate=1.0))
+    with jax.numpy_dtype_promotion("standard"):
+        rates = np.asarray(jax.vmap(rate)(np.arange(steps)))
+    assert np.argmax(rates) == peak and rates[peak] == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("parallel", ["jit", "pmap"])
+def test_a_non_finite_update_is_skipped(parallel):
+    """The state stays, bit for bit, but for the step; the updates after it go on from there."""
+    recipe, x = tiny("fvsbn", parallel=parallel), noisy_copies(8)
+    update = make_update(recipe)
+    before, _ = update.step(update.place(initial_state(recipe, x)), x, None)
+    before = jax.tree.map(np.array, update.fetch(before))
+    poisoned = jax.tree.map(np.copy, before)
+    poisoned.variables["params"]["linear"]["bias"][0] = np.nan
+    after, metrics = update.step(update.place(poisoned), x, None)
+    assert not math.isfinite(float(metrics.loss))
+    for new, old in zip(*(jax.tree.leaves(s._replace(step=0)) for s in (update.fetch(after), poisoned)), strict=True):
+        np.testing.assert_array_equal(new, old)
+    assert int(update.fetch(after).step) == int(before.step) + 1
+
+
 def test_gradients_are_clipped_to_their_global_norm():
     recipe = tiny("fvsbn", clip=0.5)
     variables = initial_state(recipe, noisy_copies(8)).variables

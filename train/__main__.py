@@ -1,5 +1,6 @@
 """`python -m train MODEL [flags]` trains a model; `python -m train` lists them."""
 
+import contextlib
 import os
 import shlex
 import sys
@@ -11,8 +12,8 @@ from train.loop import train
 from train.options import UsageError, describe, parse
 from train.recipes import RECIPES
 from train.results import finish, finished
-from train.run import Run, check_same, create, find
-from zoo.command import out_of_memory
+from train.run import Run, check_same, create, find, load_data
+from zoo.command import TOO_LARGE, any_stdout, out_of_memory
 
 USAGE = "python -m train MODEL [flags]; python -m train MODEL --help explains the flags of a model."
 
@@ -20,6 +21,7 @@ USAGE = "python -m train MODEL [flags]; python -m train MODEL --help explains th
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line and returns the exit code; what a user can put right ends in one line on stderr."""
     argv = list(sys.argv[1:] if argv is None else argv)
+    any_stdout()
     try:
         return _main(argv)
     except UsageError as error:
@@ -29,10 +31,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as interrupt:
         print(f"interrupted{interrupt}", file=sys.stderr)
         return 130
+    except OverflowError as error:
+        return _error(f"{TOO_LARGE} ({error}).", 1)
     except Exception as error:
         if not out_of_memory(error):
             raise
-        return _error(MemoryError("out of memory: choose a smaller model, --batch-size or --data.levels."), 1)
+        return _error("out of memory: choose a smaller model, --batch-size or --data.levels.", 1)
 
 
 def _main(argv):
@@ -44,38 +48,46 @@ def _main(argv):
         raise UsageError(f"the model comes first, before {argv[0]}: {USAGE}")
     name = argv[0]
     options = parse(name, argv[1:])
+    with contextlib.ExitStack() as holding:
+        trained = _train(name, options, shlex.join(["python", "-m", "train", *argv]), holding)
+    if trained is not None and options.samples > 0:
+        run, dataset = trained
+        few = dataset.rate or (dataset.vocabulary and not dataset.paired)
+        draw(run, None if dataset.paired else min(options.samples, 3) if few else options.samples)
+    return 0
+
+
+def _train(name, options, command, holding):
+    """The run and its data, trained and tested; None where there was nothing to do. `holding` keeps others off the run."""
     run = None
     if options.resume:
         run = find(options.run_dir or name)
         check_same(run, name, options.recipe)
         if said := finished(run):
             print(f"{said} There is nothing to resume.")
-            return 0
+            return None
+        holding.enter_context(run.held())
     elif options.run_dir is not None:
         Run(options.run_dir).check_free()
-    dataset = inputs(options.recipe)
+    dataset = inputs(options.recipe) if run is None else load_data(run, options.recipe)
     recipe = fitted(options.recipe, dataset)
     if run is None:  # what is resumed has begun, and needs the run of its encoder no more
         check_trainable(recipe, dataset)
         run = create(name, options.recipe, options.run_dir, dataset)
+        holding.enter_context(run.held())
     else:
-        run.check_data(dataset)
+        run.move_data(options.recipe)
     print(f"{name} on {dataset.description}; run folder {run.folder}", file=sys.stderr)
-    for note in dataset.notes:
-        print(f"note: {note}", file=sys.stderr)
     if isinstance(recipe.model, zoo.WaveNet):
         seen = recipe.model.receptive_field
         print(f"receptive field: {seen:,} samples, {1000 * seen / recipe.model.rate:.1f} ms", file=sys.stderr)
     try:
         seconds = train(run, recipe, dataset)
-        print(finish(run, recipe, dataset, seconds, shlex.join(["python", "-m", "train", *argv])), flush=True)
+        print(finish(run, recipe, dataset, seconds, command), flush=True)
     except KeyboardInterrupt:
         again = shlex.join(["python", "-m", "train", name, "--resume", "--run-dir", str(run.folder)])
         raise KeyboardInterrupt(f"; to continue: {again}") from None
-    if options.samples > 0:
-        few = dataset.rate or (dataset.vocabulary and not dataset.paired)
-        draw(run, None if dataset.paired else min(options.samples, 3) if few else options.samples)
-    return 0
+    return run, dataset
 
 
 def draw(run: Run, num: int | None) -> None:

@@ -32,13 +32,15 @@ class Progress:
       best: lowest validation nats so far; None before the first evaluation.
       waited: evaluations since then.
       seconds: training time so far.
-      window: (loss, gradient norm) of every step since the last line of metrics.
+      window: (loss, gradient norm) of every step since the last line of metrics, but for those that were skipped.
+      skipped: updates in a row, up to the last, that were skipped because they were infinite or nan.
     """
 
     best: float | None = None
     waited: int = 0
     seconds: float = 0.0
     window: list[tuple[float, float]] = dataclasses.field(default_factory=list)
+    skipped: int = 0
 
 
 class Checkpoints:

@@ -1,6 +1,7 @@
 """Exact likelihood of a split. `python -m train.evaluate RUN` prints that of a trained run."""
 
 import dataclasses
+import decimal
 import math
 import sys
 from typing import Annotated, Literal, NamedTuple
@@ -13,7 +14,7 @@ import zoo
 from train.bar import progress_bar
 from train.data import Split, batches, shortened
 from train.devices import shardings, spread
-from train.recipe import of_length, scored_sites, streamed, unit
+from train.recipe import PLACES, of_length, scored_sites, streamed, unit
 from zoo.checks import kind
 from zoo.command import read_flags
 
@@ -51,8 +52,19 @@ class Evaluation(NamedTuple):
             return f"{self.bits_per_dim:.4f} +- {error:.4f} bits/sample, {self.nats:.4f} nats/sample"
         return (
             f"{self.nats:.4f} +- {self.standard_error:.4f} nats/{self.unit}, {self.bits_per_dim:.4f} bits/{self.unit}, "
-            f"perplexity {math.exp(self.nats):.3f}"
+            f"perplexity {perplexity(self.nats)}"
         )
+
+
+def perplexity(nats: float) -> str:
+    """exp(nats) in words, also where no floating-point number can hold it.
+
+    >>> perplexity(1.0), perplexity(1000.0), perplexity(float("inf"))
+    ('2.718', '1.970e+434', 'exp(inf)')
+    """
+    if nats < 100:
+        return f"{math.exp(nats):.3f}"
+    return f"{decimal.Decimal(nats).exp():.3e}" if nats < 1e6 else f"exp({nats:.4g})"
 
 
 def evaluate(
@@ -160,12 +172,17 @@ class Options:
     """Score the mixture of so many orderings instead, by a model that was trained for all of them (EoNADE)."""
     batch_size: int | None = None
     """Examples at a time; 500 by default, of sounds as many as in training."""
+    path: Annotated[str | None, tyro.conf.arg(aliases=["--data.path"])] = None  # as `python -m train` calls it
+    """Where the run's own data lie now, if they were moved."""
+    data_dir: Annotated[str | None, tyro.conf.arg(aliases=["--data.data-dir"])] = None
+    """Where tensorflow_datasets keeps prepared sets now."""
+    manual_dir: Annotated[str | None, tyro.conf.arg(aliases=["--data.manual-dir"])] = None
+    """The folder that the original downloaded files are in now."""
 
 
 def main(args: list[str] | None = None) -> int:
     """`python -m train.evaluate RUN`."""
-    from train.inputs import inputs
-    from train.run import Run
+    from train.run import Run, check_same, load_data
 
     options = read_flags(Options, "python -m train.evaluate", args=args)
     try:
@@ -173,15 +190,17 @@ def main(args: list[str] | None = None) -> int:
             raise ValueError(f"--batch-size must be at least 1; got {options.batch_size}.")
         checkpoint = zoo.find(options.run)
         run = Run(checkpoint.parent)
-        _, recipe = run.name_and_recipe()
+        name, recipe = run.name_and_recipe()
+        if places := {place: where for place in PLACES if (where := getattr(options, place)) is not None}:
+            recipe = dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, **places))
+            check_same(run, name, recipe)
         model, variables = zoo.load(checkpoint)
         if options.orderings is not None:
             model = _of_orderings(model, options.orderings)
         ensemble = options.ensemble or options.orderings is not None
         if options.ensemble and len(model.members()) == 1:
             raise ValueError(f"this {kind(model)} is one model and no ensemble: drop --ensemble.")
-        dataset = inputs(recipe)
-        run.check_data(dataset)
+        dataset = load_data(run, recipe)
         split = getattr(dataset, options.split)
         size = options.batch_size or (recipe.batch_size if unit(model) == "sample" else 500)
         result = evaluate(model, variables, split, size, ensemble=ensemble)

@@ -17,7 +17,7 @@ import zoo
 from train.bar import progress_bar
 from train.checkpoint import Checkpoints
 from train.data import Dataset
-from train.devices import lag
+from train.devices import lag, share
 from train.evaluate import evaluate
 from train.inputs import training_batches
 from train.recipe import Recipe
@@ -25,6 +25,8 @@ from train.run import Run
 from train.update import Metrics, initial_state, make_update
 
 LOG_EVERY = 50
+EVALUATE_EVERY = 25  # at least so many steps, where an epoch of a small data set has fewer
+SKIPS = 2  # updates in a row that may be infinite or nan; they are left out
 
 
 class NonFiniteError(ValueError):
@@ -40,7 +42,8 @@ def train(run: Run, recipe: Recipe, dataset: Dataset) -> float:
       Seconds of training, those before a resume included.
 
     Raises:
-      NonFiniteError: the loss, the gradient or the validation nats became infinite or nan.
+      NonFiniteError: the loss or the gradient was infinite or nan in more than `SKIPS` updates in a row, or the validation
+        nats are.
       KeyboardInterrupt: SIGINT or SIGTERM came; the step was finished and a checkpoint written first.
     """
     with Checkpoints(run.checkpoints) as checkpoints, _interrupts() as interrupts:
@@ -60,7 +63,14 @@ class _Training:
     def __init__(self, run, recipe, dataset, checkpoints):
         self.run, self.recipe, self.dataset, self.checkpoints = run, recipe, dataset, checkpoints
         self.batches = training_batches(recipe, dataset)
-        self.update = make_update(recipe)
+        self.devices = share(recipe.batch_size)
+        if len(self.devices) < jax.device_count():
+            print(
+                f"training on {len(self.devices)} of {jax.device_count()} devices, the most that share a batch of "
+                f"{recipe.batch_size} equally",
+                file=sys.stderr,
+            )
+        self.update = make_update(recipe, self.devices)
         begin = recipe if checkpoints.latest is None else dataclasses.replace(recipe, encoder=None)
         state, self.progress = checkpoints.restore(initial_state(begin, *self.batches(0)))
         self.step = int(state.step)
@@ -70,9 +80,9 @@ class _Training:
         run.cut(self.step)
 
     def run_to_end(self, interrupts):
-        eval_every = self.recipe.eval_every or self.batches.steps_per_epoch
+        eval_every = self.recipe.eval_every or max(EVALUATE_EVERY, self.batches.steps_per_epoch)
         save_every = self.recipe.checkpoint_every or eval_every
-        most = lag()
+        most = lag(self.devices)
         with progress_bar(self.recipe.steps, "step", self.step) as bar:
             while not self.done:
                 self.state, metrics = self.update.step(self.state, *self.batches(self.step))
@@ -100,12 +110,21 @@ class _Training:
         while len(self.pending) > most:
             step, metrics = self.pending.popleft()
             loss, norm, rate = (float(value) for value in metrics)
-            if not (math.isfinite(loss) and math.isfinite(norm)):
-                self.give_up("loss" if not math.isfinite(loss) else "gradient", loss + norm, step)
-            self.progress.window.append((loss, norm))
-            bar.set_postfix_str(f"{loss:.2f} nats", refresh=False)
-            if step % LOG_EVERY == 0:
+            if math.isfinite(loss) and math.isfinite(norm):
+                self.progress.skipped = 0
+                self.progress.window.append((loss, norm))
+                bar.set_postfix_str(f"{loss:.2f} nats", refresh=False)
+            else:
+                self.skip("gradient" if math.isfinite(loss) else "loss", loss + norm, step, bar)
+            if step % LOG_EVERY == 0 and self.progress.window:
                 self.log(step, rate)
+
+    def skip(self, what, value, step, bar):
+        """Says that an update was left out; gives up after too many in a row, or where the weights are no numbers."""
+        self.progress.skipped += 1
+        if self.progress.skipped > SKIPS or not _finite(self.update.fetch(self.state.variables)):
+            self.give_up(what, value, step - self.progress.skipped + 1)
+        bar.write(f"step {step:,}: {what} is {value}; this update is left out", file=sys.stderr)
 
     def log(self, step, rate):
         """Writes the means over the steps since the last line."""
@@ -135,15 +154,17 @@ class _Training:
     def save(self):
         self.progress.seconds = self.seconds
         state = self.update.fetch(self.state)
-        if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(state.variables)):
+        if not _finite(state.variables):
             self.give_up("a weight", math.nan, self.step)
+        if self.progress.best is None:  # not validated yet, but it can be sampled
+            zoo.save(self.run.model, self.recipe.model, state.ema)
         self.checkpoints.save(state, self.progress)
 
     def give_up(self, what, value, step):
         last = self.checkpoints.latest
         kept = "There is no checkpoint yet" if last is None else f"The checkpoint of step {last} stays"
         if self.run.model.exists():
-            kept += ". The best model so far stays"
+            kept += f". The {'last' if self.progress.best is None else 'best'} model so far stays"
         raise NonFiniteError(
             f"{what} became {value} at step {step}. {kept}. Usual causes: too high a --learning-rate, too short a "
             "--warmup, no --clip, bfloat16, or a model whose parameters leave the range of its head."
@@ -152,6 +173,10 @@ class _Training:
     @property
     def seconds(self):
         return round(time.monotonic() - self.begun, 3)
+
+
+def _finite(variables):
+    return all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(variables))
 
 
 @contextlib.contextmanager

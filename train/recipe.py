@@ -1,13 +1,16 @@
 """A recipe: everything that a training's result depends on, in one frozen value."""
 
 import dataclasses
-from typing import Any, Literal, TypeGuard
+from types import NoneType, UnionType
+from typing import Any, Literal, TypeGuard, get_args, get_origin, get_type_hints
 
 import numpy as np
 
 import zoo
 from train.data import Data
 from zoo.tokens import BYTES
+
+PLACES = ("path", "data_dir", "manual_dir")  # fields of the data that say where they lie, and not what they are
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +36,7 @@ class Recipe:
     final_rate: float = 0.0
     """The learning rate at the last step, as a fraction of `learning_rate`."""
     warmup: int = 100
-    """Steps over which the learning rate rises linearly; at most a tenth of all steps."""
+    """Steps over which the learning rate rises linearly; at most a tenth of all steps, or up to 100 in short trainings."""
     clip: float = 100.0
     """Gradients with a global norm above this are scaled down to it (0: never)."""
     weight_decay: float = 0.0
@@ -51,7 +54,7 @@ class Recipe:
     seed: int = 0
     """Seed of the initial weights, the order of the data and all noise."""
     eval_every: int = 0
-    """Steps between evaluations on the validation split (0: once an epoch)."""
+    """Steps between evaluations on the validation split (0: once an epoch, but at least 25 steps)."""
     validate_ensemble: bool = False
     """Whether validation scores the mixture of the model's members (masks, orderings), and so chooses the weights for it."""
     calibrate: bool = False
@@ -128,7 +131,30 @@ def from_json(config: dict[str, Any]) -> Recipe:
     Raises:
       ValueError, TypeError, KeyError: `config` is not a recipe.
     """
-    return Recipe(**{**config, "model": zoo.from_config(config["model"]), "data": Data(**config["data"])})
+    model, data = zoo.from_config(config["model"]), Data(**config["data"])
+    if not isinstance(model, zoo.Autoregressive):
+        raise ValueError(f"expected the configuration of a model; got {config['model']!r}")
+    recipe = Recipe(**{**config, "model": model, "data": data})
+    _check_types(recipe)
+    _check_types(data, "data.")
+    return recipe
+
+
+def _check_types(value, prefix=""):
+    for name, hint in get_type_hints(type(value)).items():
+        if not _is(got := getattr(value, name), hint):
+            raise ValueError(f"{prefix}{name} is {got!r}, expected {getattr(hint, '__name__', hint)}")
+
+
+def _is(value, hint):
+    """Whether a value that was read from JSON is one of that type; a float may be written as an integer."""
+    if get_origin(hint) is Literal:
+        return value in get_args(hint)
+    if isinstance(hint, UnionType):
+        return any(_is(value, kind) for kind in get_args(hint))
+    if hint is float:
+        return type(value) in (int, float)
+    return type(value) is hint or hint not in (int, bool, str, NoneType)
 
 
 def differences(ours: Recipe, theirs: Recipe) -> dict[str, tuple[Any, Any]]:

@@ -111,9 +111,21 @@ RECIPES: dict[str, dict[str, Recipe]] = {
     },
     "nade_categorical": {
         "cpu": Recipe(
-            zoo.NADE((8, 8), hidden=100, head=zoo.Categorical(17)), _DIGITS, steps=4_000, weight_decay=0.1, patience=20
+            zoo.NADE((8, 8), hidden=100, head=zoo.Categorical(17)),
+            _DIGITS,
+            steps=4_000,
+            weight_decay=0.1,
+            eval_every=12,
+            patience=20,
         ),
-        "paper": Recipe(zoo.CATALOGUE["nade_categorical"].paper, _DIGITS, steps=10_000, weight_decay=0.1, patience=40),
+        "paper": Recipe(
+            zoo.CATALOGUE["nade_categorical"].paper,
+            _DIGITS,
+            steps=10_000,
+            weight_decay=0.1,
+            eval_every=12,
+            patience=40,
+        ),
     },
     "rnade": {
         "cpu": _WINE,

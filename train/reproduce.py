@@ -23,7 +23,7 @@ from train.loop import train
 from train.recipe import Recipe
 from train.recipes import RECIPES
 from train.results import duration, finish, finished
-from train.run import Run, check_same, create
+from train.run import Run, check_same, create, load_data
 from zoo.command import read_flags
 
 FIXED, DYNAMIC = Data("binarized_mnist"), Data("mnist", binarise="dynamic")
@@ -160,15 +160,14 @@ def _run(name, recipe, run, command):
     if run.config.exists():
         check_same(run, name, recipe)
     if not finished(run):
-        dataset = inputs(recipe)
+        dataset = load_data(run, recipe) if run.config.exists() else inputs(recipe)
         fit = fitted(recipe, dataset)
         check_trainable(fit, dataset)
-        if run.config.exists():
-            run.check_data(dataset)
-        else:
+        if not run.config.exists():
             create(name, recipe, run.folder, dataset)
         print(f"{run.folder}: {dataset.description}", file=sys.stderr)
-        print(finish(run, fit, dataset, train(run, fit, dataset), command), file=sys.stderr)
+        with run.held():
+            print(finish(run, fit, dataset, train(run, fit, dataset), command), file=sys.stderr)
     return json.loads(run.results.read_text("utf-8"))
 
 

@@ -1,6 +1,8 @@
 """What a finished training reports: the test numbers, how they came about, and where everything lies."""
 
+import io
 import json
+import math
 from typing import Any
 
 import numpy as np
@@ -8,11 +10,12 @@ import numpy as np
 import zoo
 from train.calibrate import bernoulli, calibrated
 from train.data import Dataset
-from train.devices import hardware
+from train.devices import hardware, share
 from train.evaluate import comparable, entropy, evaluate
 from train.plots import curves
 from train.recipe import Recipe
 from train.run import Run, RunError, write
+from zoo.files import to_json, write_whole
 from zoo.tokens import rows_of
 
 
@@ -42,7 +45,8 @@ def finish(run: Run, recipe: Recipe, dataset: Dataset, seconds: float, command: 
         results["ensemble"] = {"members": members, **mixture._asdict()}
         lines.append(f"test, ensemble of {members}: {mixture}{comparable(model, mixture.nats, dataset.test)}")
     steps = max(record["step"] for record in run.records())
-    lines.append(f"trained {steps:,} steps in {duration(seconds)} on {hardware()}")
+    used = hardware(share(recipe.batch_size))
+    lines.append(f"trained {steps:,} steps in {duration(seconds)} on {used}")
     try:
         curves(run.records(), run.curves)
     except ImportError:
@@ -53,9 +57,11 @@ def finish(run: Run, recipe: Recipe, dataset: Dataset, seconds: float, command: 
         names, captions = (np.array(each) for each in zip(*dataset.pairs, strict=True))
         arrays: dict[str, Any] = {"images": dataset.test.context, "names": names, "captions": captions}
         arrays |= {} if dataset.corners is None else {"corners": dataset.corners}
-        np.savez_compressed(run.test_captions, **arrays)
-    results |= {"steps": steps, "seed": recipe.seed, "seconds": seconds, "hardware": hardware(), "command": command}
-    write(run.results, json.dumps(results, indent=2) + "\n")
+        packed = io.BytesIO()
+        np.savez_compressed(packed, **arrays)
+        write_whole(run.test_captions, packed.getvalue())
+    results |= {"steps": steps, "seed": recipe.seed, "seconds": seconds, "hardware": used, "command": command}
+    write(run.results, to_json(results, 2) + "\n")
     files = {"model": run.model, "results": run.results, "metrics": run.metrics, "curves": run.curves}
     return "\n".join([*lines, *(f"{name}: {path}" for name, path in files.items() if path.exists())])
 
@@ -66,8 +72,9 @@ def finished(run: Run) -> str | None:
         return None
     try:
         results = json.loads(run.results.read_text(encoding="utf-8"))
-        return f"{run.folder} is finished: {results['steps']:,} steps, test {results['nats']:.4g} nats ({run.results})."
-    except (KeyError, TypeError, ValueError) as error:
+        nats = math.nan if results["nats"] is None else results["nats"]  # JSON has no other way to say it
+        return f"{run.folder} is finished: {results['steps']:,} steps, test {nats:.4g} nats ({run.results})."
+    except (AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
         raise RunError(f"{run.results} cannot be read ({error!r}); delete it, and the test is scored again.") from None
 
 

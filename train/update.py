@@ -12,10 +12,12 @@ from flax.traverse_util import flatten_dict
 from jaxtyping import Array, Float, Int, PyTree
 
 import zoo
-from train.devices import shardings, spread
+from train.devices import shardings, share, spread
 from train.recipe import Recipe, of_length, scored_sites, streamed
 
 ENCODER = ("encoder", "source_embedding")  # the names of its params in every model that has one
+
+LEAST_WARMUP = 100  # steps, where the recipe asks for as many
 
 
 class State(NamedTuple):
@@ -37,7 +39,10 @@ class State(NamedTuple):
 
 
 class Metrics(NamedTuple):
-    """What an update reports: the loss and the gradient's global norm before it, and the learning rate of it."""
+    """What an update reports: the loss and the gradient's global norm before it, and the learning rate of it.
+
+    Where the loss or the norm is infinite or nan, the update was skipped.
+    """
 
     loss: Float[Array, ""]
     gradient_norm: Float[Array, ""]
@@ -117,18 +122,8 @@ def _on_encoder(function, tree):
 
 
 def make_update(recipe: Recipe, devices: Sequence[jax.Device] | None = None) -> Update:
-    """The update of `recipe` over the devices, by default all.
-
-    Raises:
-      ValueError: the batch does not divide into equal parts, one for each device.
-    """
-    devices = tuple(devices or jax.devices())
-    if odd := recipe.batch_size % len(devices):
-        raise ValueError(
-            f"a batch of {recipe.batch_size} cannot be shared equally by {len(devices)} devices; "
-            f"choose a multiple of {len(devices)}, such as --batch-size {recipe.batch_size - odd + len(devices)}."
-        )
-    return (_by_pmap if recipe.parallel == "pmap" else _by_jit)(recipe, devices)
+    """The update of `recipe` over the devices, by default all; over fewer where the batch does not divide among them all."""
+    return (_by_pmap if recipe.parallel == "pmap" else _by_jit)(recipe, share(recipe.batch_size, devices))
 
 
 def loss(
@@ -171,8 +166,12 @@ def _cast(recipe, variables):
 
 
 def schedule(recipe: Recipe) -> optax.Schedule:
-    """The learning rate of every step: linear warm-up, then half a cosine."""
-    warmup = min(recipe.warmup, recipe.steps // 10)
+    """The learning rate of every step: linear warm-up, then half a cosine.
+
+    The warm-up takes at most a tenth of all steps, but in short trainings up to `LEAST_WARMUP` or half of them: a rate
+    that rises within a few steps makes the gradients of recurrent networks jump.
+    """
+    warmup = min(recipe.warmup, max(recipe.steps // 10, min(recipe.steps // 2, LEAST_WARMUP)))
     return optax.warmup_cosine_decay_schedule(
         init_value=recipe.learning_rate / (warmup + 1),
         peak_value=recipe.learning_rate,
@@ -215,7 +214,8 @@ def _keys(recipe):
 def _step(recipe, axis, state, x, context):
     """The update as one device sees it; `axis` names the devices whose gradients are averaged, if that is by hand.
 
-    By hand, each device draws noise of its own, by its index.
+    By hand, each device draws noise of its own, by its index. Where the loss or the gradient is infinite or nan the state
+    stays as it is, but for the step.
     """
     _, key = _keys(recipe)
     key = jax.random.fold_in(key, state.step)
@@ -240,7 +240,10 @@ def _step(recipe, axis, state, x, context):
     ema = jax.tree.map(lambda average, new: decay * average + (1 - decay) * new, state.ema, variables)
     if recipe.encoder_rate == 0:  # not even by rounding
         ema = {**ema, "params": {**ema["params"], **_of_encoder(variables)}}
-    return State(state.step + 1, variables, ema, opt_state, carry), Metrics(nats, norm, rate)
+    updated = State(state.step + 1, variables, ema, opt_state, carry)
+    sound = jnp.isfinite(nats) & jnp.isfinite(norm)
+    kept = jax.tree.map(lambda new, old: jnp.where(sound, new, old), updated, state._replace(step=updated.step))
+    return kept, Metrics(nats, norm, rate)
 
 
 @functools.lru_cache(maxsize=8)  # a resumed or repeated training does not compile again

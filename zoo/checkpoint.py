@@ -19,6 +19,7 @@ from flax import linen as nn
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from zoo.autoregressive import Autoregressive, Variables, init
+from zoo.files import write_whole
 from zoo.registry import registered
 
 FORMAT = "autoregressive-zoo/2"
@@ -48,13 +49,7 @@ def save(path: str | os.PathLike, model: Autoregressive, variables: Variables) -
         raise ValueError(f"these are not the variables of this {config['class']}: {misfit}.")
     text = json.dumps(config)
     header = {"format": FORMAT, "model": text, "digest": digest(text, arrays)}
-    path = Path(path)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        partial.write_bytes(safetensors.numpy.save(arrays, header))
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_whole(path, safetensors.numpy.save(arrays, header))
 
 
 def load(

@@ -9,19 +9,28 @@ from typing import Any
 
 OUT_OF_MEMORY = "error: not enough memory: ask for less at a time, or for fewer, shorter or smaller ones."
 
+TOO_LARGE = "a number is larger than a computer can hold: choose smaller ones"
+
 
 def out_of_memory(error: Exception) -> bool:
-    """Whether memory does not suffice, or a size is none that a computer could have."""
-    return isinstance(error, MemoryError | OverflowError) or (
+    """Whether memory does not suffice."""
+    return isinstance(error, MemoryError) or (
         type(error).__name__ == "JaxRuntimeError"
         and any(words in str(error) for words in ("RESOURCE_EXHAUSTED", "Out of memory"))
     )
+
+
+def any_stdout() -> None:
+    """Lets stdout take any text: characters that its encoding lacks are written as \\xNN, \\uNNNN."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def read_flags(options: type, prog: str, **more: Any) -> Any:
     """`tyro.cli`, but what is wrong with the flags ends in one line of stderr, and exit code 2."""
     import tyro
 
+    any_stdout()
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):
@@ -48,6 +57,8 @@ def shell() -> Iterator[None]:
         yield
     except (ValueError, OSError, ImportError) as error:
         sys.exit(f"error: {' '.join(str(error).split())}")
+    except OverflowError as error:
+        sys.exit(f"error: {TOO_LARGE} ({error}).")
     except Exception as error:
         if not out_of_memory(error):
             raise

@@ -1,7 +1,6 @@
 """What models that write from a context share: beam search, attention, and a report of how good the texts are."""
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,6 +9,7 @@ import tyro
 import zoo
 from sample.kinds.kind import check_counts, check_out
 from sample.translate import BATCH, attends
+from zoo.files import to_json
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,5 +60,5 @@ def report(
     if whole:
         kept = checkpoint.parent / "scores.json"
         numbers = {**dataclasses.asdict(scores), **more, "pairs": str(path), "beam": writing.beam}
-        kept.write_text(json.dumps(numbers, indent=2) + "\n", "utf-8")
+        kept.write_text(to_json(numbers, 2) + "\n", "utf-8")
         print(f"scores: {kept}")

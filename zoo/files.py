@@ -1,0 +1,39 @@
+"""Files that are written whole or not at all, and JSON that any reader takes."""
+
+import json
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+
+def write_whole(path: str | os.PathLike, content: bytes) -> None:
+    """Writes a file, whole or not at all: a reader finds the old content or the new one.
+
+    Raises:
+      OSError: the file cannot be written; the old one stays.
+    """
+    path = Path(path)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        partial.write_bytes(content)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def to_json(value: Any, indent: int | None = None) -> str:
+    """The value as JSON; numbers that are infinite or nan, which JSON does not have, become null.
+
+    >>> to_json({"nats": 1.5, "errors": (float("nan"), float("inf"))})
+    '{"nats": 1.5, "errors": [null, null]}'
+    """
+    return json.dumps(_finite(value), indent=indent, allow_nan=False)
+
+
+def _finite(value):
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
