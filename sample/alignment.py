@@ -8,7 +8,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from zoo.arguments import array, checked, shown, strings
 
+
+@checked()
 def save_alignment(
     path: str | os.PathLike, weights: Float[np.ndarray, "tokens places"], written: Sequence[str], source: Sequence[str]
 ) -> Path:
@@ -24,6 +27,7 @@ def save_alignment(
       ImportError: matplotlib is not installed.
       ValueError: not a row for each token written, or a column for each read.
     """
+    weights, written, source = array(weights, "weights"), strings(written, "written"), strings(source, "source")
     if weights.shape != (len(written), len(source)) or not weights.size:
         raise ValueError(
             f"an alignment of {len(source)} tokens read and {len(written)} written needs weights of shape "
@@ -41,6 +45,7 @@ def save_alignment(
     return Path(path)
 
 
+@checked()
 def save_gaze(
     path: str | os.PathLike,
     image: UInt8[np.ndarray, "height width *channels"],
@@ -61,10 +66,19 @@ def save_gaze(
       ImportError: matplotlib is not installed.
       ValueError: not a map of weights for each token.
     """
+    weights, written, image = array(weights, "weights"), strings(written, "written"), array(image, "an image")
     if weights.ndim != 3 or len(weights) != len(written) or not weights.size:
         raise ValueError(
             f"{len(written)} tokens need as many maps of weights, at least one; got {list(weights.shape)}."
         )
+    if image.ndim not in (2, 3) or not isinstance(centres, tuple | list) or len(centres) != 2:
+        raise ValueError(
+            "a picture needs an image [height, width(, 3)] and the centres of its rows and of its columns, a pair; "
+            f"got an image of shape {list(image.shape)} and {shown(centres)}."
+        )
+    centres = array(centres[0], "centres"), array(centres[1], "centres")
+    if [each.shape for each in centres] != [(size,) for size in weights.shape[1:]]:
+        raise ValueError(f"weights of shape {list(weights.shape)} need as many centres; got {list(map(len, centres))}.")
     columns = min(7, len(written) + 1)
     rows = -(-(len(written) + 1) // columns)
     figure = new_figure(figsize=(1.5 * columns, 1.7 * rows), layout="constrained")

@@ -12,6 +12,8 @@ from jaxtyping import Array, Float, Float32, Num
 import zoo
 from sample.draw import draw
 from sample.tempered import Tempered
+from zoo.arguments import array, checked
+from zoo.limits import MOST
 
 _WINDOW, _HOP, _RANGE = 256, 64, 80.0  # of a spectrogram: samples, samples, decibels below the loudest
 
@@ -30,6 +32,7 @@ class Sounds(NamedTuple):
     log_prob: Float[np.ndarray, " num"]
 
 
+@checked(num=1)
 def audio(
     source: str | os.PathLike | tuple[zoo.Autoregressive, zoo.Variables],
     num: int = 1,
@@ -60,8 +63,11 @@ def audio(
     """
     model, variables = opened(source)
     count = round(seconds * model.rate) if math.isfinite(seconds) else 0
-    if count < 1:
-        raise ValueError(f"seconds must be a number of at least one sample, 1/{model.rate}; got {seconds}.")
+    if not 1 <= count <= MOST:
+        most = MOST // model.rate
+        raise ValueError(
+            f"seconds must be a number of at least one sample, 1/{model.rate}, at most {most}; got {seconds}."
+        )
     begun = _begun(model, beginning, num)
     model = model.clone(site_shape=(begun.shape[-1] + count,))
     law = Tempered(temperature, top_k, top_p, min_p)
@@ -84,12 +90,13 @@ def opened(source: Any) -> tuple[zoo.WaveNet, zoo.Variables]:
     Raises:
       ValueError: its model describes no sounds.
     """
-    model, variables = source if isinstance(source, tuple) else zoo.load(zoo.find(source))
+    model, variables = zoo.open(source)
     if not isinstance(model, zoo.WaveNet):
         raise ValueError(f"{type(model).__name__} describes no sounds.")
     return model, variables
 
 
+@checked()
 def save_sounds(path: str | os.PathLike, sounds: Sounds) -> list[Path]:
     """Writes each sound as a .wav: `path` with a number before its suffix."""
     path, digits = Path(path), len(str(len(sounds.waves) - 1))
@@ -99,6 +106,7 @@ def save_sounds(path: str | os.PathLike, sounds: Sounds) -> list[Path]:
     ]
 
 
+@checked(rate=1)
 def save_waveforms(path: str | os.PathLike, waves: Num[np.ndarray, "num samples"], rate: int) -> Path:
     """Writes a PNG: a row for each sound, its waveform and beside it its spectrogram.
 
@@ -109,6 +117,9 @@ def save_waveforms(path: str | os.PathLike, waves: Num[np.ndarray, "num samples"
         from matplotlib.figure import Figure
     except ImportError:
         raise ImportError("this picture needs matplotlib: pip install 'autoregressive-zoo[plots]'.") from None
+    waves = array(waves, "waves")
+    if waves.ndim != 2 or not waves.size:
+        raise ValueError(f"waves must have shape [num, samples], none of them 0; got {list(waves.shape)}.")
     figure = Figure(figsize=(12, 1 + 1.6 * len(waves)), layout="constrained")
     rows = figure.subplots(len(waves), 2, squeeze=False, sharex=True)
     seconds = waves.shape[1] / rate
@@ -125,9 +136,13 @@ def save_waveforms(path: str | os.PathLike, waves: Num[np.ndarray, "num samples"
     return Path(path)
 
 
+@checked()
 def spectrogram(wave: Num[np.ndarray, " samples"]) -> Float[np.ndarray, "frequencies times"]:
     """Power in decibels at frequencies 0 .. rate / 2 (129 of them), every 64 samples in a Hann window of 256."""
-    padded = np.pad(np.asarray(wave, np.float64), _WINDOW // 2)
+    wave = array(wave, "a wave").astype(np.float64)
+    if wave.ndim != 1:
+        raise ValueError(f"a wave must have shape [samples]; got {list(wave.shape)}.")
+    padded = np.pad(wave, _WINDOW // 2)
     frames = np.lib.stride_tricks.sliding_window_view(padded, _WINDOW)[::_HOP] * np.hanning(_WINDOW)
     return 10 * np.log10(np.maximum(np.abs(np.fft.rfft(frames)) ** 2, 1e-12)).T
 
@@ -144,7 +159,7 @@ def _begun(model, beginning, num):
         return np.zeros(0, np.int32)
     if isinstance(beginning, str | os.PathLike):
         beginning = zoo.read_wav(beginning, model.rate)
-    wave = np.asarray(beginning)
+    wave = array(beginning, "a beginning")
     if wave.ndim not in (1, 2) or (wave.ndim == 2 and len(wave) != num) or not wave.size:
         raise ValueError(
             f"a beginning must have shape [samples], or {[num, 'samples']} with one for each sound; got {list(wave.shape)}."

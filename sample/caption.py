@@ -1,6 +1,7 @@
 """Captions of images, with where the model looked at every word."""
 
 import os
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,6 +10,7 @@ from jaxtyping import Array, Bool, Float, Int
 import zoo
 from sample.translate import BATCH, looked, written
 from zoo import tokens
+from zoo.arguments import array, checked, shown
 
 DIGIT_WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 DIGIT = 28  # pixels
@@ -35,6 +37,7 @@ class Captions(NamedTuple):
     centres: tuple[Float[np.ndarray, " rows"], Float[np.ndarray, " columns"]]
 
 
+@checked(beam=1, length_penalty=0, batch_size=1)
 def caption(
     source: str | os.PathLike | tuple[zoo.Autoregressive, zoo.Variables],
     images: Any,
@@ -60,12 +63,14 @@ def caption(
       ValueError: no images or of another size, a model that does not describe images, has no vocabulary or no attention, or
         options without meaning.
     """
-    model, variables = source if isinstance(source, tuple) else zoo.load(zoo.find(source))
+    model, variables = zoo.open(source)
     if not isinstance(model, zoo.ImageDescriber):
         raise ValueError(f"{type(model).__name__} does not describe images.")
     if not model.vocabulary:
         raise ValueError(f"this {type(model).__name__} has no vocabulary; train it on images with captions.")
-    images, wanted = list(images), list(model.image_shape)
+    if isinstance(images, str | os.PathLike) or not isinstance(images, Iterable) or getattr(images, "ndim", 1) == 0:
+        raise ValueError(f"images must be arrays, from files by sample.read_pixels(model, path); got {shown(images)}.")
+    images, wanted = [array(image, "an image") for image in images], list(model.image_shape)
     shapes = sorted({np.shape(image) for image in images})
     if shapes != [tuple(wanted)]:
         got = f"images of {', '.join(str(list(shape)) for shape in shapes)}" if shapes else "none"
@@ -79,6 +84,7 @@ def caption(
     return Captions([tokens.joined(each, model.unit) for each in texts], *rows[1:], texts, looks, model.centres)
 
 
+@checked(size=1)
 def pointing_accuracy(
     captions: Captions, corners: Int[np.ndarray, "num things 2"], size: int = DIGIT
 ) -> tuple[float, int]:
@@ -97,6 +103,12 @@ def pointing_accuracy(
     """
     if captions.attention is None:
         raise ValueError("pointing accuracy needs captions with attention=True.")
+    corners = array(corners, "corners")
+    if corners.ndim != 3 or corners.shape[::2] != (len(captions.tokens), 2):
+        wanted = [len(captions.tokens), "things", 2]
+        raise ValueError(
+            f"corners must have shape {wanted}, rows and columns of each thing; got {list(corners.shape)}."
+        )
     hits = []
     for words, weights, places in zip(captions.tokens, captions.attention, corners, strict=True):
         named = [i for i, word in enumerate(words) if word in DIGIT_WORDS]

@@ -2,14 +2,15 @@
 
 from typing import Any
 
-import numpy as np
 from jaxtyping import Array
 
 import zoo
 from sample.draw import draw
 from sample.loop import Sample
+from zoo.arguments import array, checked
 
 
+@checked()
 def complete(
     model: zoo.Autoregressive, variables: zoo.Variables, key: Array, num: int, values: Any, known: Any, **options: Any
 ) -> Sample:
@@ -34,7 +35,7 @@ def complete(
     Raises:
       ValueError: shapes or values that do not fit, or known sites that are no prefix and a model with one ordering.
     """
-    known = np.asarray(known)
+    known = array(known, "known")
     if known.shape != tuple(model.site_shape) or known.dtype != bool:
         raise ValueError(
             f"known must be boolean, of shape {list(model.site_shape)}, one mask for all completions; "

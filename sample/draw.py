@@ -1,8 +1,7 @@
 """Exact samples with their likelihood, the same for the same key whatever computes them."""
 
-import difflib
 import functools
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -16,11 +15,15 @@ from sample.jacobi import jacobi
 from sample.loop import Drawing, Sample, begin, finish
 from sample.tempered import Tempered
 from zoo import rows
+from zoo.arguments import checked, shown
+from zoo.checks import check_variables
+from zoo.limits import check_memory
 
 Engine = Literal["cached", "recompute", "jacobi"]
 _PREFILLED = 32  # the fewest known ranks that are taken in one pass
 
 
+@checked()
 def draw(
     model: zoo.Autoregressive,
     variables: zoo.Variables,
@@ -59,7 +62,7 @@ def draw(
       A Sample: x [num, *site_shape, *event_shape], and log_prob [num], nats of each whole sample (prefix included).
 
     Raises:
-      ValueError: a count, engine, key, context or prefix that does not fit.
+      ValueError: a count, engine, key, context, prefix or variables that do not fit, or more than memory holds.
     """
     drawn = draw_by_rank(
         model,
@@ -75,22 +78,30 @@ def draw(
     return Sample(drawn.x, drawn.log_prob)
 
 
+@checked()
 def draw_by_rank(
-    model, variables, key, num, *,
-    context=None, prefix=None, engine="cached", batch_size=256, tempered=None, end=None,
-):  # fmt: skip
+    model: zoo.Autoregressive,
+    variables: zoo.Variables,
+    key: Array,
+    num: int,
+    *,
+    context: PyTree = None,
+    prefix: Any = None,
+    engine: Engine = "cached",
+    batch_size: int = 256,
+    tempered: Tempered | None = None,
+    end: int | None = None,
+) -> Any:
     """As `draw`, but a Drawn, with the likelihood of each rank; ranks from `end` on need not be drawn."""
     if not all(isinstance(count, int | np.integer) and count >= 1 for count in (num, batch_size)):
         raise ValueError(f"num and batch_size must be whole numbers >= 1; got num={num!r}, batch_size={batch_size!r}.")
-    if engine not in get_args(Engine):
-        near = difflib.get_close_matches(str(engine), get_args(Engine), n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"unknown engine {engine!r}; there are {', '.join(get_args(Engine))}.{hint}")
-    key = typed(key)
+    event = (*model.site_shape, *model.head.event_shape)
+    check_memory(model, jax.ShapeDtypeStruct((num, *event), model.head.dtype), f"{num} draws of it")
     for leaf in jax.tree.leaves(context):
         if np.shape(leaf)[:1] != (num,):
             raise ValueError(f"context must have a leading axis of num={num}; got shape {list(np.shape(leaf))}.")
     zoo.check_context(model, context)
+    check_variables(model, variables, context)
     if tempered is not None:
         tempered.check(model)
     known = prefixes.resolve(model, prefix, num)
@@ -174,10 +185,14 @@ def _go_on(model, variables, context, known, begun, batch):
     return Drawing(cache, x, jnp.broadcast_to(nats, (model.num_sites, batch)))
 
 
+@checked(num_sites=1, per_site=1)
 def uniforms(
     key: Array, indices: Int[Array, " batch"], num_sites: int, per_site: int
 ) -> Float[Array, "num_sites batch per_site"]:
     """The noise of samples `indices`: U(0, 1) as a function of (key, sample index, rank) alone. The key is consumed."""
+
+    if np.ndim(indices) != 1 or not jnp.issubdtype(getattr(indices, "dtype", object), jnp.integer):
+        raise ValueError(f"indices must be an array of whole numbers, one a sample; got {shown(indices)}.")
 
     def one(index):
         return jax.random.uniform(jax.random.fold_in(key, index), (num_sites, per_site))
@@ -221,12 +236,3 @@ def _mesh() -> Mesh:
     return jax.make_mesh(
         (jax.local_device_count(),), ("data",), axis_types=(AxisType.Auto,), devices=jax.local_devices()
     )
-
-
-def typed(key: Any) -> Array:
-    """The key as one of `jax.random.key`, also if it is an old one of `jax.random.PRNGKey`."""
-    if isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key) and key.ndim == 0:
-        return key
-    if np.shape(key) == (2,) and getattr(key, "dtype", None) == np.uint32:
-        return jax.random.wrap_key_data(key)
-    raise ValueError(f"key must be one jax.random.key(seed); got {type(key).__name__} of shape {list(np.shape(key))}.")

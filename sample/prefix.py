@@ -6,6 +6,7 @@ import numpy as np
 
 import zoo
 from sample.loop import Prefix
+from zoo.arguments import array
 
 
 def resolve(model: zoo.Autoregressive, prefix: Any, num: int) -> Prefix | None:
@@ -13,9 +14,9 @@ def resolve(model: zoo.Autoregressive, prefix: Any, num: int) -> Prefix | None:
 
     Args:
       model: whose ordering decides.
-      prefix: None; or an array of the first slices along the first axis of the sites (rows of an image, the beginning
-        of a text), one for all draws or, with a leading axis of `num`, one for each; or a pair (values, known) of a
-        whole array of values and a boolean mask of the sites that are known, each for all draws or for each.
+      prefix: None; or an array (or nested lists) of the first slices along the first axis of the sites (rows of an image,
+        the beginning of a text), one for all draws or, with a leading axis of `num`, one for each; or a pair (values,
+        known) of a whole array of values and a boolean mask of the sites that are known, each for all draws or for each.
       num: the number of draws.
 
     Raises:
@@ -24,17 +25,17 @@ def resolve(model: zoo.Autoregressive, prefix: Any, num: int) -> Prefix | None:
     if prefix is None:
         return None
     event = (*model.site_shape, *model.head.event_shape)
-    if isinstance(prefix, tuple | list):
+    if _is_pair(prefix):
         if len(prefix) != 2:
             raise ValueError(
                 f"prefix must be an array of the first rows or a pair (values, known); got {len(prefix)} items."
             )
-        values, known = np.asarray(prefix[0]), np.asarray(prefix[1])
+        values, known = array(prefix[0], "prefix: values"), array(prefix[1], "prefix: the mask of known sites")
         if known.dtype != bool:
             raise ValueError(f"prefix: the mask of known sites must be boolean; got {known.dtype}.")
         values, known = _each(values, event, num, "values"), _each(known, model.site_shape, num, "mask of known sites")
     else:
-        values, known = _first_slices(np.asarray(prefix), model, event, num)
+        values, known = _first_slices(array(prefix, "prefix"), model, event, num)
     by_rank = known.reshape(num, -1)[:, model.sites]
     counts = by_rank.sum(axis=1)
     _check_prefix(model, by_rank, counts)
@@ -42,6 +43,19 @@ def resolve(model: zoo.Autoregressive, prefix: Any, num: int) -> Prefix | None:
     values = np.where(full, values, np.zeros((), values.dtype))
     zoo.check_values(model, values, "prefix")
     return Prefix(values.astype(model.head.dtype), counts.astype(np.int32))
+
+
+def _is_pair(prefix):
+    """Whether it is a pair (values, known), and not values as nested lists: only a mask is boolean."""
+    if not isinstance(prefix, tuple | list):
+        return False
+    if isinstance(prefix, tuple) and any(hasattr(item, "dtype") for item in prefix):
+        return True
+    return len(prefix) == 2 and _boolean(prefix[1]) and not _boolean(prefix[0])
+
+
+def _boolean(item):
+    return array(item, "prefix").dtype == bool
 
 
 def _first_slices(values, model, event, num):

@@ -7,10 +7,12 @@ from jaxtyping import Bool, UInt8
 
 import zoo
 from sample.render import as_images, image_shape
+from zoo.arguments import checked
 
 GREY = 128  # of sites that are not drawn yet
 
 
+@checked()
 def progress(
     model: zoo.Autoregressive, x: Any, frames: int = 60
 ) -> UInt8[np.ndarray, "frames num height width *channels"]:

@@ -9,10 +9,12 @@ from jaxtyping import Int, Integer
 
 import zoo
 from sample.render import image_shape, levels
+from zoo.arguments import checked
 from zoo.arrays import cast, check_size, map_array
 from zoo.pictures import brightness, picture_files, read_picture
 
 
+@checked(num=1)
 def read_images(
     model: zoo.Autoregressive, path: str | os.PathLike, num: int | None = None
 ) -> Int[np.ndarray, "num *sites_and_event"]:
@@ -40,6 +42,7 @@ def read_images(
     return values.reshape(-1, *model.site_shape, *model.head.event_shape)
 
 
+@checked(num=1)
 def read_pixels(
     model: zoo.Autoregressive, path: str | os.PathLike, num: int | None = None
 ) -> Integer[np.ndarray, "num height width *channels"]:

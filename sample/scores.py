@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
+from zoo.arguments import checked, shown, strings
 from zoo.tokens import Unit, pieces
 
 
@@ -30,6 +31,7 @@ class Scores:
         return f"exact match {100 * self.exact:.2f} %, {bleu}, {self.num:,} sentences"
 
 
+@checked()
 def scores(
     texts: Sequence[str], references: Sequence[str | Sequence[str]], unit: Unit, tokenize: str = "13a"
 ) -> Scores:
@@ -44,7 +46,10 @@ def scores(
     Raises:
       ValueError: none, or not a reference for each text.
     """
-    each = [(one,) if isinstance(one, str) else tuple(one) for one in references]
+    texts = strings(texts, "texts")
+    if not isinstance(references, list | tuple):
+        raise ValueError(f"references must be a list of texts, or of lists of them; got {shown(references)}.")
+    each = [(one,) if isinstance(one, str) else tuple(strings(one, "references")) for one in references]
     if len(texts) != len(each) or not texts or not all(each):
         raise ValueError(f"each text needs a reference; got {len(texts)} and {len(each)}.")
     matches = (
@@ -58,6 +63,8 @@ def _bleu(texts, references, tokenize):
         from sacrebleu.metrics import BLEU
     except ImportError:
         return None
+    if tokenize not in BLEU.TOKENIZERS:
+        raise ValueError(f"unknown tokenize {tokenize!r}; there are {', '.join(BLEU.TOKENIZERS)}.")
     bleu = BLEU(lowercase=True, tokenize=tokenize)
     if max(len(bleu.tokenizer(one).split()) for ones in references for one in ones) < bleu.max_ngram_order:
         return None

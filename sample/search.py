@@ -1,6 +1,7 @@
 """Beam search: the likeliest sequences, found by keeping the best hypotheses of every length."""
 
 import functools
+import math
 from typing import NamedTuple
 
 import jax
@@ -10,6 +11,8 @@ from jaxtyping import Array, Bool, Float, Int, PyTree
 import zoo
 from sample.draw import Engine
 from zoo import rows
+from zoo.arguments import checked
+from zoo.checks import check_variables
 
 
 class Beams(NamedTuple):
@@ -36,6 +39,7 @@ class Search(NamedTuple):
     found: Beams
 
 
+@checked()
 def search(
     model: zoo.Autoregressive,
     variables: zoo.Variables,
@@ -67,13 +71,14 @@ def search(
         raise ValueError(f"beam search needs a model of sequences of tokens; got {type(model).__name__}.")
     if not 1 <= beam <= model.start:
         raise ValueError(f"beam must be 1..{model.start}, the size of the model's vocabulary; got {beam}.")
-    if not length_penalty >= 0:
+    if not 0 <= length_penalty < math.inf:
         raise ValueError(f"length_penalty must be a number >= 0; got {length_penalty}.")
     if engine not in ("cached", "recompute"):
         raise ValueError(f"engine must be cached or recompute; got {engine!r}.")
     zoo.check_context(model, context)
     if any(len(leaf) == 0 for leaf in jax.tree.leaves(context)):
         raise ValueError("beam search needs at least one context; got none.")
+    check_variables(model, variables, context)
     return _search(model, beam, engine, variables, context, jnp.float32(length_penalty))
 
 

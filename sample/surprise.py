@@ -11,8 +11,10 @@ from jaxtyping import Array, Float, PyTree
 
 import zoo
 from sample.render import as_images, grid, image_shape
+from zoo.arguments import array, checked
 
 
+@checked()
 def surprise(
     model: zoo.Autoregressive, variables: zoo.Variables, x: zoo.Values, context: PyTree = None
 ) -> Float[Array, "batch *sites"]:
@@ -30,12 +32,11 @@ def surprise(
     Raises:
       ValueError: `x` or `context` does not fit the model.
     """
-    zoo.check_values(model, x)
-    zoo.check_context(model, context, len(x))
     params = zoo.conditionals(model, variables, x, context)
     return -model.head.log_prob(params, jnp.asarray(x, model.head.dtype))
 
 
+@checked(columns=1)
 def save_surprise(
     path: str | os.PathLike, model: zoo.Autoregressive, x: Any, nats: Any, columns: int | None = None
 ) -> Path:
@@ -60,7 +61,10 @@ def save_surprise(
         raise ImportError("this picture needs matplotlib: pip install 'autoregressive-zoo[plots]'.") from None
     height, width = image_shape(model)[:2]
     pictures = as_images(model, x)
-    maps = np.asarray(nats, np.float64).reshape(len(pictures), height, width, -1).sum(-1)
+    maps = array(nats, "nats").astype(np.float64)
+    if maps.shape != (wanted := (len(pictures), *model.site_shape)):
+        raise ValueError(f"nats must have shape {list(wanted)}, one for each site; got {list(maps.shape)}.")
+    maps = maps.reshape(len(pictures), height, width, -1).sum(-1)
     top = max(float(np.quantile(maps, 0.999)), 1e-6)  # one freak pixel shall not darken all others
     scale = ScalarMappable(Normalize(0, top), "inferno")
     heat = (scale.to_rgba(maps.reshape(-1, width))[..., :3] * 255).astype(np.uint8).reshape(*maps.shape, 3)

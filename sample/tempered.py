@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 import zoo
+from zoo.arguments import convert_fields
 from zoo.checks import kind
 
 SMALLEST = 1e-30  # a temperature below it leaves nothing but the likeliest in float32
@@ -36,6 +37,7 @@ class Tempered:
 
     def __post_init__(self):
         """Refuses values that have no meaning."""
+        convert_fields(self)
         if not (self.temperature >= 0 and math.isfinite(self.temperature)):
             raise ValueError(f"temperature must be a number >= 0 (0: the likeliest token); got {self.temperature}.")
         if self.top_k is not None and self.top_k < 1:

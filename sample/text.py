@@ -12,9 +12,12 @@ import numpy as np
 from jaxtyping import Array, Float
 
 import zoo
-from sample.draw import begin_alike, draw_by_rank, few_known, typed, uniforms
+from sample.draw import begin_alike, draw_by_rank, few_known, uniforms
 from sample.loop import Drawing, Prefix, advance
 from sample.tempered import Tempered
+from zoo.arguments import checked, shown, strings
+from zoo.checks import check_variables
+from zoo.limits import MOST, check_memory
 from zoo.tokens import BYTES
 
 PIECE = 16  # characters drawn between two looks at what came
@@ -34,6 +37,7 @@ class Texts(NamedTuple):
     log_prob: Float[np.ndarray, " num"]
 
 
+@checked()
 def text(
     source: str | os.PathLike | tuple[zoo.Autoregressive, zoo.Variables],
     prompt: str | Sequence[str] = "",
@@ -65,7 +69,9 @@ def text(
       ValueError: a character that is not in the vocabulary, a model without one, or options that have no meaning.
     """
     model, variables = opened(source)
-    prompts = [prompt] * (1 if num is None else num) if isinstance(prompt, str) else list(prompt)
+    size = (1 if num is None else num, max(1, length))
+    check_memory(model, jax.ShapeDtypeStruct(size, np.int32), f"{size[0]} texts of length {length}")
+    prompts = [prompt] * (1 if num is None else num) if isinstance(prompt, str) else strings(prompt, "prompt")
     if not prompts or (num is not None and num != len(prompts)):
         raise ValueError(f"expected one prompt, or one for each of num={num} texts; got {len(prompts)}.")
     tempered, stops = _tempered(temperature, top_k, top_p, min_p), _stops(stop)
@@ -83,6 +89,7 @@ def text(
     return Texts(texts, np.asarray(log_prob))
 
 
+@checked()
 def stream(
     source: str | os.PathLike | tuple[zoo.Autoregressive, zoo.Variables],
     prompt: str = "",
@@ -97,9 +104,11 @@ def stream(
 ) -> Iterator[str]:
     """The first text of `text` for the same arguments, in pieces as they are drawn; the prompt is not among them."""
     model, variables = opened(source)
+    if not isinstance(prompt, str):
+        raise ValueError(f"a prompt must be text; got {shown(prompt)}.")
     tempered, stops = _tempered(temperature, top_k, top_p, min_p), _stops(stop)
     model, prefix, (begun,) = _prepared(model, [prompt], length)
-    key = jax.random.key(0) if key is None else typed(key)
+    key = jax.random.key(0) if key is None else key
     known = Prefix(prefix[0].astype(model.head.dtype), np.asarray([begun], np.int32))
     start = few_known(begun)
     cache, nats = begin_alike(model, start, variables, None, known)
@@ -134,9 +143,12 @@ def opened(source: Any) -> tuple[zoo.Sequence, zoo.Variables]:
     Raises:
       ValueError: its model knows no characters.
     """
-    model, variables = source if isinstance(source, tuple) else zoo.load(zoo.find(source))
+    model, variables = zoo.open(source)
     if not isinstance(model, zoo.Sequence) or not model.vocabulary:
         raise ValueError(f"{type(model).__name__} has no vocabulary, so it cannot write text.")
+    if isinstance(model, zoo.EncoderDecoder):
+        raise ValueError(f"{type(model).__name__} writes from a context: use sample.translate or sample.caption.")
+    check_variables(model, variables)
     return model, variables
 
 
@@ -160,10 +172,8 @@ def encode(model: zoo.Sequence, text: str) -> np.ndarray:
 def _prepared(model, prompts, length):
     """The model made as long as the longest text or a little longer, the prompts as a prefix (values, known), and how many
     tokens they have."""
-    if not isinstance(length, int | np.integer) or length < 1:
-        raise ValueError(f"length must be a whole number of at least 1; got {length!r}.")
-    if strange := [prompt for prompt in prompts if not isinstance(prompt, str)]:
-        raise ValueError(f"a prompt must be text; got {strange[0]!r}.")
+    if not 1 <= length <= MOST:
+        raise ValueError(f"length must be a whole number of at least 1, and at most {MOST:,}; got {length}.")
     tokens = [encode(model, prompt) for prompt in prompts]
     lengths = [len(each) for each in tokens]
     total = max(lengths) + int(length)
@@ -182,7 +192,7 @@ def _prepared(model, prompts, length):
 
 
 def _stops(stop):
-    stops = (stop,) if isinstance(stop, str) else tuple(stop)
+    stops = (stop,) if isinstance(stop, str) else tuple(strings(stop, "stop"))
     if "" in stops:
         raise ValueError("a stop must not be empty: the empty text is found in every text.")
     return stops

@@ -12,6 +12,7 @@ import zoo
 from sample.draw import draw
 from sample.search import search
 from zoo import tokens
+from zoo.arguments import checked, strings
 from zoo.readers import AdditiveAttention
 
 _PLACES = 16  # sources are filled up to a multiple of this, so that not every length compiles anew
@@ -41,6 +42,7 @@ class Translations(NamedTuple):
     attention: list[np.ndarray] | None
 
 
+@checked(beam=1, length=1, length_penalty=0, batch_size=1)
 def translate(
     source: str | os.PathLike | tuple[zoo.Autoregressive, zoo.Variables],
     sources: Sequence[str],
@@ -69,7 +71,7 @@ def translate(
         without meaning.
     """
     model, variables = _opened(source)
-    if isinstance(sources, str) or len(sources) == 0 or not all(isinstance(text, str) for text in sources):
+    if isinstance(sources, str) or not (sources := strings(sources, "sources")):
         raise ValueError(f"sources must be a list of texts, at least one; got {sources!r}.")
     if (empty := next((text for text in sources if not tokens.one_line(text)), None)) is not None:
         raise ValueError(f"the source {empty!r} is empty: it has no {model.unit}.")
@@ -77,7 +79,7 @@ def translate(
     context, unknown = tokens.codes(read, model.source_vocabulary, end=False)
     context = np.pad(context, ((0, 0), (0, -context.shape[1] % _PLACES)))
     if length is not None:
-        model = model.clone(site_shape=(_at_least_one(length, "length"),))
+        model = model.clone(site_shape=(length,))
     rows = written(model, variables, context, beam, length_penalty=length_penalty, key=key, batch_size=batch_size)
     texts, looks = tokens.texts_of(rows.x, model.vocabulary), None
     if attention:
@@ -113,7 +115,7 @@ def written(
         )
         return _written(model, drawn.x, drawn.log_prob)
     parts = []
-    for part in _batches(context, num, _at_least_one(batch_size, "batch_size")):
+    for part in _batches(context, num, batch_size):
         part = tokens.trimmed(part, model.source_pad) if isinstance(model, zoo.Translator) else part
         found = search(model, variables, part, beam, length_penalty=length_penalty)
         parts.append(_written(model, found.x[:, 0], found.log_prob[:, 0]))
@@ -144,14 +146,8 @@ def _batches(tree: PyTree, num: int, batch_size: int) -> Iterator[Any]:
         yield jax.tree.map(lambda leaf: leaf[index], tree)  # noqa: B023
 
 
-def _at_least_one(value, name):
-    if value < 1:
-        raise ValueError(f"{name} must be at least 1; got {value}.")
-    return value
-
-
 def _opened(source):
-    model, variables = source if isinstance(source, tuple) else zoo.load(zoo.find(source))
+    model, variables = zoo.open(source)
     if not isinstance(model, zoo.Translator):
         raise ValueError(f"{type(model).__name__} does not translate: it reads no source.")
     if not model.vocabulary or not model.source_vocabulary:

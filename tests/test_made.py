@@ -136,7 +136,7 @@ def test_one_ordering_completes_prefixes_only():
 
 @pytest.mark.parametrize("change", [{"hidden": (0,)}, {"num_masks": 0}, {"mask": 3}])
 def test_impossible_made_is_refused(change):
-    with pytest.raises(ValueError, match="at least 1 unit and a mask below num_masks|num_masks of at least 1; got 0"):
+    with pytest.raises(ValueError, match="at least one hidden layer, mask < num_masks|of at least 1; got"):
         zoo.init(zoo.MADE((2, 2)).clone(**change), KEY, jnp.zeros((1, 2, 2), jnp.int32))
 
 

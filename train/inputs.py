@@ -13,6 +13,7 @@ from train.data import Batches, DataError, Dataset, Split, Streams, Windows, lin
 from train.recipe import Recipe, streamed, unit
 from train.update import initial_state, make_update
 from zoo import checks
+from zoo.limits import check_memory
 from zoo.tokens import END, PAD, SPECIAL
 
 EXAMPLES = {
@@ -96,7 +97,7 @@ def check_trainable(recipe: Recipe, dataset: Dataset) -> None:
     if recipe.calibrate:
         bernoulli(recipe.model)
     batches = training_batches(recipe, dataset)
-    jax.eval_shape(lambda: initial_state(recipe, *batches(0)))
+    check_memory(recipe.model, jax.eval_shape(lambda: initial_state(recipe, *batches(0))), "its training")
 
 
 def _kind(dataset):

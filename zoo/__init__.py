@@ -6,7 +6,6 @@ from zoo.autoregressive import (
     Canvas,
     Values,
     Variables,
-    bits_per_dim,
     conditionals,
     init,
     log_prob,
@@ -45,9 +44,11 @@ from zoo.seq2seq import Seq2Seq
 from zoo.seq2seq_attention import Seq2SeqAttention
 from zoo.sequence import Sequence
 from zoo.show_attend_tell import ShowAttendTell
+from zoo.source import open
 from zoo.standardised import Standardised
 from zoo.stream import begin, stream_log_prob
 from zoo.transformer import Transformer
 from zoo.translator import Translator
+from zoo.units import bits_per_dim
 from zoo.waveform import dequantise, quantise, read_wav, write_wav
 from zoo.wavenet import WaveNet

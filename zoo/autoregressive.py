@@ -16,8 +16,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PyTree, Shaped
 
-from zoo.checks import check_context, check_fields, check_values, key_needed
+from zoo.arguments import checked, convert_fields
+from zoo.checks import check_batch, check_inputs, key_needed, variable_shapes
 from zoo.heads import Head, checked_log_prob
+from zoo.limits import check_limits, check_memory
 from zoo.orderings import Ordering
 from zoo.precision import full_float32
 
@@ -51,6 +53,11 @@ class Autoregressive(nn.Module):
         def head(self) -> Head: ...
         @property
         def ordering(self) -> Ordering: ...
+
+    def __post_init__(self):
+        convert_fields(self)
+        check_limits(self)
+        super().__post_init__()
 
     def __call__(self, x: Canvas, memory: PyTree = None, *, train: bool = False) -> Float[Array, "..."]:
         """All conditionals under teacher forcing.
@@ -141,15 +148,16 @@ class Autoregressive(nn.Module):
         return self.ordering.sites(self.site_shape)
 
 
+@checked()
 def init(model: Autoregressive, key: Array, x: Values, context: PyTree = None) -> Variables:
-    """Fresh variables for `model`, shaped by an example batch. The key is consumed."""
-    check_fields(model)
-    check_values(model, x)
-    check_context(model, context, len(x))
+    """Fresh variables for `model`, shaped by an example batch. The key is consumed. Raises as `log_prob`."""
+    check_batch(model, x, context)
+    check_memory(model, variable_shapes(model, context), "its variables")
     params_key, train_key = jax.random.split(key)
     return _init(model, {"params": params_key, "train": train_key}, jnp.asarray(x), context)
 
 
+@checked()
 def log_prob(
     model: Autoregressive,
     variables: Variables,
@@ -173,14 +181,14 @@ def log_prob(
       nats, one per example.
 
     Raises:
-      ValueError: `x` has a shape, dtype or values that the model does not describe, or `context` does not fit.
+      ValueError: `x` has a shape, dtype or values that the model does not describe, `context` or `variables` do not fit.
     """
-    check_values(model, x)
-    check_context(model, context, len(x))
+    check_inputs(model, variables, x, context)
     with key_needed(model):
         return _log_prob(model, variables, jnp.asarray(x), context, train, key)
 
 
+@checked()
 def training_loss(
     model: Autoregressive, variables: Variables, x: Values, context: PyTree = None, *, key: Array | None = None
 ) -> Float[Array, " batch"]:
@@ -188,26 +196,15 @@ def training_loss(
 
     Matmuls have the precision that jax is set to.
     """
-    check_values(model, x)
-    check_context(model, context, len(x))
+    check_inputs(model, variables, x, context)
     with key_needed(model):
         return _training_loss(model, variables, jnp.asarray(x), context, key)
 
 
-def bits_per_dim(log_prob: Shaped[Array, "..."] | float, num_dims: int) -> Any:
-    """Negative log likelihood in bits per dimension: -log_prob / (num_dims ln 2).
-
-    Args:
-      log_prob: log likelihood in nats, as `log_prob` returns it (a mean of them serves as well).
-      num_dims: the number of dimensions of one example, `model.num_dims`.
-    """
-    return -log_prob / (num_dims * math.log(2.0))
-
-
+@checked()
 def conditionals(model: Autoregressive, variables: Variables, x: Values, context: PyTree = None) -> Float[Array, "..."]:
     """All conditionals under teacher forcing: params [batch, *site_shape, num_params]. Raises as `log_prob`."""
-    check_values(model, x)
-    check_context(model, context, len(x))
+    check_inputs(model, variables, x, context)
     return _conditionals(model, variables, jnp.asarray(x), context)
 
 

@@ -41,10 +41,11 @@ class ImageDescriber(EncoderDecoder):
     halvings: int = 3
 
     def setup(self):
-        if len(self.image_shape) not in (2, 3) or not 0 <= self.halvings <= len(self.channels):
+        fit = len(self.image_shape) in (2, 3) and 0 <= self.halvings <= len(self.channels)
+        if not fit or not self.channels:
             raise ValueError(
-                f"{type(self).__name__} needs an image_shape (height, width) or (height, width, 3) and halvings of at most "
-                f"its {len(self.channels)} layers; got {self.image_shape}, {self.halvings}."
+                f"{type(self).__name__} needs an image_shape (height, width) or (height, width, 3), at least one layer of "
+                f"channels and halvings of at most its {len(self.channels)} layers; got {self.image_shape}, {self.halvings}."
             )
         super().setup()
         self.encoder = GridEncoder(self.channels, self.halvings)

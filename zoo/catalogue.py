@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from jaxtyping import PyTree
 
+from zoo.arguments import checked
 from zoo.attention_lstm import AttentionLSTM
 from zoo.autoregressive import Autoregressive, Values
 from zoo.captioner import Captioner
@@ -121,6 +122,7 @@ CATALOGUE: dict[str, Entry] = {
 HEADS = (Bernoulli, Categorical, MixtureOfGaussians, MixtureOfLaplacians, DiscretizedLogisticMixture)
 
 
+@checked()
 def entry(name: str) -> Entry:
     """The entry of that name.
 
@@ -134,6 +136,7 @@ def entry(name: str) -> Entry:
     return CATALOGUE[name]
 
 
+@checked(batch=1)
 def example(model: Autoregressive, batch: int) -> tuple[Values, PyTree]:
     """Valid inputs (x, context) for `model`: `model.example(batch)`."""
     return model.example(batch)

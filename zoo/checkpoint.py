@@ -18,8 +18,11 @@ import safetensors.numpy
 from flax import linen as nn
 from flax.traverse_util import flatten_dict, unflatten_dict
 
+from zoo.arguments import checked, shown
 from zoo.autoregressive import Autoregressive, Variables, init
+from zoo.checks import misfit
 from zoo.files import write_whole
+from zoo.limits import least_arrays
 from zoo.registry import registered
 
 FORMAT = "autoregressive-zoo/2"
@@ -31,6 +34,7 @@ class CheckpointError(ValueError):
     """A file that is missing, empty, truncated, corrupt or foreign."""
 
 
+@checked()
 def save(path: str | os.PathLike, model: Autoregressive, variables: Variables) -> None:
     """Writes `model` and its variables to one safetensors file, whole or not at all.
 
@@ -44,6 +48,8 @@ def save(path: str | os.PathLike, model: Autoregressive, variables: Variables) -
     config = to_config(model)
     if from_config(config) != model:
         raise ValueError(f"{model} is not the same when read again; its fields must be plain JSON values and tuples.")
+    if not isinstance(variables, Mapping):
+        raise ValueError(f"variables must be a dict, as zoo.init and zoo.load return it; got {shown(variables)}.")
     arrays = {name: np.asarray(leaf) for name, leaf in flatten_dict(variables, sep="/").items()}
     if misfit := _misfit(model, arrays):
         raise ValueError(f"these are not the variables of this {config['class']}: {misfit}.")
@@ -52,6 +58,7 @@ def save(path: str | os.PathLike, model: Autoregressive, variables: Variables) -
     write_whole(path, safetensors.numpy.save(arrays, header))
 
 
+@checked()
 def load(
     path: str | os.PathLike, *, classes: Iterable[type] = (), allow_non_finite: bool = False
 ) -> tuple[Autoregressive, Variables]:
@@ -114,6 +121,7 @@ def digest(text: str, arrays: Mapping[str, np.ndarray]) -> str:
     return whole.hexdigest()
 
 
+@checked()
 def find(run: str | os.PathLike, runs: str | os.PathLike = "runs") -> Path:
     """The checkpoint file that `run` means: a file, a folder that holds one, or a name whose newest run in `runs` does.
 
@@ -177,16 +185,11 @@ def _misfit(model: Autoregressive, arrays: dict[str, np.ndarray]) -> str | None:
     """Why the arrays are not the model's variables, in words, or None."""
     if not isinstance(model, Autoregressive):
         return f"its header describes a {type(model).__name__}, which is no model"
+    if (least := least_arrays(model)) > max(1, len(arrays)):  # before so many layers are built
+        return f"it has {len(arrays)} arrays; its model has at least {least}"
     key = jax.eval_shape(lambda: jax.random.key(0))
-    wanted = flatten_dict(jax.eval_shape(lambda key: init(model, key, *model.example(1)), key), sep="/")
-    if odd := sorted(set(wanted) ^ set(arrays)):
-        return f"array {odd[0]!r} is {'missing' if odd[0] in wanted else 'not part of'} its model"
-    for name, array in arrays.items():
-        if array.shape != wanted[name].shape:
-            return f"array {name!r} has shape {array.shape}; its model has {wanted[name].shape}"
-        if jnp.issubdtype(array.dtype, jnp.floating) != jnp.issubdtype(wanted[name].dtype, jnp.floating):
-            return f"array {name!r} is {array.dtype}; its model has {wanted[name].dtype}"
-    return None
+    wanted = jax.eval_shape(lambda key: init(model, key, *model.example(1)), key)
+    return misfit(flatten_dict(wanted, sep="/"), arrays)
 
 
 def _non_finite(arrays):

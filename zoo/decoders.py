@@ -9,7 +9,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
 from zoo import rows
+from zoo.arguments import checked
 from zoo.autoregressive import Autoregressive, Canvas, Rank, Variables, _site
+from zoo.checks import check_context, check_variables
 from zoo.precision import full_float32
 
 Cache: TypeAlias = Any  # a pytree that only the model understands
@@ -34,6 +36,7 @@ class Decoder(NamedTuple):
     prefill: Callable[[Cache, Canvas], tuple[Float[Array, "batch ranks num_params"], Cache]] | None = None
 
 
+@checked(batch=1, copies=1)
 def decoder(
     model: Autoregressive, variables: Variables, batch: int, context: PyTree = None, copies: int = 1
 ) -> Decoder:
@@ -41,6 +44,8 @@ def decoder(
 
     Each row of the context serves `copies` consecutive rows of the batch.
     """
+    check_context(model, context)
+    check_variables(model, variables, context)
     memory = _encode(model, variables, context, copies)
 
     @full_float32
@@ -66,10 +71,13 @@ def decoder(
     return Decoder(init, enter, step, model.block, prefill if model.prefills else None)
 
 
+@checked(batch=1, copies=1)
 def recompute(
     model: Autoregressive, variables: Variables, batch: int, context: PyTree = None, copies: int = 1
 ) -> Decoder:
     """The oracle: a decoder that runs the whole network at every rank, never through `step`."""
+    check_context(model, context)
+    check_variables(model, variables, context)
     del batch  # nothing is cached
     memory, apply = _encode(model, variables, context, copies), full_float32(model.apply)
     return Decoder(

@@ -8,9 +8,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PyTree
 
+from zoo.arguments import checked
 from zoo.autoregressive import Values, Variables
 from zoo.cells import GATES, State
-from zoo.checks import check_context, check_values
+from zoo.checks import check_inputs
 from zoo.heads import Categorical, Head
 from zoo.orderings import Ordering
 from zoo.precision import full_float32
@@ -138,6 +139,7 @@ class EncoderDecoder(Sequence):
         return self.closed(self.params_of(h), before)
 
 
+@checked()
 def attention_weights(
     model: EncoderDecoder, variables: Variables, x: Values, context: PyTree
 ) -> Float[Array, "batch length places"]:
@@ -154,8 +156,7 @@ def attention_weights(
     """
     if getattr(model, "reader", None) is not AdditiveAttention:
         raise ValueError(f"{type(model).__name__} has no attention: it reads all of its context at once, or has none.")
-    check_values(model, x)
-    check_context(model, context, len(x))
+    check_inputs(model, variables, x, context)
     return _attention_weights(model, variables, jnp.asarray(x), context)
 
 

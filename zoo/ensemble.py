@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
+from zoo.arguments import shown
 from zoo.autoregressive import Autoregressive, Values, Variables, log_prob
 
 
@@ -29,6 +30,12 @@ def ensemble_log_prob(
     Raises:
       ValueError: no members, or not as many variables as members.
     """
+    listed = isinstance(models, Iterable) and not hasattr(models, "dtype")
+    if not (listed or isinstance(models, Autoregressive)) or not isinstance(variables, Mapping | Sequence):
+        raise ValueError(
+            "an ensemble needs a model with members, or a list of models, and the variables of all or a list of them; "
+            f"got {shown(models)}, {shown(variables)}."
+        )
     models = list(models.members() if isinstance(models, Autoregressive) else models)
     each = [variables] * len(models) if isinstance(variables, Mapping) else list(variables)
     if not models or len(each) != len(models):

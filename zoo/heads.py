@@ -18,6 +18,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Shaped
 
+from zoo.arguments import convert_fields
+from zoo.limits import check_limits
 from zoo.registry import register
 
 
@@ -87,6 +89,7 @@ class Bernoulli:
 
     def __post_init__(self):
         """Refuses what is no centre of bits, and no temperature."""
+        convert_fields(self)
         if not 0 <= self.centre <= 1:
             raise ValueError(f"the centre of a Bernoulli head must be in [0, 1]; got {self.centre}.")
         if not (self.temperature > 0 and math.isfinite(self.temperature)):
@@ -134,6 +137,8 @@ class Categorical:
 
     def __post_init__(self):
         """Refuses a head that has nothing to choose from."""
+        convert_fields(self)
+        check_limits(self)
         if self.num_classes < 1:
             raise ValueError(f"a Categorical head needs at least 1 class; got {self.num_classes}.")
 

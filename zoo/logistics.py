@@ -23,7 +23,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from zoo.arguments import convert_fields
 from zoo.heads import _outside
+from zoo.limits import check_limits
 from zoo.mixtures import _HALF_STEP
 from zoo.registry import register
 
@@ -64,6 +66,8 @@ class DiscretizedLogisticMixture:
 
     def __post_init__(self):
         """Refuses what is no image."""
+        convert_fields(self)
+        check_limits(self)
         if self.channels not in (1, 3) or not 2 <= self.levels <= 2**16 or self.components < 1:
             raise ValueError(f"a pixel has 1 or 3 channels, 2 to 65,536 levels and at least 1 component; got {self}.")
         if not -30 <= self.min_log_scale <= 0:

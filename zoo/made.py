@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from zoo.arguments import checked
 from zoo.autoregressive import Autoregressive
 from zoo.heads import Bernoulli, Head
 from zoo.layers import CausalLinear, at_ranks, block_size, ordered_slice, place_in_block, value_before
@@ -65,6 +66,7 @@ class MADE(Autoregressive):
     masks_as_input: bool = False
     orders_per_batch: int = 1
 
+    @checked()
     def member(self, k: int) -> "MADE":
         """The model that evaluates and samples with mask k. All members share the variables of the one that trained."""
         if self.mask != 0 or not 0 <= k < self.num_masks:
@@ -84,11 +86,8 @@ class MADE(Autoregressive):
         return self.clone(ordering=self.ordering.known_first(known), num_masks=num_masks)
 
     def setup(self):
-        if min(self.hidden, default=0) < 1 or not 0 <= self.mask < self.num_masks:
-            raise ValueError(
-                "MADE needs at least one hidden layer (without any it is an FVSBN) of at least 1 unit and a mask below "
-                f"num_masks; got hidden={self.hidden}, mask={self.mask}, num_masks={self.num_masks}."
-            )
+        if not self.hidden or not 0 <= self.mask < self.num_masks:
+            raise ValueError(f"MADE needs at least one hidden layer, mask < num_masks; got {self.hidden}, {self.mask}.")
         most = 1 if self.resample_order or (self.mask and self.is_initializing()) else self.num_masks
         if not 1 <= self.num_orderings <= most:
             raise ValueError(f"num_orderings={self.num_orderings} needs as many masks, mask=0 and no resample_order.")

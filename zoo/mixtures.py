@@ -20,6 +20,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from zoo.arguments import convert_fields
+from zoo.limits import check_limits
 from zoo.registry import register
 
 _UNIT = math.log(math.e - 1)  # softplus(_UNIT) = 1
@@ -47,6 +49,8 @@ class _Mixture:
 
     def __post_init__(self):
         """Refuses a mixture of nothing, and a density without a bound."""
+        convert_fields(self)
+        check_limits(self)
         if self.components < 1 or not LEAST <= self.min_scale < math.inf:
             raise ValueError(f"a mixture needs at least 1 component and a min_scale above 0 in float32; got {self}.")
 

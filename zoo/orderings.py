@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 
+from zoo.arguments import array, checked, convert_fields
 from zoo.registry import register
 
 Scan = Literal["raster", "reversed", "columns", "snake", "diagonal", "spiral", "random"]
@@ -36,14 +37,21 @@ class Ordering:
     permutation: tuple[int, ...] | None = None
     mirror: int = 0
 
+    def __post_init__(self):
+        """Refuses what is no scan and no permutation."""
+        convert_fields(self)
+
+    @checked()
     def sites(self, site_shape: tuple[int, ...]) -> np.ndarray:
         """The site of every rank, int32 [num_sites]: `sites[t]` is the flat index of s_t."""
         return _sites(self, tuple(site_shape))
 
+    @checked()
     def ranks(self, site_shape: tuple[int, ...]) -> np.ndarray:
         """The rank of every site, int32 [num_sites]: the inverse permutation of `sites`."""
         return np.argsort(self.sites(site_shape)).astype(np.int32)
 
+    @checked(num=1)
     def variants(self, num: int, site_shape: tuple[int, ...], mirrors: bool = False) -> list["Ordering"]:
         """`num` different orderings, or all that the sites have: this one, with `mirrors` its images, then random ones.
 
@@ -63,7 +71,9 @@ class Ordering:
 
     def known_first(self, known: np.ndarray) -> "Ordering":
         """Visits the sites `known` (bool, [*site_shape]) first, and otherwise keeps this ordering's order."""
-        known = np.asarray(known, bool)
+        known = array(known, "known")
+        if known.dtype != bool:
+            raise ValueError(f"known must be boolean, a mask of the sites; got {known.dtype}.")
         sites = self.sites(known.shape)
         first = known.reshape(-1)[sites]
         return Ordering(permutation=tuple(np.concatenate([sites[first], sites[~first]]).tolist()))

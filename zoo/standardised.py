@@ -5,6 +5,7 @@ import dataclasses
 import jax.numpy as jnp
 import numpy as np
 
+from zoo.arguments import convert_fields
 from zoo.autoregressive import Autoregressive
 from zoo.heads import Head
 from zoo.layers import at_ranks
@@ -31,6 +32,7 @@ class Standardised(Autoregressive):
     scale: tuple[float, ...]
 
     def __post_init__(self):
+        convert_fields(self)
         fit = len(self.shift) == len(self.scale) == self.model.num_sites
         if not fit or not np.isfinite(self.shift).all() or not all(LEAST <= scale < np.inf for scale in self.scale):
             raise ValueError(

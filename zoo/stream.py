@@ -8,12 +8,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PyTree
 
+from zoo.arguments import checked, shown
 from zoo.autoregressive import Values, Variables
-from zoo.checks import check_values
+from zoo.checks import check_values, check_variables
 from zoo.precision import full_float32
-from zoo.recurrent import RecurrentNetwork
+from zoo.recurrent import Carry, RecurrentNetwork
 
 
+@checked(batch=1)
 def begin(model: RecurrentNetwork, variables: Variables, batch: int) -> PyTree:
     """The carry before the first piece of `batch` streams.
 
@@ -22,9 +24,11 @@ def begin(model: RecurrentNetwork, variables: Variables, batch: int) -> PyTree:
     """
     if not isinstance(model, RecurrentNetwork):
         raise ValueError(f"only a recurrent network carries a state from piece to piece; got a {type(model).__name__}.")
+    check_variables(model, variables)
     return model.apply(variables, batch, method="begin")
 
 
+@checked()
 def stream_log_prob(
     model: RecurrentNetwork,
     variables: Variables,
@@ -50,10 +54,14 @@ def stream_log_prob(
     Raises:
       ValueError: `x` holds no tokens of the model, or the carry is of another number of streams.
     """
-    if np.ndim(x) != 2 or len(carry.last) != len(x):
+    if not isinstance(model, RecurrentNetwork) or not isinstance(carry, Carry):
+        raise ValueError(f"expected a recurrent network and a carry of zoo.begin; got {shown(model)}, {shown(carry)}.")
+    if not hasattr(x, "dtype") or np.ndim(x) != 2 or len(carry.last) != len(x):
         raise ValueError(
-            f"expected tokens [{len(carry.last)}, length], one row a stream of the carry; got {np.shape(x)}."
+            f"expected tokens [{len(carry.last)}, length], one row a stream of the carry; "
+            f"got {np.shape(x) if hasattr(x, 'dtype') else shown(x)}."
         )
+    check_variables(model, variables)
     check_values(model.clone(site_shape=np.shape(x)[1:]), x)
     return _stream_log_prob(model, variables, jnp.asarray(x), carry, train, key)
 

@@ -16,28 +16,36 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Float32, Int32, Num
 
+from zoo.arguments import array, checked
 from zoo.arrays import TooLarge, check_size
 
 Companding = Literal["mu_law", "linear"]
 RATE = 768_000  # samples a second of a file, at most
 
 
+@checked(levels=2)
 def quantise(
     wave: Num[np.ndarray, "*batch samples"], levels: int = 256, companding: Companding = "mu_law"
 ) -> Int32[np.ndarray, "*batch samples"]:
     """The levels 0..levels - 1 of a waveform; silence is the level levels / 2, what lies beyond [-1, 1] is clipped."""
-    x = np.clip(np.asarray(wave, np.float64), -1, 1)
+    x = array(wave, "a wave").astype(np.float64)
+    if not np.isfinite(x).all():
+        raise ValueError("a wave must hold finite numbers; got some that are not.")
+    x = np.clip(x, -1, 1)
     if companding == "linear":
         return np.minimum(np.round((x + 1) * (levels / 2)), levels - 1).astype(np.int32)
     mu = levels - 1
     return np.floor((np.sign(x) * np.log1p(mu * np.abs(x)) / np.log1p(mu) + 1) / 2 * mu + 0.5).astype(np.int32)
 
 
+@checked(levels=2)
 def dequantise(
     levels_of: Num[np.ndarray, "*batch samples"], levels: int = 256, companding: Companding = "mu_law"
 ) -> Float32[np.ndarray, "*batch samples"]:
     """The waveform that levels stand for: `quantise` gives the same levels again."""
-    k = np.asarray(levels_of, np.float64)
+    k = array(levels_of, "levels").astype(np.float64)
+    if k.size and not (k.min() >= 0 and k.max() < levels and (k == np.round(k)).all()):
+        raise ValueError(f"levels must be whole numbers 0..{levels - 1}; got some from {k.min()} to {k.max()}.")
     if companding == "linear":
         return (k * (2 / levels) - 1).astype(np.float32)
     mu = levels - 1
@@ -45,6 +53,7 @@ def dequantise(
     return (np.sign(y) * np.expm1(np.abs(y) * np.log1p(mu)) / mu).astype(np.float32)
 
 
+@checked(rate=1)
 def read_wav(path: str | os.PathLike, rate: int) -> Float32[np.ndarray, " samples"]:
     """A sound file, its channels averaged and resampled to `rate` samples a second.
 
@@ -116,13 +125,17 @@ def _missing(path: Path) -> int:
     return 0
 
 
+@checked(rate=1)
 def write_wav(path: str | os.PathLike, wave: Num[np.ndarray, " samples"], rate: int) -> Path:
     """Writes a waveform as a .wav of 16 bits and one channel.
 
     Raises:
       ImportError: soundfile is not installed.
     """
-    pcm = np.clip(np.round(np.asarray(wave, np.float64) * 2**15), -(2**15), 2**15 - 1).astype(np.int16)
+    wave = array(wave, "a wave").astype(np.float64)
+    if wave.ndim != 1 or not np.isfinite(wave).all():
+        raise ValueError(f"a wave must have shape [samples] and hold finite numbers; got shape {list(wave.shape)}.")
+    pcm = np.clip(np.round(wave * 2**15), -(2**15), 2**15 - 1).astype(np.int16)
     _soundfile().write(path, pcm, rate, subtype="PCM_16", format="WAV")
     return Path(path)
 

@@ -1,0 +1,284 @@
+"""Fields and arguments by their annotations: what is near enough is converted, the rest is refused in one line.
+
+One table of kinds serves the fields of models, heads and orderings (`convert_fields`) and the arguments of public functions
+(`checked`): numbers of numpy and JAX become Python's, lists become tuples, so that equal models are equal and hashable.
+"""
+
+import dataclasses
+import difflib
+import functools
+import inspect
+import operator
+import os
+import reprlib
+import types
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+Function = TypeVar("Function", bound=Callable)
+
+OURS = {"zoo", "sample", "train"}  # whose classes an annotation may ask for
+EXAMPLES = {
+    "Head": "Pass one such as zoo.Bernoulli() or zoo.Categorical(256).",
+    "Ordering": 'Pass one such as zoo.Ordering("raster").',
+    "Autoregressive": "Pass a model such as zoo.MADE(), or the first of what zoo.load returns.",
+    "Data": 'Pass one such as Data("mnist_1bit").',
+}
+WORDS = {"Autoregressive": "a model", "Head": "a head", "Ordering": "an Ordering"}
+
+
+class Unfit(ValueError):
+    """A value that an annotation does not allow: what was wanted, and what to do."""
+
+    def __init__(self, wanted: str, advice: str = ""):
+        super().__init__(wanted)
+        self.wanted, self.advice = wanted, f" {advice}" if advice else ""
+
+
+def convert(kind: Any, value: Any) -> Any:
+    """`value` as the annotation `kind` wants it; unchanged where the annotation says nothing that is checked here.
+
+    Raises:
+      Unfit: it cannot be.
+    """
+    origin, args = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        return convert(args[0], value)
+    if origin in (Union, types.UnionType):
+        return _one_of(args, value)
+    if origin is Literal:
+        return _choice(args, value)
+    if origin is tuple and args[1:] == (Ellipsis,):
+        return _tuple(args[0], value)
+    if kind in _SCALARS:
+        return _SCALARS[kind](value)
+    if inspect.isclass(kind) and (kind is os.PathLike or kind.__module__.partition(".")[0] in OURS):
+        return _instance(kind, value)
+    return value
+
+
+def _one_of(kinds, value):
+    if value is None and type(None) in kinds:
+        return None
+    refused: list[Unfit] = []
+    for kind in kinds:
+        if kind is not type(None):
+            try:
+                return convert(kind, value)
+            except Unfit as unfit:
+                refused.append(unfit)
+    wanted = [unfit.wanted for unfit in refused] + ["None"] * (type(None) in kinds)
+    raise Unfit(" or ".join(wanted), refused[0].advice.strip())
+
+
+def _choice(choices, value):
+    if any(value is choice or (type(value) is type(choice) and value == choice) for choice in choices):
+        return value
+    near = difflib.get_close_matches(str(value), list(map(str, choices)), n=1)
+    raise Unfit(" or ".join(map(str, choices)), f"Did you mean {near[0]!r}?" if near else "")
+
+
+def _tuple(kind, value):
+    if type(value) is tuple and set(map(type, value)) <= {kind}:  # quick, however long a vocabulary is
+        return value
+    wanted = f"a tuple of {_PLURALS.get(kind, 'values')}"
+    listed = getattr(value, "ndim", 0) == 1 or (isinstance(value, Sequence) and not isinstance(value, str | bytes))
+    if not listed:
+        try:
+            advice = f"Pass ({convert(kind, value)!r},)."
+        except Unfit:
+            advice = ""
+        raise Unfit(wanted, advice)
+    try:
+        return tuple(convert(kind, item) for item in value)
+    except Unfit as unfit:
+        raise Unfit(wanted) from unfit
+
+
+def _whole(value):
+    if isinstance(value, bool | np.bool_):
+        raise Unfit("a whole number")
+    try:
+        return operator.index(value)
+    except Exception:  # of a traced value it is no TypeError
+        advice = f"Pass {int(value)}." if isinstance(value, float) and value.is_integer() else ""
+        raise Unfit("a whole number", advice) from None
+
+
+def _number(value):
+    real = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+    if real or (
+        isinstance(value, np.ndarray | jax.Array) and value.ndim == 0 and getattr(value.dtype, "kind", "O") in "iuf"
+    ):
+        try:
+            return float(value)
+        except Exception:  # traced, or too large
+            pass
+    raise Unfit("a number")
+
+
+def _truth(value):
+    if isinstance(value, bool | np.bool_):
+        return bool(value)
+    raise Unfit("True or False")
+
+
+def _text(value):
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, os.PathLike):
+        return str(os.fspath(value))
+    raise Unfit("a string")
+
+
+def _instance(kind, value):
+    if isinstance(value, kind) and not inspect.isclass(value):
+        return value
+    name, advice = kind.__name__, EXAMPLES.get(kind.__name__, "")
+    if inspect.isclass(value):
+        advice = f"Pass an instance, {value.__name__}(...), not the class."
+    elif name == "Ordering" and isinstance(value, str):
+        advice = f'Pass zoo.Ordering("{value}").'
+    elif name == "Autoregressive" and isinstance(value, tuple | list) and len(value) == 2:
+        advice = "Pass the two parts of the pair one by one: model, variables."
+    wanted = "a path" if kind is os.PathLike else WORDS.get(name, f"a {name}")
+    raise Unfit(wanted, advice)
+
+
+_SCALARS = {int: _whole, float: _number, bool: _truth, str: _text}
+_PLURALS = {int: "whole numbers", float: "numbers", str: "strings"}
+
+
+def shown(value: Any) -> str:
+    """A value as an error message shows it: short, in one line, with its type where that is not plain."""
+    if hasattr(value, "dtype") and np.ndim(value):
+        return f"an array of {value.dtype} of shape {list(np.shape(value))}"
+    if value is None or isinstance(value, str | bool):
+        return reprlib.repr(value)
+    if isinstance(value, Mapping) or dataclasses.is_dataclass(value):
+        return value.__name__ if inspect.isclass(value) else f"a {type(value).__name__}"
+    return f"{' '.join(reprlib.repr(value).split())} ({type(value).__name__})"
+
+
+def convert_fields(owner: Any) -> None:
+    """Brings every field of a model, head or another frozen dataclass to its annotation; called by its `__post_init__`.
+
+    Raises:
+      ValueError: a value that cannot be; in one line.
+    """
+    cls: Any = type(owner)
+    for name, kind in _kinds(cls):
+        value = getattr(owner, name)
+        converted = _argument(cls.__name__, name, kind, value)
+        if converted is not value:
+            object.__setattr__(owner, name, converted)
+
+
+@functools.cache
+def _kinds(cls: Any) -> tuple[tuple[str, Any], ...]:
+    """The fields that a user gives, with their annotations."""
+    kinds = []
+    for field in dataclasses.fields(cls):
+        if field.name not in ("parent", "name") or "parent" not in cls.__dataclass_fields__:  # linen's own
+            kinds.append((field.name, field.type))
+    return tuple(kinds)
+
+
+def _argument(owner, name, kind, value, least=None):
+    try:
+        value = convert(kind, value)
+    except Unfit as unfit:
+        if get_origin(kind) is Literal and isinstance(value, str):
+            there = ", ".join(map(str, get_args(kind)))
+            raise ValueError(f"{owner}: unknown {name} {value!r}; there are {there}.{unfit.advice}") from None
+        raise ValueError(f"{owner}: {name} must be {unfit.wanted}; got {shown(value)}.{unfit.advice}") from None
+    if least is not None and value is not None and not value >= least:
+        what = "a whole number" if isinstance(value, int) else "a number"
+        raise ValueError(f"{owner}: {name} must be {what} of at least {least}; got {value}.")
+    if least is not None and value is not None and value >= 2**31:
+        raise ValueError(f"{owner}: {name} must be less than 2,147,483,648; got {value}.")
+    return value
+
+
+def checked(**least: int) -> Callable[[Function], Function]:
+    """A decorator for public functions: arguments are brought to their annotations, `key` to a key of `jax.random.key`.
+
+    Args:
+      **least: the least value of a numeric argument, by its name.
+    """
+
+    def decorate(function: Function) -> Function:
+        signature = inspect.signature(function)
+        owner = f"{function.__module__.partition('.')[0]}.{function.__qualname__}"
+
+        @functools.wraps(function)
+        def wrapper(*args, **kwargs):
+            try:
+                bound = signature.bind(*args, **kwargs)
+            except TypeError as error:
+                raise TypeError(f"{owner}: {error}; it takes {', '.join(signature.parameters)}.") from None
+            for name, value in bound.arguments.items():
+                parameter = signature.parameters[name]
+                if parameter.kind is parameter.VAR_KEYWORD:
+                    continue
+                if name == "key" and (value is not None or parameter.default is not None):
+                    bound.arguments[name] = one_key(value)
+                else:
+                    bound.arguments[name] = _argument(owner, name, parameter.annotation, value, least.get(name))
+            return function(*bound.args, **bound.kwargs)
+
+        wrapper.__signature__ = signature  # type: ignore[attr-defined]
+        del wrapper.__wrapped__  # there is no way past the checks
+        return wrapper  # type: ignore[return-value]
+
+    return decorate
+
+
+def one_key(key: Any) -> Array:
+    """The key as one of `jax.random.key`, also if it is an old one of `jax.random.PRNGKey`.
+
+    Raises:
+      ValueError: it is no key, or several.
+    """
+    if isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
+        if key.ndim == 0:
+            return key
+    elif getattr(key, "dtype", None) == np.uint32 and np.shape(key) == (2,):
+        return jax.random.wrap_key_data(jnp.asarray(key))
+    whole = isinstance(key, int | np.integer) and not isinstance(key, bool)
+    advice = f" Pass jax.random.key({key})." if whole else ""
+    raise ValueError(f"key must be one jax.random.key(seed); got {shown(key)}.{advice}")
+
+
+def array(value: Any, name: str) -> np.ndarray:
+    """Numbers as an array of numpy, also of nested lists.
+
+    Raises:
+      ValueError: they form none.
+    """
+    try:
+        found = np.asarray(value)
+    except Exception:  # lists of different lengths, or a value that is traced
+        found = np.empty(0, object)
+    if found.dtype.kind not in "biuf" and not jnp.issubdtype(found.dtype, jnp.floating):
+        raise ValueError(f"{name} must be an array of numbers; got {shown(value)}.")
+    return found
+
+
+def strings(value: Any, name: str) -> list[str]:
+    """Strings as a list, also from a tuple or an array.
+
+    Raises:
+      ValueError: they are none, or one alone.
+    """
+    found = list(value) if isinstance(value, list | tuple) or getattr(value, "ndim", 0) == 1 else None
+    if found is None or not all(isinstance(item, str) for item in found):
+        odd = value if found is None else next(item for item in found if not isinstance(item, str))
+        advice = f" Pass [{value!r}]." if isinstance(value, str) else ""
+        raise ValueError(f"{name} must be a list of strings; got {shown(odd)}.{advice}")
+    return list(map(str, found))
