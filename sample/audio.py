@@ -65,9 +65,7 @@ def audio(
     count = round(seconds * model.rate) if math.isfinite(seconds) else 0
     if not 1 <= count <= MOST:
         most = MOST // model.rate
-        raise ValueError(
-            f"seconds must be a number of at least one sample, 1/{model.rate}, at most {most}; got {seconds}."
-        )
+        raise ValueError(f"seconds must be at most {most} and at least one sample, 1/{model.rate}; got {seconds}.")
     begun = _begun(model, beginning, num)
     model = model.clone(site_shape=(begun.shape[-1] + count,))
     law = Tempered(temperature, top_k, top_p, min_p)

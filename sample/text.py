@@ -173,7 +173,7 @@ def _prepared(model, prompts, length):
     """The model made as long as the longest text or a little longer, the prompts as a prefix (values, known), and how many
     tokens they have."""
     if not 1 <= length <= MOST:
-        raise ValueError(f"length must be a whole number of at least 1, and at most {MOST:,}; got {length}.")
+        raise ValueError(f"length must be at most {MOST:,} and at least 1; got {length}.")
     tokens = [encode(model, prompt) for prompt in prompts]
     lengths = [len(each) for each in tokens]
     total = max(lengths) + int(length)
