@@ -96,6 +96,14 @@ def test_what_is_no_source_is_refused(source, message):
         sample.draw(model, variables, jax.random.key(0), 1 if source is None else len(source), context=source)
 
 
+def test_under_jit_a_token_that_cannot_be_gives_no_number():
+    model, variables, x, source = instance("seq2seq")
+    log_prob = jax.jit(lambda source: zoo.log_prob(model, variables, x, source))
+    wrong = np.array(source)
+    wrong[0, 0] = model.source_values
+    assert np.isfinite(log_prob(source)).all() and not np.isfinite(log_prob(wrong)[0])
+
+
 def test_no_attention_no_weights():
     with pytest.raises(ValueError, match="Seq2Seq has no attention"):
         zoo.attention_weights(*instance("seq2seq"))
@@ -172,5 +180,8 @@ def test_one_long_source_is_reported(tmp_path):
     recipe = Recipe(zoo.Seq2Seq((16,), 8, 4), Data("pairs", path=str(tmp_path / "p.tsv")), batch_size=4)
     dataset = train.inputs.inputs(recipe)
     assert "sources of up to 3,000, test split" in dataset.description
+    assert dataset.notes == (
+        "the longest source has 3,000 chars, 99 % have at most 10: batches with it take that much longer",
+    )
     stream = train.inputs.training_batches(recipe, dataset)
     assert max(sorted(stream(step)[1].shape[1] for step in range(8))[:7]) <= 16

@@ -63,7 +63,10 @@ class Translator(EncoderDecoder):
         return 2 * self.features
 
     def encoded(self, context):
-        x = self.drop(self.embed_source[context], deterministic=not self.has_rng("train"))
+        # Under a trace no token is refused: what cannot be gives no number.
+        inside = (context >= 0) & (context < self.source_values)
+        embedded = jnp.where(inside[..., None], self.embed_source[context], jnp.nan)
+        x = self.drop(embedded, deterministic=not self.has_rng("train"))
         return self.encoder(x, context != self.source_pad)
 
     def complaint(self, context):

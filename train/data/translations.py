@@ -164,7 +164,8 @@ def _dataset(data: Data, title: str, splits: Sequence[Sequence[Pair]], unit: Lit
     texts = [[[pair[side] for pair in split] for split in splits] for side in (0, 1)]
     source, target = (code(each, unit, data.least, end=side == 1, title=title) for side, each in enumerate(texts))
     train, valid, test = (Split(x, context) for context, x in zip(source.rows, target.rows, strict=True))
-    longest = max(rows.shape[1] for rows in source.rows)
+    lengths = np.concatenate([(rows != 0).sum(1) for rows in source.rows])
+    longest, usual = int(lengths.max()), int(np.quantile(lengths, 0.99, method="lower"))
     unknown, size = source.unknown + target.unknown, source.size + target.size
     description = (
         f"{title}, {len(train.x):,} training pairs, {len(source.vocabulary)} and {len(target.vocabulary)} {unit}s, "
@@ -173,4 +174,14 @@ def _dataset(data: Data, title: str, splits: Sequence[Sequence[Pair]], unit: Lit
     return Dataset(
         data.name, description, train, valid, test, len(target.vocabulary),
         vocabulary=target.vocabulary, source_vocabulary=source.vocabulary, unit=unit, pairs=tuple(splits[2]),
+        notes=_long_sources(longest, usual, unit),
     )  # fmt: skip
+
+
+def _long_sources(longest, usual, unit):
+    """A note if a source is far longer than 99 % of them, as every batch takes as long as its longest."""
+    if longest <= 4 * usual:
+        return ()
+    return (
+        f"the longest source has {longest:,} {unit}s, 99 % have at most {usual:,}: batches with it take that much longer",
+    )
