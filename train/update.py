@@ -16,7 +16,6 @@ from train.devices import shardings, share, spread
 from train.recipe import Recipe, of_length, scored_sites, streamed
 
 ENCODER = ("encoder", "source_embedding")  # the names of its params in every model that has one
-
 LEAST_WARMUP = 100  # steps, where the recipe asks for as many
 
 
@@ -65,8 +64,7 @@ class Update(NamedTuple):
 
 def initial_state(recipe: Recipe, x: np.ndarray, context: PyTree = None) -> State:
     """A fresh state, shaped by an example batch."""
-    key, _ = _keys(recipe)
-    model = recipe.model
+    (key, _), model = _keys(recipe), recipe.model
     variables = zoo.init(of_length(model, x), key, jnp.asarray(x), None if streamed(model) else context)
     if recipe.encoder is not None or recipe.encoder_rate != 1:
         variables = with_encoder(recipe, variables)
