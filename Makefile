@@ -17,7 +17,7 @@ PYTHON ?= $(shell for p in $(CANDIDATES); do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train sample eval bench bench-torch reproduce figures test test-slow lint format notebooks lock clean
+.PHONY: help setup train sample eval bench bench-torch reproduce figures test test-slow test-stacks lint format notebooks lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /|/' | awk -F'|' '{ printf "  make %-10s %s\n", $$1, $$2 }'
@@ -61,6 +61,9 @@ test: $(VENV)/installed ## the tests, minutes
 
 test-slow: $(VENV)/installed ## the slow tests: full trainings, standard data sets
 	@$(PY) -m pytest -m slow $(ARGS)
+
+test-stacks: ## the tests of training on the three stacks of CONTRIBUTING.md, before a release (needs Python 3.11 and 3.13)
+	@.ci/stacks $(ARGS)
 
 lint: $(VENV)/installed ## style and types
 	@$(PY) -m ruff check .

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import train.update
 import zoo
 from train.data import Data, DataError, Split
 from train.evaluate import evaluate, summarise
@@ -119,6 +120,33 @@ def test_warm_up_of_short_trainings(steps, warmup, peak):
     with jax.numpy_dtype_promotion("standard"):
         rates = np.asarray(jax.vmap(rate)(np.arange(steps)))
     assert np.argmax(rates) == peak and rates[peak] == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(("name", "parallel"), [("made", "jit"), ("lstm", "jit"), ("lstm", "pmap")])
+def test_donated_memory_changes_nothing(name, parallel, monkeypatch):
+    """Updates in flight all at once, with and without donation: the same states, up to how sums are compiled."""
+    tokens, ends = np.random.RandomState(0).randint(3, size=(30, 8, 10)), np.zeros((30, 8), bool)
+    ends[[0, 7]] = True
+    if name == "made":
+        recipe, batches = tiny(name, parallel=parallel), [(noisy_copies(8, seed=i), None) for i in range(30)]
+    else:
+        model = zoo.LSTM((10,), features=24, layers=1, dropout=0.2, head=zoo.Categorical(3))
+        recipe = Recipe(model, steps=30, batch_size=8, learning_rate=0.05, parallel=parallel)
+        batches = list(zip(tokens, ends, strict=True))
+
+    def states(donate):
+        monkeypatch.setattr(train.update, "donated", lambda _: donate)
+        make = train.update._by_pmap if parallel == "pmap" else train.update._by_jit
+        update = make.__wrapped__(recipe, tuple(jax.devices()[:1]))  # past its cache
+        state, metrics = update.place(initial_state(recipe, *batches[0])), []
+        for batch in batches:
+            state, out = update.step(state, *batch)
+            metrics.append(out)
+        return jax.tree.map(np.array, (update.fetch(state), metrics))
+
+    used, none = train.update.donated(jax.devices()), ()
+    for a, b in zip(*(jax.tree.leaves(states(donate)) for donate in (used, none)), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
 
 
 @pytest.mark.parametrize("parallel", ["jit", "pmap"])
