@@ -18,6 +18,7 @@ from zoo import rows
 from zoo.arguments import checked, shown
 from zoo.checks import check_variables
 from zoo.limits import check_memory
+from zoo.precision import narrowed, without_x64
 
 Engine = Literal["cached", "recompute", "jacobi"]
 _PREFILLED = 32  # the fewest known ranks that are taken in one pass
@@ -79,6 +80,7 @@ def draw(
 
 
 @checked()
+@without_x64
 def draw_by_rank(
     model: zoo.Autoregressive,
     variables: zoo.Variables,
@@ -110,7 +112,7 @@ def draw_by_rank(
         any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves((variables, key, context))),
     )
     if not traced:  # rows of an array on a device are taken by a program for every number of them
-        context = jax.tree.map(np.asarray, context)
+        context = jax.tree.map(np.asarray, narrowed(context))
     prefilled = _prefilled(model, engine, known)
     first, begun = 0, None
     if known is not None and prefilled is not None and not traced and _alike(model, context, known, prefilled):
@@ -165,6 +167,7 @@ def _alike(model, context, known, start):
     return all((leaf == leaf[:1]).all() for leaf in jax.tree.leaves((context, first)))
 
 
+@without_x64
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def begin_alike(model, start, variables, context, known):
     """The cache after the first ranks of one example, and their log p."""
@@ -186,6 +189,7 @@ def _go_on(model, variables, context, known, begun, batch):
 
 
 @checked(num_sites=1, per_site=1)
+@without_x64
 def uniforms(
     key: Array, indices: Int[Array, " batch"], num_sites: int, per_site: int
 ) -> Float[Array, "num_sites batch per_site"]:

@@ -9,6 +9,7 @@ from jaxtyping import Array, Float, Int, Shaped
 
 import zoo
 from sample.tempered import Tempered
+from zoo.precision import without_x64
 
 
 class Prefix(NamedTuple):
@@ -63,6 +64,7 @@ class Drawing(NamedTuple):
     nats: Float[Array, "num_sites batch"]
 
 
+@without_x64
 def ancestral(
     model: zoo.Autoregressive,
     decoder: zoo.Decoder,

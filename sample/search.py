@@ -13,6 +13,7 @@ from sample.draw import Engine
 from zoo import rows
 from zoo.arguments import checked
 from zoo.checks import check_variables
+from zoo.precision import narrowed, without_x64
 
 
 class Beams(NamedTuple):
@@ -40,6 +41,7 @@ class Search(NamedTuple):
 
 
 @checked()
+@without_x64
 def search(
     model: zoo.Autoregressive,
     variables: zoo.Variables,
@@ -79,7 +81,7 @@ def search(
     if any(len(leaf) == 0 for leaf in jax.tree.leaves(context)):
         raise ValueError("beam search needs at least one context; got none.")
     check_variables(model, variables, context)
-    return _search(model, beam, engine, variables, context, jnp.float32(length_penalty))
+    return _search(model, beam, engine, variables, narrowed(context), jnp.float32(length_penalty))
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2))

@@ -12,9 +12,11 @@ from jaxtyping import Array, Float, PyTree
 import zoo
 from sample.render import as_images, grid, image_shape
 from zoo.arguments import array, checked
+from zoo.precision import without_x64
 
 
 @checked()
+@without_x64
 def surprise(
     model: zoo.Autoregressive, variables: zoo.Variables, x: zoo.Values, context: PyTree = None
 ) -> Float[Array, "batch *sites"]:

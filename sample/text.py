@@ -18,6 +18,7 @@ from sample.tempered import Tempered
 from zoo.arguments import checked, shown, strings
 from zoo.checks import check_variables
 from zoo.limits import MOST, check_memory
+from zoo.precision import without_x64
 from zoo.tokens import BYTES
 
 PIECE = 16  # characters drawn between two looks at what came
@@ -223,11 +224,13 @@ def _decode(model, tokens):
     return raw.decode("utf-8", "replace") if isinstance(raw, bytes) else raw
 
 
+@without_x64
 @functools.partial(jax.jit, static_argnums=0)
 def _noise(model, key):
     return uniforms(key, jnp.zeros(1, jnp.int32), model.num_sites, model.head.uniforms)
 
 
+@without_x64
 @functools.partial(jax.jit, static_argnums=0, donate_argnums=5)
 def _advanced(model, variables, u, known, tempered, drawing, first, size):
     return advance(model, zoo.decoder(model, variables, 1), u, drawing, first, size, known, tempered)

@@ -325,6 +325,38 @@ def check_precision(entry):
         assert all(asked), f"{program}: {asked.count(False)} of {len(asked)} matmuls and convolutions may be rounded"
 
 
+def check_wide(entry):
+    """With `jax_enable_x64` on: the same initial values, likelihoods and draws, bit for bit; in a caller's jit the same
+    gradients, but for rounding."""
+    model, (x, context), key = entry.tiny, entry.example(entry.tiny, 4), jax.random.key(2)
+    variables = variables_of(model)
+
+    def loss(variables, x, context):
+        return zoo.training_loss(model, variables, x, context, key=key).mean()
+
+    def results(x, context):
+        yield zoo.init(model, key, x, context)
+        yield zoo.log_prob(model, variables, x, context)
+        yield sample.draw(
+            model, variables, key, 50, context=jax.tree.map(lambda leaf: leaf[np.arange(50) % 4], context)
+        )
+        yield jax.jit(jax.value_and_grad(loss))(variables, x, context)
+
+    usual = list(results(x, context))
+    with zoo.precision._x64.enable_x64(True):
+        wide = list(results(*jax.tree.map(_as_wide, (x, context))))
+    jax.tree.map(np.testing.assert_array_equal, wide[:-1], usual[:-1])
+    jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-3, atol=1e-5), wide[-1], usual[-1])
+    dtypes = [jax.tree.map(lambda leaf: leaf.dtype, each) for each in (wide, usual)]
+    assert dtypes[0] == dtypes[1], "a dtype depends on the mode"
+
+
+def _as_wide(leaf):
+    """An array of 64 bits, where whole numbers make one."""
+    leaf = np.asarray(leaf)
+    return jnp.asarray(leaf.astype(np.int64) if np.issubdtype(leaf.dtype, np.integer) else leaf)
+
+
 DOTS = ("dot_general", "conv_general_dilated", "ragged_dot", "ragged_dot_general")
 
 
@@ -357,6 +389,7 @@ CHECKS = (
     check_parallel,
     check_compiles_once,
     check_precision,
+    check_wide,
 )
 
 

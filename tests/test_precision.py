@@ -80,3 +80,50 @@ def test_a_likelihood_does_not_depend_on_what_jax_is_set_to(rounding):
         again = [scored(model, variables, x) for scored in (zoo.log_prob, zoo.conditionals, sample.surprise)]
     assert all(map(np.array_equal, again, usual))
     assert not rounding
+
+
+def in_both_modes(function):
+    usual = function()
+    with zoo.precision._x64.enable_x64(True):
+        wide = function()
+    return usual, wide
+
+
+@pytest.mark.parametrize("parallel", slow_but({"jit"}, ["jit", "pmap"]))
+@pytest.mark.parametrize("name", ["made", "lstm"])
+def test_training_is_the_same_with_x64(name, parallel):
+    model = MODELS[name].clone(dropout=0.2) if name == "lstm" else MODELS[name].clone(num_masks=3)
+    x = np.asarray(np.random.RandomState(0).randint(0, 2, (4, *model.site_shape)), np.int64)
+    recipe = Recipe(model, steps=30, batch_size=4, weight_decay=0.1, corrected_decay=name == "made", parallel=parallel)
+
+    def trained():
+        update = make_update(recipe)
+        state = update.place(initial_state(recipe, x))
+        for _ in range(3):
+            state, metrics = update.step(state, x, np.zeros(4, bool) if name == "lstm" else None)
+        return jax.tree.map(np.asarray, (update.fetch(state), update.fetch(metrics)._asdict()))
+
+    usual, wide = in_both_modes(trained)
+    jax.tree.map(np.testing.assert_array_equal, wide, usual)
+    assert {leaf.dtype.itemsize for leaf in jax.tree.leaves(wide)} == {4}
+
+
+def test_texts_and_searches_are_the_same_with_x64():
+    model = zoo.GRU((30,), features=8, vocabulary=tuple("abcde"), end=0, pad=1, head=zoo.Categorical(5))
+    source = (model, conformance.variables_of(model))
+    options = {"temperature": 0.7, "top_k": 4, "top_p": 0.9, "min_p": 0.01, "length": 40, "key": jax.random.key(1)}
+
+    def written():
+        texts = sample.text(source, ["ced", "d" * 40], **options)
+        streamed = list(sample.stream(source, "ced", **options))
+        found = sample.search(*source, beam=3)
+        surprise = sample.surprise(*source, np.asarray(found.x[0], np.int64))
+        mixture = zoo.ensemble_log_prob([model, model], source[1], np.asarray(found.x[0], np.int64))
+        streams = zoo.stream_log_prob(*source, np.asarray(found.x[0], np.int64), zoo.begin(*source, 3))
+        for engine in ("recompute", "jacobi"):
+            drawn = sample.draw(*source, jax.random.key(1), 5, engine=engine, prefix=np.array([2, 3]))
+            yield drawn
+        yield from (texts, streamed, found, surprise, mixture, streams)
+
+    usual, wide = in_both_modes(lambda: list(written()))
+    jax.tree.map(np.testing.assert_array_equal, wide, usual)

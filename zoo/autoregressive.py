@@ -21,7 +21,7 @@ from zoo.checks import check_batch, check_inputs, key_needed, variable_shapes
 from zoo.heads import Head, checked_log_prob
 from zoo.limits import check_limits, check_memory
 from zoo.orderings import Ordering
-from zoo.precision import full_float32
+from zoo.precision import full_float32, narrowed, without_x64
 
 Variables: TypeAlias = dict[str, Any]
 Canvas = Shaped[Array, "batch *sites_and_event"]
@@ -149,15 +149,17 @@ class Autoregressive(nn.Module):
 
 
 @checked()
+@without_x64
 def init(model: Autoregressive, key: Array, x: Values, context: PyTree = None) -> Variables:
     """Fresh variables for `model`, shaped by an example batch. The key is consumed. Raises as `log_prob`."""
     check_batch(model, x, context)
     check_memory(model, variable_shapes(model, context), "its variables")
     params_key, train_key = jax.random.split(key)
-    return _init(model, {"params": params_key, "train": train_key}, jnp.asarray(x), context)
+    return _init(model, {"params": params_key, "train": train_key}, *narrowed((x, context)))
 
 
 @checked()
+@without_x64
 def log_prob(
     model: Autoregressive,
     variables: Variables,
@@ -185,10 +187,11 @@ def log_prob(
     """
     check_inputs(model, variables, x, context)
     with key_needed(model):
-        return _log_prob(model, variables, jnp.asarray(x), context, train, key)
+        return _log_prob(model, variables, *narrowed((x, context)), train, key)
 
 
 @checked()
+@without_x64
 def training_loss(
     model: Autoregressive, variables: Variables, x: Values, context: PyTree = None, *, key: Array | None = None
 ) -> Float[Array, " batch"]:
@@ -198,14 +201,15 @@ def training_loss(
     """
     check_inputs(model, variables, x, context)
     with key_needed(model):
-        return _training_loss(model, variables, jnp.asarray(x), context, key)
+        return _training_loss(model, variables, *narrowed((x, context)), key)
 
 
 @checked()
+@without_x64
 def conditionals(model: Autoregressive, variables: Variables, x: Values, context: PyTree = None) -> Float[Array, "..."]:
     """All conditionals under teacher forcing: params [batch, *site_shape, num_params]. Raises as `log_prob`."""
     check_inputs(model, variables, x, context)
-    return _conditionals(model, variables, jnp.asarray(x), context)
+    return _conditionals(model, variables, *narrowed((x, context)))
 
 
 @functools.partial(jax.jit, static_argnums=0)

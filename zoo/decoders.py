@@ -12,7 +12,7 @@ from zoo import rows
 from zoo.arguments import checked
 from zoo.autoregressive import Autoregressive, Canvas, Rank, Variables, _site
 from zoo.checks import check_context, check_variables
-from zoo.precision import full_float32
+from zoo.precision import full_float32, narrowed, without_x64
 
 Cache: TypeAlias = Any  # a pytree that only the model understands
 
@@ -37,6 +37,7 @@ class Decoder(NamedTuple):
 
 
 @checked(batch=1, copies=1)
+@without_x64
 def decoder(
     model: Autoregressive, variables: Variables, batch: int, context: PyTree = None, copies: int = 1
 ) -> Decoder:
@@ -46,11 +47,14 @@ def decoder(
     """
     check_context(model, context)
     check_variables(model, variables, context)
-    memory = _encode(model, variables, context, copies)
+    memory = _encode(model, variables, narrowed(context), copies)
 
+    @without_x64
     @full_float32
     def apply(method, cache, *args):
-        out, state = model.apply({**variables, "cache": cache}, *args, memory, method=method, mutable=["cache"])
+        out, state = model.apply(
+            {**variables, "cache": cache}, *narrowed(args), memory, method=method, mutable=["cache"]
+        )
         return out, state.get("cache", {})
 
     def enter(cache, x, t):
@@ -59,6 +63,7 @@ def decoder(
     def step(cache, x, t):
         return apply("step", cache, x, t)
 
+    @without_x64
     def init():
         x = jnp.zeros((batch, *model.site_shape, *model.head.event_shape), model.head.dtype)
         rank = jnp.zeros((), jnp.int32)
@@ -72,6 +77,7 @@ def decoder(
 
 
 @checked(batch=1, copies=1)
+@without_x64
 def recompute(
     model: Autoregressive, variables: Variables, batch: int, context: PyTree = None, copies: int = 1
 ) -> Decoder:
@@ -79,15 +85,16 @@ def recompute(
     check_context(model, context)
     check_variables(model, variables, context)
     del batch  # nothing is cached
-    memory, apply = _encode(model, variables, context, copies), full_float32(model.apply)
+    memory, apply = _encode(model, variables, narrowed(context), copies), without_x64(full_float32(model.apply))
     return Decoder(
         init=lambda: (),
         enter=lambda cache, x, t: cache,
-        step=lambda cache, x, t: (_site(model, apply(variables, x, memory), t), cache),
+        step=lambda cache, x, t: (_site(model, apply(variables, narrowed(x), memory), t), cache),
         block=model.num_sites,
     )
 
 
+@without_x64
 @functools.partial(jax.jit, static_argnums=(0, 3))
 @full_float32
 def _encode(model, variables, context, copies):

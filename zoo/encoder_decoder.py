@@ -14,7 +14,7 @@ from zoo.cells import GATES, State
 from zoo.checks import check_inputs
 from zoo.heads import Categorical, Head
 from zoo.orderings import Ordering
-from zoo.precision import full_float32
+from zoo.precision import full_float32, narrowed, without_x64
 from zoo.readers import AdditiveAttention, FixedContext
 from zoo.recurrent import RecurrentLayer
 from zoo.sequence import Sequence, Tokens
@@ -140,6 +140,7 @@ class EncoderDecoder(Sequence):
 
 
 @checked()
+@without_x64
 def attention_weights(
     model: EncoderDecoder, variables: Variables, x: Values, context: PyTree
 ) -> Float[Array, "batch length places"]:
@@ -157,7 +158,7 @@ def attention_weights(
     if getattr(model, "reader", None) is not AdditiveAttention:
         raise ValueError(f"{type(model).__name__} has no attention: it reads all of its context at once, or has none.")
     check_inputs(model, variables, x, context)
-    return _attention_weights(model, variables, jnp.asarray(x), context)
+    return _attention_weights(model, variables, *narrowed((x, context)))
 
 
 @functools.partial(jax.jit, static_argnums=0)

@@ -9,8 +9,10 @@ from jaxtyping import Array, Float, PyTree
 
 from zoo.arguments import shown
 from zoo.autoregressive import Autoregressive, Values, Variables, log_prob
+from zoo.precision import without_x64
 
 
+@without_x64
 def ensemble_log_prob(
     models: Autoregressive | Iterable[Autoregressive],
     variables: Variables | Sequence[Variables],

@@ -1,11 +1,16 @@
-"""The policy for precision: likelihoods and samples are computed in full float32 on every device."""
+"""The policy for precision: likelihoods and samples are computed in float32, in full, on every device and in every mode."""
 
 import functools
+import importlib
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
 import jax
+import jax.numpy as jnp
+from jaxtyping import PyTree
 
+# Releases before 0.8 have it elsewhere.
+_x64 = jax if hasattr(jax, "enable_x64") else importlib.import_module("jax.experimental")
 _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
 
@@ -24,3 +29,28 @@ def full_float32(function: Callable[_Arguments, _Result]) -> Callable[_Arguments
             return function(*arguments, **options)
 
     return precise
+
+
+def without_x64(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
+    """`function` runs as if `jax_enable_x64` were off, so the values and the noise of a key are the same in both modes.
+
+    It goes around jitted functions, since the mode is part of what they are compiled for. Inside a caller's trace it holds
+    for what is traced meanwhile. Arrays of 64 bits that the caller already has are made `narrowed` once they are checked.
+    """
+
+    @functools.wraps(function)
+    def narrow(*arguments: _Arguments.args, **options: _Arguments.kwargs) -> _Result:
+        with _x64.enable_x64(False):
+            return function(*arguments, **options)
+
+    return narrow
+
+
+def narrowed(tree: PyTree) -> PyTree:
+    """The arrays of a tree, those of 64 bits with 32 where `jax_enable_x64` is off."""
+
+    def one(leaf):
+        dtype = jax.dtypes.canonicalize_dtype(leaf.dtype)
+        return leaf if leaf.dtype == dtype else leaf.astype(dtype)
+
+    return jax.tree.map(one, jax.tree.map(jnp.asarray, tree))

@@ -4,18 +4,18 @@ import functools
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PyTree
 
 from zoo.arguments import checked, shown
 from zoo.autoregressive import Values, Variables
 from zoo.checks import check_values, check_variables
-from zoo.precision import full_float32
+from zoo.precision import full_float32, narrowed, without_x64
 from zoo.recurrent import Carry, RecurrentNetwork
 
 
 @checked(batch=1)
+@without_x64
 def begin(model: RecurrentNetwork, variables: Variables, batch: int) -> PyTree:
     """The carry before the first piece of `batch` streams.
 
@@ -29,6 +29,7 @@ def begin(model: RecurrentNetwork, variables: Variables, batch: int) -> PyTree:
 
 
 @checked()
+@without_x64
 def stream_log_prob(
     model: RecurrentNetwork,
     variables: Variables,
@@ -63,7 +64,7 @@ def stream_log_prob(
         )
     check_variables(model, variables)
     check_values(model.clone(site_shape=np.shape(x)[1:]), x)
-    return _stream_log_prob(model, variables, jnp.asarray(x), carry, train, key)
+    return _stream_log_prob(model, variables, narrowed(x), carry, train, key)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 4))
