@@ -2,6 +2,7 @@
 
 import dataclasses
 import gzip
+import lzma
 import sys
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 import train.data.translations as made
 import zoo
-from train.data import Data, DataError, load
+from train.data import Data, DataError, files, load
 from train.inputs import check_trainable, fitted, inputs
 from train.recipe import Recipe
 from zoo import tokens
@@ -316,3 +317,14 @@ def test_rows_are_read_as_they_were_written(tmp_path):
     for rows in ([("target", "Source"), ("a", "b")], [("a", "b")], [("x\ty", " z\n")]):
         (tmp_path / "own.tsv").write_text(tokens.rows_of(rows), "utf-8")
         assert tokens.read_pairs(tmp_path / "own.tsv") == [tuple(map(tokens.one_line, row)) for row in rows]
+
+
+@pytest.mark.parametrize("kind", [gzip, lzma])
+def test_a_packed_file_is_not_unpacked_without_end(kind, tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "UNPACKED", 10**6)
+    path = tmp_path / ("train.de.gz" if kind is gzip else "input.txt.xz")
+    path.write_bytes(kind.compress(bytes(10**6)))
+    assert len(files.unpacked(path)) == 10**6
+    path.write_bytes(kind.compress(bytes(10**6 + 1)))
+    with pytest.raises(DataError, match=f"{path.name} unpacks to more than 1,000,000 bytes"):
+        load(Data("multi30k", path=str(tmp_path))) if kind is gzip else files.read_manual(tmp_path, "input.txt", "")

@@ -1,11 +1,14 @@
 """The original files of the standard sets: where they are published, and the official sizes and checksums."""
 
+import gzip
 import hashlib
 import lzma
 from pathlib import Path
 from typing import NamedTuple
 
 from train.data.dataset import DataError
+
+UNPACKED = 2**28  # bytes of a packed file, at most: more than any of those below
 
 
 class File(NamedTuple):
@@ -22,13 +25,30 @@ class File(NamedTuple):
         return self.known_as or self.url.rpartition("/")[2]
 
 
+def unpacked(path: Path) -> bytes:
+    """The content of a file, that of a .gz or .xz unpacked.
+
+    Raises:
+      DataError: it unpacks to more than `UNPACKED` bytes.
+    """
+    if path.suffix not in (".gz", ".xz"):
+        return path.read_bytes()
+    with gzip.open(path) if path.suffix == ".gz" else lzma.open(path) as file:
+        content = file.read(UNPACKED + 1)
+    if len(content) > UNPACKED:
+        raise DataError(
+            f"{path} unpacks to more than {UNPACKED:,} bytes, which no file of these data has; fetch it again"
+        )
+    return content
+
+
 def read_manual(folder: Path, name: str, sha256: str) -> bytes | None:
     """A file of a folder, or its .xz unpacked, checked against `sha256`; None where there is neither."""
     for path in (folder / name, folder / f"{name}.xz"):
         if path.is_file():
             try:
-                content = lzma.decompress(path.read_bytes()) if path.suffix == ".xz" else path.read_bytes()
-            except lzma.LZMAError as error:
+                content = unpacked(path) if path.suffix == ".xz" else path.read_bytes()
+            except (lzma.LZMAError, EOFError) as error:
                 raise DataError(f"{path} is not a whole .xz file ({error}); fetch it again") from None
             got = hashlib.sha256(content).hexdigest()
             if got != sha256:

@@ -5,7 +5,6 @@ target], both filled up with padding (token 0). The vocabularies are those of th
 the token <unk>, and counted in the description.
 """
 
-import gzip
 import os
 import zlib
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ import numpy as np
 from jaxtyping import Int32
 
 from train.data.dataset import Data, DataError, Dataset, Split, generator, groups, thirds
+from train.data.files import unpacked
 
 Pair = tuple[str, str]
 TRAINED, HELD_OUT = 40_000, 2_000  # written dates
@@ -106,9 +106,8 @@ def _lines(folder, name):
         folder / "task1_raw" / f"{name}.gz",
     ):
         if path.is_file():
-            content = path.read_bytes()
             try:
-                text = (gzip.decompress(content) if path.suffix == ".gz" else content).decode("utf-8-sig")
+                text = unpacked(path).decode("utf-8-sig")
             except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
                 raise DataError(f"{path} cannot be read ({error}); fetch it again") from None
             return [one_line(line) for line in lines_of(text)]
