@@ -269,6 +269,9 @@ def test_nothing_but_memory_is_called_memory(flags, capsys, monkeypatch):  # noq
     line = fails(capsys, 1, "made", *flags)
     assert "memory" not in line and "math range error" in line
     assert not zoo.command.out_of_memory(OverflowError("math range error"))
+    assert "memory" not in zoo.command.complaint(OverflowError("math range error"))
+    with pytest.raises(ZeroDivisionError):
+        zoo.command.complaint(ZeroDivisionError())
     assert zoo.command.out_of_memory(MemoryError())
 
 

@@ -13,7 +13,7 @@ from train.options import UsageError, describe, parse
 from train.recipes import RECIPES
 from train.results import finish, finished
 from train.run import Run, check_same, create, find, load_data
-from zoo.command import TOO_LARGE, any_stdout, out_of_memory
+from zoo.command import any_stdout, complaint, out_of_memory
 
 USAGE = "python -m train MODEL [flags]; python -m train MODEL --help explains the flags of a model."
 
@@ -26,17 +26,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _main(argv)
     except UsageError as error:
         return _error(error, 2)
-    except (ValueError, OSError) as error:
-        return _error(error, 1)
     except KeyboardInterrupt as interrupt:
         print(f"interrupted{interrupt}", file=sys.stderr)
         return 130
-    except OverflowError as error:
-        return _error(f"{TOO_LARGE} ({error}).", 1)
     except Exception as error:
-        if not out_of_memory(error):
-            raise
-        return _error("out of memory: choose a smaller model, --batch-size or --data.levels.", 1)
+        if out_of_memory(error):
+            return _error("out of memory: choose a smaller model, --batch-size or --data.levels.", 1)
+        return _error(complaint(error), 1)
 
 
 def _main(argv):

@@ -16,7 +16,7 @@ from train.data import Split, batches, shortened
 from train.devices import shardings, spread
 from train.recipe import PLACES, of_length, scored_sites, streamed, unit
 from zoo.checks import kind
-from zoo.command import read_flags
+from zoo.command import complaint, read_flags
 
 STREAMS = 16  # that a recurrent network reads a text as: only their first windows have no past
 
@@ -204,8 +204,8 @@ def main(args: list[str] | None = None) -> int:
         split = getattr(dataset, options.split)
         size = options.batch_size or (recipe.batch_size if unit(model) == "sample" else 500)
         result = evaluate(model, variables, split, size, ensemble=ensemble)
-    except (ValueError, OSError) as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+    except Exception as error:
+        print(f"error: {complaint(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130

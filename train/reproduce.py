@@ -24,7 +24,7 @@ from train.recipe import Recipe
 from train.recipes import RECIPES
 from train.results import duration, finish, finished
 from train.run import Run, check_same, create, load_data
-from zoo.command import read_flags
+from zoo.command import complaint, read_flags
 
 FIXED, DYNAMIC = Data("binarized_mnist"), Data("mnist", binarise="dynamic")
 RED_WINE = Data("red_wine")
@@ -187,8 +187,8 @@ def main(args: list[str] | None = None) -> int:
         if options.path is not None and ROWS[options.row].recipes[0].data.name != RED_WINE.name:
             raise ValueError(f"--path is where red wine lies, and the row {options.row} has other data: drop it.")
         line = reproduce(ROWS[options.row], options, command)
-    except (ValueError, OSError) as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+    except Exception as error:
+        print(f"error: {complaint(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("interrupted; the same command continues", file=sys.stderr)

@@ -7,17 +7,27 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
-OUT_OF_MEMORY = "error: not enough memory: ask for less at a time, or for fewer, shorter or smaller ones."
-
+OUT_OF_MEMORY = "not enough memory: ask for less at a time, or for fewer, shorter or smaller ones."
 TOO_LARGE = "a number is larger than a computer can hold: choose smaller ones"
 
 
 def out_of_memory(error: Exception) -> bool:
     """Whether memory does not suffice."""
     return isinstance(error, MemoryError) or (
-        type(error).__name__ == "JaxRuntimeError"
+        type(error).__name__ in ("JaxRuntimeError", "XlaRuntimeError")
         and any(words in str(error) for words in ("RESOURCE_EXHAUSTED", "Out of memory"))
     )
+
+
+def complaint(error: Exception) -> str:
+    """What a user is told of an error that can be put right, in one line; any other error is raised again."""
+    if isinstance(error, ValueError | OSError | ImportError):
+        return " ".join(str(error).split())
+    if isinstance(error, OverflowError):
+        return f"{TOO_LARGE} ({error})."
+    if out_of_memory(error):
+        return OUT_OF_MEMORY
+    raise error
 
 
 def any_stdout() -> None:
@@ -55,14 +65,8 @@ def shell() -> Iterator[None]:
     """What a command line runs in: an error ends in one line and exit code 1, an interrupt in exit code 130."""
     try:
         yield
-    except (ValueError, OSError, ImportError) as error:
-        sys.exit(f"error: {' '.join(str(error).split())}")
-    except OverflowError as error:
-        sys.exit(f"error: {TOO_LARGE} ({error}).")
     except Exception as error:
-        if not out_of_memory(error):
-            raise
-        sys.exit(OUT_OF_MEMORY)
+        sys.exit(f"error: {complaint(error)}")
     except KeyboardInterrupt:
         sys.exit(130)
 
