@@ -195,7 +195,7 @@ def uniforms(
 ) -> Float[Array, "num_sites batch per_site"]:
     """The noise of samples `indices`: U(0, 1) as a function of (key, sample index, rank) alone. The key is consumed."""
 
-    if np.ndim(indices) != 1 or not jnp.issubdtype(getattr(indices, "dtype", object), jnp.integer):
+    if not jnp.issubdtype(getattr(indices, "dtype", object), jnp.integer) or np.ndim(indices) != 1:
         raise ValueError(f"indices must be an array of whole numbers, one a sample; got {shown(indices)}.")
 
     def one(index):

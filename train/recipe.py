@@ -8,6 +8,7 @@ import numpy as np
 
 import zoo
 from train.data import Data
+from zoo.arguments import convert_fields
 from zoo.tokens import BYTES
 
 PLACES = ("path", "data_dir", "manual_dir")  # fields of the data that say where they lie, and not what they are
@@ -69,6 +70,7 @@ class Recipe:
 
     def __post_init__(self):
         """Refuses values that no training can have."""
+        convert_fields(self)
         for name in ("steps", "batch_size"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1; got {getattr(self, name)}.")

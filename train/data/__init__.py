@@ -17,6 +17,7 @@ from train.data.tables import bundled, red_wine, table
 from train.data.texts import python_docs, text, tiny_shakespeare
 from train.data.translations import dates, multi30k, pairs
 from train.data.values import convert
+from zoo.arguments import checked
 
 __all__ = [
     "NAMES",
@@ -68,6 +69,7 @@ LOADERS = {**IMAGES, **TABLES, **TEXTS, **SOUNDS, **PAIRS, **CAPTIONS}
 NAMES = tuple(LOADERS)
 
 
+@checked()
 def load(data: Data) -> Dataset:
     """The chosen data; your own have the name of their file or folder.
 

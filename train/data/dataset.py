@@ -9,6 +9,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 from jaxtyping import Int, Int32, Shaped, UInt8
 
+from zoo.arguments import convert_fields
+
 
 class DataError(ValueError):
     """The data cannot be had; the message says what was expected, what came and what to do."""
@@ -66,7 +68,7 @@ class Data:
 
     def __post_init__(self):
         """Fields that were read from JSON are lists there."""
-        object.__setattr__(self, "drop", tuple(self.drop))
+        convert_fields(self)
 
 
 class Split(NamedTuple):
