@@ -171,13 +171,12 @@ def update(name: str, batch: int, dtype: str) -> None:
     import numpy as np
 
     import zoo
-    from train.recipe import streamed
     from train.recipes import RECIPES
     from train.update import initial_state, make_update
 
     recipe = dataclasses.replace(RECIPES[name]["paper"], batch_size=batch, dtype=dtype)
     x, context = (leaf if leaf is None else np.asarray(leaf) for leaf in zoo.example(recipe.model, batch))
-    context = np.zeros(batch, bool) if streamed(recipe.model) else context
+    context = np.zeros(batch, bool) if recipe.model.streams else context
     made = make_update(recipe)
     state = made.place(initial_state(recipe, x, context))
     state, metrics = made.step(state, x, context)

@@ -88,8 +88,9 @@ def opened(source: Any) -> tuple[zoo.WaveNet, zoo.Variables]:
     Raises:
       ValueError: its model describes no sounds.
     """
+    model: Any
     model, variables = zoo.open(source)
-    if not isinstance(model, zoo.WaveNet):
+    if model.kind != "sound":
         raise ValueError(f"{type(model).__name__} describes no sounds.")
     return model, variables
 

@@ -146,7 +146,7 @@ def _peers(model, variables, x, batch):
 
 
 def _row(model, batch, what, compiling, seconds, score, limit):
-    real_time = f"{batch * model.num_sites / model.rate / seconds:.3f}" if isinstance(model, zoo.WaveNet) else ""
+    real_time = f"{batch * model.num_sites / model.rate / seconds:.3f}" if model.kind == "sound" else ""
     return (
         f"| {describe(model)} | {batch} | {what} | {compiling:.2f} | {seconds * 1e3:.2f} | {batch / seconds:,.0f} "
         f"| {seconds / score:.2f} | {limit * 1e3:.2f} | {seconds / limit:.1f} | {real_time} |"

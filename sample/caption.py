@@ -63,8 +63,9 @@ def caption(
       ValueError: no images or of another size, a model that does not describe images, has no vocabulary or no attention, or
         options without meaning.
     """
+    model: Any
     model, variables = zoo.open(source)
-    if not isinstance(model, zoo.ImageDescriber):
+    if model.kind != "captions":
         raise ValueError(f"{type(model).__name__} does not describe images.")
     if not model.vocabulary:
         raise ValueError(f"this {type(model).__name__} has no vocabulary; train it on images with captions.")

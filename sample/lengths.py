@@ -82,8 +82,9 @@ def main(options: Options) -> None:
     """Translates, draws and prints the points."""
     pairs, curves = read_pairs(options.pairs), {}
     for run in options.runs:
+        model: Any
         model, variables = zoo.load(zoo.find(run))
-        if not isinstance(model, zoo.Translator):
+        if model.kind != "translation":
             raise ValueError(f"{run}: {type(model).__name__} does not translate: it reads no source.")
         name = type(model).__name__ if type(model).__name__ not in curves else run
         curves[name] = exact_by_length(model, variables, pairs, options.width, options.beam)

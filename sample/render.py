@@ -64,10 +64,10 @@ def image_shape(model: zoo.Autoregressive) -> tuple[int, ...]:
     Raises:
       ValueError: the model's sites form no image, or its values are no levels.
     """
-    if isinstance(model, zoo.ImageDescriber):
+    if model.kind == "captions":
         return tuple(model.image_shape)
     shape = (*model.site_shape, *model.head.event_shape)
-    if not (len(shape) == 2 or (len(shape) == 3 and shape[2] in (1, 3))) or model.head.num_values is None:
+    if model.kind != "images":
         raise ValueError(f"{kind(model)} with sites and values of shape {shape} describes no images.")
     return shape[:2] if shape[2:] == (1,) else shape
 

@@ -144,11 +144,12 @@ def opened(source: Any) -> tuple[zoo.Sequence, zoo.Variables]:
     Raises:
       ValueError: its model knows no characters.
     """
+    model: Any
     model, variables = zoo.open(source)
-    if not isinstance(model, zoo.Sequence) or not model.vocabulary:
-        raise ValueError(f"{type(model).__name__} has no vocabulary, so it cannot write text.")
-    if isinstance(model, zoo.EncoderDecoder):
+    if model.kind in ("translation", "captions"):
         raise ValueError(f"{type(model).__name__} writes from a context: use sample.translate or sample.caption.")
+    if model.kind != "text" or not model.vocabulary:
+        raise ValueError(f"{type(model).__name__} has no vocabulary, so it cannot write text.")
     check_variables(model, variables)
     return model, variables
 

@@ -13,7 +13,6 @@ from sample.draw import draw
 from sample.search import search
 from zoo import tokens
 from zoo.arguments import checked, strings
-from zoo.readers import AdditiveAttention
 
 _PLACES = 16  # sources are filled up to a multiple of this, so that not every length compiles anew
 BATCH = 64
@@ -116,7 +115,7 @@ def written(
         return _written(model, drawn.x, drawn.log_prob)
     parts = []
     for part in _batches(context, num, batch_size):
-        part = tokens.trimmed(part, model.source_pad) if isinstance(model, zoo.Translator) else part
+        part = tokens.trimmed(part, model.source_pad) if model.kind == "translation" else part
         found = search(model, variables, part, beam, length_penalty=length_penalty)
         parts.append(_written(model, found.x[:, 0], found.log_prob[:, 0]))
     return jax.tree.map(lambda *each: np.concatenate(each)[:num], *parts)
@@ -147,14 +146,10 @@ def _batches(tree: PyTree, num: int, batch_size: int) -> Iterator[Any]:
 
 
 def _opened(source):
+    model: Any
     model, variables = zoo.open(source)
-    if not isinstance(model, zoo.Translator):
+    if model.kind != "translation":
         raise ValueError(f"{type(model).__name__} does not translate: it reads no source.")
     if not model.vocabulary or not model.source_vocabulary:
         raise ValueError(f"this {type(model).__name__} has no vocabulary; train it on pairs of texts.")
     return model, variables
-
-
-def attends(model: zoo.Autoregressive) -> bool:
-    """Whether the model can say where it looks."""
-    return isinstance(model, zoo.EncoderDecoder) and model.reader is AdditiveAttention

@@ -2,7 +2,8 @@
 
 import pytest
 
-from train.data import DataError, load
+from train.data import DataError
+from train.kinds import load
 
 
 def assert_refused(data, *words):

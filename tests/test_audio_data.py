@@ -10,10 +10,11 @@ import soundfile
 
 import train.__main__ as cli
 import zoo
-from train.data import Data, DataError, Split, Windows, load, ragged
+from train.data import Data, DataError, Split, Windows, ragged
 from train.evaluate import entropy, evaluate
 from train.evaluate import main as evaluate_main
 from train.inputs import fitted, inputs
+from train.kinds import load
 from train.recipe import Recipe
 from train.recipes import RECIPES
 

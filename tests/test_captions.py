@@ -18,8 +18,9 @@ import train.__main__ as training
 import train.data.described as made
 import zoo
 from sample.read import read_pixels
-from train.data import Data, DataError, load
+from train.data import Data, DataError
 from train.inputs import fitted, inputs, training_batches
+from train.kinds import load
 from train.recipe import Recipe
 from train.update import initial_state, make_update
 from zoo.captioning import GridEncoder

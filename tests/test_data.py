@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from refusals import assert_refused
 
-from train.data import NAMES, Batches, Data, DataError, Split, batches, load
+from train.data import Batches, Data, DataError, Split, batches
 from train.data.dataset import bernoulli, generator
+from train.kinds import data_names, load
 
 
 def test_mnist_1bit():
@@ -41,7 +42,7 @@ assert not {"jax", "tensorflow", "tensorflow_datasets", "sklearn", "PIL"} & set(
 
 
 def test_names():
-    assert NAMES[0] == Data().name
+    assert data_names()[0] == Data().name
     assert_refused(Data("mnits"), "'mnits'", "did you mean mnist", "cifar10")
     assert_refused(Data("images"), "--data.path")
     assert_refused(Data(valid=60000), "--data.valid between 1 and 59999")

@@ -3,8 +3,9 @@ import pytest
 from PIL import Image
 from refusals import assert_refused
 
-from train.data import Data, load
+from train.data import Data
 from train.data.dataset import generator
+from train.kinds import load
 
 
 def some_images(n=20, *shape, high=256):

@@ -10,8 +10,9 @@ import pytest
 
 import train.data.translations as made
 import zoo
-from train.data import Data, DataError, files, load
+from train.data import Data, DataError, files
 from train.inputs import check_trainable, fitted, inputs
+from train.kinds import load
 from train.recipe import Recipe
 from zoo import tokens
 

@@ -7,9 +7,10 @@ import pytest
 import soundfile
 from PIL import Image
 
-from train.data import Data, load
+from train.data import Data
 from train.data.dataset import generator, hold_out, split_off, thirds
 from train.data.tables import FOLDS
+from train.kinds import load
 
 SPLITS = ("train", "valid", "test")
 

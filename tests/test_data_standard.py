@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 from refusals import assert_refused
 
-from train.data import Data, DataError, load, pack_mnist
+from train.data import Data, DataError, pack_mnist
 from train.data.dataset import bernoulli, generator
 from train.data.files import CIFAR_BATCHES, FILES, File
+from train.kinds import load
 
 ORIGINALS = Path(__file__).parents[2] / "shared" / "data"
 

@@ -12,8 +12,9 @@ import train.__main__ as cli
 import train.evaluate
 import train.reproduce as reproduce
 import zoo
-from train.data import Batches, Data, DataError, load
+from train.data import Batches, Data, DataError
 from train.inputs import fitted, inputs
+from train.kinds import load
 from train.recipe import Recipe
 from train.recipes import RECIPES
 from train.run import Run

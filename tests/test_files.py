@@ -16,7 +16,8 @@ from refusals import assert_refused
 import sample
 import zoo
 from sample.read import read_images
-from train.data import Data, load
+from train.data import Data
+from train.kinds import load
 from zoo.arrays import cast, check_size, map_array, read_arrays
 from zoo.pictures import read_picture
 

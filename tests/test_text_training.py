@@ -12,9 +12,10 @@ from marks import slow_but
 import train.__main__ as cli
 import zoo
 from train.checkpoint import Checkpoints
-from train.data import Data, DataError, Split, Streams, Windows, load
+from train.data import Data, DataError, Split, Streams, Windows
 from train.evaluate import evaluate
 from train.inputs import fitted, inputs, training_batches
+from train.kinds import load
 from train.loop import train as train_run
 from train.recipe import Recipe
 from train.run import Run, create

@@ -6,8 +6,8 @@ import shlex
 import sys
 from collections.abc import Sequence
 
-import zoo
 from train.inputs import check_trainable, fitted, inputs
+from train.kinds import kind_of
 from train.loop import train
 from train.options import UsageError, describe, parse
 from train.recipes import RECIPES
@@ -47,14 +47,12 @@ def _main(argv):
     with contextlib.ExitStack() as holding:
         trained = _train(name, options, shlex.join(["python", "-m", "train", *argv]), holding)
     if trained is not None and options.samples > 0:
-        run, dataset = trained
-        few = dataset.rate or (dataset.vocabulary and not dataset.paired)
-        draw(run, None if dataset.paired else min(options.samples, 3) if few else options.samples)
+        draw(trained, kind_of(options.recipe.model).samples(options.samples))
     return 0
 
 
 def _train(name, options, command, holding):
-    """The run and its data, trained and tested; None where there was nothing to do. `holding` keeps others off the run."""
+    """The run, trained and tested; None where there was nothing to do. `holding` keeps others off the run."""
     run = None
     if options.resume:
         run = find(options.run_dir or name)
@@ -74,16 +72,17 @@ def _train(name, options, command, holding):
     else:
         run.move_data(options.recipe)
     print(f"{name} on {dataset.description}; run folder {run.folder}", file=sys.stderr)
-    if isinstance(recipe.model, zoo.WaveNet):
-        seen = recipe.model.receptive_field
-        print(f"receptive field: {seen:,} samples, {1000 * seen / recipe.model.rate:.1f} ms", file=sys.stderr)
+    for note in dataset.notes:
+        print(f"note: {note}", file=sys.stderr)
+    if announcement := kind_of(recipe.model).announce(recipe.model):
+        print(announcement, file=sys.stderr)
     try:
         seconds = train(run, recipe, dataset)
         print(finish(run, recipe, dataset, seconds, command), flush=True)
     except KeyboardInterrupt:
         again = shlex.join(["python", "-m", "train", name, "--resume", "--run-dir", str(run.folder)])
         raise KeyboardInterrupt(f"; to continue: {again}") from None
-    return run, dataset
+    return run
 
 
 def draw(run: Run, num: int | None) -> None:

@@ -15,7 +15,6 @@ import numpy as np
 import tyro
 
 import zoo
-from train.recipe import streamed
 from train.recipes import RECIPES
 from train.update import initial_state, make_update
 from zoo.command import command
@@ -45,7 +44,7 @@ def compare(name: str, options: Options) -> Iterator[str]:
     model, (x, _) = recipe.model, zoo.example(recipe.model, options.batch)
     x = np.asarray(x)
     update = make_update(recipe, jax.devices()[:1])
-    begins = np.zeros(len(x), bool) if streamed(model) else None  # no stream begins anew
+    begins = np.zeros(len(x), bool) if model.streams else None  # no stream begins anew
     state = update.place(initial_state(recipe, x, begins))
     theirs = twin(model, state.variables)
     ours = float(-zoo.log_prob(model, state.variables, x).mean())

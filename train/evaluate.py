@@ -12,9 +12,10 @@ import tyro
 
 import zoo
 from train.bar import progress_bar
-from train.data import Split, batches, shortened
+from train.data import Split, batches
 from train.devices import shardings, spread
-from train.recipe import PLACES, of_length, scored_sites, streamed, unit
+from train.kinds import kind_of
+from train.recipe import PLACES
 from zoo.checks import kind
 from zoo.command import complaint, read_flags
 
@@ -90,17 +91,17 @@ def evaluate(
     A text, cut into windows, is scored window by window, each from its beginning; by a recurrent network as a few streams
     of windows that go on from one another.
     """
-    if streamed(model):
+    if model.streams:
         return summarise(_stream_nats(model, variables, split.x), model, split.x)
+    kind = kind_of(model)
     replicated, split_sharding = shardings()
     variables = jax.device_put(variables, replicated)
     size = math.ceil(batch_size / jax.device_count()) * jax.device_count()
     nats = []
     with progress_bar(len(split.x), "example", delay=10) as bar:
         for batch in batches(split, size):
-            if isinstance(model, zoo.EncoderDecoder) and model.pad is not None:
-                batch = shortened(batch, model.pad, getattr(model, "source_pad", 0))
-            count, fitting = len(batch.x), of_length(model, batch.x)
+            batch = kind.shortened(model, batch)
+            count, fitting = len(batch.x), kind.of_length(model, batch.x)
             members = fitting.members() if ensemble else (fitting,)
             x, context = spread(jax.tree.map(lambda rows: _fill(rows, size), tuple(batch)), split_sharding)
             nats.append(-np.asarray(zoo.ensemble_log_prob(members, variables, x, context), np.float64)[:count])
@@ -119,26 +120,11 @@ def _stream_nats(model, variables, windows):
     return np.stack(nats, axis=1).ravel()[: len(windows)]
 
 
-def comparable(model: zoo.Autoregressive, nats: float, split: Split) -> str:
-    """What to hold the nats of a split against. For a standardised model, the nats that papers on tables print: of the
-    standardised columns; for sounds, the entropy of their values alone; else nothing."""
-    if unit(model) == "sample":
-        return f" (marginal entropy {entropy(split.x):.4f} bits)"
-    if not isinstance(model, zoo.Standardised):
-        return ""
-    return f" ({nats + model.log_jacobian:.2f} nats of the standardised columns)"
-
-
-def entropy(x: np.ndarray) -> float:
-    """Entropy of the histogram of values, in bits: what a code spends on a value that knows nothing of the others."""
-    counts = np.unique(x, return_counts=True)[1]
-    return float(-(counts / x.size * np.log2(counts / x.size)).sum())
-
-
 def summarise(nats: np.ndarray, model: zoo.Autoregressive, x: np.ndarray) -> Evaluation:
     """The evaluation that the nats of single examples `x` amount to: their sum, divided by what is scored in all of them."""
-    sites, num = scored_sites(model, x).astype(np.float64), len(nats)
-    mean, of = float(nats.sum() / sites.sum()), unit(model)
+    kind, num = kind_of(model), len(nats)
+    sites, of = kind.scored_sites(model, x).astype(np.float64), kind.unit(model)
+    mean = float(nats.sum() / sites.sum())
     error = float((nats - mean * sites).std(ddof=1) / sites.mean()) / math.sqrt(num) if num > 1 else math.nan
     bits = zoo.bits_per_dim(-mean, model.num_dims if of == "example" else 1)
     return Evaluation(mean, error, bits, int(sites.sum()), of)
@@ -146,16 +132,6 @@ def summarise(nats: np.ndarray, model: zoo.Autoregressive, x: np.ndarray) -> Eva
 
 def _fill(rows, size):
     return np.concatenate([rows, np.repeat(rows[-1:], size - len(rows), axis=0)])
-
-
-def _of_orderings(model, count):
-    if isinstance(model, zoo.Standardised):
-        return model.clone(model=_of_orderings(model.model, count))
-    if count < 1:
-        raise ValueError(f"--orderings must be at least 1; got {count}.")
-    if not isinstance(model, zoo.EoNADE):
-        raise ValueError(f"--orderings asks for an EoNADE; got a {type(model).__name__}.")
-    return model.clone(num_orderings=count)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -196,13 +172,15 @@ def main(args: list[str] | None = None) -> int:
             check_same(run, name, recipe)
         model, variables = zoo.load(checkpoint)
         if options.orderings is not None:
-            model = _of_orderings(model, options.orderings)
+            if options.orderings < 1:
+                raise ValueError(f"--orderings must be at least 1; got {options.orderings}.")
+            model = model.with_orderings(options.orderings)
         ensemble = options.ensemble or options.orderings is not None
         if options.ensemble and len(model.members()) == 1:
             raise ValueError(f"this {kind(model)} is one model and no ensemble: drop --ensemble.")
         dataset = load_data(run, recipe)
         split = getattr(dataset, options.split)
-        size = options.batch_size or (recipe.batch_size if unit(model) == "sample" else 500)
+        size = options.batch_size or kind_of(model).evaluation_batch(recipe)
         result = evaluate(model, variables, split, size, ensemble=ensemble)
     except Exception as error:
         print(f"error: {complaint(error)}", file=sys.stderr)
@@ -210,8 +188,9 @@ def main(args: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     mixture = f", ensemble of {len(model.members())}" if ensemble else ""
-    line = f"{options.split}{mixture}: {result}{comparable(model, result.nats, split)} ({result.num:,} {result.unit}s)"
-    print(f"{dataset.description}\n{line}")
+    beside = kind_of(model).compare(model, result.nats, split)
+    print(dataset.description)
+    print(f"{options.split}{mixture}: {result}{beside} ({result.num:,} {result.unit}s)")
     return 0
 
 

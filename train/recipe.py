@@ -2,14 +2,11 @@
 
 import dataclasses
 from types import NoneType, UnionType
-from typing import Any, Literal, TypeGuard, get_args, get_origin, get_type_hints
-
-import numpy as np
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import zoo
 from train.data import Data
 from zoo.arguments import convert_fields
-from zoo.tokens import BYTES
 
 PLACES = ("path", "data_dir", "manual_dir")  # fields of the data that say where they lie, and not what they are
 
@@ -92,33 +89,6 @@ class Recipe:
             raise ValueError(f"learning_rate must be positive; got {self.learning_rate}.")
         if not 0 <= self.ema < 1:
             raise ValueError(f"ema must be in [0, 1); got {self.ema}.")
-
-
-def streamed(model: zoo.Autoregressive) -> TypeGuard[zoo.RecurrentNetwork]:
-    """Whether the model reads streams, its state carried from batch to batch: truncated back-propagation through time."""
-    return isinstance(model, zoo.RecurrentNetwork)
-
-
-def unit(model: zoo.Autoregressive) -> Literal["example", "char", "byte", "sample", "token"]:
-    """What likelihoods are stated of: characters (bytes) of a text, samples of a sound, tokens of what ends, or examples."""
-    if isinstance(model, zoo.EncoderDecoder):
-        return "token"
-    if isinstance(model, zoo.Sequence):
-        return "byte" if model.vocabulary == BYTES else "char"
-    return "sample" if isinstance(model, zoo.WaveNet) else "example"
-
-
-def of_length(model: zoo.Autoregressive, x: Any) -> zoo.Autoregressive:
-    """The model of sequences as long as those of a batch, which may be shorter than its own; any other model as it is."""
-    return model.clone(site_shape=x.shape[1:]) if unit(model) == "token" else model
-
-
-def scored_sites(model: zoo.Autoregressive, x: Any) -> Any:
-    """What the nats of each example are divided by, float32 [batch]: its sites where nats are stated of sites (of a sequence
-    that ends, its tokens with their end), otherwise 1."""
-    if unit(model) == "token":
-        return (x != model.pad).sum(1).astype(np.float32)
-    return np.full(len(x), 1 if unit(model) == "example" else model.num_sites, np.float32)
 
 
 def to_json(recipe: Recipe) -> dict[str, Any]:

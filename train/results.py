@@ -1,27 +1,25 @@
 """What a finished training reports: the test numbers, how they came about, and where everything lies."""
 
-import io
 import json
 import math
 from typing import Any
-
-import numpy as np
 
 import zoo
 from train.calibrate import bernoulli, calibrated
 from train.data import Dataset
 from train.devices import hardware, share
-from train.evaluate import comparable, entropy, evaluate
+from train.evaluate import evaluate
+from train.kinds import kind_of
 from train.plots import curves
 from train.recipe import Recipe
 from train.run import Run, RunError, write
-from zoo.files import to_json, write_whole
-from zoo.tokens import rows_of
+from zoo.files import to_json
 
 
 def finish(run: Run, recipe: Recipe, dataset: Dataset, seconds: float, command: str) -> str:
     """Evaluates the best model on the test split once, writes results.json and curves.png, and returns the report."""
     model, variables = zoo.load(run.model)
+    kind = kind_of(model)
     if recipe.calibrate:
         model = calibrated(recipe, model, variables, dataset.valid)
         zoo.save(run.model, model, variables)
@@ -32,18 +30,15 @@ def finish(run: Run, recipe: Recipe, dataset: Dataset, seconds: float, command: 
         "split": "test",
         **test._asdict(),
     }
-    lines = [dataset.description, f"test: {test}{comparable(model, test.nats, dataset.test)}"]
+    lines = [dataset.description, f"test: {test}{kind.compare(model, test.nats, dataset.test)}"]
     if recipe.calibrate:
         results["temperature"] = temperature = bernoulli(model).temperature
         lines.append(f"temperature {temperature}, fitted on the validation split")
-    if isinstance(model, zoo.Standardised):
-        results["nats_standardised"] = test.nats + model.log_jacobian
-    if test.unit == "sample":
-        results["marginal_entropy_bits"] = entropy(dataset.test.x)
+    results |= kind.facts(model, test.nats, dataset.test)
     if (members := len(model.members())) > 1:
         mixture = evaluate(model, variables, dataset.test, recipe.batch_size, ensemble=True)
         results["ensemble"] = {"members": members, **mixture._asdict()}
-        lines.append(f"test, ensemble of {members}: {mixture}{comparable(model, mixture.nats, dataset.test)}")
+        lines.append(f"test, ensemble of {members}: {mixture}{kind.compare(model, mixture.nats, dataset.test)}")
     steps = max(record["step"] for record in run.records())
     used = hardware(share(recipe.batch_size))
     lines.append(f"trained {steps:,} steps in {duration(seconds)} on {used}")
@@ -51,15 +46,7 @@ def finish(run: Run, recipe: Recipe, dataset: Dataset, seconds: float, command: 
         curves(run.records(), run.curves)
     except ImportError:
         lines.append("no learning curves: they need matplotlib (pip install 'autoregressive-zoo[plots]')")
-    if dataset.source_vocabulary:
-        write(run.test_pairs, rows_of(dataset.pairs))
-    elif dataset.paired:
-        names, captions = (np.array(each) for each in zip(*dataset.pairs, strict=True))
-        arrays: dict[str, Any] = {"images": dataset.test.context, "names": names, "captions": captions}
-        arrays |= {} if dataset.corners is None else {"corners": dataset.corners}
-        packed = io.BytesIO()
-        np.savez_compressed(packed, **arrays)
-        write_whole(run.test_captions, packed.getvalue())
+    kind.keep(dataset, run.folder)
     results |= {"steps": steps, "seed": recipe.seed, "seconds": seconds, "hardware": used, "command": command}
     write(run.results, to_json(results, 2) + "\n")
     files = {"model": run.model, "results": run.results, "metrics": run.metrics, "curves": run.curves}

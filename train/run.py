@@ -58,16 +58,6 @@ class Run:
         return self.folder / "results.json"
 
     @property
-    def test_pairs(self) -> Path:
-        """The test split of pairs of texts, a source and a target a line, for the sampler to translate and score."""
-        return self.folder / "test.tsv"
-
-    @property
-    def test_captions(self) -> Path:
-        """The test split of captions with its images, for the sampler to describe and score."""
-        return self.folder / "test.npz"
-
-    @property
     def curves(self) -> Path:
         """The learning curves."""
         return self.folder / "curves.png"

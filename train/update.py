@@ -14,8 +14,9 @@ from jaxtyping import Array, Float, Int, PyTree
 
 import zoo
 from train.devices import shardings, share, spread
+from train.kinds import kind_of
 from train.optimisers import ema_decay, optimiser, schedule
-from train.recipe import Recipe, of_length, scored_sites, streamed
+from train.recipe import Recipe
 from zoo.precision import without_x64
 
 ENCODER = ("encoder", "source_embedding")  # the names of its params in every model that has one
@@ -68,11 +69,12 @@ class Update(NamedTuple):
 def initial_state(recipe: Recipe, x: np.ndarray, context: PyTree = None) -> State:
     """A fresh state, shaped by an example batch."""
     (key, _), model = _keys(recipe), recipe.model
-    variables = zoo.init(of_length(model, x), key, jnp.asarray(x), None if streamed(model) else context)
+    fitting = kind_of(model).of_length(model, x)
+    variables = zoo.init(fitting, key, jnp.asarray(x), None if model.streams else context)
     if recipe.encoder is not None or recipe.encoder_rate != 1:
         variables = with_encoder(recipe, variables)
     ema = jax.tree.map(jnp.copy, variables)
-    carry = zoo.begin(model, _cast(recipe, variables), len(x)) if streamed(model) else ()
+    carry = zoo.begin(model, _cast(recipe, variables), len(x)) if model.streams else ()
     with jax.numpy_dtype_promotion("standard"):  # optax relies on it
         opt_state = optimiser(recipe).init(variables)
     return State(jnp.zeros((), jnp.int32), variables, ema, opt_state, carry)
@@ -106,10 +108,8 @@ def _of_encoder(variables):
 
 def _encoder_config(model, variables):
     """What two encoders must have in common, for the weights of one to mean the same in the other."""
-    kinds = {zoo.Translator: ("cell", "unit", "source_vocabulary"), zoo.ImageDescriber: ("channels", "halvings")}
-    kind = next((kind for kind in kinds if isinstance(model, kind)), type(model))
-    fields = {field: getattr(model, field) for field in kinds.get(kind, ())}
-    return {"kind": kind.__name__, **fields, **flatten_dict(jax.tree.map(jnp.shape, _of_encoder(variables)), sep="/")}
+    fields = {field: getattr(model, field) for field in model.encoder_fields}
+    return {"kind": model.kind, **fields, **flatten_dict(jax.tree.map(jnp.shape, _of_encoder(variables)), sep="/")}
 
 
 def _short(value):
@@ -147,13 +147,13 @@ def loss(
     Returns:
       (nats, the new carry).
     """
-    variables, model = _cast(recipe, variables), of_length(recipe.model, x)
+    variables, model = _cast(recipe, variables), kind_of(recipe.model).of_length(recipe.model, x)
     if recipe.encoder_rate == 0:
         variables = _on_encoder(jax.lax.stop_gradient, variables)
-    sites = scored_sites(model, x).mean()
+    sites = kind_of(model).scored_sites(model, x).mean()
     if axis is not None:
         sites = jax.lax.pmean(sites, axis)
-    if not streamed(model):
+    if not model.streams:
         return zoo.training_loss(model, variables, x, context, key=key).mean() / sites, carry
 
     def chosen(first, old):

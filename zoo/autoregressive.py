@@ -8,7 +8,7 @@ sampling, completion and coding, is derived here and in `sample` for every model
 
 import functools
 import math
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import flax.linen as nn
 import jax
@@ -72,6 +72,15 @@ class Autoregressive(nn.Module):
         """
         raise NotImplementedError(f"{type(self).__name__} must define __call__: all conditionals at once.")
 
+    joint: ClassVar[bool | None] = None
+    """Whether one site may hold all colours of its pixel; None: a site holds what the head is made for."""
+    streams: ClassVar[bool] = False
+    """Whether training reads streams, the state carried from batch to batch: see `zoo.begin`."""
+    attends: ClassVar[bool] = False
+    """Whether the model can say where in its context it looks: see `zoo.attention_weights`."""
+    encoder_fields: ClassVar[tuple[str, ...]] = ()
+    """The fields that decide what the weights of its encoder mean; () for a model without an encoder."""
+
     def training_loss(self, x: Canvas, memory: PyTree = None) -> Float[Array, " batch"]:
         """What training minimises, nats: -log p(x) in training mode, or an unbiased estimate (rng stream "train")."""
         return -_score(self.head, self(x, memory, train=True), x)
@@ -127,6 +136,19 @@ class Autoregressive(nn.Module):
     def members(self) -> tuple["Autoregressive", ...]:
         """The models that these variables describe, whose mixture `ensemble_log_prob` scores. By default: this one."""
         return (self,)
+
+    def with_orderings(self, count: int) -> "Autoregressive":
+        """The model whose `members` are `count` orderings, if it was trained for all orderings.
+
+        Raises:
+          ValueError: it was not.
+        """
+        raise ValueError(f"{type(self).__name__} was not trained for all orderings of its sites, as an EoNADE is.")
+
+    @property
+    def log_jacobian(self) -> float:
+        """What log p(x) gains by a change of variables that the model makes first; 0 if it makes none."""
+        return 0.0
 
     def with_known_first(self, known: np.ndarray) -> "Autoregressive":
         """An order-agnostic model visits the sites `known` (bool, [*site_shape]) first. By default: this model."""

@@ -1,5 +1,7 @@
 """Models of captions given an image: what they share is the encoder of the image."""
 
+from typing import ClassVar
+
 import flax.linen as nn
 import numpy as np
 from jaxtyping import Array, Float
@@ -35,6 +37,8 @@ class ImageDescriber(EncoderDecoder):
       channels: of each convolution.
       halvings: how many of them, the first ones, halve height and width.
     """
+
+    encoder_fields: ClassVar[tuple[str, ...]] = ("channels", "halvings")
 
     image_shape: tuple[int, ...] = (64, 64)
     channels: tuple[int, ...] = (32, 64, 128, 128)

@@ -155,7 +155,7 @@ def attention_weights(
     Raises:
       ValueError: the model reads all of its context at once, or values that do not fit it.
     """
-    if getattr(model, "reader", None) is not AdditiveAttention:
+    if not model.attends:
         raise ValueError(f"{type(model).__name__} has no attention: it reads all of its context at once, or has none.")
     check_inputs(model, variables, x, context)
     return _attention_weights(model, variables, *narrowed((x, context)))

@@ -89,6 +89,9 @@ class EoNADE(NADE):
         variants = self.ordering.variants(self.num_orderings, self.site_shape)
         return tuple(self.clone(ordering=each, num_orderings=1) for each in variants)
 
+    def with_orderings(self, count):
+        return self.clone(num_orderings=count)
+
     def with_known_first(self, known):
         return self.clone(ordering=self.ordering.known_first(known), num_orderings=1)
 

@@ -52,7 +52,7 @@ class PixelCNNpp(Raster):
       ordering: the raster; the convolutions know no other.
     """
 
-    joint: ClassVar[bool] = True
+    joint: ClassVar[bool | None] = True
     site_shape: tuple[int, ...] = (28, 28)
     features: int = 160
     blocks: int = 5

@@ -18,7 +18,7 @@ class Raster(Autoregressive):
     conditional on, 0 for an unconditional model. It calls `check` in its `setup`.
     """
 
-    joint: ClassVar[bool] = False  # whether one site may hold all colours of its pixel
+    joint: ClassVar[bool | None] = False  # whether one site may hold all colours of its pixel
 
     if TYPE_CHECKING:
 

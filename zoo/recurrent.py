@@ -126,6 +126,8 @@ class RecurrentNetwork(Sequence):
       ordering: from left to right.
     """
 
+    streams: ClassVar[bool] = True
+
     site_shape: tuple[int, ...] = (256,)
     features: int = 512
     layers: int = 2

@@ -23,3 +23,4 @@ class Seq2SeqAttention(Translator):
     """
 
     reader: ClassVar[type] = AdditiveAttention
+    attends: ClassVar[bool] = True

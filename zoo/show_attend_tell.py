@@ -30,6 +30,7 @@ class ShowAttendTell(ImageDescriber):
     coverage: float = 1.0
 
     reader: ClassVar[type] = AdditiveAttention
+    attends: ClassVar[bool] = True
 
     def setup(self):
         super().setup()

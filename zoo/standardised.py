@@ -95,6 +95,9 @@ class Standardised(Autoregressive):
     def members(self):
         return tuple(self.clone(model=member) for member in self.model.members())
 
+    def with_orderings(self, count):
+        return self.clone(model=self.model.with_orderings(count))
+
     def with_known_first(self, known):
         return self.clone(model=self.model.with_known_first(known))
 

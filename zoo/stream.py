@@ -8,21 +8,21 @@ import numpy as np
 from jaxtyping import Array, Float, PyTree
 
 from zoo.arguments import checked, shown
-from zoo.autoregressive import Values, Variables
+from zoo.autoregressive import Autoregressive, Values, Variables
 from zoo.checks import check_values, check_variables
 from zoo.precision import full_float32, narrowed, without_x64
-from zoo.recurrent import Carry, RecurrentNetwork
+from zoo.recurrent import Carry
 
 
 @checked(batch=1)
 @without_x64
-def begin(model: RecurrentNetwork, variables: Variables, batch: int) -> PyTree:
+def begin(model: Autoregressive, variables: Variables, batch: int) -> PyTree:
     """The carry before the first piece of `batch` streams.
 
     Raises:
       ValueError: the model is no recurrent network.
     """
-    if not isinstance(model, RecurrentNetwork):
+    if not model.streams:
         raise ValueError(f"only a recurrent network carries a state from piece to piece; got a {type(model).__name__}.")
     check_variables(model, variables)
     return model.apply(variables, batch, method="begin")
@@ -31,7 +31,7 @@ def begin(model: RecurrentNetwork, variables: Variables, batch: int) -> PyTree:
 @checked()
 @without_x64
 def stream_log_prob(
-    model: RecurrentNetwork,
+    model: Autoregressive,
     variables: Variables,
     x: Values,
     carry: PyTree,
@@ -55,7 +55,7 @@ def stream_log_prob(
     Raises:
       ValueError: `x` holds no tokens of the model, or the carry is of another number of streams.
     """
-    if not isinstance(model, RecurrentNetwork) or not isinstance(carry, Carry):
+    if not model.streams or not isinstance(carry, Carry):
         raise ValueError(f"expected a recurrent network and a carry of zoo.begin; got {shown(model)}, {shown(carry)}.")
     if not hasattr(x, "dtype") or np.ndim(x) != 2 or len(carry.last) != len(x):
         raise ValueError(

@@ -1,5 +1,7 @@
 """Models of sentences given a source sentence: what they share is the encoder of the source."""
 
+from typing import ClassVar
+
 import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
@@ -46,6 +48,8 @@ class Translator(EncoderDecoder):
       source_pad: the token that fills a source.
       source_vocabulary: the text of each token of a source.
     """
+
+    encoder_fields: ClassVar[tuple[str, ...]] = ("cell", "unit", "source_vocabulary")
 
     source_values: int = 256
     source_pad: int = 0

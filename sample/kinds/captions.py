@@ -15,7 +15,6 @@ from sample.kinds.kind import Inline, Kind, Run, check_counts, check_seed
 from sample.kinds.written import Writing, check_attends, first_written, report
 from sample.read import read_pixels
 from sample.scores import scores
-from sample.translate import attends
 from zoo.arrays import read_arrays
 
 SHOWN = 5  # captions of the test split that are printed
@@ -53,7 +52,7 @@ def show(options: Options, checkpoint: Path, model: zoo.ImageDescriber, variable
         images, names, references, corners = _test_split(path, options.num)
     else:
         raise ValueError(f"nothing to describe: pass --images PATH (there is no {path}).")
-    looking = attends(model) and (writing.attention or corners is not None)
+    looking = model.attends and (writing.attention or corners is not None)
     key = jax.random.key(options.seed)
     made = caption((model, variables), images, writing.beam or None, looking, key=key, batch_size=writing.batch_size)
     for name, text in list(zip(names, made.texts, strict=True))[: None if references is None else SHOWN]:

@@ -8,7 +8,7 @@ import tyro
 
 import zoo
 from sample.kinds.kind import check_counts, check_out
-from sample.translate import BATCH, attends
+from sample.translate import BATCH
 from zoo.files import to_json
 
 
@@ -37,7 +37,7 @@ class Writing:
 
 def check_attends(writing: Writing, model: zoo.Autoregressive, other: str) -> None:
     """Raises ValueError if attention is to be drawn of a model that has none; `other` is one that has."""
-    if writing.attention and not attends(model):
+    if writing.attention and not model.attends:
         raise ValueError(f"{type(model).__name__} has no attention to draw: drop --attention, or take {other}.")
 
 

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import hashlib
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -90,7 +90,8 @@ class Dataset:
     Sounds have a `rate`, samples a second, and each split is an array of recordings of any length, int16.
     Of pairs each example is a sequence of its own, with what it is made from as context; `pairs` is the test split as it was
     written (of captions the names of the images). `corners` says where in the test images lies what the captions name.
-    `notes` say what is remarkable of the data, a sentence each.
+    `kind` is the kind of thing that an example is, as `model.kind` says it. `notes` say
+    what is remarkable of the data, a sentence each.
     """
 
     name: str
@@ -108,6 +109,12 @@ class Dataset:
     pairs: tuple[tuple[str, str], ...] = ()
     corners: Int32[np.ndarray, "N things 2"] | None = None
     notes: tuple[str, ...] = ()
+    kind: str = "images"
+
+    def map(self, function: Callable[[Split], Split]) -> "Dataset":
+        """The data with `function` applied to every split."""
+        train, valid, test = (function(split) for split in (self.train, self.valid, self.test))
+        return dataclasses.replace(self, train=train, valid=valid, test=test)
 
     @functools.cached_property
     def digest(self) -> str:

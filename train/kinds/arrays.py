@@ -1,0 +1,81 @@
+"""What images and tables share: every example is an array of sites of one shape."""
+
+from typing import Any
+
+import numpy as np
+
+import zoo
+from train.data.dataset import DataError, Dataset
+from train.kinds.kind import Kind
+
+
+class Arrays(Kind):
+    """Examples of the model's own shape, levels or real numbers."""
+
+    form = "arrays of numbers"
+
+    def prepare(self, model, dataset):
+        name, wanted = type(model).__name__, (*model.site_shape, *model.head.event_shape)
+        got = dataset.train.x.shape[1:]
+        if got != wanted:
+            event = _event(model, got)
+            sites, flags = got[: len(got) - len(event)], ""
+            if event != model.head.event_shape:
+                flags = f" --model.head {_head(event, dataset.num_levels)}"
+            raise DataError(
+                f"{dataset.name} has examples of shape {list(got)}, but the {name} describes {list(wanted)}: "
+                f"pass --model.site-shape {' '.join(map(str, sites))}{flags}, or choose other data."
+            )
+        _check_values(model, dataset)
+        return dataset
+
+    def with_data(self, model, dataset):
+        """Real values are standardised by the means and deviations of the training split."""
+        if dataset.num_levels is not None:
+            return model
+        rows = dataset.train.x.reshape(len(dataset.train.x), -1).astype(np.float64)
+        shift, scale = (tuple(float(np.float32(value)) for value in each) for each in (rows.mean(0), rows.std(0)))
+        return zoo.Standardised(model, shift, scale)
+
+    def compare(self, model, nats, split):
+        """For a standardised model, the nats that papers on tables print: of the standardised columns."""
+        gain = model.log_jacobian
+        return f" ({nats + gain:.2f} nats of the standardised columns)" if gain else ""
+
+    def facts(self, model, nats, split):
+        gain = model.log_jacobian
+        return {"nats_standardised": nats + gain} if gain else {}
+
+
+def _check_values(model: zoo.Autoregressive, dataset: Dataset) -> None:
+    levels = dataset.num_levels
+    if (levels is None) != (model.head.num_values is None):
+        real = levels is None
+        values, head = ("real values", "mixtureofgaussians:10") if real else ("levels", "categorical")
+        raise DataError(
+            f"{dataset.name} has {values}, but a {type(model.head).__name__} head does not describe them: pass another "
+            f"--model.head, such as {head}."
+        )
+    if levels is not None and (complaint := model.head.complaint(np.asarray([0, levels - 1]))):
+        raise DataError(
+            f"{dataset.name} has {levels} levels, but {complaint}: pass "
+            f"--model.head {_head(model.head.event_shape, levels)}, or --data.binarise dynamic."
+        )
+    zoo.check_values(model, dataset.valid.x, f"the validation split of {dataset.name}")
+    zoo.check_values(model, dataset.test.x, f"the test split of {dataset.name}")
+
+
+def _event(model: Any, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The axes of an example that the head must describe, those before being sites.
+
+    All colours of a pixel where one site of the model holds them, or what its head is made for.
+    """
+    if model.joint is not None:
+        return shape[2:] if model.joint else ()
+    event = model.head.event_shape
+    return event if shape[len(shape) - len(event) :] == event else ()
+
+
+def _head(event, levels):
+    """A head of such values, as a flag says it."""
+    return f"discretizedlogisticmixture:10:{levels}:{event[0]}" if event else f"categorical:{levels}"

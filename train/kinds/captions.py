@@ -1,0 +1,42 @@
+"""Captions of images."""
+
+import io
+from typing import Any
+
+import numpy as np
+
+from train.data.dataset import DataError
+from train.data.described import captions, digit_words, scenes
+from train.kinds.paired import Paired
+from zoo.files import write_whole
+
+TEST = "test.npz"  # in the run's folder
+
+
+class Captions(Paired):
+    """Images must have the model's size."""
+
+    name = "captions"
+    form = "captions"
+    example = "scenes"
+    own = "captions"
+    flags = ("unit", "least", "blind", "valid")
+    loaders = {"scenes": scenes, "digit_words": digit_words, "captions": captions}
+
+    def prepare(self, model, dataset):
+        dataset = super().prepare(model, dataset)
+        if complaint := model.complaint(dataset.test.context):
+            shape = " ".join(map(str, dataset.test.context.shape[1:]))
+            raise DataError(f"{dataset.name}: {type(model).__name__} {complaint}: pass --model.image-shape {shape}.")
+        return dataset
+
+    def keep(self, dataset, folder):
+        names, texts = (np.array(each) for each in zip(*dataset.pairs, strict=True))
+        arrays: dict[str, Any] = {"images": dataset.test.context, "names": names, "captions": texts}
+        arrays |= {} if dataset.corners is None else {"corners": dataset.corners}
+        packed = io.BytesIO()
+        np.savez_compressed(packed, **arrays)
+        write_whole(folder / TEST, packed.getvalue())
+
+
+KIND = Captions()

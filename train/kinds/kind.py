@@ -1,0 +1,119 @@
+"""What differs between the kinds of things that models describe, on the side of training."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from jaxtyping import Float, Shaped
+
+import zoo
+from train.data.batches import Batches, Streams, Windows
+from train.data.dataset import Data, DataError, Dataset, Split
+from zoo import checks
+
+if TYPE_CHECKING:
+    from train.recipe import Recipe
+
+Stream = Batches | Windows | Streams
+
+
+class Kind:
+    """One kind of thing, such as images. A subclass declares the class attributes and overrides what differs.
+
+    Attributes:
+      name: as `model.kind` says it.
+      form: what its data are, in messages; models of one form can be trained on the same data.
+      example: a data set of this kind that needs no network, for messages.
+      loaders: the loader of every data set by its name.
+      own: the name of the loader that reads a user's own data at `data.path`.
+      published: names of data sets whose own files lie at `data.path`.
+      flags: the fields of `Data` that mean something for this kind, beside those of every kind.
+      most_samples: how many samples a training draws at its end at most.
+    """
+
+    name: ClassVar[str]
+    form: ClassVar[str]
+    example: ClassVar[str]
+    loaders: ClassVar[Mapping[str, Callable[[Data], Dataset]]]
+    own: ClassVar[str]
+    published: ClassVar[tuple[str, ...]] = ()
+    flags: ClassVar[tuple[str, ...]] = ()
+    most_samples: ClassVar[int | None] = None
+
+    def loaded(self, dataset: Dataset, data: Data) -> Dataset:
+        """A data set as the flags want it, such as requantised. By default: as it was loaded."""
+        return dataset
+
+    def prepare(self, model: zoo.Autoregressive, dataset: Dataset) -> Dataset:
+        """The data as the model reads them.
+
+        Raises:
+          DataError: the model cannot describe them; the message says which flags it takes.
+        """
+        return dataset
+
+    def known(self, dataset: Dataset) -> dict[str, Any]:
+        """The fields of the model that only the data know, such as the vocabulary."""
+        return {}
+
+    def with_data(self, model: zoo.Autoregressive, dataset: Dataset) -> zoo.Autoregressive:
+        """The model with what only the data know."""
+        return model.clone(**self.known(dataset))
+
+    def check_chosen(self, model: zoo.Autoregressive, dataset: Dataset) -> None:
+        """Raises DataError for fields of the model that were set by the user but are contradicted by the data."""
+        known = self.known(dataset)
+        for field in dataclasses.fields(model):
+            chosen = getattr(model, field.name)
+            if field.name in known and chosen not in (field.default, known[field.name]):
+                flag = f"--model.{field.name.replace('_', '-')}"
+                raise DataError(f"{flag} comes from {dataset.name}, which says otherwise: drop {flag}.")
+
+    def batches(self, recipe: "Recipe", dataset: Dataset) -> Stream:
+        """The training stream, a pure function of the step."""
+        return Batches(dataset.train, recipe.batch_size, recipe.seed, dataset.dynamic)
+
+    def shortened(self, model: zoo.Autoregressive, batch: Split) -> Split:
+        """A batch for evaluation, without what costs time and changes nothing. By default: as it is."""
+        return batch
+
+    def of_length(self, model: zoo.Autoregressive, x: Shaped[Any, "batch ..."]) -> zoo.Autoregressive:
+        """The model for a batch that may be shorter than its own length. By default: as it is."""
+        return model
+
+    def unit(self, model: zoo.Autoregressive) -> str:
+        """What nats are stated of: `example`, or the name of one site."""
+        return "example"
+
+    def scored_sites(self, model: zoo.Autoregressive, x: Shaped[Any, "batch ..."]) -> Float[Any, " batch"]:
+        """What the nats of each example are divided by: 1, or its sites where nats are stated of sites."""
+        return np.full(len(x), 1 if self.unit(model) == "example" else model.num_sites, np.float32)
+
+    def evaluation_batch(self, recipe: "Recipe") -> int:
+        """Examples at a time when a finished run is evaluated."""
+        return 500
+
+    def compare(self, model: zoo.Autoregressive, nats: float, split: Split) -> str:
+        """What to hold the nats of a split against, in brackets; empty if there is nothing."""
+        return ""
+
+    def facts(self, model: zoo.Autoregressive, nats: float, split: Split) -> dict[str, Any]:
+        """More numbers for results.json."""
+        return {}
+
+    def announce(self, model: zoo.Autoregressive) -> str | None:
+        """A line about the model before the training begins."""
+        return None
+
+    def keep(self, dataset: Dataset, folder: Any) -> None:
+        """Leaves in the run's folder what sampling needs of the test split. By default: nothing."""
+
+    def samples(self, asked: int) -> int | None:
+        """How many samples to draw at the end of a training; None: as many as the test split has sources."""
+        return asked if self.most_samples is None else min(asked, self.most_samples)
+
+
+def named(model: zoo.Autoregressive) -> str:
+    """The name of the model's class, as messages say it."""
+    return checks.kind(model)

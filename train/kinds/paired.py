@@ -1,0 +1,59 @@
+"""What translations and captions share: every example is a sequence that ends, made from something else."""
+
+import numpy as np
+
+import zoo
+from train.data.batches import Batches, shortened
+from train.data.dataset import DataError
+from train.kinds.kind import Kind
+from zoo.tokens import END, PAD, SPECIAL
+
+
+class Paired(Kind):
+    """Sequences are filled up with padding, and nats are stated of their tokens, the end included."""
+
+    def prepare(self, model, dataset):
+        length = model.num_sites
+        longest = max(split.x.shape[1] for split in (dataset.train, dataset.valid, dataset.test))
+        if longest > length:
+            raise DataError(
+                f"{dataset.name} has sequences of up to {longest} tokens with their end, but the {type(model).__name__} "
+                f"writes at most {length}: pass --model.site-shape {longest}."
+            )
+
+        def pad(split):
+            return split._replace(x=np.pad(split.x, ((0, 0), (0, length - split.x.shape[1]))))
+
+        return dataset.map(pad)
+
+    def known(self, dataset):
+        ends = {"pad": SPECIAL.index(PAD), "end": SPECIAL.index(END)}
+        return {"vocabulary": dataset.vocabulary, "unit": dataset.unit, **ends}
+
+    def with_data(self, model, dataset):
+        return model.clone(head=zoo.Categorical(len(dataset.vocabulary)), **self.known(dataset))
+
+    def check_chosen(self, model, dataset):
+        if model.unit not in (type(model).unit, dataset.unit):
+            raise DataError(
+                f"a token of {dataset.name} is a {dataset.unit}, not a {model.unit}: pass --data.unit {model.unit} instead."
+            )
+        super().check_chosen(model, dataset)
+
+    def batches(self, recipe, dataset):
+        return Batches(dataset.train, recipe.batch_size, recipe.seed, dataset.dynamic, paired=True)
+
+    def shortened(self, model, batch):
+        return shortened(batch, model.pad, getattr(model, "source_pad", 0))
+
+    def of_length(self, model, x):
+        return model.clone(site_shape=x.shape[1:])
+
+    def unit(self, model):
+        return "token"
+
+    def scored_sites(self, model, x):
+        return (x != model.pad).sum(1).astype(np.float32)
+
+    def samples(self, asked):
+        return None

@@ -1,0 +1,97 @@
+"""Sounds: recordings of any length, quantised to the levels of the model."""
+
+import dataclasses
+import math
+
+import numpy as np
+
+import zoo
+from train.data.audio import sounds, spoken_digit, tones
+from train.data.batches import Windows
+from train.data.dataset import DataError, lines, ragged
+from train.kinds.kind import Kind
+from train.kinds.text import cut
+
+
+class Sound(Kind):
+    """Models are trained on windows at random places, and scored on windows from where a recording begins."""
+
+    name = "sound"
+    form = "sounds"
+    example = "tones"
+    own = "sounds"
+    flags = ("rate", "seconds")
+    most_samples = 3
+    loaders = {"tones": tones, "spoken_digit": spoken_digit, "sounds": sounds}
+
+    def prepare(self, model, dataset):
+        dataset, length = _quantised(dataset, model), model.num_sites
+        for split, name in ((dataset.train, "training"), (dataset.valid, "validation"), (dataset.test, "test")):
+            _check_length(split, name, dataset, length)
+        valid, test = cut(dataset.valid, "validation", dataset, length), cut(dataset.test, "test", dataset, length)
+        return dataclasses.replace(dataset, valid=valid, test=test)
+
+    def known(self, dataset):
+        return {"rate": dataset.rate}
+
+    def check_chosen(self, model, dataset):
+        """The rate of the data wins."""
+
+    def batches(self, recipe, dataset):
+        return Windows(dataset.train, recipe.model.num_sites, recipe.batch_size, recipe.seed)
+
+    def unit(self, model):
+        return "sample"
+
+    def evaluation_batch(self, recipe):
+        return recipe.batch_size
+
+    def compare(self, model, nats, split):
+        return f" (marginal entropy {entropy(split.x):.4f} bits)"
+
+    def facts(self, model, nats, split):
+        return {"marginal_entropy_bits": entropy(split.x)}
+
+    def announce(self, model):
+        seen = model.receptive_field
+        return f"receptive field: {seen:,} samples, {1000 * seen / model.rate:.1f} ms"
+
+
+def entropy(x: np.ndarray) -> float:
+    """Entropy of the histogram of values, bits: what a code spends on a value if it knows nothing of the others."""
+    counts = np.unique(x, return_counts=True)[1]
+    return float(-(counts / x.size * np.log2(counts / x.size)).sum())
+
+
+def _check_length(split, name, dataset, length):
+    shortest = min(map(len, lines(split)))
+    if shortest < length:
+        seconds = math.ceil(100 * length / dataset.rate) / 100
+        raise DataError(
+            f"{dataset.name}: the shortest recording of the {name} split has {shortest:,} samples, fewer than one "
+            f"window of {length}: take it out, or pass a smaller --model.site-shape, or --data.seconds of at least "
+            f"{seconds:g}, to which all recordings are cut or filled up."
+        )
+
+
+def _quantised(dataset, model):
+    """Sounds as the levels of the model."""
+    levels = model.head.num_values
+    if levels is None:
+        raise DataError(
+            f"sounds are levels, but a {type(model.head).__name__} head has none: pass another --model.head, such as "
+            "categorical:256."
+        )
+    dtype = np.uint8 if levels <= 256 else np.int32
+
+    def quantised(split):
+        waves = [line / 2.0**15 for line in split.x]
+        return split._replace(x=ragged([zoo.quantise(wave, levels, model.companding).astype(dtype) for wave in waves]))
+
+    how = "mu-law" if model.companding == "mu_law" else "linear"
+    return dataclasses.replace(
+        dataset.map(quantised), num_levels=levels, description=f"{dataset.description}, {levels:,} {how} levels"
+    )
+
+
+KIND = Sound()

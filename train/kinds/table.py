@@ -1,0 +1,24 @@
+"""Tables: rows of real numbers."""
+
+from train.data.tables import bundled, red_wine, table
+from train.kinds.arrays import Arrays
+
+
+class Table(Arrays):
+    """Rows are standardised, and nats are those of the data as given."""
+
+    name = "table"
+    example = "wine"
+    own = "table"
+    published = ("red_wine",)
+    flags = ("fold", "header", "drop")
+    loaders = {
+        "wine": bundled,
+        "breast_cancer": bundled,
+        "diabetes": bundled,
+        "red_wine": red_wine,
+        "table": table,
+    }
+
+
+KIND = Table()
