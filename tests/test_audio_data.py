@@ -11,7 +11,8 @@ import soundfile
 import train.__main__ as cli
 import zoo
 from train.data import Data, DataError, Split, Windows, ragged
-from train.evaluate import entropy, evaluate
+from train.evaluate import evaluate
+from train.kinds.sound import entropy
 from train.evaluate import main as evaluate_main
 from train.inputs import fitted, inputs
 from train.kinds import load
