@@ -12,10 +12,10 @@ import train.__main__ as cli
 import zoo
 from train.data import Data, DataError, Split, Windows, ragged
 from train.evaluate import evaluate
-from train.kinds.sound import entropy
 from train.evaluate import main as evaluate_main
 from train.inputs import fitted, inputs
 from train.kinds import load
+from train.kinds.sound import entropy
 from train.recipe import Recipe
 from train.recipes import RECIPES
 
@@ -168,10 +168,10 @@ def test_bad_input_is_one_line(tmp_path, capsys, monkeypatch):
     assert "labels 0..2" in fails(capsys, "wavenet", "--conditional", "--model.num-classes", "3")
     assert "needs your own data" in fails(capsys, "wavenet", "--data.name", "sounds")
     assert "python_docs is text, which WaveNet" in fails(capsys, "wavenet", "--data.name", "python_docs")
-    assert "is no sound, which WaveNet does not describe: pass --data.name, such as tones" in fails(
+    assert "holds images, but WaveNet describes sounds: pass --data.name, such as tones" in fails(
         capsys, "wavenet", "--data.name", "digits"
     )
-    assert "tones is sound, which MADE does not describe: pass --data.name, such as mnist_1bit" in fails(
+    assert "tones holds sounds, but MADE describes images: pass --data.name, such as mnist_1bit" in fails(
         capsys, "made", "--data.name", "tones"
     )
     assert not (tmp_path / "runs").exists()

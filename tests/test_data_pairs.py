@@ -261,11 +261,11 @@ def test_what_the_data_say_is_not_the_models_to_choose(said, message, tmp_path):
 
 def test_models_and_data_must_fit(tmp_path):
     with pytest.raises(
-        DataError, match="pairs.tsv is pairs of texts, which LSTM does not describe: .* such as python_docs"
+        DataError, match="pairs.tsv holds pairs of texts, but LSTM describes text: .* such as python_docs"
     ):
         inputs(Recipe(zoo.LSTM(), own(tmp_path)))
     with pytest.raises(
-        DataError, match="mnist_1bit is no pairs of texts, which Seq2Seq does not describe: .* such as dates"
+        DataError, match="mnist_1bit holds images, but Seq2Seq describes pairs of texts: .* such as dates"
     ):
         inputs(Recipe(zoo.Seq2Seq()))
 

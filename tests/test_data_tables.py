@@ -246,7 +246,7 @@ def test_training_on_a_table_from_the_command_line(table, tmp_path, monkeypatch,
     assert train.evaluate.main(["runs/rnade"]) == 0
     assert line in capsys.readouterr().out
     assert train.evaluate.main(["runs/rnade", "--orderings", "2"]) == 1
-    assert "--orderings asks for an EoNADE; got a RNADE" in capsys.readouterr().err
+    assert "RNADE was not trained for all orderings of its sites" in capsys.readouterr().err
 
 
 @pytest.fixture

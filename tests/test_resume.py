@@ -18,7 +18,7 @@ import pytest
 from marks import slow_but
 from test_training import data, noisy_copies, tiny  # noqa: F401 (a fixture)
 
-import train.inputs
+import train.kinds.kind
 import train.loop
 import zoo
 from train.checkpoint import CheckpointError, Checkpoints
@@ -69,7 +69,7 @@ def interrupt_at(monkeypatch, *steps):
                 os.kill(os.getpid(), signal.SIGINT)
             return super().__call__(step)
 
-    monkeypatch.setattr(train.inputs, "Batches", Interrupting)
+    monkeypatch.setattr(train.kinds.kind, "Batches", Interrupting)
 
 
 CORRECTED = {"weight_decay": 0.1, "corrected_decay": True}

@@ -95,10 +95,10 @@ def test_what_is_no_text_is_refused(content, message, tmp_path):
 
 def test_models_and_data_must_fit(text, tmp_path):
     with pytest.raises(
-        DataError, match="book.txt is text, which MADE does not describe: pass --data.name, such as mnist_1bit"
+        DataError, match="book.txt holds text, but MADE describes images: pass --data.name, such as mnist_1bit"
     ):
         inputs(Recipe(zoo.MADE(), text))
-    with pytest.raises(DataError, match="mnist_1bit is no text, which LSTM does not describe: .* such as python_docs"):
+    with pytest.raises(DataError, match="mnist_1bit holds images, but LSTM describes text: .* such as python_docs"):
         inputs(Recipe(zoo.LSTM()))
     with pytest.raises(DataError, match="the validation split has .* tokens, fewer than one window of 4000"):
         inputs(Recipe(zoo.LSTM((4000,)), text))

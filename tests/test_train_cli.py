@@ -13,7 +13,7 @@ from test_training import data  # noqa: F401 (a fixture)
 
 import train.__main__ as cli
 import train.evaluate
-import train.inputs
+import train.kinds.kind
 import zoo
 from train.options import parse
 from train.recipes import RECIPES
@@ -191,14 +191,14 @@ def test_unwritable_folder(flags, capsys):
 
 
 def test_interrupt_then_resume(flags, capsys, monkeypatch):
-    class Interrupting(train.inputs.Batches):
+    class Interrupting(train.kinds.kind.Batches):
         def __call__(self, step):
             if step == 6:
                 os.kill(os.getpid(), signal.SIGINT)
             return super().__call__(step)
 
     with monkeypatch.context() as patch:
-        patch.setattr(train.inputs, "Batches", Interrupting)
+        patch.setattr(train.kinds.kind, "Batches", Interrupting)
         assert cli.main(["made", *flags]) == 130
     hint = "interrupted; to continue: python -m train made --resume --run-dir runs/made"
     assert capsys.readouterr().err.splitlines()[-1] == hint
@@ -283,7 +283,7 @@ def test_evaluate_a_run(flags, capsys):
     assert train.evaluate.main(["runs/made", "--ensemble", "--split", "valid"]) == 0
     assert "valid, ensemble of 2: " in capsys.readouterr().out
     assert train.evaluate.main(["runs/made", "--orderings", "4"]) == 1
-    assert "--orderings asks for an EoNADE; got a MADE" in capsys.readouterr().err
+    assert "MADE was not trained for all orderings of its sites" in capsys.readouterr().err
     assert train.evaluate.main(["nade"]) == 1
     assert capsys.readouterr().err.startswith("error: no trained model at nade")
     Path("runs/made/model.safetensors").write_bytes(b"")

@@ -27,10 +27,10 @@ def inputs(recipe: Recipe) -> Dataset:
     if not (recipe.conditional or dataset.paired):
         dataset = dataset.map(lambda split: split._replace(context=None))
     found = kind_of_data(recipe.data.name)
-    if found.form != kind.form:
+    if not kind.accepts(found):
         raise DataError(
-            f"{dataset.name} is {found.form}, which {checks.kind(recipe.model)} does not describe: pass --data.name, such "
-            f"as {kind.example}."
+            f"{dataset.name} holds {found.holds}, but {checks.kind(recipe.model)} describes {kind.holds}: pass "
+            f"--data.name, such as {kind.example}."
         )
     kind.check_chosen(recipe.model, dataset)
     dataset = kind.prepare(recipe.model, dataset)

@@ -12,7 +12,8 @@ from train.kinds.kind import Kind
 class Arrays(Kind):
     """Examples of the model's own shape, levels or real numbers."""
 
-    form = "arrays of numbers"
+    def accepts(self, other):
+        return isinstance(other, Arrays)
 
     def prepare(self, model, dataset):
         name, wanted = type(model).__name__, (*model.site_shape, *model.head.event_shape)

@@ -17,7 +17,7 @@ class Captions(Paired):
     """Images must have the model's size."""
 
     name = "captions"
-    form = "captions"
+    holds = "captions"
     example = "scenes"
     own = "captions"
     flags = ("unit", "least", "blind", "valid")

@@ -11,6 +11,7 @@ class Images(Arrays):
     """Images are binarised or requantised as the flags say."""
 
     name = "images"
+    holds = "images"
     example = "mnist_1bit"
     own = "images"
     flags = ("binarise", "levels", "valid")

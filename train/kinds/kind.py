@@ -23,7 +23,7 @@ class Kind:
 
     Attributes:
       name: as `model.kind` says it.
-      form: what its data are, in messages; models of one form can be trained on the same data.
+      holds: what its data hold, in messages.
       example: a data set of this kind that needs no network, for messages.
       loaders: the loader of every data set by its name.
       own: the name of the loader that reads a user's own data at `data.path`.
@@ -33,13 +33,17 @@ class Kind:
     """
 
     name: ClassVar[str]
-    form: ClassVar[str]
+    holds: ClassVar[str]
     example: ClassVar[str]
     loaders: ClassVar[Mapping[str, Callable[[Data], Dataset]]]
     own: ClassVar[str]
     published: ClassVar[tuple[str, ...]] = ()
     flags: ClassVar[tuple[str, ...]] = ()
     most_samples: ClassVar[int | None] = None
+
+    def accepts(self, other: "Kind") -> bool:
+        """Whether models of this kind can be trained on data of another. By default: of this kind only."""
+        return other.name == self.name
 
     def loaded(self, dataset: Dataset, data: Data) -> Dataset:
         """A data set as the flags want it, such as requantised. By default: as it was loaded."""

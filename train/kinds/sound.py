@@ -17,7 +17,7 @@ class Sound(Kind):
     """Models are trained on windows at random places, and scored on windows from where a recording begins."""
 
     name = "sound"
-    form = "sounds"
+    holds = "sounds"
     example = "tones"
     own = "sounds"
     flags = ("rate", "seconds")

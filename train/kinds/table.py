@@ -8,6 +8,7 @@ class Table(Arrays):
     """Rows are standardised, and nats are those of the data as given."""
 
     name = "table"
+    holds = "a table"
     example = "wine"
     own = "table"
     published = ("red_wine",)

@@ -16,7 +16,7 @@ class Text(Kind):
     """A recurrent network reads streams, every other model windows at random places."""
 
     name = "text"
-    form = "a text"
+    holds = "text"
     example = "python_docs"
     own = "text"
     flags = ("unit",)

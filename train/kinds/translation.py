@@ -12,7 +12,7 @@ class Translation(Paired):
     """The model is told the vocabularies of both sides."""
 
     name = "translation"
-    form = "pairs of texts"
+    holds = "pairs of texts"
     example = "dates"
     own = "pairs"
     published = ("multi30k",)
