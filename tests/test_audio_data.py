@@ -167,7 +167,7 @@ def test_bad_input_is_one_line(tmp_path, capsys, monkeypatch):
     assert "good has no labels" in said("good", "--conditional", "--model.num-classes", "2")
     assert "labels 0..2" in fails(capsys, "wavenet", "--conditional", "--model.num-classes", "3")
     assert "needs your own data" in fails(capsys, "wavenet", "--data.name", "sounds")
-    assert "python_docs is text, which WaveNet" in fails(capsys, "wavenet", "--data.name", "python_docs")
+    assert "python_docs holds text, but WaveNet" in fails(capsys, "wavenet", "--data.name", "python_docs")
     assert "holds images, but WaveNet describes sounds: pass --data.name, such as tones" in fails(
         capsys, "wavenet", "--data.name", "digits"
     )

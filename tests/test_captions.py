@@ -241,7 +241,7 @@ def test_encoders_that_do_not_fit_are_refused(few, encoder, tmp_path):
     with pytest.raises(ValueError, match="halvings is 2, expected 1"):
         initial_state(Recipe(other, encoder=encoder), *zoo.example(other, 2))
     translator = zoo.CATALOGUE["seq2seq"].tiny
-    with pytest.raises(ValueError, match="not that of this Seq2Seq: kind is ImageDescriber, expected Translator"):
+    with pytest.raises(ValueError, match="not that of this Seq2Seq: kind is captions, expected translation"):
         initial_state(Recipe(translator, encoder=encoder), *zoo.example(translator, 2))
     with pytest.raises(ValueError, match="no trained model at"):
         initial_state(Recipe(other, encoder=str(tmp_path / "none")), *zoo.example(other, 2))

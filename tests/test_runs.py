@@ -139,7 +139,7 @@ def interrupted(flags, monkeypatch):  # noqa: F811
             return super().__call__(step)
 
     with monkeypatch.context() as patch:
-        patch.setattr(train.inputs, "Batches", Interrupting)
+        patch.setattr(train.kinds.kind, "Batches", Interrupting)
         assert cli.main(["made", *flags]) == 130
 
 

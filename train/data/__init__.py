@@ -1,4 +1,4 @@
-"""Data: what a data set is, the training streams, and the loaders; `train.kinds.load(Data(...))` gives a `Dataset`."""
+"""Data: `load(Data(...))` gives a `Dataset`, `Batches` its training stream, `batches` its evaluation batches."""
 
 from train.data.batches import Batches, Streams, Windows, batches, shortened
 from train.data.dataset import Data, DataError, Dataset, Split, lines, ragged
@@ -13,6 +13,14 @@ __all__ = [
     "Windows",
     "batches",
     "lines",
+    "load",
     "ragged",
     "shortened",
 ]
+
+
+def load(data: Data) -> Dataset:
+    """The chosen data: `train.kinds.load`, where every kind has its loaders."""
+    from train import kinds
+
+    return kinds.load(data)
