@@ -132,7 +132,7 @@ def test_a_model_is_whole_while_it_is_written(run):
 
 
 def interrupted(flags, monkeypatch):  # noqa: F811
-    class Interrupting(train.inputs.Batches):
+    class Interrupting(train.kinds.kind.Batches):
         def __call__(self, step):
             if step == 6:
                 os.kill(os.getpid(), signal.SIGINT)
