@@ -180,7 +180,7 @@ def main(args: list[str] | None = None) -> int:
             raise ValueError(f"this {kind(model)} is one model and no ensemble: drop --ensemble.")
         dataset = load_data(run, recipe)
         split = getattr(dataset, options.split)
-        size = options.batch_size or kind_of(model).evaluation_batch(recipe)
+        size = options.batch_size or kind_of(model).evaluation_batch(recipe.batch_size)
         result = evaluate(model, variables, split, size, ensemble=ensemble)
     except Exception as error:
         print(f"error: {complaint(error)}", file=sys.stderr)

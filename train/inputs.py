@@ -47,7 +47,7 @@ def fitted(recipe: Recipe, dataset: Dataset) -> Recipe:
 
 def training_batches(recipe: Recipe, dataset: Dataset) -> Stream:
     """The training stream, a pure function of the step."""
-    return kind_of(recipe.model).batches(recipe, dataset)
+    return kind_of(recipe.model).batches(recipe.model, dataset, recipe.batch_size, recipe.seed)
 
 
 def check_trainable(recipe: Recipe, dataset: Dataset) -> None:

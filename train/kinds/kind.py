@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Float, Shaped
@@ -11,9 +11,6 @@ import zoo
 from train.data.batches import Batches, Streams, Windows
 from train.data.dataset import Data, DataError, Dataset, Split
 from zoo import checks
-
-if TYPE_CHECKING:
-    from train.recipe import Recipe
 
 Stream = Batches | Windows | Streams
 
@@ -74,9 +71,9 @@ class Kind:
                 flag = f"--model.{field.name.replace('_', '-')}"
                 raise DataError(f"{flag} comes from {dataset.name}, which says otherwise: drop {flag}.")
 
-    def batches(self, recipe: "Recipe", dataset: Dataset) -> Stream:
+    def batches(self, model: zoo.Autoregressive, dataset: Dataset, batch_size: int, seed: int) -> Stream:
         """The training stream, a pure function of the step."""
-        return Batches(dataset.train, recipe.batch_size, recipe.seed, dataset.dynamic)
+        return Batches(dataset.train, batch_size, seed, dataset.dynamic)
 
     def shortened(self, model: zoo.Autoregressive, batch: Split) -> Split:
         """A batch for evaluation, without what costs time and changes nothing. By default: as it is."""
@@ -94,8 +91,8 @@ class Kind:
         """What the nats of each example are divided by: 1, or its sites where nats are stated of sites."""
         return np.full(len(x), 1 if self.unit(model) == "example" else model.num_sites, np.float32)
 
-    def evaluation_batch(self, recipe: "Recipe") -> int:
-        """Examples at a time when a finished run is evaluated."""
+    def evaluation_batch(self, batch_size: int) -> int:
+        """Examples at a time when a finished run is evaluated, given how many it was trained on."""
         return 500
 
     def compare(self, model: zoo.Autoregressive, nats: float, split: Split) -> str:

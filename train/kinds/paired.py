@@ -40,8 +40,8 @@ class Paired(Kind):
             )
         super().check_chosen(model, dataset)
 
-    def batches(self, recipe, dataset):
-        return Batches(dataset.train, recipe.batch_size, recipe.seed, dataset.dynamic, paired=True)
+    def batches(self, model, dataset, batch_size, seed):
+        return Batches(dataset.train, batch_size, seed, dataset.dynamic, paired=True)
 
     def shortened(self, model, batch):
         return shortened(batch, model.pad, getattr(model, "source_pad", 0))

@@ -37,14 +37,14 @@ class Sound(Kind):
     def check_chosen(self, model, dataset):
         """The rate of the data wins."""
 
-    def batches(self, recipe, dataset):
-        return Windows(dataset.train, recipe.model.num_sites, recipe.batch_size, recipe.seed)
+    def batches(self, model, dataset, batch_size, seed):
+        return Windows(dataset.train, model.num_sites, batch_size, seed)
 
     def unit(self, model):
         return "sample"
 
-    def evaluation_batch(self, recipe):
-        return recipe.batch_size
+    def evaluation_batch(self, batch_size):
+        return batch_size
 
     def compare(self, model, nats, split):
         return f" (marginal entropy {entropy(split.x):.4f} bits)"

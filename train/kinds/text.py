@@ -38,11 +38,10 @@ class Text(Kind):
     def with_data(self, model, dataset):
         return model.clone(head=zoo.Categorical(len(dataset.vocabulary)), **self.known(dataset))
 
-    def batches(self, recipe, dataset):
-        length = recipe.model.num_sites
-        if recipe.model.streams:
-            return Streams(dataset.train.x, length, recipe.batch_size)
-        return Windows(dataset.train, length, recipe.batch_size, recipe.seed)
+    def batches(self, model, dataset, batch_size, seed):
+        if model.streams:
+            return Streams(dataset.train.x, model.num_sites, batch_size)
+        return Windows(dataset.train, model.num_sites, batch_size, seed)
 
     def unit(self, model):
         return "byte" if model.vocabulary == BYTES else "char"
