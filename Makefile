@@ -45,16 +45,16 @@ eval: $(VENV)/installed ## nats and bits/dim of the newest run of MODEL (or RUN=
 	@$(PY) -m train.evaluate $(RUN) $(ARGS)
 
 bench: $(VENV)/installed ## time sampling against the likelihood, for MODEL or for all
-	@$(PY) -m sample.bench $(MODEL) $(ARGS)
+	@$(PY) -m benchmarks.sampling $(MODEL) $(ARGS)
 
 bench-torch: $(VENV)/installed ## time likelihood and train step against PyTorch, which you install into .venv yourself
-	@$(PY) -m train.bench $(MODEL) $(ARGS)
+	@$(PY) -m benchmarks.training $(MODEL) $(ARGS)
 
 reproduce: $(VENV)/installed ## train and evaluate one row of docs/results.md from scratch: make reproduce ROW=nade (or the list)
 	@$(PY) -m train.reproduce $(ROW) $(ARGS)
 
 figures: $(VENV)/installed ## draw docs/receptive_fields.png anew
-	@$(PY) -m sample.receptive_fields $(ARGS)
+	@$(PY) -m benchmarks.receptive_fields $(ARGS)
 
 test: $(VENV)/installed ## the tests, minutes
 	@$(PY) -m pytest -n $(JOBS) --dist loadgroup $(ARGS)

@@ -125,12 +125,12 @@ def bench(name: str, batches: list[int]) -> None:
 
     import sample  # noqa: F401
     import zoo
-    from zoo.autoregressive import _log_prob
+    from sample.engines import sampler
+    from zoo.core.likelihood import _log_prob
 
-    draws = sys.modules["sample.draw"]
     model = zoo.MADE(hidden=(8000, 8000)) if name == "made" else zoo.entry(name).paper
     shapes = jax.eval_shape(lambda: zoo.init(model, jax.random.key(0), *zoo.example(model, 1)))
-    key, mesh, ready = jax.random.key(1), draws._mesh(), []
+    key, mesh, ready = jax.random.key(1), sampler._mesh(), []
     for batch in batches:
         if stopped():
             break
@@ -139,7 +139,7 @@ def bench(name: str, batches: list[int]) -> None:
         began = time.perf_counter()
         score = _log_prob.lower(model, shapes, x, context, False, None).compile()
         middle = time.perf_counter()
-        draw = draws._draw.lower(model, "cached", 0, None, mesh, shapes, key, part, context, None).compile()
+        draw = sampler._draw.lower(model, "cached", 0, None, mesh, shapes, key, part, context, None).compile()
         compiling = (middle - began, time.perf_counter() - middle)
         ready.append((batch, score, draw, x, context, part, compiling))
     variables = zoo.init(model, jax.random.key(0), *zoo.example(model, 1))
@@ -171,8 +171,8 @@ def update(name: str, batch: int, dtype: str) -> None:
     import numpy as np
 
     import zoo
-    from train.recipes import RECIPES
-    from train.update import initial_state, make_update
+    from train.engine.step import initial_state, make_update
+    from train.recipe.presets import RECIPES
 
     recipe = dataclasses.replace(RECIPES[name]["paper"], batch_size=batch, dtype=dtype)
     x, context = (leaf if leaf is None else np.asarray(leaf) for leaf in zoo.example(recipe.model, batch))

@@ -1,17 +1,20 @@
 """Exact and fast sampling for every model of the zoo."""
 
-from sample.alignment import save_alignment, save_gaze
-from sample.audio import Sounds, audio, save_sounds, save_waveforms, spectrogram
-from sample.caption import Captions, caption, pointing_accuracy
-from sample.complete import complete
-from sample.draw import draw, uniforms
-from sample.loop import Prefix, Sample, ancestral
-from sample.progress import progress
-from sample.read import read_images, read_pixels
-from sample.render import as_images, grid, images, save_gif, save_png
-from sample.scores import Scores, scores
-from sample.search import Beams, search
-from sample.surprise import save_surprise, surprise
-from sample.tempered import Tempered
-from sample.text import Texts, stream, text
-from sample.translate import Translations, translate
+from sample.engines.ancestral_loop import Prefix, Sample, ancestral
+from sample.engines.beam_search import Beams, search
+from sample.engines.completion import complete
+from sample.engines.sampler import draw, uniforms
+from sample.engines.tempered import Tempered
+from sample.media.captions import Captions, caption, pointing_accuracy
+from sample.media.image_files import read_images, read_pixels
+from sample.media.pixels import as_images, images
+from sample.media.sounds import Sounds, audio, save_sounds
+from sample.media.texts import Texts, stream, text
+from sample.media.translations import Translations, translate
+from sample.pictures.attention_maps import save_alignment, save_gaze
+from sample.pictures.frames import progress
+from sample.pictures.grids import grid, save_gif, save_png
+from sample.pictures.surprise_maps import save_surprise
+from sample.pictures.waveforms import save_waveforms, spectrogram
+from sample.scoring.surprisal import surprise
+from sample.scoring.text_metrics import Scores, scores

@@ -10,8 +10,8 @@ from typing import Any
 
 import zoo
 from sample.kinds import kind_of, kinds
-from zoo.checks import kind
-from zoo.command import read_flags, shell
+from zoo.cli import read_flags, shell
+from zoo.core.checks import kind
 
 USAGE = "python -m sample RUN [flags]; RUN is a run's folder, a checkpoint, or a model's name (its newest run)."
 
@@ -29,7 +29,7 @@ def run(argv: Sequence[str]) -> None:
     model, variables = zoo.load(checkpoint)
     of = kind_of(model)
     _check_flags(argv, model, of)
-    prog = f"python -m sample {checkpoint.parent if checkpoint.name == zoo.checkpoint.FILE else checkpoint}"
+    prog = f"python -m sample {checkpoint.parent if checkpoint.name == zoo.core.checkpoint.FILE else checkpoint}"
     options = read_flags(of.options, prog, args=list(argv))
     for group in groups_of(options):
         group.check()

@@ -343,7 +343,7 @@ def check_wide(entry):
         yield jax.jit(jax.value_and_grad(loss))(variables, x, context)
 
     usual = list(results(x, context))
-    with zoo.precision._x64.enable_x64(True):
+    with zoo.foundation.precision._x64.enable_x64(True):
         wide = list(results(*jax.tree.map(_as_wide, (x, context))))
     jax.tree.map(np.testing.assert_array_equal, wide[:-1], usual[:-1])
     jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-3, atol=1e-5), wide[-1], usual[-1])

@@ -14,7 +14,7 @@ from PIL import Image
 import sample
 import sample.__main__ as cli
 import zoo
-from sample import bench
+from benchmarks import sampling
 
 MODEL = zoo.WaveNet((40,), 5, 6, dilations=(1, 2), cycles=2, num_classes=2, head=zoo.Categorical(32))
 SOURCE = MODEL, conformance.variables_of(MODEL)
@@ -101,7 +101,7 @@ def test_one_command_writes_sounds_and_a_picture(run, capsys):
 
 
 def test_bench_says_how_much_faster_than_real_time(run, capsys):
-    bench.main(bench.Options(run=str(run), batch=(2,), repeats=1, engines=("cached",)))
+    sampling.main(sampling.Options(run=str(run), batch=(2,), repeats=1, engines=("cached",)))
     row = capsys.readouterr().out.splitlines()[-1].split("|")
     assert float(row[10]) == pytest.approx(2 * 40 / 8000 / (float(row[5]) / 1000), rel=0.05)
 

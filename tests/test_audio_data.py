@@ -10,14 +10,14 @@ import soundfile
 
 import train.__main__ as cli
 import zoo
+from train.cli.evaluate import main as evaluate_main
 from train.data import Data, DataError, Split, Windows, ragged
-from train.evaluate import evaluate
-from train.evaluate import main as evaluate_main
-from train.inputs import fitted, inputs
+from train.engine.evaluation import evaluate
+from train.engine.prepare import fitted, inputs
 from train.kinds import load
 from train.kinds.sound import entropy
-from train.recipe import Recipe
-from train.recipes import RECIPES
+from train.recipe.presets import RECIPES
+from train.recipe.recipe import Recipe
 
 SMALL = zoo.WaveNet((50,), 4, 4, dilations=(1, 2), cycles=1)
 

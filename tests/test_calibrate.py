@@ -9,11 +9,11 @@ import pytest
 from test_train_cli import cli, data, drawn, fails, flags  # noqa: F401 (fixtures)
 
 import sample
-import train.evaluate
+import train.cli.evaluate
 import zoo
-from train.calibrate import calibrated
 from train.data import Split
-from train.recipe import Recipe
+from train.engine.calibrate import calibrated
+from train.recipe.recipe import Recipe
 
 
 @pytest.mark.parametrize("certain", [0.7, 1.0, 1.5])
@@ -41,11 +41,11 @@ def test_a_calibrated_run(flags, capsys):  # noqa: F811
     model, _ = zoo.load("runs/made")
     assert model.head.temperature == results["temperature"] != 1
     assert f"temperature {model.head.temperature}, fitted on the validation split" in out
-    assert train.evaluate.main(["made", "--ensemble"]) == 0
+    assert train.cli.evaluate.main(["made", "--ensemble"]) == 0
     assert f": {results['ensemble']['nats']:.2f} +- " in capsys.readouterr().out
     records = [json.loads(line) for line in Path("runs/made/metrics.jsonl").read_text().splitlines()]
     before = min(record["valid_nats"] for record in records if "valid_nats" in record)
-    assert train.evaluate.main(["made", "--ensemble", "--split", "valid"]) == 0
+    assert train.cli.evaluate.main(["made", "--ensemble", "--split", "valid"]) == 0
     after = float(capsys.readouterr().out.split("valid, ensemble of 2: ")[1].split()[0])
     assert after <= before + 0.005
 

@@ -15,15 +15,15 @@ from PIL import Image
 import sample
 import sample.__main__ as cli
 import train.__main__ as training
-import train.data.described as made
 import zoo
-from sample.read import read_pixels
+from sample.media.image_files import read_pixels
 from train.data import Data, DataError
-from train.inputs import fitted, inputs, training_batches
+from train.data.sources import captions as made
+from train.engine.prepare import fitted, inputs, training_batches
+from train.engine.step import initial_state, make_update
 from train.kinds import load
-from train.recipe import Recipe
-from train.update import initial_state, make_update
-from zoo.captioning import GridEncoder
+from train.recipe.recipe import Recipe
+from zoo.conditional.image_describer import GridEncoder
 
 TINY = {"features": 8, "embedding": 4, "channels": (4, 6), "halvings": 2}
 
@@ -31,8 +31,8 @@ TINY = {"features": 8, "embedding": 4, "channels": (4, 6), "halvings": 2}
 @pytest.fixture(scope="module")
 def few():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("train.data.described.TRAINED", 200)
-        patch.setattr("train.data.described.HELD_OUT", 40)
+        patch.setattr("train.data.sources.captions.TRAINED", 200)
+        patch.setattr("train.data.sources.captions.HELD_OUT", 40)
         yield
 
 

@@ -140,7 +140,7 @@ def test_only_registered_classes_are_saved_and_loaded(tmp_path, monkeypatch):
         zoo.save(file, model, variables)
     assert not list(tmp_path.iterdir())
     with monkeypatch.context() as patch:
-        patch.setattr(zoo.registry, "_CLASSES", dict(zoo.registry.registered()))
+        patch.setattr(zoo.foundation.registry, "_CLASSES", dict(zoo.foundation.registry.registered()))
         assert zoo.register(Stranger) is Stranger
         zoo.save(file, model, variables)
         assert zoo.load(file)[0] == model
@@ -155,7 +155,7 @@ def test_a_name_is_registered_once():
         ValueError, match=r"the name MADE is taken by zoo\.[a-z.]*made\.MADE: give mine\.MADE another name"
     ):
         zoo.register(made)
-    assert zoo.registry.registered()["MADE"] is zoo.MADE
+    assert zoo.foundation.registry.registered()["MADE"] is zoo.MADE
     assert zoo.register(zoo.MADE) is zoo.MADE  # the same class again
     with pytest.raises(TypeError, match="takes a class of models"):
         zoo.register(int)

@@ -7,7 +7,7 @@ import pytest
 
 import sample
 import zoo
-from sample.draw import few, few_known
+from sample.engines.sampler import few, few_known
 
 VOCABULARY = tuple("abcdef ")
 MODELS = {

@@ -8,13 +8,15 @@ import sys
 import numpy as np
 import pytest
 
-import train.data.translations as made
 import zoo
-from train.data import Data, DataError, files
-from train.inputs import check_trainable, fitted, inputs
+from train.data import Data, DataError
+from train.data.sources import published_files
+from train.data.sources import translations as made
+from train.engine.prepare import check_trainable, fitted, inputs
 from train.kinds import load
-from train.recipe import Recipe
-from zoo import tokens
+from train.recipe.recipe import Recipe
+from zoo.formats import tsv
+from zoo.formats import vocabulary as tokens
 
 
 @pytest.fixture
@@ -300,32 +302,34 @@ def test_lines_mean_the_same_wherever_they_are_read_and_written(strange, tmp_pat
     for unit in ("char", "word"):
         dataset = load(Data("multi30k", path=str(tmp_path), least=1, unit=unit))
         assert len(dataset.train.x) == 4 and dataset.pairs == tuple((f"no {i} of them",) * 2 for i in range(4))
-        (tmp_path / "test.tsv").write_text(tokens.rows_of(dataset.pairs), "utf-8", newline="")
-        assert tokens.read_pairs(tmp_path / "test.tsv") == list(dataset.pairs)
+        (tmp_path / "test.tsv").write_text(tsv.rows_of(dataset.pairs), "utf-8", newline="")
+        assert tsv.read_pairs(tmp_path / "test.tsv") == list(dataset.pairs)
     if strange == "\t":
         return
     (tmp_path / "own.tsv").write_bytes("".join(f"{text}\t{text}\n" for text in texts).encode())
-    assert tokens.read_pairs(tmp_path / "own.tsv") == list(dataset.pairs)
+    assert tsv.read_pairs(tmp_path / "own.tsv") == list(dataset.pairs)
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 def test_ends_of_lines_of_all_systems(end, tmp_path):
     (tmp_path / "own.tsv").write_bytes(f"\ufeffSource\tTarget{end}a b\tc{end}{end}d\te{end}".encode())
-    assert tokens.read_pairs(tmp_path / "own.tsv") == [("a b", "c"), ("d", "e")]
+    assert tsv.read_pairs(tmp_path / "own.tsv") == [("a b", "c"), ("d", "e")]
 
 
 def test_rows_are_read_as_they_were_written(tmp_path):
     for rows in ([("target", "Source"), ("a", "b")], [("a", "b")], [("x\ty", " z\n")]):
-        (tmp_path / "own.tsv").write_text(tokens.rows_of(rows), "utf-8")
-        assert tokens.read_pairs(tmp_path / "own.tsv") == [tuple(map(tokens.one_line, row)) for row in rows]
+        (tmp_path / "own.tsv").write_text(tsv.rows_of(rows), "utf-8")
+        assert tsv.read_pairs(tmp_path / "own.tsv") == [tuple(map(tsv.one_line, row)) for row in rows]
 
 
 @pytest.mark.parametrize("kind", [gzip, lzma])
 def test_a_packed_file_is_not_unpacked_without_end(kind, tmp_path, monkeypatch):
-    monkeypatch.setattr(files, "UNPACKED", 10**6)
+    monkeypatch.setattr(published_files, "UNPACKED", 10**6)
     path = tmp_path / ("train.de.gz" if kind is gzip else "input.txt.xz")
     path.write_bytes(kind.compress(bytes(10**6)))
-    assert len(files.unpacked(path)) == 10**6
+    assert len(published_files.unpacked(path)) == 10**6
     path.write_bytes(kind.compress(bytes(10**6 + 1)))
     with pytest.raises(DataError, match=f"{path.name} unpacks to more than 1,000,000 bytes"):
-        load(Data("multi30k", path=str(tmp_path))) if kind is gzip else files.read_manual(tmp_path, "input.txt", "")
+        load(Data("multi30k", path=str(tmp_path))) if kind is gzip else published_files.read_manual(
+            tmp_path, "input.txt", ""
+        )

@@ -9,7 +9,7 @@ from PIL import Image
 
 from train.data import Data
 from train.data.dataset import generator, hold_out, split_off, thirds
-from train.data.tables import FOLDS
+from train.data.sources.tables import FOLDS
 from train.kinds import load
 
 SPLITS = ("train", "valid", "test")

@@ -15,7 +15,7 @@ from refusals import assert_refused
 
 from train.data import Data, DataError, pack_mnist
 from train.data.dataset import bernoulli, generator
-from train.data.files import CIFAR_BATCHES, FILES, File
+from train.data.sources.published_files import CIFAR_BATCHES, FILES, File
 from train.kinds import load
 
 ORIGINALS = Path(__file__).parents[2] / "shared" / "data"
@@ -147,14 +147,14 @@ def test_corrupt_file(fake, tmp_path):
 
 
 def test_nothing_half_written(fake, tmp_path, monkeypatch):
-    from train.data import builders
+    from train.data.sources import tfds_builders
 
     def interrupted(self, images, labels):
         yield 0, {"image": images[0], "label": labels[0]}
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(builders.ZooMnist, "_generate_examples", interrupted)
+        patch.setattr(tfds_builders.ZooMnist, "_generate_examples", interrupted)
         with pytest.raises(KeyboardInterrupt):
             load(choice(tmp_path, fake))
     assert_nothing_prepared(tmp_path)

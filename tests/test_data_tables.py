@@ -9,15 +9,16 @@ import numpy as np
 import pytest
 
 import train.__main__ as cli
-import train.evaluate
-import train.reproduce as reproduce
+import train.cli.evaluate
 import zoo
+from train.cli import reproduce
 from train.data import Batches, Data, DataError
-from train.inputs import fitted, inputs
+from train.engine.prepare import fitted, inputs
 from train.kinds import load
-from train.recipe import Recipe
-from train.recipes import RECIPES
-from train.run import Run
+from train.recipe import published
+from train.recipe.presets import RECIPES
+from train.recipe.recipe import Recipe
+from train.runs.folder import Run
 
 
 def written(folder, lines, name="t.csv"):
@@ -243,9 +244,9 @@ def test_training_on_a_table_from_the_command_line(table, tmp_path, monkeypatch,
     assert results["nats_standardised"] < 2.8  # two independent standard normal columns: 2.84
     line = f"{results['nats_standardised']:.2f} nats of the standardised columns"
     assert line in capsys.readouterr().out
-    assert train.evaluate.main(["runs/rnade"]) == 0
+    assert train.cli.evaluate.main(["runs/rnade"]) == 0
     assert line in capsys.readouterr().out
-    assert train.evaluate.main(["runs/rnade", "--orderings", "2"]) == 1
+    assert train.cli.evaluate.main(["runs/rnade", "--orderings", "2"]) == 1
     assert "RNADE was not trained for all orderings of its sites" in capsys.readouterr().err
 
 
@@ -274,9 +275,9 @@ def test_what_a_model_of_a_table_cannot_be_is_refused_at_once(order_agnostic, ca
 
 def test_orderings_of_a_table(order_agnostic, capsys):
     assert cli.main([*order_agnostic, "--steps", "2"]) == 0
-    assert train.evaluate.main(["runs/eonade", "--orderings", "2"]) == 0
+    assert train.cli.evaluate.main(["runs/eonade", "--orderings", "2"]) == 0
     assert "test, ensemble of 2: " in capsys.readouterr().out
-    assert train.evaluate.main(["runs/eonade", "--ensemble"]) == 1
+    assert train.cli.evaluate.main(["runs/eonade", "--ensemble"]) == 1
     assert "this EoNADE is one model and no ensemble" in capsys.readouterr().err
 
 
@@ -285,7 +286,7 @@ def test_rows_are_reproduced_and_resumed(table, tmp_path, monkeypatch, capsys):
     model = zoo.RNADE((2,), hidden=4, head=zoo.MixtureOfGaussians(2, 0.05))
     recipe = Recipe(model, Data("red_wine", path=str(table)), steps=4, batch_size=16)
     folds = tuple(dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, fold=k)) for k in (0, 1))
-    monkeypatch.setitem(reproduce.ROWS, "small", reproduce.Row("rnade", folds, 1.5, "nats", "nats_standardised"))
+    monkeypatch.setitem(published.ROWS, "small", published.Row("rnade", folds, 1.5, "nats", "nats_standardised"))
     arguments = ["small", "--data.path", str(table)]  # or --path
     assert reproduce.main(arguments) == 0
     line = capsys.readouterr().out.splitlines()[-1]
@@ -296,7 +297,7 @@ def test_rows_are_reproduced_and_resumed(table, tmp_path, monkeypatch, capsys):
     assert reproduce.main(arguments) == 0 and capsys.readouterr().out.splitlines()[-1] == line
     assert reproduce.main([]) == 0 and "binarized_mnist" in capsys.readouterr().out
     longer = tuple(dataclasses.replace(fold, steps=fold.steps + 1) for fold in folds)
-    monkeypatch.setitem(reproduce.ROWS, "small", reproduce.Row("rnade", longer, 1.5, "nats", "nats_standardised"))
+    monkeypatch.setitem(published.ROWS, "small", published.Row("rnade", longer, 1.5, "nats", "nats_standardised"))
     assert reproduce.main(arguments) == 1 and "another configuration: steps is" in capsys.readouterr().err
     assert reproduce.main(["nade", "--path", "x"]) == 1
     assert "--path is where red wine lies, and the row nade has other data" in capsys.readouterr().err
@@ -311,9 +312,9 @@ def test_a_row_of_an_ensemble_has_its_error(tmp_path, monkeypatch, capsys):
     assert "| 85.10 | 85.10 +- 0.25 |" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("name", list(reproduce.ROWS))
+@pytest.mark.parametrize("name", list(published.ROWS))
 def test_rows_are_runnable(name):
-    row = reproduce.ROWS[name]
+    row = published.ROWS[name]
     assert row.name in RECIPES and all(isinstance(recipe, Recipe) for recipe in row.recipes)
     assert (row.number == "ensemble") == (len(row.recipes[0].model.members()) > 1)
 
@@ -328,12 +329,12 @@ def test_data_that_changed_are_refused(table, tmp_path, capsys):
         == 0
     )
     (run / "results.json").unlink()
-    assert train.evaluate.main([str(run)]) == 0
+    assert train.cli.evaluate.main([str(run)]) == 0
     before = table.read_bytes()
     table.write_bytes(before.replace(b"1000.", b"2000.", 1))
     capsys.readouterr()
     for command in (["rnade", "--resume", "--samples", "0", "--run-dir", str(run)], [str(run)]):
-        main = cli.main if "--resume" in command else train.evaluate.main
+        main = cli.main if "--resume" in command else train.cli.evaluate.main
         assert main(command) == 1
         error = capsys.readouterr().err
         assert "was trained on other data than t.csv" in error and error.count("\n") == 1

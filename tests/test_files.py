@@ -15,11 +15,11 @@ from refusals import assert_refused
 
 import sample
 import zoo
-from sample.read import read_images
+from sample.media.image_files import read_images
 from train.data import Data
 from train.kinds import load
-from zoo.arrays import cast, check_size, map_array, read_arrays
-from zoo.pictures import read_picture
+from zoo.formats.arrays import cast, check_size, map_array, read_arrays
+from zoo.formats.pictures import read_picture
 
 GREY = np.arange(30, dtype=np.uint8).reshape(5, 6) * 8
 COLOURS = np.stack([GREY, GREY + 1, GREY + 2], axis=-1)

@@ -10,7 +10,7 @@ import pytest
 
 import sample
 import zoo
-from zoo.standardised import Affine
+from zoo.heads import Affine
 
 HEADS = [
     zoo.MixtureOfGaussians(1),

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import zoo
-from zoo.standardised import Affine
+from sample.engines import sampler
+from zoo.heads import Affine
 
 
 class SelfSeeing(zoo.FVSBN):
@@ -27,7 +28,7 @@ class Constant(zoo.FVSBN):
         return super().__call__(jnp.zeros_like(x))
 
     def step(self, x, t, memory=None):
-        return zoo.autoregressive._site(self, self(x), t)
+        return zoo.core.model.site_params(self, self(x), t)
 
 
 class BlindToFirst(zoo.FVSBN):
@@ -199,22 +200,20 @@ SAMPLERS = {
 def test_suite_kills_sampler(mutant, monkeypatch):
     name, function, check, why = SAMPLERS[mutant]
     model = zoo.FVSBN((2, 3), ordering=zoo.Ordering("snake", seed=sorted(SAMPLERS).index(mutant)))  # compiled afresh
-    draw = __import__("sys").modules["sample.draw"]
-    monkeypatch.setattr(draw, name, function)
+    monkeypatch.setattr(sampler, name, function)
     with pytest.raises(AssertionError, match=why):
         getattr(conformance, check)(zoo.Entry(model, model))
 
 
 def test_suite_kills_unscored_samples(monkeypatch):
-    draw = __import__("sys").modules["sample.draw"]
-    right = draw.finish
+    right = sampler.finish
 
     @functools.wraps(right)
     def unscored(*arguments):
         drawn = right(*arguments)
         return drawn._replace(log_prob=drawn.log_prob * 0.5)
 
-    monkeypatch.setattr(draw, "finish", unscored)
+    monkeypatch.setattr(sampler, "finish", unscored)
     model = zoo.FVSBN((2, 3), ordering=zoo.Ordering("snake", seed=77))
     with pytest.raises(AssertionError):
         conformance.check_engines(zoo.Entry(model, model))
@@ -223,7 +222,7 @@ def test_suite_kills_unscored_samples(monkeypatch):
 def test_suite_kills_a_ring_without_room_for_what_is_written(monkeypatch):
     """With (k - 1) d slots a step overwrites the oldest tap before it is read."""
     short = property(lambda layer: (layer.kernel_size - 1) * layer.dilation)
-    monkeypatch.setattr("zoo.wavenet.DilatedLayer._slots", short)
+    monkeypatch.setattr("zoo.layers.dilated.DilatedLayer._slots", short)
     model = zoo.WaveNet((5,), 3, 4, dilations=(1, 2), cycles=1, head=zoo.Categorical(3))
     with pytest.raises(AssertionError, match="step differs at rank 0"):
         conformance.check_step(zoo.Entry(model, model))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import zoo
-from zoo.orderings import Scan
+from zoo.core.orderings import Scan
 
 
 @pytest.mark.parametrize("scan", get_args(Scan))

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from test_training import MODELS, noisy_copies, run_steps, tiny
 
-from train.devices import share
-from train.update import make_update
+from train.engine.devices import share
+from train.engine.step import make_update
 
 STEPS = 6
 

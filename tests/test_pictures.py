@@ -11,8 +11,8 @@ from PIL import Image
 
 import sample
 import zoo
-from sample import receptive_fields
-from zoo.raster import Raster
+from benchmarks import receptive_fields
+from zoo.images.raster import Raster
 
 BITS = zoo.Categorical(2)
 MODELS = {

@@ -10,7 +10,7 @@ import pytest
 
 import sample
 import zoo
-from zoo.convolutions import Conv
+from zoo.layers.convolutions import Conv
 
 MODEL = zoo.PixelCNNpp((8, 8), features=6, blocks=1, scales=2, head=zoo.Categorical(4))
 BATCH = np.random.RandomState(0).randint(0, 4, (32, 8, 8))

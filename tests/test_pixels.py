@@ -7,8 +7,8 @@ import pytest
 
 import sample
 import zoo
-from sample.receptive_fields import random_variables, receptive_field
-from zoo.raster import Raster
+from benchmarks.receptive_fields import random_variables, receptive_field
+from zoo.images.raster import Raster
 
 BITS = zoo.Categorical(2)
 VARIANTS = {

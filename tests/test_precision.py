@@ -10,8 +10,8 @@ from marks import slow_but
 
 import sample
 import zoo
-from train.recipe import Recipe
-from train.update import initial_state, make_update
+from train.engine.step import initial_state, make_update
+from train.recipe.recipe import Recipe
 
 MODELS = {
     "made": zoo.MADE((8, 8), hidden=(100,)),
@@ -84,7 +84,7 @@ def test_a_likelihood_does_not_depend_on_what_jax_is_set_to(rounding):
 
 def in_both_modes(function):
     usual = function()
-    with zoo.precision._x64.enable_x64(True):
+    with zoo.foundation.precision._x64.enable_x64(True):
         wide = function()
     return usual, wide
 

@@ -18,15 +18,15 @@ import pytest
 from marks import slow_but
 from test_training import data, noisy_copies, tiny  # noqa: F401 (a fixture)
 
+import train.engine.loop
 import train.kinds.kind
-import train.loop
 import zoo
-from train.checkpoint import CheckpointError, Checkpoints
-from train.inputs import inputs
-from train.loop import NonFiniteError
-from train.loop import train as train_run
-from train.run import Run, create, write
-from train.update import Metrics, initial_state, make_update
+from train.engine.checkpoint import CheckpointError, Checkpoints
+from train.engine.loop import NonFiniteError
+from train.engine.loop import train as train_run
+from train.engine.prepare import inputs
+from train.engine.step import Metrics, initial_state, make_update
+from train.runs.folder import Run, create, write
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -81,7 +81,7 @@ CORRECTED = {"weight_decay": 0.1, "corrected_decay": True}
 def test_interrupted_and_resumed_is_bit_for_bit_the_same(data, tmp_path, monkeypatch, changes):  # noqa: F811
     recipe, usual = tiny(data=data, steps=20, **changes), signal.getsignal(signal.SIGINT)
     dataset = inputs(recipe)
-    monkeypatch.setattr(train.loop, "LOG_EVERY", 4)
+    monkeypatch.setattr(train.engine.loop, "LOG_EVERY", 4)
     straight = create("made", recipe, tmp_path / "straight")
     train_run(straight, recipe, dataset)
     stopped = create("made", recipe, tmp_path / "stopped")
@@ -97,7 +97,7 @@ def test_interrupted_and_resumed_is_bit_for_bit_the_same(data, tmp_path, monkeyp
 
 
 def test_metrics_beyond_the_checkpoint_are_written_again(data, tmp_path, monkeypatch):  # noqa: F811
-    monkeypatch.setattr(train.loop, "LOG_EVERY", 4)
+    monkeypatch.setattr(train.engine.loop, "LOG_EVERY", 4)
     recipe = tiny(data=data, steps=20)
     run = create("made", recipe, tmp_path / "run")
     train_run(run, recipe, inputs(recipe))
@@ -128,9 +128,9 @@ def test_best_validation_model_is_kept(data, tmp_path, monkeypatch):  # noqa: F8
 
     def fake(model, variables, split, batch_size, ensemble):
         seen.append(jax.tree.map(np.asarray, variables))
-        return train.evaluate.Evaluation(next(scores), 0.1, 0.0, 30)
+        return train.engine.evaluation.Evaluation(next(scores), 0.1, 0.0, 30)
 
-    monkeypatch.setattr(train.loop, "evaluate", fake)
+    monkeypatch.setattr(train.engine.loop, "evaluate", fake)
     train_run(run, recipe, inputs(recipe))
     _, variables = zoo.load(run.model)
     for got, best in zip(jax.tree.leaves(variables), jax.tree.leaves(seen[1]), strict=True):
@@ -173,14 +173,14 @@ def break_updates(monkeypatch, *steps):
 
         return update._replace(step=step)
 
-    monkeypatch.setattr(train.loop, "make_update", make)
+    monkeypatch.setattr(train.engine.loop, "make_update", make)
 
 
 def test_one_or_two_updates_that_are_no_numbers_are_left_out(data, tmp_path, monkeypatch, capfd):  # noqa: F811
     """It is said for each; a resumed training counts on, and ends the same."""
     recipe = tiny(data=data, steps=20)
     dataset = inputs(recipe)
-    monkeypatch.setattr(train.loop, "LOG_EVERY", 4)
+    monkeypatch.setattr(train.engine.loop, "LOG_EVERY", 4)
     break_updates(monkeypatch, 6, 7, 9, 12, 13)
     straight = create("made", recipe, tmp_path / "straight")
     train_run(straight, recipe, dataset)

@@ -18,22 +18,22 @@ from test_train_cli import drawn, fails, flags  # noqa: F401 (fixtures)
 from test_training import data, noisy_copies, tiny  # noqa: F401 (a fixture)
 
 import train.__main__ as cli
-import train.evaluate
-import train.loop
-import train.run
-import zoo.command
+import train.cli.evaluate
+import train.engine.loop
+import train.runs.folder
+import zoo.cli
 from train.data import Data
-from train.evaluate import Evaluation, perplexity
-from train.inputs import inputs
-from train.results import finish, finished
-from train.run import Run, RunError, create
-from zoo.files import to_json
+from train.engine.evaluation import Evaluation, perplexity
+from train.engine.prepare import inputs
+from train.engine.report import finish, finished
+from train.runs.folder import Run, RunError, create
+from zoo.foundation.files import to_json
 
 ROOT = Path(__file__).resolve().parents[1]
 HOLD = """
 import sys, time
 from pathlib import Path
-from train.run import Run
+from train.runs.folder import Run
 with Run(Path(sys.argv[1])).held():
     print("held", flush=True)
     time.sleep(60)
@@ -49,7 +49,7 @@ def trained(tmp_path_factory):
     recipe = tiny(data=Data(name="images", path=str(folder / "bits.npz")), steps=10)
     dataset = inputs(recipe)
     run = create("made", recipe, folder / "made", dataset)
-    finish(run, recipe, dataset, train.loop.train(run, recipe, dataset), "")
+    finish(run, recipe, dataset, train.engine.loop.train(run, recipe, dataset), "")
     return folder
 
 
@@ -73,11 +73,11 @@ def test_a_run_belongs_to_one_process(run, capsys):
         files = {path: path.read_bytes() for path in run.folder.rglob("*") if path.is_file()}
         line = fails(capsys, 1, "made", "--resume")
         assert f"runs/made is being trained by process {process.pid} on " in line and " since 20" in line
-        assert train.evaluate.main(["made"]) == 0, "to read takes no lock"
+        assert train.cli.evaluate.main(["made"]) == 0, "to read takes no lock"
         assert files == {path: path.read_bytes() for path in run.folder.rglob("*") if path.is_file()}
         process.kill()
     assert cli.main(["made", "--resume"]) == 0, "what was killed holds nothing"
-    assert not (run.folder / train.run.HOLDER).exists()
+    assert not (run.folder / train.runs.folder.HOLDER).exists()
 
 
 def test_a_run_is_free_again_after_an_error(run):
@@ -132,7 +132,7 @@ def test_a_model_is_whole_while_it_is_written(run):
 
 
 def interrupted(flags, monkeypatch):  # noqa: F811
-    class Interrupting(train.kinds.kind.Batches):
+    class Interrupting(train.data.batching.Batches):
         def __call__(self, step):
             if step == 6:
                 os.kill(os.getpid(), signal.SIGINT)
@@ -152,18 +152,18 @@ def test_a_path_is_no_data(flags, data, capsys, monkeypatch, tmp_path):  # noqa:
     line = fails(capsys, 1, "made", "--resume")
     assert "bits.npz" in line and "say where they are by --data.path" in line
     assert cli.main(["made", "--resume", "--data.path", "../elsewhere/moved.npz"]) == 0
-    assert train.evaluate.main(["made"]) == 0, "the run knows where they lie now"
+    assert train.cli.evaluate.main(["made"]) == 0, "the run knows where they lie now"
     results = Path("runs/made/results.json").absolute()
     folder = str(results.parent)
     monkeypatch.chdir(moved.parent)
     moved.rename("again.npz")
-    assert train.evaluate.main([folder]) == 1
+    assert train.cli.evaluate.main([folder]) == 1
     assert "say where they are by --data.path" in capsys.readouterr().err.splitlines()[-1]
-    assert train.evaluate.main([folder, "--data.path", "again.npz"]) == 0
+    assert train.cli.evaluate.main([folder, "--data.path", "again.npz"]) == 0
     nats = json.loads(results.read_text())["nats"]
     assert f"test: {nats:.2f} +-" in capsys.readouterr().out.splitlines()[-1]
     np.savez("other.npz", train=noisy_copies(80), valid=noisy_copies(30, seed=1), test=noisy_copies(30, seed=3))
-    assert train.evaluate.main([folder, "--data.path", "other.npz"]) == 1
+    assert train.cli.evaluate.main([folder, "--data.path", "other.npz"]) == 1
     assert "was trained on other data than other.npz" in capsys.readouterr().err
     results.unlink()
     assert "was trained on other data" in fails(
@@ -231,7 +231,7 @@ def test_configurations_of_other_kinds(run, field, value, capsys):
     run.config.write_bytes(text.encode("latin-1"))
     said = fails(capsys, 1, "made", "--resume")
     assert "runs/made/config.json cannot be read as the recipe of a run" in said and len(said) < 500
-    assert train.evaluate.main(["runs/made"]) == 1
+    assert train.cli.evaluate.main(["runs/made"]) == 1
     assert "config.json cannot be read" in capsys.readouterr().err
 
 
@@ -268,19 +268,19 @@ def test_nothing_but_memory_is_called_memory(flags, capsys, monkeypatch):  # noq
     monkeypatch.setattr(cli, "train", lambda *_: math.exp(1000))
     line = fails(capsys, 1, "made", *flags)
     assert "memory" not in line and "math range error" in line
-    assert not zoo.command.out_of_memory(OverflowError("math range error"))
-    assert "memory" not in zoo.command.complaint(OverflowError("math range error"))
+    assert not zoo.cli.out_of_memory(OverflowError("math range error"))
+    assert "memory" not in zoo.cli.complaint(OverflowError("math range error"))
     with pytest.raises(ZeroDivisionError):
-        zoo.command.complaint(ZeroDivisionError())
-    assert zoo.command.out_of_memory(MemoryError())
+        zoo.cli.complaint(ZeroDivisionError())
+    assert zoo.cli.out_of_memory(MemoryError())
 
 
 def test_huge_nats_are_evaluated_and_kept(tmp_path, monkeypatch, data, capsys):  # noqa: F811
     """Validation nats above 709 of a char: they are printed, and a checkpoint is written."""
     recipe = tiny(data=data, steps=5)
     run = create("made", recipe, tmp_path / "run")
-    monkeypatch.setattr(train.loop, "evaluate", lambda *_, **__: Evaluation(1e5, 1.0, 1.4e5, 30, "char"))
-    train.loop.train(run, recipe, inputs(recipe))
+    monkeypatch.setattr(train.engine.loop, "evaluate", lambda *_, **__: Evaluation(1e5, 1.0, 1.4e5, 30, "char"))
+    train.engine.loop.train(run, recipe, inputs(recipe))
     assert "perplexity 2.807e+43429" in capsys.readouterr().err
     assert run.model.exists() and (run.checkpoints / "5").is_dir()
 
@@ -288,7 +288,7 @@ def test_huge_nats_are_evaluated_and_kept(tmp_path, monkeypatch, data, capsys): 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252", "latin-1", "utf-8"])
 def test_stdout_that_is_not_utf_8(encoding):
     """What an encoding lacks is written with a backslash."""
-    code = "from zoo.command import any_stdout; any_stdout(); print('größer 中文 \U0001f600')"
+    code = "from zoo.cli import any_stdout; any_stdout(); print('größer 中文 \U0001f600')"
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": encoding}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=True)
     assert done.stdout.rstrip() == "größer 中文 \U0001f600".encode(encoding, "backslashreplace")
@@ -299,5 +299,5 @@ def test_small_data_are_not_evaluated_at_every_step(data, tmp_path, asked, steps
     """80 examples in batches of 40 are two steps an epoch."""
     recipe = tiny("nade", data=data, steps=60, batch_size=40, eval_every=asked)
     run = create("nade", recipe, tmp_path / "run")
-    train.loop.train(run, recipe, inputs(recipe))
+    train.engine.loop.train(run, recipe, inputs(recipe))
     assert [record["step"] for record in run.records() if "valid_nats" in record] == steps

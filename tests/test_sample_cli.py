@@ -1,4 +1,4 @@
-"""`python -m sample` and `python -m sample.bench`: what they print, write and refuse."""
+"""`python -m sample` and `python -m benchmarks.sampling`: what they print, write and refuse."""
 
 import subprocess
 import sys
@@ -14,7 +14,7 @@ from PIL import Image
 import sample
 import sample.__main__ as cli
 import zoo
-from sample import bench
+from benchmarks import sampling
 
 ROOT = Path(__file__).parents[1]
 MODEL = zoo.CATALOGUE["gated_pixel_cnn"].tiny
@@ -260,7 +260,7 @@ def test_errors_are_one_line(tmp_path):
 
 
 def test_bench_prints_a_row_for_each_engine_and_batch(run, capsys):
-    bench.main(bench.Options(run=str(run), batch=(1, 3), repeats=2))
+    sampling.main(sampling.Options(run=str(run), batch=(1, 3), repeats=2))
     rows = [line.split("|") for line in capsys.readouterr().out.splitlines() if line.startswith("| Gated")]
     assert [(row[2].strip(), row[3].strip()) for row in rows] == [
         (batch, what) for batch in ("1", "3") for what in ("log_prob", "cached", "jacobi", "recompute")
@@ -274,4 +274,4 @@ def test_bench_prints_a_row_for_each_engine_and_batch(run, capsys):
 )
 def test_bench_refuses(change, message):
     with pytest.raises(ValueError, match=message):
-        bench.main(bench.Options(**change))
+        sampling.main(sampling.Options(**change))

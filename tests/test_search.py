@@ -244,9 +244,9 @@ def test_only_sequences_are_searched():
 
 
 def test_rows_of_a_cache_are_found_by_shape():
-    tree = zoo.rows.axes(lambda n: {"a": jnp.zeros((4, n)), "b": jnp.zeros((2 * n, 3)), "c": jnp.zeros(5)})
+    tree = zoo.core.batch_axes.axes(lambda n: {"a": jnp.zeros((4, n)), "b": jnp.zeros((2 * n, 3)), "c": jnp.zeros(5)})
     assert tree == {"a": 1, "b": 0, "c": -1}
     with pytest.raises(ValueError, match="no axis counts the rows"):
-        zoo.rows.axes(lambda n: jnp.zeros((n, n)))
+        zoo.core.batch_axes.axes(lambda n: jnp.zeros((n, n)))
     with pytest.raises(ValueError, match="no axis counts the rows"):
-        zoo.rows.axes(lambda n: jnp.zeros(n + 1))
+        zoo.core.batch_axes.axes(lambda n: jnp.zeros(n + 1))

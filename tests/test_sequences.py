@@ -9,7 +9,7 @@ from marks import slow_but
 
 import sample
 import zoo
-from zoo import cells
+from zoo.layers import cells
 
 HEAD = zoo.Categorical(5)
 MODELS = {

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from sample.tempered import Tempered
+from sample.engines.tempered import Tempered
 
 NONE = -np.inf
 LIMITS = [

@@ -9,8 +9,8 @@ from marks import slow_but
 
 import sample
 import zoo
-from sample.tempered import Tempered
-from zoo.tokens import BYTES
+from sample.engines.tempered import Tempered
+from zoo.formats.vocabulary import BYTES
 
 VOCABULARY = tuple("\n abcde")
 MODELS = {

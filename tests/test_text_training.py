@@ -11,15 +11,15 @@ from marks import slow_but
 
 import train.__main__ as cli
 import zoo
-from train.checkpoint import Checkpoints
 from train.data import Data, DataError, Split, Streams, Windows
-from train.evaluate import evaluate
-from train.inputs import fitted, inputs, training_batches
+from train.engine.checkpoint import Checkpoints
+from train.engine.evaluation import evaluate
+from train.engine.loop import train as train_run
+from train.engine.prepare import fitted, inputs, training_batches
+from train.engine.step import initial_state, loss, make_update
 from train.kinds import load
-from train.loop import train as train_run
-from train.recipe import Recipe
-from train.run import Run, create
-from train.update import initial_state, loss, make_update
+from train.recipe.recipe import Recipe
+from train.runs.folder import Run, create
 
 TEXT = "".join(f"{i * i % 97} is no prime; über {i}\n" for i in range(200))
 
@@ -68,7 +68,7 @@ def test_a_text_as_bytes(tmp_path, text):
 
 
 def test_characters_may_lie_across_two_pieces_of_a_file(tmp_path, monkeypatch):
-    monkeypatch.setattr("train.data.texts._PIECE", 7)
+    monkeypatch.setattr("train.data.sources.texts._PIECE", 7)
     path = tmp_path / "book.txt"
     path.write_bytes(b"\xef\xbb\xbf" + ("zwölf Boxkämpfer €\U0001f600 " * 40).encode())
     dataset = load(Data("text", path=str(path)))
@@ -172,10 +172,10 @@ def test_stopped_and_resumed_is_bit_for_bit_the_same(text, tmp_path, name):
 
 def train_until(run, recipe, dataset, step):
     """Trains on, as if it were interrupted when `step` updates are made."""
-    import train.loop
+    import train.engine.loop
 
     with Checkpoints(run.checkpoints) as checkpoints:
-        training = train.loop._Training(run, recipe, dataset, checkpoints)
+        training = train.engine.loop._Training(run, recipe, dataset, checkpoints)
         while training.step < step:
             training.state, _ = training.update.step(training.state, *training.batches(training.step))
             training.step += 1

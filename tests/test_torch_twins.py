@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import zoo
-from train import bench
+from benchmarks import training
 
 MODELS = (
     zoo.PixelCNN((6, 5), features=8, blocks=2, out_features=8),
@@ -24,7 +24,7 @@ MODELS = (
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: type(model).__name__)
 def test_twins_have_the_same_likelihood(model):
     pytest.importorskip("torch", reason="PyTorch is not installed; only the bench needs it")
-    from zoo.torch_twins import twin
+    from benchmarks.torch_twins.twins import twin
 
     x = np.asarray(zoo.example(model, 3)[0])
     variables = zoo.init(model, jax.random.key(0), x)
@@ -41,7 +41,7 @@ def test_twins_have_the_same_likelihood(model):
 def test_twins_draw_with_their_cache(model):
     """What a twin draws token by token has the likelihood of one pass: else its cache would be another network."""
     torch = pytest.importorskip("torch", reason="PyTorch is not installed; only the bench needs it")
-    from zoo.torch_twins import twin
+    from benchmarks.torch_twins.twins import twin
 
     x = np.asarray(zoo.example(model, 3)[0])
     theirs = twin(model, zoo.init(model, jax.random.key(0), x))
@@ -58,4 +58,4 @@ def test_twins_draw_with_their_cache(model):
 
 def test_bench_refuses_models_without_a_twin():
     with pytest.raises(ValueError, match="no PyTorch twin of 'made'; there are pixel_cnn"):
-        bench.main(bench.Options(("made",)))
+        training.main(training.Options(("made",)))

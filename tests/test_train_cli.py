@@ -12,12 +12,13 @@ import pytest
 from test_training import data  # noqa: F401 (a fixture)
 
 import train.__main__ as cli
-import train.evaluate
+import train.cli.evaluate
+import train.data.batching
 import train.kinds.kind
 import zoo
-from train.options import parse
-from train.recipes import RECIPES
-from train.run import Run
+from train.cli.options import parse
+from train.recipe.presets import RECIPES
+from train.runs.folder import Run
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -108,7 +109,7 @@ def test_unknown_names_get_the_nearest(capsys, flags):
             ["made", "--model.head", "categorical:0"],
             "a Categorical head needs at least 1 class; got 0; flags",
         ),
-        (train.evaluate.main, [], "Missing from python -m train.evaluate: RUN A run folder"),
+        (train.cli.evaluate.main, [], "Missing from python -m train.evaluate: RUN A run folder"),
     ],
 )
 def test_wrong_flags_end_in_one_line(capsys, main, argv, message):
@@ -165,7 +166,7 @@ def test_a_batch_that_not_all_devices_can_share(flags, capsys, parallel):
     out, err = capsys.readouterr()
     assert "training on 3 of 4 devices, the most that share a batch of 6 equally\n" in err
     assert "on 3 x cpu" in out
-    assert train.evaluate.main(["made", "--batch-size", "7"]) == 0
+    assert train.cli.evaluate.main(["made", "--batch-size", "7"]) == 0
     shutil.rmtree("runs/made/checkpoints/10")
     Path("runs/made/results.json").unlink()
     assert cli.main(["made", "--resume"]) == 0
@@ -191,7 +192,7 @@ def test_unwritable_folder(flags, capsys):
 
 
 def test_interrupt_then_resume(flags, capsys, monkeypatch):
-    class Interrupting(train.kinds.kind.Batches):
+    class Interrupting(train.data.batching.Batches):
         def __call__(self, step):
             if step == 6:
                 os.kill(os.getpid(), signal.SIGINT)
@@ -264,7 +265,7 @@ def test_the_mixture_is_validated(flags, capsys):
         assert cli.main(["made", *flags, *members, *more, "--run-dir", f"runs/{name}"]) == 0
         records = [json.loads(line) for line in Run(Path("runs") / name).metrics.read_text().splitlines()]
         capsys.readouterr()
-        assert train.evaluate.main([f"runs/{name}", "--split", "valid", *(["--ensemble"] if more else [])]) == 0
+        assert train.cli.evaluate.main([f"runs/{name}", "--split", "valid", *(["--ensemble"] if more else [])]) == 0
         best = min(record["valid_nats"] for record in records if "valid_nats" in record)
         assert f": {best:.2f} +- " in capsys.readouterr().out
     assert cli.main(["made", *flags, "--validate-ensemble", "--run-dir", "runs/one"]) == 1
@@ -276,18 +277,18 @@ def test_evaluate_a_run(flags, capsys):
     assert cli.main(["made", *flags, "--model.num-masks", "2"]) == 0
     results = json.loads(Path("runs/made/results.json").read_text())
     capsys.readouterr()
-    assert train.evaluate.main(["made"]) == 0
+    assert train.cli.evaluate.main(["made"]) == 0
     out = capsys.readouterr().out.splitlines()
     assert out[0] == results["data"]
     assert out[1].startswith(f"test: {results['nats']:.2f} +- {results['standard_error']:.2f} nats")
-    assert train.evaluate.main(["runs/made", "--ensemble", "--split", "valid"]) == 0
+    assert train.cli.evaluate.main(["runs/made", "--ensemble", "--split", "valid"]) == 0
     assert "valid, ensemble of 2: " in capsys.readouterr().out
-    assert train.evaluate.main(["runs/made", "--orderings", "4"]) == 1
+    assert train.cli.evaluate.main(["runs/made", "--orderings", "4"]) == 1
     assert "MADE was not trained for all orderings of its sites" in capsys.readouterr().err
-    assert train.evaluate.main(["nade"]) == 1
+    assert train.cli.evaluate.main(["nade"]) == 1
     assert capsys.readouterr().err.startswith("error: no trained model at nade")
     Path("runs/made/model.safetensors").write_bytes(b"")
-    assert train.evaluate.main(["made"]) == 1
+    assert train.cli.evaluate.main(["made"]) == 1
     assert "is empty" in capsys.readouterr().err
 
 
@@ -301,10 +302,10 @@ def test_heavy_packages_are_imported_where_used():
 
 def test_any_number_of_orderings_is_scored(flags, capsys):
     assert cli.main(["eonade", *flags, "--model.num-orderings", "1"]) == 0
-    assert train.evaluate.main(["eonade", "--orderings", "5"]) == 0
+    assert train.cli.evaluate.main(["eonade", "--orderings", "5"]) == 0
     mixture = capsys.readouterr().out.splitlines()[-1]
     assert mixture.startswith("test, ensemble of 5: ")
-    assert train.evaluate.main(["eonade", "--ensemble"]) == 1
+    assert train.cli.evaluate.main(["eonade", "--ensemble"]) == 1
     assert "is one model and no ensemble: drop --ensemble" in capsys.readouterr().err
-    assert train.evaluate.main(["eonade", "--orderings", "0"]) == 1
+    assert train.cli.evaluate.main(["eonade", "--orderings", "0"]) == 1
     assert "--orderings must be at least 1; got 0" in capsys.readouterr().err

@@ -9,14 +9,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-import train.update
+import train.engine.step
 import zoo
 from train.data import Data, DataError, Split
-from train.evaluate import evaluate, summarise
-from train.inputs import inputs
-from train.recipe import Recipe, differences, from_json, to_json
-from train.recipes import RECIPES
-from train.update import Metrics, ema_decay, initial_state, loss, make_update, optimiser, schedule
+from train.engine.evaluation import evaluate, summarise
+from train.engine.optimisers import ema_decay, optimiser, schedule
+from train.engine.prepare import inputs
+from train.engine.step import Metrics, initial_state, loss, make_update
+from train.recipe.presets import RECIPES
+from train.recipe.recipe import Recipe, differences, from_json, to_json
 
 SHAPE = (2, 5)
 MODELS = ("fvsbn", "nade", "made", "eonade")
@@ -135,8 +136,8 @@ def test_donated_memory_changes_nothing(name, parallel, monkeypatch):
         batches = list(zip(tokens, ends, strict=True))
 
     def states(donate):
-        monkeypatch.setattr(train.update, "donated", lambda _: donate)
-        make = train.update._by_pmap if parallel == "pmap" else train.update._by_jit
+        monkeypatch.setattr(train.engine.step, "donated", lambda _: donate)
+        make = train.engine.step._by_pmap if parallel == "pmap" else train.engine.step._by_jit
         update = make.__wrapped__(recipe, tuple(jax.devices()[:1]))  # past its cache
         state, metrics = update.place(initial_state(recipe, *batches[0])), []
         for batch in batches:
@@ -144,7 +145,7 @@ def test_donated_memory_changes_nothing(name, parallel, monkeypatch):
             metrics.append(out)
         return jax.tree.map(np.array, (update.fetch(state), metrics))
 
-    used, none = train.update.donated(jax.devices()), ()
+    used, none = train.engine.step.donated(jax.devices()), ()
     for a, b in zip(*(jax.tree.leaves(states(donate)) for donate in (used, none)), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
 

@@ -14,7 +14,7 @@ import sample
 import sample.__main__ as cli
 import train.__main__ as training
 import zoo
-from sample import lengths
+from benchmarks import lengths
 
 PAIRS = [f"{word} {number}\t{number} {word[::-1]}" for word in ("abc", "bca", "cab", "aab") for number in range(10, 40)]
 OPTIONS = ["--data.name", "pairs", "--model.features", "16", "--model.embedding", "8", "--model.site-shape", "7"]
@@ -63,7 +63,7 @@ def test_one_command_trains_and_says_nats_per_token(runs, source):
     assert results["unit"] == "token" and 0 < results["nats"] < np.log(16)
     assert set(test) <= set(PAIRS) and len(test) == 12 and words[-3:] == ["-m", "sample", str(run)]
     codes = [
-        zoo.tokens.codes([list(line.split("\t")[side]) for line in test], vocabulary, end=side == 1)[0]
+        zoo.formats.vocabulary.codes([list(line.split("\t")[side]) for line in test], vocabulary, end=side == 1)[0]
         for side, vocabulary in enumerate((source[0].source_vocabulary, source[0].vocabulary))
     ]
     assert results["num"] == (codes[1] != 0).sum()
@@ -75,9 +75,9 @@ def test_translations_are_what_the_search_finds(source):
     model, variables = source
     sources = [pair.split("\t")[0] for pair in PAIRS[::7]]
     made = sample.translate(source, sources, beam=3, attention=True, batch_size=4)
-    codes, unknown = zoo.tokens.codes([list(each) for each in sources], model.source_vocabulary, end=False)
+    codes, unknown = zoo.formats.vocabulary.codes([list(each) for each in sources], model.source_vocabulary, end=False)
     found = sample.search(model, variables, codes, beam=3)
-    texts = ["".join(each) for each in zoo.tokens.texts_of(np.asarray(found.x[:, 0]), model.vocabulary)]
+    texts = ["".join(each) for each in zoo.formats.vocabulary.texts_of(np.asarray(found.x[:, 0]), model.vocabulary)]
     assert made.texts == texts and made.unknown == unknown == 0
     np.testing.assert_allclose(made.log_prob, found.log_prob[:, 0], rtol=1e-4, atol=1e-5)
     weights = np.asarray(zoo.attention_weights(model, variables, found.x[:, 0], codes))

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 import sample
-import train.inputs
+import train.engine.prepare
 import zoo
 from train.data import Batches, Data, Split, batches, shortened
-from train.evaluate import evaluate
-from train.recipe import Recipe
-from train.update import initial_state, make_update
-from zoo.tokens import trimmed
+from train.engine.evaluation import evaluate
+from train.engine.step import initial_state, make_update
+from train.recipe.recipe import Recipe
+from zoo.formats.vocabulary import trimmed
 
 NAMES = ("seq2seq", "seq2seq_attention")
 
@@ -178,10 +178,10 @@ def test_one_long_source_is_reported(tmp_path):
     lines = [f"{i} of them\tno {i}" for i in range(40)] + ["x" * 3000 + "\tlong"]
     (tmp_path / "p.tsv").write_text("\n".join(lines))
     recipe = Recipe(zoo.Seq2Seq((16,), 8, 4), Data("pairs", path=str(tmp_path / "p.tsv")), batch_size=4)
-    dataset = train.inputs.inputs(recipe)
+    dataset = train.engine.prepare.inputs(recipe)
     assert "sources of up to 3,000, test split" in dataset.description
     assert dataset.notes == (
         "the longest source has 3,000 chars, 99 % have at most 10: batches with it take that much longer",
     )
-    stream = train.inputs.training_batches(recipe, dataset)
+    stream = train.engine.prepare.training_batches(recipe, dataset)
     assert max(sorted(stream(step)[1].shape[1] for step in range(8))[:7]) <= 16

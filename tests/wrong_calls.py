@@ -11,7 +11,7 @@ from flax.core import freeze
 import sample
 import zoo
 from train.data import Data, load
-from train.recipe import Recipe
+from train.recipe.recipe import Recipe
 
 KEY = jax.random.key(0)
 MODEL = zoo.MADE((2, 3), (4,))

@@ -1,1 +1,3 @@
 """Training: recipes, data, the update step, the loop and the evaluation."""
+
+import train.kinds

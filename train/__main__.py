@@ -6,14 +6,15 @@ import shlex
 import sys
 from collections.abc import Sequence
 
-from train.inputs import check_trainable, fitted, inputs
+from train.cli.options import UsageError, describe, parse
+from train.engine.loop import train
+from train.engine.prepare import check_trainable, fitted, inputs
+from train.engine.report import finish, finished
+from train.engine.run_data import load_data
 from train.kinds import kind_of
-from train.loop import train
-from train.options import UsageError, describe, parse
-from train.recipes import RECIPES
-from train.results import finish, finished
-from train.run import Run, check_same, create, find, load_data
-from zoo.command import any_stdout, complaint, out_of_memory
+from train.recipe.presets import RECIPES
+from train.runs.folder import Run, check_same, create, find
+from zoo.cli import any_stdout, complaint, out_of_memory
 
 USAGE = "python -m train MODEL [flags]; python -m train MODEL --help explains the flags of a model."
 

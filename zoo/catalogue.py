@@ -6,33 +6,31 @@ from collections.abc import Callable
 
 from jaxtyping import PyTree
 
-from zoo.arguments import checked
-from zoo.attention_lstm import AttentionLSTM
-from zoo.autoregressive import Autoregressive, Values
-from zoo.captioner import Captioner
-from zoo.diagonal_bilstm import DiagonalBiLSTM
-from zoo.eonade import EoNADE
-from zoo.fvsbn import FVSBN
-from zoo.gated_pixel_cnn import GatedPixelCNN
-from zoo.gru import GRU
-from zoo.heads import Bernoulli, Categorical
-from zoo.logistics import DiscretizedLogisticMixture
-from zoo.lstm import LSTM
-from zoo.made import MADE
-from zoo.mixtures import MixtureOfGaussians, MixtureOfLaplacians
-from zoo.nade import NADE
-from zoo.orderings import Ordering
-from zoo.pixel_cnn import PixelCNN
-from zoo.pixel_cnn_pp import PixelCNNpp
-from zoo.pixel_transformer import PixelTransformer
-from zoo.rnade import RNADE
-from zoo.rnn import RNN
-from zoo.row_lstm import RowLSTM
-from zoo.seq2seq import Seq2Seq
-from zoo.seq2seq_attention import Seq2SeqAttention
-from zoo.show_attend_tell import ShowAttendTell
-from zoo.transformer import Transformer
-from zoo.wavenet import WaveNet
+from zoo.conditional.captioner import Captioner
+from zoo.conditional.seq2seq import Seq2Seq
+from zoo.conditional.seq2seq_attention import Seq2SeqAttention
+from zoo.conditional.show_attend_tell import ShowAttendTell
+from zoo.core.model import Autoregressive, Values
+from zoo.core.orderings import Ordering
+from zoo.dense.eonade import EoNADE
+from zoo.dense.fvsbn import FVSBN
+from zoo.dense.made import MADE
+from zoo.dense.nade import NADE
+from zoo.dense.rnade import RNADE
+from zoo.foundation.arguments import checked
+from zoo.heads import Bernoulli, Categorical, DiscretizedLogisticMixture, MixtureOfGaussians, MixtureOfLaplacians
+from zoo.images.diagonal_bilstm import DiagonalBiLSTM
+from zoo.images.gated_pixel_cnn import GatedPixelCNN
+from zoo.images.pixel_cnn import PixelCNN
+from zoo.images.pixel_cnn_pp import PixelCNNpp
+from zoo.images.pixel_transformer import PixelTransformer
+from zoo.images.row_lstm import RowLSTM
+from zoo.sequences.attention_lstm import AttentionLSTM
+from zoo.sequences.gru import GRU
+from zoo.sequences.lstm import LSTM
+from zoo.sequences.rnn import RNN
+from zoo.sequences.transformer import Transformer
+from zoo.sequences.wavenet import WaveNet
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The kinds of things that models describe: one file each, which holds all that sampling does differently for it."""
 
 import zoo
-from sample.kinds import captions, images, sound, table, text, translation
+from sample.kinds import captions, image, sound, table, texts, translation
 from sample.kinds.kind import Kind
 
 _KINDS: dict[str, Kind] = {}
@@ -31,5 +31,5 @@ def kind_of(model: zoo.Autoregressive) -> Kind:
     return _KINDS[model.kind]
 
 
-for _module in (images, table, text, sound, translation, captions):
+for _module in (image, table, texts, sound, translation, captions):
     add(_module.KIND)

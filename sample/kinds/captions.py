@@ -9,13 +9,13 @@ import numpy as np
 import tyro
 
 import zoo
-from sample.alignment import save_gaze
-from sample.caption import caption, pointing_accuracy
 from sample.kinds.kind import Inline, Kind, Run, check_counts, check_seed
 from sample.kinds.written import Writing, check_attends, first_written, report
-from sample.read import read_pixels
-from sample.scores import scores
-from zoo.arrays import read_arrays
+from sample.media.captions import caption, pointing_accuracy
+from sample.media.image_files import read_pixels
+from sample.pictures.attention_maps import save_gaze
+from sample.scoring.text_metrics import scores
+from zoo.formats.arrays import read_arrays
 
 SHOWN = 5  # captions of the test split that are printed
 

@@ -9,7 +9,7 @@ import numpy as np
 import tyro
 
 import zoo
-from sample.draw import Engine
+from sample.engines.sampler import Engine
 
 
 class Kind(NamedTuple):

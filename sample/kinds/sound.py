@@ -8,7 +8,6 @@ import jax
 import tyro
 
 import zoo
-from sample.audio import audio, save_sounds, save_waveforms
 from sample.kinds.kind import (
     Computing,
     Inline,
@@ -21,7 +20,9 @@ from sample.kinds.kind import (
     labels,
     twice,
 )
-from zoo.checks import kind
+from sample.media.sounds import audio, save_sounds
+from sample.pictures.waveforms import save_waveforms
+from zoo.core.checks import kind
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,9 +9,9 @@ import numpy as np
 import tyro
 
 import zoo
-from sample.draw import draw
+from sample.engines.sampler import draw
 from sample.kinds.kind import Computing, Inline, Kind, Run, check_counts, check_out, check_seed, labels, mean, twice
-from zoo.checks import kind
+from zoo.core.checks import kind
 
 
 @dataclasses.dataclass(frozen=True)

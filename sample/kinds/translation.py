@@ -9,12 +9,12 @@ import jax
 import tyro
 
 import zoo
-from sample.alignment import save_alignment
 from sample.kinds.kind import Inline, Kind, Run, check_counts, check_seed
 from sample.kinds.written import Writing, check_attends, first_written, report
-from sample.scores import scores
-from sample.translate import Translations, translate
-from zoo.tokens import read_pairs, rows_of
+from sample.media.translations import Translations, translate
+from sample.pictures.attention_maps import save_alignment
+from sample.scoring.text_metrics import scores
+from zoo.formats.tsv import read_pairs, rows_of
 
 SHOWN = 5  # translations of a file that are printed
 

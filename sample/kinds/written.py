@@ -7,9 +7,9 @@ from typing import Annotated, Any
 import tyro
 
 import zoo
+from sample.engines.conditional import BATCH
 from sample.kinds.kind import check_counts, check_out
-from sample.translate import BATCH
-from zoo.files import to_json
+from zoo.foundation.files import to_json
 
 
 @dataclasses.dataclass(frozen=True)

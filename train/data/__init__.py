@@ -1,7 +1,8 @@
 """Data: `load(Data(...))` gives a `Dataset`, `Batches` its training stream, `batches` its evaluation batches."""
 
-from train.data.batches import Batches, Streams, Windows, batches, shortened
+from train.data.batching import Batches, Streams, Windows, batches, shortened
 from train.data.dataset import Data, DataError, Dataset, Split, lines, ragged
+from train.data.loading import load
 
 __all__ = [
     "Batches",
@@ -17,10 +18,3 @@ __all__ = [
     "ragged",
     "shortened",
 ]
-
-
-def load(data: Data) -> Dataset:
-    """The chosen data: `train.kinds.load`, where every kind has its loaders."""
-    from train import kinds
-
-    return kinds.load(data)

@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from jaxtyping import Int, Int32, Shaped, UInt8
 
-from zoo.arguments import convert_fields
+from zoo.foundation.arguments import convert_fields
 
 
 class DataError(ValueError):

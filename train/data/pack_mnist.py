@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from train.data.dataset import DataError, bernoulli, generator
-from train.data.idx import parse_idx
+from train.data.sources.idx import parse_idx
 
 SEED = 1998
 TARGET = Path(__file__).with_name("mnist_1bit.npz")

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 from train.data.dataset import DataError
-from train.data.described import captions, digit_words, scenes
+from train.data.sources.captions import captions, digit_words, scenes
 from train.kinds.paired import Paired
-from zoo.files import write_whole
+from zoo.foundation.files import write_whole
 
 TEST = "test.npz"  # in the run's folder
 

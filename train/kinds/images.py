@@ -1,9 +1,9 @@
 """Images: one bit, grey or colour, from files or from the standard sets."""
 
-from train.data.embedded import digits, mnist_1bit
-from train.data.images import images
-from train.data.standard import standard
-from train.data.values import convert
+from train.data.quantise import convert
+from train.data.sources.embedded import digits, mnist_1bit
+from train.data.sources.images import images
+from train.data.sources.standard import standard
 from train.kinds.arrays import Arrays
 
 

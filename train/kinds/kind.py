@@ -8,9 +8,9 @@ import numpy as np
 from jaxtyping import Float, Shaped
 
 import zoo
-from train.data.batches import Batches, Streams, Windows
+from train.data.batching import Batches, Streams, Windows
 from train.data.dataset import Data, DataError, Dataset, Split
-from zoo import checks
+from zoo.core import checks
 
 Stream = Batches | Windows | Streams
 

@@ -3,10 +3,10 @@
 import numpy as np
 
 import zoo
-from train.data.batches import Batches, shortened
+from train.data.batching import Batches, shortened
 from train.data.dataset import DataError
 from train.kinds.kind import Kind
-from zoo.tokens import END, PAD, SPECIAL
+from zoo.formats.vocabulary import END, PAD, SPECIAL
 
 
 class Paired(Kind):

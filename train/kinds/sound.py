@@ -6,9 +6,9 @@ import math
 import numpy as np
 
 import zoo
-from train.data.audio import sounds, spoken_digit, tones
-from train.data.batches import Windows
+from train.data.batching import Windows
 from train.data.dataset import DataError, lines, ragged
+from train.data.sources.audio import sounds, spoken_digit, tones
 from train.kinds.kind import Kind
 from train.kinds.text import cut
 

@@ -1,6 +1,6 @@
 """Tables: rows of real numbers."""
 
-from train.data.tables import bundled, red_wine, table
+from train.data.sources.tables import bundled, red_wine, table
 from train.kinds.arrays import Arrays
 
 

@@ -5,11 +5,11 @@ import dataclasses
 import numpy as np
 
 import zoo
-from train.data.batches import Streams, Windows
+from train.data.batching import Streams, Windows
 from train.data.dataset import DataError, Dataset, Split, lines
-from train.data.texts import python_docs, text, tiny_shakespeare
+from train.data.sources.texts import python_docs, text, tiny_shakespeare
 from train.kinds.kind import Kind
-from zoo.tokens import BYTES
+from zoo.formats.vocabulary import BYTES
 
 
 class Text(Kind):

@@ -1,9 +1,10 @@
 """Pairs of texts: a source that is read, and a target that is written."""
 
-from train.data.translations import dates, multi30k, pairs
+from train.data.sources.translations import dates, multi30k, pairs
 from train.kinds.paired import Paired
-from zoo.files import write_whole
-from zoo.tokens import PAD, SPECIAL, rows_of
+from zoo.formats.tsv import rows_of
+from zoo.formats.vocabulary import PAD, SPECIAL
+from zoo.foundation.files import write_whole
 
 TEST = "test.tsv"  # in the run's folder
 

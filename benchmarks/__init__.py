@@ -1,0 +1,1 @@
+"""Measurements: sampling, training, FLOPs, lengths, receptive fields. Nothing imports this folder."""

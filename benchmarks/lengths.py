@@ -1,0 +1,98 @@
+"""`python -m benchmarks.lengths RUN ... --pairs FILE.tsv`: exact match against the length of a source, a curve a run."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import tyro
+from jaxtyping import Float
+
+import zoo
+from sample.media.translations import translate
+from sample.pictures.attention_maps import new_figure
+from zoo.cli import command
+from zoo.formats.tsv import read_pairs
+from zoo.formats.vocabulary import pieces
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """How well trained runs translate sources of different lengths, also longer ones than they were trained on."""
+
+    runs: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
+    """Run folders or checkpoints of models that translate."""
+    pairs: Path
+    """Sources and their translations, a pair a line."""
+    width: int = 10
+    """Sources whose lengths fall into the same so many tokens make a point of a curve."""
+    beam: int = 5
+    """How many beginnings the search keeps."""
+    trained: int | None = None
+    """The longest source of the training, marked by a line."""
+    out: Path = Path("lengths.png")
+    """The picture."""
+
+
+def exact_by_length(
+    model: zoo.Translator, variables: zoo.Variables, pairs: Sequence[tuple[str, str]], width: int, beam: int = 5
+) -> Float[np.ndarray, "points 3"]:
+    """Exact match of sources of different lengths.
+
+    Args:
+      model: a trained model.
+      variables: its variables.
+      pairs: sources and their translations.
+      width: sources whose lengths fall into the same so many tokens are one point.
+      beam: how many beginnings the search keeps.
+
+    Returns:
+      for each point the mean length of its sources in tokens, the share that is translated exactly, and their number.
+    """
+    if width < 1:
+        raise ValueError(f"width must be at least 1; got {width}.")
+    wanted = [pieces(target, model.unit) for _, target in pairs]
+    made = translate((model, variables), [source for source, _ in pairs], beam, length=1 + max(map(len, wanted)))
+    lengths = np.array([len(source) for source in made.sources])
+    right = np.array([tokens == target for tokens, target in zip(made.tokens, wanted, strict=True)])
+    points = [(lengths // width == each).nonzero()[0] for each in np.unique(lengths // width)]
+    return np.array([(lengths[part].mean(), right[part].mean(), len(part)) for part in points])
+
+
+def save_lengths(path: Path, curves: Mapping[str, Float[np.ndarray, "points 3"]], trained: int | None = None) -> Path:
+    """Writes the curves of `exact_by_length` to a PNG, by name; `trained` marks a length.
+
+    Raises:
+      ImportError: matplotlib is not installed.
+    """
+    figure = new_figure(figsize=(6, 3.6), layout="constrained")
+    axes = figure.subplots()
+    for name, points in curves.items():
+        axes.plot(points[:, 0], 100 * points[:, 1], marker="o", label=name)
+    if trained is not None:
+        axes.axvline(trained, color="grey", linestyle=":", label="longest in training")
+    axes.set(xlabel="tokens of the source", ylabel="exact match in %", ylim=(-3, 103))
+    axes.grid(alpha=0.3)
+    axes.legend()
+    figure.savefig(path, dpi=120)
+    return Path(path)
+
+
+def main(options: Options) -> None:
+    """Translates, draws and prints the points."""
+    pairs, curves = read_pairs(options.pairs), {}
+    for run in options.runs:
+        model: Any
+        model, variables = zoo.load(zoo.find(run))
+        if model.kind != "translation":
+            raise ValueError(f"{run}: {type(model).__name__} does not translate: it reads no source.")
+        name = type(model).__name__ if type(model).__name__ not in curves else run
+        curves[name] = exact_by_length(model, variables, pairs, options.width, options.beam)
+        for length, share, count in curves[name]:
+            print(f"{name}: {length:.0f} tokens, exact match {100 * share:.1f} % of {count:.0f}")
+    print(f"curves: {save_lengths(options.out, curves, options.trained)}")
+
+
+if __name__ == "__main__":
+    command(main, Options, "python -m benchmarks.lengths")

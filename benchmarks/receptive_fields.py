@@ -1,0 +1,152 @@
+"""`python -m benchmarks.receptive_fields`: what one pixel sees, for every image model of the catalogue, as a picture.
+
+Found by trying: a site is seen if another value there changes what the model says of the pixel.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import tyro
+from jaxtyping import Float
+
+import zoo
+from zoo.cli import command
+from zoo.images.raster import Raster
+from zoo.layers.convolutions import mask
+
+# Deep enough to see the whole image where nothing else stands in the way; other models are drawn as the catalogue has them.
+DEPTHS: dict[str, dict[str, Any]] = {"pixel_cnn": {"blocks": 8}, "gated_pixel_cnn": {"layers": 6}}
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Draws the masks of a convolution and the receptive field of every image model."""
+
+    out: Annotated[Path, tyro.conf.Positional] = Path("docs/receptive_fields.png")
+    """The PNG."""
+    size: int = 16
+    """Height and width of the image."""
+
+
+def receptive_field(
+    model: zoo.Autoregressive,
+    variables: zoo.Variables,
+    site: tuple[int, ...] | None = None,
+    tries: int = 8,
+) -> Float[np.ndarray, "*sites"]:
+    """How far the conditional of one site moves when another site takes another value.
+
+    Args:
+      model: the model.
+      variables: its variables.
+      site: whose conditional; the middle one by default.
+      tries: on so many random inputs, of which the largest change counts: a ReLU may be closed on one of them.
+
+    Returns:
+      The largest change of any parameter, [*site_shape]: exactly 0 where the site is not seen.
+    """
+    site = tuple(size // 2 for size in model.site_shape) if site is None else site
+    x, context = (jax.tree.map(jnp.asarray, each) for each in zoo.example(model, tries))
+    return np.asarray(_changes(model, site, variables, x, context)).reshape(model.site_shape)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _changes(model, site, variables, x, context):
+    def params(x):
+        return zoo.conditionals(model, variables, x, context)[(slice(None), *site)]
+
+    def change(other):
+        flat = x.reshape(len(x), model.num_sites, -1)
+        return params(flat.at[:, other].set(_another(model.head, flat[:, other])).reshape(x.shape))
+
+    # One after the other through one and the same computation, so that what is not seen leaves every bit as it is.
+    changed = jax.lax.map(change, jnp.arange(model.num_sites))
+    unchanged = jax.lax.map(lambda _: params(x), jnp.arange(1))
+    return jnp.abs(changed - unchanged).max((1, 2))
+
+
+def _another(head, x):
+    """Values that differ from x by half of the range."""
+    return x + 1 if head.num_values is None else (x + (head.num_values + 1) // 2) % head.num_values
+
+
+def image_models(size: int) -> Iterator[tuple[str, zoo.Autoregressive]]:
+    """A small instance of every image model of the catalogue, for images of `size` x `size`."""
+    for name, entry in zoo.CATALOGUE.items():
+        if isinstance(entry.tiny, Raster):
+            yield name, entry.tiny.clone(site_shape=(size, size, *entry.tiny.site_shape[2:]), **DEPTHS.get(name, {}))
+
+
+def random_variables(model: zoo.Autoregressive) -> zoo.Variables:
+    """Fresh variables and a little noise, so that no bias and no last layer is zero."""
+    variables = zoo.init(model, jax.random.key(0), *zoo.example(model, 1))
+    random = np.random.RandomState(0)
+    return jax.tree.map(lambda leaf: leaf + 0.1 * random.normal(size=leaf.shape).astype(np.float32), variables)
+
+
+def draw_figure(path: Path, size: int) -> None:
+    """Writes the picture.
+
+    Raises:
+      ImportError: matplotlib is not installed.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise ImportError("this picture needs matplotlib: pip install 'autoregressive-zoo[plots]'.") from None
+
+    models = list(image_models(size))
+    columns = 4
+    rows = 1 + -(-len(models) // columns)
+    figure = Figure(figsize=(2.6 * columns, 2.8 * rows), layout="constrained")
+    panels = figure.subplots(rows, columns, squeeze=False)
+    for axes in panels.flat:
+        axes.set(xticks=[], yticks=[])
+    kinds: tuple[Literal["A", "B"], ...] = ("A", "B")
+    for axes, kind in zip(panels[0], kinds, strict=False):
+        kernel = np.zeros((7, 7))
+        kernel[:4] = mask((7, 7), kind)[..., 0, 0]
+        _cells(axes, kernel, f"mask {kind} of a 7x7 kernel", pixel=(3, 3))
+    for axes, kind in zip(panels[0, 2:], kinds, strict=True):
+        _cells(axes, mask((1, 1), kind, 3, 3, 3)[0, 0].T, f"its middle tap in colour, mask {kind}")
+        axes.set(xticks=range(3), yticks=range(3), xticklabels="RGB", yticklabels="RGB", xlabel="sees", ylabel="colour")
+    for axes, (name, model) in zip(panels[1:].flat, models, strict=False):
+        pixel = size // 2, size // 2
+        seen = (receptive_field(model, random_variables(model)) > 0).reshape(size, size, -1).any(-1)
+        before = np.arange(size * size).reshape(size, size) < pixel[0] * size + pixel[1]
+        blind = before & ~seen
+        _cells(axes, seen + 0.4 * blind, f"{name}: {blind.sum() or 'none'} unseen", pixel)
+    for axes in panels.flat[columns + len(models) :]:
+        axes.set_visible(False)
+    figure.savefig(path, dpi=90, format="png")
+
+
+def _cells(axes, shade, title, pixel=None):
+    """Cells in white (0, not seen) to blue (1, seen), and the pixel that sees them."""
+    height, width = shade.shape
+    axes.imshow(shade, cmap="Blues", vmin=0, vmax=1.4)
+    if pixel is not None:
+        axes.plot(*pixel[::-1], "s", color="crimson", markersize=5)
+    axes.set_xticks(np.arange(width + 1) - 0.5, minor=True)
+    axes.set_yticks(np.arange(height + 1) - 0.5, minor=True)
+    axes.grid(which="minor", color="lightgrey", linewidth=0.4)
+    axes.tick_params(which="both", length=0)
+    axes.set_title(title, fontsize=9)
+
+
+def main(options: Options) -> None:
+    """Draws the picture."""
+    if options.size < 3:
+        raise ValueError(f"--size must be at least 3; got {options.size}.")
+    draw_figure(options.out, options.size)
+    print(f"receptive fields: {options.out}")
+
+
+if __name__ == "__main__":
+    command(main, Options, "python -m benchmarks.receptive_fields")

@@ -1,0 +1,100 @@
+"""`python -m benchmarks.training NAME`: the likelihood and the train step against the same network in PyTorch, on this CPU.
+
+Both have the same weights, and the same likelihood to within rounding, which is checked first. Needs the `bench` extra.
+"""
+
+import dataclasses
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from typing import Annotated, Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import tyro
+
+import zoo
+from train.engine.step import initial_state, make_update
+from train.recipe.presets import RECIPES
+from zoo.cli import command
+
+NAMES = ("pixel_cnn", "gated_pixel_cnn", "row_lstm", "diagonal_bilstm", "pixel_transformer", "lstm", "transformer")
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Times likelihood and train step against PyTorch."""
+
+    models: Annotated[tuple[str, ...], tyro.conf.Positional] = NAMES
+    """Names of the catalogue, of models that have a twin."""
+    size: Literal["cpu", "paper"] = "cpu"
+    """Which recipe's model."""
+    batch: int = 50
+    """Images or texts at a time."""
+    repeats: int = 15
+    """Repetitions of each, ours and theirs in turn; the median counts."""
+
+
+def compare(name: str, options: Options) -> Iterator[str]:
+    """The lines of one model: likelihood and train step, each in both, and their ratio."""
+    from benchmarks.torch_twins.twins import twin
+
+    recipe = dataclasses.replace(RECIPES[name][options.size], batch_size=options.batch)
+    model, (x, _) = recipe.model, zoo.example(recipe.model, options.batch)
+    x = np.asarray(x)
+    update = make_update(recipe, jax.devices()[:1])
+    begins = np.zeros(len(x), bool) if model.streams else None  # no stream begins anew
+    state = update.place(initial_state(recipe, x, begins))
+    theirs = twin(model, state.variables)
+    ours = float(-zoo.log_prob(model, state.variables, x).mean())
+    np.testing.assert_allclose(theirs.score(x), ours, rtol=1e-4, err_msg=f"the twin of {name} is another network")
+    variables = jax.tree.map(jnp.copy, state.variables)  # the state is donated
+    their_step = theirs.training()
+
+    def our_step():
+        nonlocal state
+        state, metrics = update.step(state, x, begins)
+        return metrics
+
+    for what, mine, other in (
+        ("log_prob", lambda: zoo.log_prob(model, variables, x), lambda: theirs.score(x)),
+        ("train step", our_step, lambda: their_step(x)),
+    ):
+        mine_s, theirs_s = _in_turn(mine, other, options.repeats)
+        yield f"| {name} | {what} | {mine_s * 1e3:.1f} | {theirs_s * 1e3:.1f} | {mine_s / theirs_s:.2f} |"
+
+
+def _in_turn(mine: Callable[[], Any], theirs: Callable[[], Any], repeats: int) -> tuple[float, float]:
+    """Median seconds of both, called alternately, so that both see the machine in the same state."""
+    times: tuple[list[float], list[float]] = ([], [])
+    for _ in range(2 + repeats):
+        for function, kept in zip((mine, theirs), times, strict=True):
+            began = time.perf_counter()
+            jax.block_until_ready(function())
+            kept.append(time.perf_counter() - began)
+    return statistics.median(times[0][2:]), statistics.median(times[1][2:])
+
+
+def main(options: Options) -> None:
+    """Prints the table, a line as soon as it is measured."""
+    for name in options.models:
+        if name not in NAMES:
+            raise ValueError(f"no PyTorch twin of {name!r}; there are {', '.join(NAMES)}.")
+    try:
+        import torch
+    except ImportError:
+        raise ValueError(
+            "PyTorch is not installed: pip install 'autoregressive-zoo[bench]' (or torch itself)."
+        ) from None
+    print(
+        f"jax {jax.__version__}, torch {torch.__version__} with {torch.get_num_threads()} threads, batch {options.batch}\n"
+    )
+    print(f"| model ({options.size} recipe) | what | ours, ms | PyTorch, ms | ratio |\n|---|---|---|---|---|")
+    for name in options.models:
+        for line in compare(name, options):
+            print(line, flush=True)
+
+
+if __name__ == "__main__":
+    command(main, Options, "python -m benchmarks.training")

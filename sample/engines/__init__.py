@@ -1,0 +1,1 @@
+"""Engines: a model and a key in, values and their likelihood out."""

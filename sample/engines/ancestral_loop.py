@@ -1,0 +1,167 @@
+"""The one loop over sites: whatever is drawn rank by rank is drawn here."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, Shaped
+
+import zoo
+from sample.engines.tempered import Tempered
+from zoo.foundation.precision import without_x64
+
+
+class Prefix(NamedTuple):
+    """What is known of each example before it is drawn.
+
+    Attributes:
+      values: [batch, *site_shape, *event_shape]; entries that are not known are ignored.
+      known: how many ranks of each example are known, [batch].
+    """
+
+    values: Shaped[Array | np.ndarray, "batch ..."]
+    known: Int[Array | np.ndarray, " batch"]
+
+
+class Sample(NamedTuple):
+    """Draws and their likelihood.
+
+    Attributes:
+      x: values [num, *site_shape, *event_shape].
+      log_prob: nats of each, [num]; equal to `zoo.log_prob` of it.
+    """
+
+    x: Shaped[Array, "num ..."]
+    log_prob: Float[Array, " num"]
+
+
+class Drawn(NamedTuple):
+    """A sample with the likelihood of each rank.
+
+    Attributes:
+      x: values [num, *site_shape, *event_shape].
+      log_prob: nats of each sample, [num].
+      nats: log p of the value at each rank given those before it, [num, num_sites].
+    """
+
+    x: Shaped[Array, "num ..."]
+    log_prob: Float[Array, " num"]
+    nats: Float[Array, "num num_sites"]
+
+
+class Drawing(NamedTuple):
+    """Samples being drawn: the decoder's cache, the values so far and their log p by rank.
+
+    Attributes:
+      cache: the decoder's.
+      x: values [batch, num_sites, *event_shape].
+      nats: log p of the value at each rank, [num_sites, batch]; 0 where nothing is drawn yet.
+    """
+
+    cache: zoo.Cache
+    x: Shaped[Array, "batch ..."]
+    nats: Float[Array, "num_sites batch"]
+
+
+@without_x64
+def ancestral(
+    model: zoo.Autoregressive,
+    decoder: zoo.Decoder,
+    u: Float[Array, "ranks batch uniforms"],
+    prefix: Prefix | None = None,
+    start: int = 0,
+    tempered: Tempered | None = None,
+) -> Sample:
+    """Ancestral sampling: x[s_t] = quantile of p(. | x[s_<t]) at u_t, for t = 0, 1, ... in turn.
+
+    Args:
+      model: only its shapes, head and ordering are read.
+      decoder: its conditionals, one rank at a time.
+      u: uniforms in [0, 1) for every rank and example.
+      prefix: what is known already and kept.
+      start: how many ranks of every example the prefix knows, if they are to be taken in one pass.
+      tempered: changes the law of each site, and so that of the samples.
+    """
+    drawing = begin(model, decoder, u.shape[1], prefix, start)
+    drawn = finish(model, decoder, u, drawing, start, model.num_sites, prefix, tempered)
+    return Sample(drawn.x, drawn.log_prob)
+
+
+def begin(
+    model: zoo.Autoregressive, decoder: zoo.Decoder, batch: int, prefix: Prefix | None = None, start: int = 0
+) -> Drawing:
+    """Nothing drawn yet, but the first `start` ranks of the prefix taken in one pass."""
+    shape, head = (batch, model.num_sites, *model.head.event_shape), model.head
+    x = jnp.zeros(shape, head.dtype) if prefix is None else jnp.asarray(prefix.values).reshape(shape)
+    cache, nats = decoder.init(), jnp.zeros((model.num_sites, batch), jnp.float32)
+    if start:
+        assert decoder.prefill is not None
+        known = x[:, jnp.asarray(model.sites)[:start]]
+        params, cache = decoder.prefill(cache, known)
+        nats = nats.at[:start].set(head.log_prob(params, known).T)
+    elif decoder.block == model.num_sites:
+        cache = decoder.enter(cache, _canvas(model, x), jnp.zeros((), jnp.int32))
+    return Drawing(cache, x, nats)
+
+
+def finish(
+    model: zoo.Autoregressive,
+    decoder: zoo.Decoder,
+    u: Float[Array, "ranks batch uniforms"],
+    drawing: Drawing,
+    first: Array | int,
+    end: Array | int,
+    prefix: Prefix | None = None,
+    tempered: Tempered | None = None,
+) -> Drawn:
+    """Draws the ranks from `first` on, at least up to `end`. What comes after `end` may stay as `begin` left it.
+
+    A model with several blocks is drawn from its first rank to its last.
+    """
+
+    def block(first, size, drawing):
+        cache = decoder.enter(drawing.cache, _canvas(model, drawing.x), first)
+        return advance(model, decoder, u, drawing._replace(cache=cache), first, size, prefix, tempered)
+
+    if decoder.block == model.num_sites:
+        drawing = advance(model, decoder, u, drawing, first, end - first, prefix, tempered)
+    else:
+        whole, rest = divmod(model.num_sites, decoder.block)
+        drawing = jax.lax.fori_loop(0, whole, lambda i, d: block(i * decoder.block, decoder.block, d), drawing)
+        if rest:
+            drawing = block(jnp.asarray(whole * decoder.block, jnp.int32), rest, drawing)
+    return Drawn(_canvas(model, drawing.x), drawing.nats.sum(0), drawing.nats.T)
+
+
+def advance(
+    model: zoo.Autoregressive,
+    decoder: zoo.Decoder,
+    u: Float[Array, "ranks batch uniforms"],
+    drawing: Drawing,
+    first: Array | int,
+    size: Array | int,
+    prefix: Prefix | None = None,
+    tempered: Tempered | None = None,
+) -> Drawing:
+    """Draws `size` ranks from rank `first` on, within one block."""
+    head, sites = model.head, jnp.asarray(model.sites)
+    shape = drawing.x.shape
+
+    def visit(i, drawing):
+        t, (cache, x, nats) = first + i, drawing
+        params, cache = decoder.step(cache, _canvas(model, x), t)
+        value = head.quantile(params if tempered is None else tempered(params), u[t])
+        if prefix is not None:
+            given = jax.lax.dynamic_index_in_dim(prefix.values.reshape(shape), sites[t], 1, keepdims=False)
+            keep = (t < prefix.known).reshape(len(value), *[1] * len(head.event_shape))
+            value = jnp.where(keep, given, value)
+        x = jax.lax.dynamic_update_index_in_dim(x, value, sites[t], 1)
+        nats = jax.lax.dynamic_update_index_in_dim(nats, head.log_prob(params, value), t, 0)
+        return Drawing(cache, x, nats)
+
+    return jax.lax.fori_loop(0, size, visit, drawing)
+
+
+def _canvas(model, x):
+    return x.reshape(len(x), *model.site_shape, *model.head.event_shape)

@@ -1,0 +1,242 @@
+"""Exact samples with their likelihood, the same for the same key whatever computes them."""
+
+import functools
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from jaxtyping import Array, Float, Int, PyTree
+
+import zoo
+from sample.engines import prefix as prefixes
+from sample.engines.ancestral_loop import Drawing, Sample, begin, finish
+from sample.engines.jacobi import jacobi
+from sample.engines.tempered import Tempered
+from zoo.core import batch_axes
+from zoo.core.checks import check_variables
+from zoo.foundation.arguments import checked, shown
+from zoo.foundation.limits import check_memory
+from zoo.foundation.precision import narrowed, without_x64
+
+Engine = Literal["cached", "recompute", "jacobi"]
+_PREFILLED = 32  # the fewest known ranks that are taken in one pass
+
+
+@checked()
+def draw(
+    model: zoo.Autoregressive,
+    variables: zoo.Variables,
+    key: Array,
+    num: int,
+    *,
+    context: PyTree = None,
+    prefix: Any = None,
+    engine: Engine = "cached",
+    batch_size: int = 256,
+    tempered: Tempered | None = None,
+) -> Sample:
+    """Draws `num` exact samples from the model, or from its posterior given a prefix.
+
+    Sample i is a function of (key, i) alone: it does not depend on `num`, on `batch_size`, on the engine or on the
+    number of devices, but for the last bit of floating-point sums, which decides where a uniform number meets a
+    cumulative probability to within rounding. Work is shared by all local devices.
+
+    Few programs are compiled: `num` is filled up to one of a few sizes (1, 2, 4, 8, 16, 32, 48, 64, 96, 128, ...), and
+    temperatures and the lengths of prefixes are numbers that a program takes.
+
+    Args:
+      model: the model.
+      variables: its variables.
+      key: a key of `jax.random.key` or `jax.random.PRNGKey`; consumed.
+      num: the number of samples.
+      context: what the model conditions on, leading axis `num`.
+      prefix: known sites to keep; the rest is drawn from the exact posterior. An array of the first rows (or tokens),
+        or a pair (values, known); see `sample.engines.prefix.resolve`.
+      engine: `cached` runs the model's `step`, about one network pass a batch; `recompute` the whole network at every
+        rank (the oracle); `jacobi` the whole network until nothing changes.
+      batch_size: how many samples a device draws at once.
+      tempered: temperature, top-k, top-p and min-p; the draws are then no exact samples of the model.
+
+    Returns:
+      A Sample: x [num, *site_shape, *event_shape], and log_prob [num], nats of each whole sample (prefix included).
+
+    Raises:
+      ValueError: a count, engine, key, context, prefix or variables that do not fit, or more than memory holds.
+    """
+    drawn = draw_by_rank(
+        model,
+        variables,
+        key,
+        num,
+        context=context,
+        prefix=prefix,
+        engine=engine,
+        batch_size=batch_size,
+        tempered=tempered,
+    )
+    return Sample(drawn.x, drawn.log_prob)
+
+
+@checked()
+@without_x64
+def draw_by_rank(
+    model: zoo.Autoregressive,
+    variables: zoo.Variables,
+    key: Array,
+    num: int,
+    *,
+    context: PyTree = None,
+    prefix: Any = None,
+    engine: Engine = "cached",
+    batch_size: int = 256,
+    tempered: Tempered | None = None,
+    end: int | None = None,
+) -> Any:
+    """As `draw`, but a Drawn, with the likelihood of each rank; ranks from `end` on need not be drawn."""
+    if not all(isinstance(count, int | np.integer) and count >= 1 for count in (num, batch_size)):
+        raise ValueError(f"num and batch_size must be whole numbers >= 1; got num={num!r}, batch_size={batch_size!r}.")
+    event = (*model.site_shape, *model.head.event_shape)
+    check_memory(model, jax.ShapeDtypeStruct((num, *event), model.head.dtype), f"{num} draws of it")
+    for leaf in jax.tree.leaves(context):
+        if np.shape(leaf)[:1] != (num,):
+            raise ValueError(f"context must have a leading axis of num={num}; got shape {list(np.shape(leaf))}.")
+    zoo.check_context(model, context)
+    check_variables(model, variables, context)
+    if tempered is not None:
+        tempered.check(model)
+    known = prefixes.resolve(model, prefix, num)
+    mesh, traced = (
+        _mesh(),
+        any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves((variables, key, context))),
+    )
+    if not traced:  # rows of an array on a device are taken by a program for every number of them
+        context = jax.tree.map(np.asarray, narrowed(context))
+    prefilled = _prefilled(model, engine, known)
+    first, begun = 0, None
+    if known is not None and prefilled is not None and not traced and _alike(model, context, known, prefilled):
+        first, prefilled, begun = (
+            prefilled,
+            0,
+            begin_alike(model, prefilled, variables, *_take((context, known), slice(1))),
+        )
+    if mesh.size > 1:
+        variables = jax.device_put(variables, NamedSharding(mesh, PartitionSpec()))
+    last, pieces, done = np.int32(model.num_sites if end is None else end), [], 0
+    while done < num:
+        least = -(-(num - done) // mesh.size)
+        size = mesh.size * min(batch_size, least if traced else few(least))
+        # What is too much are copies of the last sample, which are cut off again.
+        part = np.minimum(np.arange(done, done + size, dtype=np.int32), num - 1)
+        whole = size == num
+        each = (context, known) if whole else _take((context, known), part)
+        dynamic = (tempered, begun, np.int32(first), last)
+        pieces.append(_draw(model, engine, prefilled or 0, mesh, variables, key, part, *each, *dynamic))
+        done += size
+    if len(pieces) == 1 and done == num and mesh.size == 1:
+        return pieces[0]
+    if traced:
+        return jax.tree.map(lambda *parts: jnp.concatenate(parts)[:num], *pieces)
+    # By way of the host: nothing is compiled for a number of samples, and what follows runs on one device.
+    return jax.device_put(jax.tree.map(lambda *parts: np.concatenate(parts)[:num], *jax.device_get(pieces)))
+
+
+def few(num: int) -> int:
+    """The least of 1, 2, 4, 8, 16, 32, 48, 64, 96, 128, 192, ... that is at least `num`."""
+    power = 1 << (num - 1).bit_length()
+    return power * 3 // 4 if power >= 64 and num <= power * 3 // 4 else power
+
+
+def few_known(known: int) -> int:
+    """How many of `known` ranks are taken in one pass: one of a few numbers, at most a fifth less; 0 if they are few."""
+    unit = max(_PREFILLED, 1 << max(0, known.bit_length() - 3))
+    return known // unit * unit
+
+
+def _prefilled(model, engine, known):
+    """How many ranks of all examples the model takes in one pass; None if it cannot or knows nothing."""
+    if known is None or not model.prefills or engine != "cached":
+        return None
+    return few_known(int(known.known.min()))
+
+
+def _alike(model, context, known, start):
+    """Whether all examples have the same context and the same first ranks."""
+    first = known.values.reshape(len(known.values), model.num_sites, -1)[:, model.sites[:start]]
+    return all((leaf == leaf[:1]).all() for leaf in jax.tree.leaves((context, first)))
+
+
+@without_x64
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def begin_alike(model, start, variables, context, known):
+    """The cache after the first ranks of one example, and their log p."""
+    drawing = begin(model, zoo.decoder(model, variables, 1, context), 1, known, start)
+    return drawing.cache, drawing.nats
+
+
+def _go_on(model, variables, context, known, begun, batch):
+    """The examples of a batch, all of which begin as one."""
+    cache, nats = begun
+
+    def cache_of(size):
+        shaped = batch_axes.resized(context, size)
+        return jax.eval_shape(lambda *each: zoo.decoder(model, each[0], size, each[1]).init(), variables, shaped)
+
+    cache = batch_axes.take(cache, batch_axes.axes(cache_of), jnp.zeros(batch, jnp.int32), 1)
+    x = known.values.reshape(batch, model.num_sites, *model.head.event_shape)
+    return Drawing(cache, x, jnp.broadcast_to(nats, (model.num_sites, batch)))
+
+
+@checked(num_sites=1, per_site=1)
+@without_x64
+def uniforms(
+    key: Array, indices: Int[Array, " batch"], num_sites: int, per_site: int
+) -> Float[Array, "num_sites batch per_site"]:
+    """The noise of samples `indices`: U(0, 1) as a function of (key, sample index, rank) alone. The key is consumed."""
+
+    if not jnp.issubdtype(getattr(indices, "dtype", object), jnp.integer) or np.ndim(indices) != 1:
+        raise ValueError(f"indices must be an array of whole numbers, one a sample; got {shown(indices)}.")
+
+    def one(index):
+        return jax.random.uniform(jax.random.fold_in(key, index), (num_sites, per_site))
+
+    return jax.vmap(one, out_axes=1)(indices)
+
+
+def _take(tree, rows):
+    return jax.tree.map(lambda leaf: leaf[rows], tree)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1, 2, 3))
+def _draw(model, engine, start, mesh, variables, key, indices, context, known, tempered, begun, first, end):
+    def on_device(variables, key, tempered, begun, first, end, indices, context, known):
+        batch = len(indices)
+        u = uniforms(key, indices, model.num_sites, model.head.uniforms)
+        if engine == "jacobi":
+            return jacobi(model, variables, u, context, known, tempered)
+        decoder = (zoo.decoder if engine == "cached" else zoo.recompute)(model, variables, batch, context)
+        if begun is None:
+            return finish(model, decoder, u, begin(model, decoder, batch, known, start), start, end, known, tempered)
+        drawing = _go_on(model, variables, context, known, begun, batch)
+        return finish(model, decoder, u, drawing, first, end, known, tempered)
+
+    arguments = (variables, key, tempered, begun, first, end), (indices, context, known)
+    if mesh.size == 1:
+        return on_device(*arguments[0], *arguments[1])
+    # Each device runs a loop of its own and none waits for another, so there is nothing to check between them.
+    sharded = jax.shard_map(
+        on_device,
+        mesh=mesh,
+        in_specs=(*[PartitionSpec()] * 6, *[PartitionSpec("data")] * 3),
+        out_specs=PartitionSpec("data"),
+        check_vma=False,
+    )
+    return sharded(*arguments[0], *arguments[1])
+
+
+@functools.cache
+def _mesh() -> Mesh:
+    return jax.make_mesh(
+        (jax.local_device_count(),), ("data",), axis_types=(AxisType.Auto,), devices=jax.local_devices()
+    )

@@ -1,0 +1,63 @@
+"""Text: one as it is drawn, or several and how likely they are."""
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated, Any
+
+import jax
+
+import zoo
+from sample.kinds.kind import Computing, Inline, Kind, Run, Truncation, check_counts, check_seed
+from sample.media.texts import encode, stream, text
+
+WRITTEN = 3  # texts without a prompt
+LONG = 500  # characters of a text
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Draws text from a trained model, and prints it."""
+
+    run: Run
+    """A checkpoint, a run's folder, or a model's name: its newest run."""
+    prompt: str | None = None
+    """How a text begins; with it (or --num 1) the text is printed while it is drawn."""
+    num: int | None = None
+    """How many texts; 3 by default, 1 with a prompt."""
+    length: int | None = None
+    """How many characters are drawn after the prompt; 500 by default, or as many as the model can read."""
+    stop: tuple[str, ...] = ()
+    """Texts end before the first of these."""
+    seed: int = 0
+    """Seed of the key: the same seed gives the same texts whatever the engine, the batches and the devices."""
+    truncation: Annotated[Truncation, Inline] = Truncation()
+    computing: Annotated[Computing, Inline] = Computing()
+
+    def check(self) -> None:
+        """Raises ValueError for values that make no sense."""
+        check_seed(self.seed)
+        check_counts(num=self.num)
+
+
+def show(options: Options, checkpoint: Path, model: zoo.Sequence, variables: zoo.Variables) -> None:
+    """Prints one text while it is drawn, or several with their likelihood."""
+    prompt, num = options.prompt or "", options.num or (WRITTEN if options.prompt is None else 1)
+    left = LONG if model.longest is None else max(1, min(LONG, model.longest - len(encode(model, prompt))))
+    how: dict[str, Any] = dataclasses.asdict(options.truncation)
+    how |= {"length": left if options.length is None else options.length, "stop": options.stop}
+    how |= {"key": jax.random.key(options.seed)}
+    if num == 1:
+        pieces = stream((model, variables), prompt, **how)
+        print(prompt, end="")
+        for piece in pieces:
+            print(piece, end="", flush=True)
+        print()
+        return
+    drawn = text((model, variables), prompt, num, **dataclasses.asdict(options.computing), **how)
+    for each, log_prob in zip(drawn.texts, drawn.log_prob, strict=True):
+        length = max(1, len(each) - len(prompt))
+        print(f"--- {-log_prob / length:.4f} nats/char by the model's own likelihood\n{each}")
+    print(f"---\n{num} texts from {checkpoint}, {options.computing.engine} engine, seed {options.seed}")
+
+
+KIND = Kind("text", Options, show)

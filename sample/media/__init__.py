@@ -1,0 +1,1 @@
+"""Values as media and back: images, texts, sounds, translations, captions."""

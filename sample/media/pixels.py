@@ -1,0 +1,77 @@
+"""Values of an image model as uint8 images."""
+
+import os
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import Array, UInt8
+
+import zoo
+from sample.engines.sampler import draw
+from zoo.core.checks import kind
+from zoo.formats.arrays import cast
+from zoo.foundation.arguments import array, checked
+
+
+@checked(num=1)
+def images(
+    source: str | os.PathLike | tuple[zoo.Autoregressive, zoo.Variables],
+    num: int = 64,
+    key: Array | None = None,
+    **options: Any,
+) -> UInt8[np.ndarray, "num height width *channels"]:
+    """Draws images, for a notebook.
+
+    Args:
+      source: a checkpoint, a run's folder, a model's name, or a pair (model, variables).
+      num: how many.
+      key: a key, consumed; `jax.random.key(0)` if None.
+      **options: as for `draw`: context, prefix, engine, batch_size.
+
+    Returns:
+      uint8 [num, height, width], or [num, height, width, 3] in colour, 0 black and 255 white.
+    """
+    model, variables = zoo.open(source)
+    image_shape(model)
+    key = jax.random.key(0) if key is None else key
+    return as_images(model, draw(model, variables, key, num, **options).x)
+
+
+@checked()
+def as_images(model: zoo.Autoregressive, x: Any) -> UInt8[np.ndarray, "num height width *channels"]:
+    """Values of an image model as uint8 images, its levels spread over 0..255.
+
+    Raises:
+      ValueError: the model's sites form no image (height, width), its values are no levels, or `x` holds none of them.
+    """
+    image_shape(model)
+    x, bright = cast(array(x, "x"), np.int64, "x"), levels(model)
+    event = (*model.site_shape, *model.head.event_shape)
+    if x.shape[1:] != event:
+        raise ValueError(f"{kind(model)}: x must have shape [num, {', '.join(map(str, event))}]; got {list(x.shape)}.")
+    if x.size and not 0 <= x.min() <= x.max() < len(bright):
+        raise ValueError(f"{kind(model)} has levels 0..{len(bright) - 1}; got values from {x.min()} to {x.max()}.")
+    pixels = bright[x]
+    return pixels[..., 0] if pixels.shape[3:] == (1,) else pixels
+
+
+def image_shape(model: zoo.Autoregressive) -> tuple[int, ...]:
+    """(height, width) of the images that a model draws or describes, or (height, width, 3) in colour.
+
+    Raises:
+      ValueError: the model's sites form no image, or its values are no levels.
+    """
+    if model.kind == "captions":
+        return tuple(model.image_shape)
+    shape = (*model.site_shape, *model.head.event_shape)
+    if model.kind != "images":
+        raise ValueError(f"{kind(model)} with sites and values of shape {shape} describes no images.")
+    return shape[:2] if shape[2:] == (1,) else shape
+
+
+def levels(model: zoo.Autoregressive) -> UInt8[np.ndarray, " num_values"]:
+    """The brightness 0..255 of each level of an image model."""
+    num_values = model.head.num_values
+    assert num_values is not None, "an image model has levels"
+    return (np.arange(num_values) * 255 // (num_values - 1)).astype(np.uint8)

@@ -1,0 +1,237 @@
+"""Text: drawn whole, with its likelihood, or character by character as it comes."""
+
+import codecs
+import functools
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+import zoo
+from sample.engines.ancestral_loop import Drawing, Prefix, advance
+from sample.engines.sampler import begin_alike, draw_by_rank, few_known, uniforms
+from sample.engines.tempered import Tempered
+from zoo.core.checks import check_variables
+from zoo.formats.vocabulary import BYTES
+from zoo.foundation.arguments import checked, shown, strings
+from zoo.foundation.limits import MOST, check_memory
+from zoo.foundation.precision import without_x64
+
+PIECE = 16  # characters drawn between two looks at what came
+SHORTEST = 64  # a model is made as long as the least power of two, from this on, that has room for the text
+
+
+class Texts(NamedTuple):
+    """Texts and their likelihood.
+
+    Attributes:
+      texts: prompt and what was drawn after it.
+      log_prob: nats of what the text has after its prompt, and of its end if it ends by itself, given the prompt, under the
+        model itself (tempered or not), [num].
+    """
+
+    texts: list[str]
+    log_prob: Float[np.ndarray, " num"]
+
+
+@checked()
+def text(
+    source: str | os.PathLike | tuple[zoo.Autoregressive, zoo.Variables],
+    prompt: str | Sequence[str] = "",
+    num: int | None = None,
+    length: int = 500,
+    *,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    min_p: float | None = None,
+    stop: str | Sequence[str] = (),
+    key: Array | None = None,
+    **options: Any,
+) -> Texts:
+    """Continues prompts by exact draws from a model of characters, or by tempered ones.
+
+    Args:
+      source: a checkpoint, a run's folder, a model's name, or a pair (model, variables).
+      prompt: how each text begins, or how all do; prompts may differ in length.
+      num: how many texts, 1 by default; of several prompts, one each.
+      length: how many characters are drawn after each prompt. It may be longer than what the model was trained on, but for
+        a Transformer with learned positions.
+      temperature, top_k, top_p, min_p: see `Tempered`; by default the draws are exact.
+      stop: texts end before the first of these strings.
+      key: a key, consumed; `jax.random.key(0)` if None.
+      **options: as for `draw`: engine, batch_size.
+
+    Raises:
+      ValueError: a character that is not in the vocabulary, a model without one, or options that have no meaning.
+    """
+    model, variables = opened(source)
+    size = (1 if num is None else num, max(1, length))
+    check_memory(model, jax.ShapeDtypeStruct(size, np.int32), f"{size[0]} texts of length {length}")
+    prompts = [prompt] * (1 if num is None else num) if isinstance(prompt, str) else strings(prompt, "prompt")
+    if not prompts or (num is not None and num != len(prompts)):
+        raise ValueError(f"expected one prompt, or one for each of num={num} texts; got {len(prompts)}.")
+    tempered, stops = _tempered(temperature, top_k, top_p, min_p), _stops(stop)
+    model, prefix, lengths = _prepared(model, prompts, length)
+    key = jax.random.key(0) if key is None else key
+    end = max(lengths) + length
+    drawn = draw_by_rank(model, variables, key, len(prompts), prefix=prefix, tempered=tempered, end=end, **options)
+    nats, x = np.asarray(drawn.nats, np.float64), np.asarray(drawn.x)
+    texts, log_prob = [], []
+    for row, each, begun in zip(x, nats, lengths, strict=True):
+        end = _end(model, row, begun, begun + length, stops)
+        by_itself = end < begun + length and row[end] == model.end
+        texts.append(_decode(model, row[:end]))
+        log_prob.append(each[begun : end + by_itself].sum())
+    return Texts(texts, np.asarray(log_prob))
+
+
+@checked()
+def stream(
+    source: str | os.PathLike | tuple[zoo.Autoregressive, zoo.Variables],
+    prompt: str = "",
+    length: int = 500,
+    *,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    min_p: float | None = None,
+    stop: str | Sequence[str] = (),
+    key: Array | None = None,
+) -> Iterator[str]:
+    """The first text of `text` for the same arguments, in pieces as they are drawn; the prompt is not among them."""
+    model, variables = opened(source)
+    if not isinstance(prompt, str):
+        raise ValueError(f"a prompt must be text; got {shown(prompt)}.")
+    tempered, stops = _tempered(temperature, top_k, top_p, min_p), _stops(stop)
+    model, prefix, (begun,) = _prepared(model, [prompt], length)
+    key = jax.random.key(0) if key is None else key
+    known = Prefix(prefix[0].astype(model.head.dtype), np.asarray([begun], np.int32))
+    start = few_known(begun)
+    cache, nats = begin_alike(model, start, variables, None, known)
+    drawing = Drawing(cache, jnp.asarray(known.values), nats)
+    advanced = functools.partial(_advanced, model, variables, _noise(model, key), known, tempered)
+    if start < begun:
+        drawing = advanced(drawing, np.int32(start), np.int32(begun - start))
+    return _pieces(model, advanced, drawing, begun, begun + length, stops)
+
+
+def _pieces(model, advanced, drawing, begun, length, stops):
+    said = begun
+    read = codecs.getincrementaldecoder("utf-8")("replace")  # of bytes; a character may lie in two pieces
+    held = max((len(each.encode()) for each in stops), default=1) - 1  # what may still become the beginning of a stop
+    for first in range(begun, length, PIECE):
+        size = min(PIECE, length - first)
+        drawing = advanced(drawing, np.int32(first), np.int32(size))
+        row = np.asarray(drawing.x)[0]
+        end = _end(model, row, begun, first + size, stops)
+        over = end < first + size or first + size == length
+        until = end if over else max(said, end - held)
+        raw = _raw(model, row[said:until])
+        yield read.decode(raw, final=over) if isinstance(raw, bytes) else raw
+        said = until
+        if over:
+            return
+
+
+def opened(source: Any) -> tuple[zoo.Sequence, zoo.Variables]:
+    """The model and variables of a source.
+
+    Raises:
+      ValueError: its model knows no characters.
+    """
+    model: Any
+    model, variables = zoo.open(source)
+    if model.kind in ("translation", "captions"):
+        raise ValueError(f"{type(model).__name__} writes from a context: use sample.translate or sample.caption.")
+    if model.kind != "text" or not model.vocabulary:
+        raise ValueError(f"{type(model).__name__} has no vocabulary, so it cannot write text.")
+    check_variables(model, variables)
+    return model, variables
+
+
+def encode(model: zoo.Sequence, text: str) -> np.ndarray:
+    """The tokens of a text.
+
+    Raises:
+      ValueError: a character that is not in the vocabulary; the message names it.
+    """
+    if model.vocabulary == BYTES:
+        return np.frombuffer(text.encode(), np.uint8).astype(np.int32)
+    codes = {character: token for token, character in enumerate(model.vocabulary)}
+    if unknown := sorted(set(text) - set(codes)):
+        named = ", ".join(map(repr, unknown[:10]))
+        raise ValueError(
+            f"the model's vocabulary of {len(codes)} characters has no {named}; it has {''.join(model.vocabulary)!r}."
+        )
+    return np.array([codes[character] for character in text], np.int32)
+
+
+def _prepared(model, prompts, length):
+    """The model made as long as the longest text or a little longer, the prompts as a prefix (values, known), and how many
+    tokens they have."""
+    if not 1 <= length <= MOST:
+        raise ValueError(f"length must be at most {MOST:,} and at least 1; got {length}.")
+    tokens = [encode(model, prompt) for prompt in prompts]
+    lengths = [len(each) for each in tokens]
+    total = max(lengths) + int(length)
+    if model.longest is not None and total > model.longest:
+        raise ValueError(
+            f"this model reads at most {model.longest} characters, and a prompt of {total - length} with length={length} "
+            f"makes {total}: shorten one of them. Only positions of the kind rotary go on for ever."
+        )
+    total = max(SHORTEST, 1 << (total - 1).bit_length())  # few lengths, so that few programs are compiled
+    if model.longest is not None:
+        total = min(total, model.longest)
+    values, known = np.zeros((len(prompts), total), np.int32), np.zeros((len(prompts), total), bool)
+    for i, each in enumerate(tokens):
+        values[i, : len(each)], known[i, : len(each)] = each, True
+    return model.clone(site_shape=(total,)), (values, known), lengths
+
+
+def _stops(stop):
+    stops = (stop,) if isinstance(stop, str) else tuple(strings(stop, "stop"))
+    if "" in stops:
+        raise ValueError("a stop must not be empty: the empty text is found in every text.")
+    return stops
+
+
+def _tempered(temperature, top_k, top_p, min_p):
+    tempered = Tempered(temperature, top_k, top_p, min_p)
+    return None if tempered == Tempered() else tempered
+
+
+def _end(model, row, begin, end, stops):
+    """Where a text ends: at the model's end, before the first stop, or at `end`."""
+    if model.end is not None and (row[begin:end] == model.end).any():
+        end = begin + int((row[begin:end] == model.end).argmax())
+    drawn: Any = _raw(model, row[begin:end])
+    found = [at for each in stops if (at := drawn.find(each.encode() if isinstance(drawn, bytes) else each)) >= 0]
+    return begin + min(found) if found else end
+
+
+def _raw(model, tokens):
+    if model.vocabulary == BYTES:
+        return bytes(tokens.tolist())
+    return "".join(model.vocabulary[token] for token in tokens)
+
+
+def _decode(model, tokens):
+    raw = _raw(model, tokens)
+    return raw.decode("utf-8", "replace") if isinstance(raw, bytes) else raw
+
+
+@without_x64
+@functools.partial(jax.jit, static_argnums=0)
+def _noise(model, key):
+    return uniforms(key, jnp.zeros(1, jnp.int32), model.num_sites, model.head.uniforms)
+
+
+@without_x64
+@functools.partial(jax.jit, static_argnums=0, donate_argnums=5)
+def _advanced(model, variables, u, known, tempered, drawing, first, size):
+    return advance(model, zoo.decoder(model, variables, 1), u, drawing, first, size, known, tempered)

@@ -1,0 +1,1 @@
+"""Scores: surprise of sites, metrics of texts."""

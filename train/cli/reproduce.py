@@ -1,0 +1,108 @@
+"""`python -m train.reproduce ROW` trains and evaluates a row of docs/results.md from scratch; without ROW it lists them.
+
+A row is one recipe, or one for each fold. Each is trained in a run folder of its own, and what is there already is
+resumed or taken as it is, so an interrupted row is continued by the same command.
+"""
+
+import dataclasses
+import difflib
+import json
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import tyro
+
+from train.engine.loop import train
+from train.engine.prepare import check_trainable, fitted, inputs
+from train.engine.report import duration, finish, finished
+from train.engine.run_data import load_data
+from train.recipe.published import RED_WINE, ROWS, Row
+from train.runs.folder import Run, check_same, create
+from zoo.cli import complaint, read_flags
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Trains and evaluates a row of docs/results.md from scratch."""
+
+    row: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="ROW")] = None
+    """Which row; all are listed without."""
+    runs: Path = Path("runs/reproduce")
+    """Where the run folders go, one for each recipe."""
+    path: Annotated[str | None, tyro.conf.arg(aliases=["--data.path"])] = None  # as `python -m train` calls it
+    """The row's data file, for red wine."""
+    manual_dir: Annotated[str | None, tyro.conf.arg(aliases=["--data.manual-dir"])] = None
+    """Folder with the original downloaded files, taken instead of the network."""
+    data_dir: Annotated[str | None, tyro.conf.arg(aliases=["--data.data-dir"])] = None
+    """Where tensorflow_datasets keeps prepared sets."""
+
+
+def reproduce(row: Row, options: Options, command: str) -> str:
+    """Runs all recipes of a row and returns its line of the table."""
+    reports = []
+    for k, recipe in enumerate(row.recipes):
+        given = {field: getattr(options, field) for field in ("path", "manual_dir", "data_dir")}
+        changes = {field: where and os.path.normpath(where) for field, where in given.items()}
+        recipe = dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, **changes))
+        folder = options.runs / str(options.row) / str(k) if len(row.recipes) > 1 else options.runs / str(options.row)
+        reports.append(_run(row.name, recipe, Run(folder), command))
+    scored = [report["ensemble"] if row.number == "ensemble" else report for report in reports]
+    numbers = [report["nats" if row.number == "ensemble" else row.number] for report in scored]
+    error = scored[0]["standard_error"] if len(scored) == 1 else np.std(numbers, ddof=1) / np.sqrt(len(numbers))
+    seconds = sum(report["seconds"] for report in reports)
+    data = reports[0]["data"].partition(", fold ")[0] if len(reports) > 1 else reports[0]["data"]
+    return (
+        f"| {options.row} | {data} | {row.unit} | {row.target} | {np.mean(numbers):.2f} +- {error:.2f} | `{command}` | "
+        f"{reports[0]['seed']} | {reports[0]['hardware']} | {duration(seconds)} |"
+    )
+
+
+def _run(name, recipe, run, command):
+    if run.config.exists():
+        check_same(run, name, recipe)
+    if not finished(run):
+        dataset = load_data(run, recipe) if run.config.exists() else inputs(recipe)
+        fit = fitted(recipe, dataset)
+        check_trainable(fit, dataset)
+        if not run.config.exists():
+            create(name, recipe, run.folder, dataset)
+        print(f"{run.folder}: {dataset.description}", file=sys.stderr)
+        with run.held():
+            print(finish(run, fit, dataset, train(run, fit, dataset), command), file=sys.stderr)
+    return json.loads(run.results.read_text("utf-8"))
+
+
+def main(args: list[str] | None = None) -> int:
+    """`python -m train.reproduce [ROW]`."""
+    options = read_flags(Options, "python -m train.reproduce", args=args)
+    if options.row is None:
+        lines = (f"  {name:18}{row.recipes[0].data.name:18}published {row.target}" for name, row in ROWS.items())
+        print("\n".join(["usage: python -m train.reproduce ROW", "", *lines]))
+        return 0
+    command = shlex.join(["python", "-m", "train.reproduce", *(sys.argv[1:] if args is None else args)])
+    try:
+        if options.row not in ROWS:
+            near = difflib.get_close_matches(options.row, ROWS, n=1, cutoff=0.4)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            raise ValueError(f"there is no row {options.row!r}; there are {', '.join(ROWS)}.{hint}")
+        if options.path is not None and ROWS[options.row].recipes[0].data.name != RED_WINE.name:
+            raise ValueError(f"--path is where red wine lies, and the row {options.row} has other data: drop it.")
+        line = reproduce(ROWS[options.row], options, command)
+    except Exception as error:
+        print(f"error: {complaint(error)}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted; the same command continues", file=sys.stderr)
+        return 130
+    print("| row | data | unit | published | reached | command | seed | hardware | training |")
+    print("|---|---|---|---|---|---|---|---|---|")
+    print(line)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,62 @@
+"""Loading by name: the kinds that there are, with their loaders. `train.kinds` adds its own when it is imported."""
+
+import dataclasses
+import difflib
+import os
+from pathlib import Path
+from typing import Any
+
+from train.data.dataset import Data, DataError, Dataset
+from zoo.foundation.arguments import checked
+
+_KINDS: dict[str, Any] = {}  # values of train.kinds.kind.Kind
+
+
+def add(kind: Any) -> None:
+    """Makes a kind known: models whose `kind` is its name are trained by it, and its data sets are loaded by their names."""
+    _KINDS[kind.name] = kind
+
+
+def kinds() -> dict[str, Any]:
+    """All kinds by name."""
+    return dict(_KINDS)
+
+
+def kind_of_data(name: str) -> Any:
+    """The kind of a data set.
+
+    Raises:
+      DataError: there is no such data set.
+    """
+    for kind in _KINDS.values():
+        if name in kind.loaders:
+            return kind
+    names = data_names()
+    near = difflib.get_close_matches(name, names, cutoff=0.4) or names
+    raise DataError(f"there is no data set {name!r}; did you mean {' or '.join(near)}? All: {', '.join(names)}")
+
+
+def data_names() -> tuple[str, ...]:
+    """The names of all data sets."""
+    return tuple(name for kind in _KINDS.values() for name in kind.loaders)
+
+
+@checked()
+def load(data: Data) -> Dataset:
+    """The chosen data; your own have the name of their file or folder.
+
+    Raises:
+      DataError: they cannot be had; the message says what to do.
+    """
+    kind = kind_of_data(data.name)
+    if (data.drop or data.header != "auto") and (
+        kind.own != "table" or data.path is None or data.name in kind.published
+    ):
+        raise DataError(f"--data.drop and --data.header are for your own table, not for {data.name}: drop them")
+    if data.path is None or data.name in kind.published:
+        dataset = kind.loaders[data.name](data)
+    else:
+        path = Path(os.path.expanduser(data.path))
+        name = path.name or path.resolve().name
+        dataset = kind.loaders[kind.own](dataclasses.replace(data, name=name))
+    return dataclasses.replace(kind.loaded(dataset, data), kind=kind.name)

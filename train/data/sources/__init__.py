@@ -1,0 +1,1 @@
+"""One loader a source of data."""

@@ -1,0 +1,1 @@
+"""The training itself: the step, the loop, evaluation, checkpoints."""

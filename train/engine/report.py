@@ -1,0 +1,72 @@
+"""What a finished training reports: the test numbers, how they came about, and where everything lies."""
+
+import json
+import math
+from typing import Any
+
+import zoo
+from train.data import Dataset
+from train.engine.calibrate import calibrated
+from train.engine.devices import hardware, share
+from train.engine.evaluation import evaluate
+from train.kinds import kind_of
+from train.recipe.checks import bernoulli
+from train.recipe.recipe import Recipe
+from train.runs.curves import curves
+from train.runs.folder import Run, RunError, write
+from zoo.foundation.files import to_json
+
+
+def finish(run: Run, recipe: Recipe, dataset: Dataset, seconds: float, command: str) -> str:
+    """Evaluates the best model on the test split once, writes results.json and curves.png, and returns the report."""
+    model, variables = zoo.load(run.model)
+    kind = kind_of(model)
+    if recipe.calibrate:
+        model = calibrated(recipe, model, variables, dataset.valid)
+        zoo.save(run.model, model, variables)
+    test = evaluate(model, variables, dataset.test, recipe.batch_size)
+    results: dict[str, Any] = {
+        "model": type(model).__name__,
+        "data": dataset.description,
+        "split": "test",
+        **test._asdict(),
+    }
+    lines = [dataset.description, f"test: {test}{kind.compare(model, test.nats, dataset.test)}"]
+    if recipe.calibrate:
+        results["temperature"] = temperature = bernoulli(model).temperature
+        lines.append(f"temperature {temperature}, fitted on the validation split")
+    results |= kind.facts(model, test.nats, dataset.test)
+    if (members := len(model.members())) > 1:
+        mixture = evaluate(model, variables, dataset.test, recipe.batch_size, ensemble=True)
+        results["ensemble"] = {"members": members, **mixture._asdict()}
+        lines.append(f"test, ensemble of {members}: {mixture}{kind.compare(model, mixture.nats, dataset.test)}")
+    steps = max(record["step"] for record in run.records())
+    used = hardware(share(recipe.batch_size))
+    lines.append(f"trained {steps:,} steps in {duration(seconds)} on {used}")
+    try:
+        curves(run.records(), run.curves)
+    except ImportError:
+        lines.append("no learning curves: they need matplotlib (pip install 'autoregressive-zoo[plots]')")
+    kind.keep(dataset, run.folder)
+    results |= {"steps": steps, "seed": recipe.seed, "seconds": seconds, "hardware": used, "command": command}
+    write(run.results, to_json(results, 2) + "\n")
+    files = {"model": run.model, "results": run.results, "metrics": run.metrics, "curves": run.curves}
+    return "\n".join([*lines, *(f"{name}: {path}" for name, path in files.items() if path.exists())])
+
+
+def finished(run: Run) -> str | None:
+    """In words, that the run is finished; None if it is not."""
+    if not run.results.exists():
+        return None
+    try:
+        results = json.loads(run.results.read_text(encoding="utf-8"))
+        nats = math.nan if results["nats"] is None else results["nats"]  # JSON has no other way to say it
+        return f"{run.folder} is finished: {results['steps']:,} steps, test {nats:.4g} nats ({run.results})."
+    except (AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+        raise RunError(f"{run.results} cannot be read ({error!r}); delete it, and the test is scored again.") from None
+
+
+def duration(seconds: float) -> str:
+    """Seconds as "4 min 05 s"."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"

@@ -1,0 +1,229 @@
+"""One update: the loss, its gradient, the optimiser and the average of the weights, on all devices at once."""
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import jaxlib
+import numpy as np
+import optax
+from jaxtyping import Array, Float, Int, PyTree
+
+import zoo
+from train.engine.devices import shardings, share, spread
+from train.engine.optimisers import ema_decay, optimiser, schedule
+from train.engine.warm_start import encoder_params, on_encoder, with_encoder
+from train.kinds import kind_of
+from train.recipe.recipe import Recipe
+from zoo.foundation.precision import without_x64
+
+
+class State(NamedTuple):
+    """All arrays of a training.
+
+    Attributes:
+      step: updates made so far; with the recipe's seed it determines the batch and the noise of the next.
+      variables: the model's, float32.
+      ema: their running average, which is what gets evaluated and saved.
+      opt_state: the optimiser's.
+      carry: what a recurrent network remembers of its streams; empty for other models.
+    """
+
+    step: Int[Array, ""]
+    variables: zoo.Variables
+    ema: zoo.Variables
+    opt_state: optax.OptState
+    carry: PyTree = ()
+
+
+class Metrics(NamedTuple):
+    """What an update reports: the loss and the gradient's global norm before it, and the learning rate of it.
+
+    Where the loss or the norm is infinite or nan, the update was skipped.
+    """
+
+    loss: Float[Array, ""]
+    gradient_norm: Float[Array, ""]
+    learning_rate: Float[Array, ""]
+
+
+class Update(NamedTuple):
+    """An update compiled for a set of devices.
+
+    Attributes:
+      step: (state, x, context) -> (state, metrics). The state is donated, and must not be used again.
+      place: a copy of a state as `step` wants it on the devices.
+      fetch: (any part of) a state from the devices, as plain arrays without a device axis.
+    """
+
+    step: Callable[[State, np.ndarray, PyTree], tuple[State, Metrics]]
+    place: Callable[[State], State]
+    fetch: Callable[[Any], Any]
+
+
+@without_x64
+def initial_state(recipe: Recipe, x: np.ndarray, context: PyTree = None) -> State:
+    """A fresh state, shaped by an example batch."""
+    (key, _), model = _keys(recipe), recipe.model
+    fitting = kind_of(model).of_length(model, x)
+    variables = zoo.init(fitting, key, jnp.asarray(x), None if model.streams else context)
+    if recipe.encoder is not None or recipe.encoder_rate != 1:
+        variables = with_encoder(recipe, variables)
+    ema = jax.tree.map(jnp.copy, variables)
+    carry = zoo.begin(model, _cast(recipe, variables), len(x)) if model.streams else ()
+    with jax.numpy_dtype_promotion("standard"):  # optax relies on it
+        opt_state = optimiser(recipe).init(variables)
+    return State(jnp.zeros((), jnp.int32), variables, ema, opt_state, carry)
+
+
+def make_update(recipe: Recipe, devices: Sequence[jax.Device] | None = None) -> Update:
+    """The update of `recipe` over the devices, by default all; over fewer where the batch does not divide among them all."""
+    make = _by_pmap if recipe.parallel == "pmap" else _by_jit
+    update = make(recipe, share(recipe.batch_size, devices))
+    return update._replace(step=without_x64(update.step), place=without_x64(update.place))
+
+
+def loss(
+    recipe: Recipe,
+    variables: zoo.Variables,
+    x: Array,
+    context: PyTree,
+    key: Array,
+    carry: PyTree = (),
+    axis: str | None = None,
+) -> tuple[Array, PyTree]:
+    """Mean nats of a batch, -log p(x | context) or the model's estimate of it, in the recipe's dtype; of texts, per token.
+    `axis` names the devices that have the rest of the batch, if there are any.
+
+    A recurrent network goes on from `carry`, or begins anew where `context` says so; no gradient goes back there.
+    The key is consumed.
+
+    Returns:
+      (nats, the new carry).
+    """
+    variables, model = _cast(recipe, variables), kind_of(recipe.model).of_length(recipe.model, x)
+    if recipe.encoder_rate == 0:
+        variables = on_encoder(jax.lax.stop_gradient, variables)
+    sites = kind_of(model).scored_sites(model, x).mean()
+    if axis is not None:
+        sites = jax.lax.pmean(sites, axis)
+    if not model.streams:
+        return zoo.training_loss(model, variables, x, context, key=key).mean() / sites, carry
+
+    def chosen(first, old):
+        return jnp.where(context.reshape(-1, *[1] * (old.ndim - 1)), first, old)
+
+    carry = jax.tree.map(chosen, zoo.begin(model, variables, len(x)), carry)
+    log_prob, carry = zoo.stream_log_prob(model, variables, x, carry, train=True, key=key)
+    return -log_prob.mean() / sites, carry
+
+
+def _cast(recipe, variables):
+    return jax.tree.map(lambda leaf: leaf.astype(recipe.dtype), variables)
+
+
+def _keys(recipe):
+    init_key, step_key = jax.random.split(jax.random.key(recipe.seed))
+    return init_key, step_key
+
+
+def _step(recipe, axis, state, x, context):
+    """The update as one device sees it; `axis` names the devices whose gradients are averaged, if that is by hand.
+
+    By hand, each device draws noise of its own, by its index. Where the loss or the gradient is infinite or nan the state
+    stays as it is, but for the step.
+    """
+    _, key = _keys(recipe)
+    key = jax.random.fold_in(key, state.step)
+    if axis is not None:
+        key = jax.random.fold_in(key, jax.lax.axis_index(axis))
+
+    def objective(variables):
+        return loss(recipe, variables, x, context, key, state.carry, axis)
+
+    with jax.default_matmul_precision(recipe.matmul_precision):
+        (nats, carry), grads = jax.value_and_grad(objective, has_aux=True)(state.variables)
+    if axis is not None:
+        nats, grads = jax.lax.pmean((nats, grads), axis)
+    with jax.numpy_dtype_promotion("standard"):  # optax relies on it
+        updates, opt_state = optimiser(recipe).update(grads, state.opt_state, state.variables)
+        if recipe.encoder_rate != 1:
+            updates = on_encoder(lambda leaf: leaf * recipe.encoder_rate, updates)
+        variables: Any = optax.apply_updates(state.variables, updates)
+        rate = jnp.asarray(schedule(recipe)(state.step), jnp.float32)
+    norm = jnp.sqrt(sum(jnp.square(leaf).sum() for leaf in jax.tree.leaves(grads)))
+    decay = ema_decay(recipe, state.step)
+    ema = jax.tree.map(lambda average, new: decay * average + (1 - decay) * new, state.ema, variables)
+    if recipe.encoder_rate == 0:  # not even by rounding
+        ema = {**ema, "params": {**ema["params"], **encoder_params(variables)}}
+    updated = State(state.step + 1, variables, ema, opt_state, carry)
+    sound = jnp.isfinite(nats) & jnp.isfinite(norm)
+    kept = jax.tree.map(lambda new, old: jnp.where(sound, new, old), updated, state._replace(step=updated.step))
+    return kept, Metrics(nats, norm, rate)
+
+
+def donated(devices: Sequence[jax.Device]) -> tuple[int, ...]:
+    """Which arguments of `_step` give their memory to its results: the state.
+
+    None on CPUs before jaxlib 0.8: LSTMs have diverged there by donation alone, from gradients that were right.
+    """
+    old = tuple(map(int, jaxlib.__version__.split(".")[:2])) < (0, 8)
+    return () if old and devices[0].platform == "cpu" else (0,)
+
+
+@functools.lru_cache(maxsize=8)  # a resumed or repeated training does not compile again
+def _by_jit(recipe, devices):
+    replicated, split = shardings(devices)
+    parts: tuple[Any, ...] = (*[replicated] * 4, split)
+    where = State(*parts)
+    step = jax.jit(
+        functools.partial(_step, recipe, None),
+        in_shardings=(where, split, split),
+        out_shardings=(where, replicated),
+        donate_argnums=donated(devices),
+    )
+
+    def place(state):
+        each = State(*(jax.tree.map(lambda _, s=s: s, part) for part, s in zip(state, where, strict=True)))
+        return jax.device_put(state, each, may_alias=False)
+
+    return Update(
+        step=lambda state, x, context: step(state, *spread((x, context), split)), place=place, fetch=lambda tree: tree
+    )
+
+
+@functools.lru_cache(maxsize=8)
+def _by_pmap(recipe, devices):
+    step = jax.pmap(
+        functools.partial(_step, recipe, "data"),
+        axis_name="data",
+        out_axes=(0, None),
+        devices=devices,
+        donate_argnums=donated(devices),
+    )
+    copy = jax.pmap(lambda _, tree: tree, axis_name="data", in_axes=(0, None), devices=devices)
+    share = jax.pmap(lambda tree: tree, axis_name="data", devices=devices)
+
+    def cut(rows):
+        return rows.reshape(len(devices), -1, *rows.shape[1:])
+
+    def place(state):
+        whole = copy(np.arange(len(devices)), state._replace(carry=()))
+        return whole._replace(carry=share(jax.tree.map(cut, state.carry)) if state.carry else ())
+
+    def fetch(tree):
+        if not isinstance(tree, State):
+            return jax.tree.map(_first_copy, tree)
+        carry = jax.tree.map(lambda leaf: np.asarray(leaf).reshape(-1, *leaf.shape[2:]), tree.carry)
+        return jax.tree.map(_first_copy, tree._replace(carry=()))._replace(carry=carry)
+
+    return Update(
+        step=lambda state, x, context: step(state, *jax.tree.map(cut, (x, context))), place=place, fetch=fetch
+    )
+
+
+def _first_copy(leaf):
+    """What the first device holds; read from there, for slicing the whole would run on all devices at once."""
+    return np.asarray(leaf.addressable_data(0)).reshape(leaf.shape[1:])

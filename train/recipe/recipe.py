@@ -1,0 +1,145 @@
+"""A recipe: everything that a training's result depends on, in one frozen value."""
+
+import dataclasses
+from types import NoneType, UnionType
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+import zoo
+from train.data import Data
+from zoo.foundation.arguments import convert_fields
+
+PLACES = ("path", "data_dir", "manual_dir")  # fields of the data that say where they lie, and not what they are
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """The whole identity of a training: the same recipe gives the same model."""
+
+    model: zoo.Autoregressive
+    """The model; its fields are its configuration."""
+    data: Data = dataclasses.field(default_factory=Data)
+    """The data."""
+    conditional: bool = False
+    """Whether the model is given the labels (of images that have some). Sources of pairs are always given."""
+    encoder: str | None = None
+    """A trained run (or checkpoint) whose encoder the training begins with, of a model that has one."""
+    encoder_rate: float = 1.0
+    """The encoder's learning rate, as a fraction of that of all other weights (0: it is frozen)."""
+    steps: int = 22_000
+    """Updates in all."""
+    batch_size: int = 100
+    """Examples in a batch, over all devices together."""
+    learning_rate: float = 1e-3
+    """Adam's learning rate at the end of the warm-up, from where it decays along half a cosine."""
+    final_rate: float = 0.0
+    """The learning rate at the last step, as a fraction of `learning_rate`."""
+    warmup: int = 100
+    """Steps over which the learning rate rises linearly; at most a tenth of all steps, or up to 100 in short trainings."""
+    clip: float = 100.0
+    """Gradients with a global norm above this are scaled down to it (0: never)."""
+    weight_decay: float = 0.0
+    """Decoupled weight decay, as in AdamW: a step shrinks the weights by `weight_decay` times the learning rate."""
+    corrected_decay: bool = False
+    """Whether weight decay falls with the learning rate, in proportion, as in AdamC."""
+    ema: float = 0.999
+    """Decay of the running average of the weights that is evaluated, saved and sampled (0: the weights themselves).
+    At step t it is at most (1 + t) / (10 + t), so that a short training is not dominated by its first weights."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """What the network computes in while training; weights, their average and all evaluations are float32."""
+    matmul_precision: Literal["default", "high", "highest"] = "default"
+    """Precision of float32 matmuls and convolutions while training. `default` is the device's fast one (TF32 on a GPU,
+    bfloat16 on a TPU), `highest` is full float32. Evaluations and samples always have full float32."""
+    seed: int = 0
+    """Seed of the initial weights, the order of the data and all noise."""
+    eval_every: int = 0
+    """Steps between evaluations on the validation split (0: once an epoch, but at least 25 steps)."""
+    validate_ensemble: bool = False
+    """Whether validation scores the mixture of the model's members (masks, orderings), and so chooses the weights for it."""
+    calibrate: bool = False
+    """Whether the temperature of a Bernoulli head is fitted to what validation scores, when all steps are done."""
+    checkpoint_every: int = 0
+    """Steps between checkpoints (0: one after every evaluation)."""
+    patience: int = 0
+    """Stop after this many evaluations in a row without a new best (0: never)."""
+    parallel: Literal["jit", "pmap"] = "jit"
+    """How the update is spread over the devices: jit over a mesh, or pmap. The results are the same, but for
+    models that draw noise (masks, orderings, dropout): by pmap every device draws its own, so the noise is another."""
+
+    def __post_init__(self):
+        """Refuses values that no training can have."""
+        convert_fields(self)
+        for name in ("steps", "batch_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1; got {getattr(self, name)}.")
+        for name in (
+            "warmup",
+            "clip",
+            "weight_decay",
+            "final_rate",
+            "eval_every",
+            "checkpoint_every",
+            "patience",
+            "encoder_rate",
+        ):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name} must not be negative; got {getattr(self, name)}.")
+        if not 0 <= self.seed < 2**32:
+            raise ValueError(f"seed must be in 0..2**32 - 1; got {self.seed}.")
+        if not self.learning_rate > 0:
+            raise ValueError(f"learning_rate must be positive; got {self.learning_rate}.")
+        if not 0 <= self.ema < 1:
+            raise ValueError(f"ema must be in [0, 1); got {self.ema}.")
+
+
+def to_json(recipe: Recipe) -> dict[str, Any]:
+    """The recipe as plain JSON values."""
+    fields = {field.name: getattr(recipe, field.name) for field in dataclasses.fields(recipe)}
+    return {**fields, "model": zoo.to_config(recipe.model), "data": dataclasses.asdict(recipe.data)}
+
+
+def from_json(config: dict[str, Any]) -> Recipe:
+    """The inverse of `to_json`.
+
+    Raises:
+      ValueError, TypeError, KeyError: `config` is not a recipe.
+    """
+    model, data = zoo.from_config(config["model"]), Data(**config["data"])
+    if not isinstance(model, zoo.Autoregressive):
+        raise ValueError(f"expected the configuration of a model; got {config['model']!r}")
+    recipe = Recipe(**{**config, "model": model, "data": data})
+    _check_types(recipe)
+    _check_types(data, "data.")
+    return recipe
+
+
+def _check_types(value, prefix=""):
+    for name, hint in get_type_hints(type(value)).items():
+        if not _is(got := getattr(value, name), hint):
+            raise ValueError(f"{prefix}{name} is {got!r}, expected {getattr(hint, '__name__', hint)}")
+
+
+def _is(value, hint):
+    """Whether a value that was read from JSON is one of that type; a float may be written as an integer."""
+    if get_origin(hint) is Literal:
+        return value in get_args(hint)
+    if isinstance(hint, UnionType):
+        return any(_is(value, kind) for kind in get_args(hint))
+    if hint is float:
+        return type(value) in (int, float)
+    return type(value) is hint or hint not in (int, bool, str, NoneType)
+
+
+def differences(ours: Recipe, theirs: Recipe) -> dict[str, tuple[Any, Any]]:
+    """The fields in which two recipes differ, by dotted name such as `model.hidden`, each with both values."""
+    left, right = _flat(to_json(ours)), _flat(to_json(theirs))
+    return {name: (left.get(name), right.get(name)) for name in {**left, **right} if left.get(name) != right.get(name)}
+
+
+def _flat(config, prefix=""):
+    if not isinstance(config, dict):
+        return {prefix: config}
+    return {
+        name: leaf
+        for key, value in config.items()
+        for name, leaf in _flat(value, f"{prefix}.{key}" if prefix else key).items()
+    }

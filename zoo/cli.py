@@ -1,0 +1,86 @@
+"""What a command does with its flags, its errors and an interrupt."""
+
+import contextlib
+import importlib.util
+import io
+import re
+import runpy
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+OUT_OF_MEMORY = "not enough memory: ask for less at a time, or for fewer, shorter or smaller ones."
+TOO_LARGE = "a number is larger than a computer can hold: choose smaller ones"
+
+
+def out_of_memory(error: Exception) -> bool:
+    """Whether memory does not suffice."""
+    return isinstance(error, MemoryError) or (
+        type(error).__name__ in ("JaxRuntimeError", "XlaRuntimeError")
+        and any(words in str(error) for words in ("RESOURCE_EXHAUSTED", "Out of memory"))
+    )
+
+
+def complaint(error: Exception) -> str:
+    """What a user is told of an error that can be put right, in one line; any other error is raised again."""
+    if isinstance(error, ValueError | OSError | ImportError):
+        return " ".join(str(error).split())
+    if isinstance(error, OverflowError):
+        return f"{TOO_LARGE} ({error})."
+    if out_of_memory(error):
+        return OUT_OF_MEMORY
+    raise error
+
+
+def any_stdout() -> None:
+    """Lets stdout take any text: characters that its encoding lacks are written as \\xNN, \\uNNNN."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def read_flags(options: type, prog: str, **more: Any) -> Any:
+    """`tyro.cli`, but what is wrong with the flags ends in one line of stderr, and exit code 2."""
+    import tyro
+
+    any_stdout()
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            return tyro.cli(options, prog=prog, **more)
+    except SystemExit as stop:
+        if stop.code:
+            print(f"error: {_one_line(said.getvalue())}; flags: {prog} --help", file=sys.stderr)
+        raise
+
+
+def _one_line(box: str) -> str:
+    """What stands in tyro's box, or in the plain lines that it writes in ASCII: no title, no frame, no hint at the help."""
+    framed = box.startswith("╭")
+    lines = [line.strip("│ ") for line in box.splitlines() if line[:1] not in ("╭", "╰")]
+    parts = re.split(r"\n[─-]+\n", "\n".join(lines))[0 if framed else 1 :]
+    kept = [" ".join(part.split()) for part in parts if not part.startswith(("For full helptext", "Argument helptext"))]
+    return ("; ".join(kept) or " ".join(box.split())).rstrip(".")
+
+
+@contextlib.contextmanager
+def shell() -> Iterator[None]:
+    """What a command line runs in: an error ends in one line and exit code 1, an interrupt in exit code 130."""
+    try:
+        yield
+    except Exception as error:
+        sys.exit(f"error: {complaint(error)}")
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def command(main: Callable[[Any], None], options: type, prog: str) -> None:
+    """Calls `main` with the options that the flags say, in a `shell`."""
+    with shell():
+        main(read_flags(options, prog))
+
+
+def forward(module: str) -> None:
+    """Runs a command that lies beside the packages and is not installed with them, as `python -m` would."""
+    if importlib.util.find_spec(module.partition(".")[0]) is None:
+        sys.exit(f"error: {module} is not installed with the packages: call it in the folder of the project.")
+    runpy.run_module(module, run_name="__main__", alter_sys=True)

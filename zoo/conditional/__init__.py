@@ -1,0 +1,1 @@
+"""Models that write a sequence given a context: translation and captioning."""

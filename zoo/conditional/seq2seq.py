@@ -1,0 +1,22 @@
+"""Sequence to sequence through one vector."""
+
+from typing import ClassVar
+
+from zoo.conditional.translator import Translator
+from zoo.foundation.registry import register
+from zoo.layers.context_readers import FixedContext
+
+
+@register
+class Seq2Seq(Translator):
+    """Encoder-decoder without attention: all that is known of the source is the last state of each direction.
+
+    **References**: K. Cho et al., Learning phrase representations using RNN encoder-decoder for statistical machine
+    translation, EMNLP 2014; I. Sutskever, O. Vinyals, Q. Le, Sequence to sequence learning with neural networks, NIPS 2014.
+
+    Differs from the papers: a bidirectional encoder; tanh in place of maxout before the logits (Cho); one layer (Sutskever).
+
+    Attributes: those of `Translator`.
+    """
+
+    reader: ClassVar[type] = FixedContext

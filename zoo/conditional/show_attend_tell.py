@@ -1,0 +1,49 @@
+"""Show, attend and tell: captions with a look at the image for every word."""
+
+from typing import ClassVar
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+from zoo.conditional.encoder_decoder import Encoded
+from zoo.conditional.image_describer import ImageDescriber
+from zoo.foundation.registry import register
+from zoo.layers.context_readers import AdditiveAttention
+
+
+@register
+class ShowAttendTell(ImageDescriber):
+    """Soft attention over the grid of features at every word. Training adds the doubly stochastic regulariser
+
+        coverage * sum_s (1 - sum_t a_ts)^2,   a_ts the weight of place s at word t,
+
+    which asks that every place be looked at as much as any other; `zoo.attention_weights` gives the weights.
+
+    **Reference**: K. Xu et al., Show, attend and tell: neural image caption generation with visual attention, ICML 2015.
+
+    Differs from the paper: a learned vector for every place of the grid; no gate scales what is read; a small encoder.
+
+    Attributes: those of `ImageDescriber`, and
+      coverage: the factor of the regulariser (1 in the paper).
+    """
+
+    coverage: float = 1.0
+
+    reader: ClassVar[type] = AdditiveAttention
+    attends: ClassVar[bool] = True
+
+    def setup(self):
+        super().setup()
+        rows, columns = self.grid
+        self.place = self.param("place", nn.initializers.normal(0.1), (rows * columns, self.width))
+
+    def encoded(self, context):
+        values = self.features_of(context) + self.place[None]
+        return Encoded(values, jnp.ones(values.shape[:2], bool), values.mean(1))
+
+    def training_loss(self, x, memory=None):
+        params, weights, _ = self.unroll(x, memory, train=True)
+        assert weights is not None, "attention has weights"
+        words = jnp.ones(x.shape, bool) if self.pad is None else x != self.pad
+        seen = (weights * words[:, :, None].astype(weights.dtype)).sum(1).astype(jnp.float32)
+        return self.coverage * jnp.square(1 - seen).sum(1) - self.head.log_prob(params, x).sum(1)

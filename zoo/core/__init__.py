@@ -1,0 +1,1 @@
+"""The contract and what follows from it for every model."""

@@ -1,0 +1,206 @@
+"""What is refused before anything is computed, in one line each."""
+
+import contextlib
+import dataclasses
+import functools
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal, get_args, get_origin
+
+import flax.errors
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import PyTree
+
+from zoo.core.model import Autoregressive
+from zoo.foundation.arguments import checked, shown
+
+NO_COUNTS = {"window", "mask", "end", "pad", "separator", "source_pad"}  # integer fields that may be 0, or None
+
+
+def kind(model: Autoregressive) -> str:
+    """The name of its class, or of the model that it standardises: what a user chose."""
+    return type(getattr(model, "model", model)).__name__
+
+
+def check_model(model: Any) -> None:
+    """Raises ValueError, in one line, unless `model` is one and its fields can be."""
+    from zoo.core.model import Autoregressive
+
+    if isinstance(model, Autoregressive):
+        check_fields(model)
+        return
+    raise ValueError(f"expected a model such as zoo.MADE(), or the first of what zoo.load returns; got {shown(model)}.")
+
+
+def check_fields(model: Autoregressive) -> None:
+    """Raises ValueError, in one line, unless the fields of `model` can be: counts at least 1 (0 where that is the default),
+    numbers not negative, dropout in [0, 1), and what is chosen from a few is one of them."""
+    name, within = type(model).__name__, getattr(model, "model", None)
+    if within is not None:
+        check_fields(within)
+    if not model.site_shape or not all(size >= 1 for size in model.site_shape):
+        raise ValueError(f"{name} needs a site_shape of sizes from 1; got {tuple(model.site_shape)}.")
+    for field in dataclasses.fields(model):
+        value = getattr(model, field.name)
+        choices = get_args(field.type) if get_origin(field.type) is Literal else (value,)
+        if value not in choices:
+            raise ValueError(f"{name} needs {field.name} to be {' or '.join(choices)}; got {value!r}.")
+        if field.name == "dropout" and not 0 <= value < 1:
+            raise ValueError(f"{name} needs a dropout in [0, 1); got {value}.")
+        if isinstance(value, float) and not 0 <= value < math.inf:
+            raise ValueError(f"{name} needs {field.name} to be a finite number of at least 0; got {value}.")
+        sizes = value if isinstance(value, tuple) else (value,)
+        if field.name in NO_COUNTS or not all(type(size) is int for size in sizes):
+            continue
+        least = 0 if field.default == 0 else 1
+        if min(sizes, default=least) < least:
+            raise ValueError(f"{name} needs {field.name} of at least {least}; got {value}.")
+
+
+def check_inputs(model: Autoregressive, variables: Any, x: Any, context: PyTree = None) -> None:
+    """Raises ValueError, in one line, unless `variables` are the model's, and `x` and `context` a batch of it."""
+    check_batch(model, x, context)
+    check_variables(model, variables, context)
+
+
+def check_batch(model: Autoregressive, x: Any, context: PyTree = None) -> None:
+    """Raises ValueError, in one line, unless `x` and `context` are a batch of the model."""
+    check_values(model, x)
+    check_context(model, context, len(x))
+
+
+def check_values(model: Autoregressive, x: Any, what: str = "x") -> None:
+    """Raises ValueError, in one line, unless `x` is a batch of values of `model`, and its fields can be.
+
+    Shape and dtype are checked always, the values themselves where they are at hand (not under a jax trace).
+    """
+    check_model(model)
+    event = (*model.site_shape, *model.head.event_shape)
+    name = f"{kind(model)} of site_shape {tuple(model.site_shape)}"
+    dtype = getattr(x, "dtype", None)
+    if dtype is None:
+        raise ValueError(
+            f"{name}: {what} must be an array [batch, {', '.join(map(str, event))}]; got {shown(x)}. "
+            f"Convert it: np.asarray({what})."
+        )
+    shape, discrete = np.shape(x), jnp.issubdtype(model.head.dtype, jnp.integer)
+    if shape[1:] != event or len(shape) != len(event) + 1 or shape[0] == 0:
+        raise ValueError(f"{name}: {what} must have shape [batch, {', '.join(map(str, event))}]; got {list(shape)}.")
+    if not (
+        jnp.issubdtype(dtype, jnp.integer) or dtype == np.bool_ if discrete else jnp.issubdtype(dtype, jnp.floating)
+    ):
+        wanted = "integers" if discrete else "floating-point numbers"
+        raise ValueError(
+            f"{name}: {what} must hold {wanted} ({type(model.head).__name__} head); got {dtype}. "
+            f"Convert it: x.astype({model.head.dtype})."
+        )
+    if not isinstance(x, jax.core.Tracer) and (complaint := model.head.complaint(np.asarray(x))):
+        raise ValueError(f"{name}: {what} is outside the model's support: {complaint}.")
+
+
+@checked(batch=1)
+def check_context(model: Autoregressive, context: PyTree, batch: int | None = None) -> None:
+    """Raises ValueError, in one line, if `model` cannot condition on `context` (not under a jax trace), or not on one of
+    `batch` rows."""
+    check_model(model)
+    leaves = jax.tree.leaves(context)
+    if not any(isinstance(leaf, jax.core.Tracer) for leaf in leaves):
+        try:
+            complaint = model.complaint(context)
+        except (TypeError, ValueError):  # numpy makes no array of it
+            complaint = f"got {shown(context)}"
+        if complaint:
+            raise ValueError(f"{kind(model)} cannot condition on this context: {complaint}.")
+    for leaf in leaves:
+        if not hasattr(leaf, "dtype"):
+            raise ValueError(
+                f"{kind(model)}: context must be an array, or arrays in a dict or tuple; got {shown(leaf)} in "
+                f"{shown(context)}. Convert it: np.asarray(context)."
+            )
+        if batch is not None and np.shape(leaf)[:1] != (batch,):
+            raise ValueError(
+                f"{kind(model)}: context must have a row for each of {batch} examples; got shape "
+                f"{list(np.shape(leaf))}."
+            )
+
+
+def check_variables(model: Autoregressive, variables: Any, context: PyTree = None) -> None:
+    """Raises ValueError, in one line, unless `variables` are those of `model`, as `zoo.init` and `zoo.load` return them."""
+    if not isinstance(variables, Mapping):
+        raise ValueError(f"variables must be a dict, as zoo.init and zoo.load return it; got {shown(variables)}.")
+    arrays = {"/".join(_name(key) for key in path): leaf for path, leaf in jax.tree.leaves_with_path(variables)}
+    if odd := next((name for name, leaf in arrays.items() if not hasattr(leaf, "dtype")), None):
+        raise ValueError(f"variables must hold arrays only; got {shown(arrays[odd])} as {odd!r}.")
+    forms = tuple((name, np.shape(leaf), _sort_of(leaf.dtype)) for name, leaf in arrays.items())
+    if misfit := _misfit(model, _forms(context), forms):
+        raise ValueError(f"these are not the variables of this {kind(model)}: {misfit}.")
+
+
+def variable_shapes(model: Autoregressive, context: PyTree = None) -> PyTree[jax.ShapeDtypeStruct]:
+    """The shapes of the model's variables, nothing computed; of a context only the shapes and dtypes are looked at."""
+    return _variable_shapes(model, _forms(context))
+
+
+def misfit(wanted: Mapping[str, Any], got: Mapping[str, Any]) -> str | None:
+    """Why arrays `got`, by name, are not those `wanted`, in words, or None; only shapes and dtypes are compared."""
+    if odd := sorted(set(wanted) ^ set(got)):
+        return f"array {odd[0]!r} is {'missing' if odd[0] in wanted else 'not part of'} its model"
+    for name, array in got.items():
+        if array.shape != wanted[name].shape:
+            return f"array {name!r} has shape {array.shape}; its model has {wanted[name].shape}"
+        if _sort_of(array.dtype) != _sort_of(wanted[name].dtype):
+            return f"array {name!r} is {array.dtype}; its model has {wanted[name].dtype}"
+    return None
+
+
+def _sort_of(dtype):
+    """Any precision of floating-point numbers serves as well."""
+    return "float32" if jnp.issubdtype(dtype, jnp.floating) else str(dtype)
+
+
+def _name(key):
+    return str(getattr(key, "key", getattr(key, "name", getattr(key, "idx", key))))
+
+
+def _forms(context):
+    """A context of one row as what can be hashed: (treedef, shape and dtype of every leaf)."""
+    leaves, tree = jax.tree.flatten(context)
+    return tree, tuple(((1, *np.shape(leaf)[1:]), jax.dtypes.canonicalize_dtype(leaf.dtype)) for leaf in leaves)
+
+
+@functools.lru_cache(maxsize=128)
+def _variable_shapes(model, forms):
+    tree, leaves = forms
+    context = jax.tree.unflatten(tree, [jax.ShapeDtypeStruct(*leaf) for leaf in leaves])
+    x = jax.ShapeDtypeStruct((1, *model.site_shape, *model.head.event_shape), model.head.dtype)
+
+    def variables(key, x, context):
+        # Not by `init`, which a member of a mixture refuses.
+        out: Any = model.apply(
+            {}, x, context, rngs={"params": key}, mutable=True, method=lambda m, x, context: m(x, m.encode(context))
+        )
+        return out[1]
+
+    return jax.eval_shape(variables, jax.eval_shape(lambda: jax.random.key(0)), x, context)
+
+
+@functools.lru_cache(maxsize=256)
+def _misfit(model, context, forms):
+    got = {name: jax.ShapeDtypeStruct(shape, sort) for name, shape, sort in forms}
+    wanted = {
+        "/".join(map(_name, path)): leaf for path, leaf in jax.tree.leaves_with_path(_variable_shapes(model, context))
+    }
+    if got and set(wanted) == {f"params/{name}" for name in got}:
+        return "they lack the outermost level; pass all that zoo.init returns, {'params': ...}"
+    return misfit(wanted, got)
+
+
+@contextlib.contextmanager
+def key_needed(model: Autoregressive) -> Iterator[None]:
+    """Says in one line that a model which draws noise in training was given no key."""
+    try:
+        yield
+    except flax.errors.InvalidRngError:
+        raise ValueError(f"{kind(model)} draws noise in training: pass key=jax.random.key(...).") from None

@@ -1,0 +1,104 @@
+"""What follows from all conditionals at once: fresh variables, likelihoods, the training loss."""
+
+import functools
+
+import jax
+from jaxtyping import Array, Float, PyTree
+
+from zoo.core.checks import check_batch, check_inputs, key_needed, variable_shapes
+from zoo.core.model import Autoregressive, Values, Variables, score
+from zoo.foundation.arguments import checked
+from zoo.foundation.limits import check_memory
+from zoo.foundation.precision import full_float32, narrowed, without_x64
+
+
+@checked()
+@without_x64
+def init(model: Autoregressive, key: Array, x: Values, context: PyTree = None) -> Variables:
+    """Fresh variables for `model`, shaped by an example batch. The key is consumed. Raises as `log_prob`."""
+    check_batch(model, x, context)
+    check_memory(model, variable_shapes(model, context), "its variables")
+    params_key, train_key = jax.random.split(key)
+    return _init(model, {"params": params_key, "train": train_key}, *narrowed((x, context)))
+
+
+@checked()
+@without_x64
+def log_prob(
+    model: Autoregressive,
+    variables: Variables,
+    x: Values,
+    context: PyTree = None,
+    *,
+    train: bool = False,
+    key: Array | None = None,
+) -> Float[Array, " batch"]:
+    """Exact log likelihood log p(x | context) = sum_t log p(x[s_t] | x[s_<t], context), in full float32 on every device.
+
+    Args:
+      model: the model.
+      variables: its variables.
+      x: values [batch, *site_shape, *event_shape]; integers for a discrete head.
+      context: what the model conditions on, leading axis `batch`; None for an unconditional model.
+      train: whether dropout, mask resampling and the like are on; matmuls then have the precision that jax is set to.
+      key: consumed by those; needed only when `train` and the model draws random numbers.
+
+    Returns:
+      nats, one per example.
+
+    Raises:
+      ValueError: `x` has a shape, dtype or values that the model does not describe, `context` or `variables` do not fit.
+    """
+    check_inputs(model, variables, x, context)
+    with key_needed(model):
+        return _log_prob(model, variables, *narrowed((x, context)), train, key)
+
+
+@checked()
+@without_x64
+def training_loss(
+    model: Autoregressive, variables: Variables, x: Values, context: PyTree = None, *, key: Array | None = None
+) -> Float[Array, " batch"]:
+    """What training minimises, nats of each example: `model.training_loss`. Arguments as for `log_prob`.
+
+    Matmuls have the precision that jax is set to.
+    """
+    check_inputs(model, variables, x, context)
+    with key_needed(model):
+        return _training_loss(model, variables, *narrowed((x, context)), key)
+
+
+@checked()
+@without_x64
+def conditionals(model: Autoregressive, variables: Variables, x: Values, context: PyTree = None) -> Float[Array, "..."]:
+    """All conditionals under teacher forcing: params [batch, *site_shape, num_params]. Raises as `log_prob`."""
+    check_inputs(model, variables, x, context)
+    return _conditionals(model, variables, *narrowed((x, context)))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+@full_float32
+def _init(model, rngs, x, context):
+    return model.init(rngs, x.astype(model.head.dtype), context, method=_encode_and_call)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 4))
+def _conditionals(model, variables, x, context, train=False, key=None):
+    rngs = {} if key is None else {"train": key}
+    apply = model.apply if train else full_float32(model.apply)
+    return apply(variables, x.astype(model.head.dtype), context, train, method=_encode_and_call, rngs=rngs)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 4))
+def _log_prob(model, variables, x, context, train, key):
+    return score(model.head, _conditionals(model, variables, x, context, train, key), x.astype(model.head.dtype))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _training_loss(model, variables, x, context, key):
+    x, rngs = x.astype(model.head.dtype), {} if key is None else {"train": key}
+    return model.apply(variables, x, method=lambda model, x: model.training_loss(x, model.encode(context)), rngs=rngs)
+
+
+def _encode_and_call(model, x, context, train=False):
+    return model(x, model.encode(context), train=train)

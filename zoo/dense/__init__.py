@@ -1,0 +1,1 @@
+"""Models over any ordering of the sites, whose layers are dense."""

@@ -1,0 +1,1 @@
+"""What lies in files: vocabularies, tab-separated rows, pictures, waveforms. No model."""

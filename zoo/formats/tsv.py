@@ -1,0 +1,69 @@
+"""Tab-separated files: lines, rows of columns, pairs of texts."""
+
+import itertools
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+_SPACES = dict.fromkeys(map(ord, "\t\n\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"), " ")
+
+
+def one_line(text: str) -> str:
+    """A text as a column of a line holds it: tabs and ends of lines become spaces, blanks around it are cut off."""
+    return text.translate(_SPACES).strip()
+
+
+def lines_of(text: str) -> list[str]:
+    """The lines of a text. They end with a line feed, behind a carriage return or not; with a carriage return alone if there
+    is no line feed in the text; and with nothing else."""
+    text = text if "\n" in text else text.replace("\r", "\n")
+    return text.removesuffix("\n").split("\n")
+
+
+def rows_of(rows: Iterable[Sequence[str]], names: Sequence[str] = ("source", "target")) -> str:
+    """The text of a tab-separated file that `read_rows` reads as the same rows."""
+    lines = [[one_line(cell) for cell in row] for row in rows]
+    if lines and {cell.lower() for cell in lines[0]} >= set(names):
+        lines.insert(0, list(names))  # or the first row would be read as the header
+    return "".join("\t".join(line) + "\n" for line in lines)
+
+
+def read_pairs(path: str | Path) -> list[tuple[str, str]]:
+    """The pairs of a tab-separated file, a source and a target a line; see `read_rows`."""
+    return [(source, target) for source, target in read_rows(path, ("source", "target"))]
+
+
+def read_rows(path: str | Path, names: Sequence[str], optional: Sequence[str] = ()) -> list[tuple[str, ...]]:
+    """The rows of a tab-separated file in UTF-8: the columns `names`, then the `optional` ones ("" where there are none).
+
+    Without a header there are the columns `names` in this order. A header is a first line that has all of these names; it
+    may have others. Blank lines are left out.
+
+    Raises:
+      ValueError: there is none, it is no text, or a line (which is named) has another number of columns or an empty one.
+    """
+    path, expected = Path(os.path.expanduser(path)), f"expected {' and '.join(names)} separated by a tab on each line."
+    if not path.is_file():
+        what = f"{path} is a folder, not a file" if path.is_dir() else f"there is no file {path}"
+        raise ValueError(f"{what}; {expected}")
+    try:
+        lines = lines_of(path.read_bytes().decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not a text in UTF-8 ({error.reason}); convert it first.") from None
+    cells = (
+        (number, [one_line(cell) for cell in line.split("\t")]) for number, line in enumerate(lines, 1) if line.strip()
+    )
+    header, rows = list(names), []
+    for first, (number, columns) in zip(itertools.chain([True], itertools.repeat(False)), cells, strict=False):
+        if first and {cell.lower() for cell in columns} >= set(names):
+            header = [cell.lower() for cell in columns]
+            expected = f"expected {len(header)} as in the header: {', '.join(header)}."
+        elif len(columns) != len(header) or not all(columns):
+            what = "an empty column" if len(columns) == len(header) else f"{len(columns)} columns"
+            raise ValueError(f"{path}, line {number}: {what}; {expected}")
+        else:
+            found = dict(zip(header, columns, strict=True))
+            rows.append(tuple(found.get(name, "") for name in (*names, *optional)))
+    if not rows:
+        raise ValueError(f"{path} is empty; {expected}")
+    return rows

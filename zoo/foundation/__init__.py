@@ -1,0 +1,1 @@
+"""What knows no model: the registry of classes, arguments and sizes, precision, units."""

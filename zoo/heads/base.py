@@ -1,0 +1,77 @@
+"""Heads: the law of one site given the network's parameters for it.
+
+A head is a frozen value without arrays. A discrete one owns three readings of one cumulative distribution function: the
+log mass of a value (likelihood), the value at a uniform number (sampling by inversion) and the interval of uniform numbers
+that give a value (coding). They agree by construction: `quantile(params, u) == x` exactly when `low <= u < high` for
+`low, high = interval(params, x)`. A head for real numbers has the first two: a density is no mass.
+
+Arithmetic is float32 and uniforms are multiples of 2^-23, so what is rarer than that has an empty interval and is not drawn
+(or, at the end of a row of values, drawn once in 2^23): a coder gives every value at least one count.
+"""
+
+from typing import Protocol, runtime_checkable
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Shaped
+
+
+@runtime_checkable
+class Head(Protocol):
+    """What a model and a sampler may ask of the law of one site.
+
+    Attributes:
+      num_params: how many numbers of the network parameterise one site.
+      event_shape: shape of one site's value: `()` for a scalar, `(3,)` where one site is an RGB pixel.
+      uniforms: how many U(0, 1) numbers one draw consumes.
+      num_features: how many numbers represent one site's value to a network.
+      num_values: how many values a scalar takes, 0..num_values - 1; None for real numbers.
+      dtype: dtype of values.
+    """
+
+    @property
+    def num_params(self) -> int: ...
+    @property
+    def event_shape(self) -> tuple[int, ...]: ...
+    @property
+    def uniforms(self) -> int: ...
+    @property
+    def num_features(self) -> int: ...
+    @property
+    def num_values(self) -> int | None: ...
+    @property
+    def dtype(self) -> np.dtype: ...
+
+    def features(self, x: Shaped[Array, "..."]) -> Float[Array, "... num_features"]:
+        """Values as a network sees them, float32."""
+        ...
+
+    def log_prob(self, params: Float[Array, "... num_params"], x: Shaped[Array, "..."]) -> Float[Array, "..."]:
+        """Log probability (density) of a site's value, in nats."""
+        ...
+
+    def quantile(self, params: Float[Array, "... num_params"], u: Float[Array, "... uniforms"]) -> Shaped[Array, "..."]:
+        """The value at uniforms u in [0, 1): exact inverse-transform sampling."""
+        ...
+
+    def complaint(self, x: np.ndarray) -> str | None:
+        """Why the values `x` are outside the support, in words, or None if they are inside."""
+        ...
+
+
+def checked_log_prob(
+    head: Head, params: Float[Array, "... num_params"], x: Shaped[Array, "..."]
+) -> Float[Array, "..."]:
+    """Log probability of a site's value; -inf for a level that cannot be, as under a trace none is refused."""
+    nats = head.log_prob(params, x)
+    if head.num_values is None:
+        return nats
+    inside = ((x >= 0) & (x < head.num_values)).reshape(*nats.shape, -1).all(-1)
+    return jnp.where(inside, nats, -jnp.inf)
+
+
+def outside_range(x: np.ndarray, num_values: int, takes: str) -> str | None:
+    """An error message if some value of `x` is not in 0..num_values - 1, else None."""
+    if x.size == 0 or (x.min() >= 0 and x.max() < num_values):
+        return None
+    return f"{takes} 0..{num_values - 1}; got values from {x.min()} to {x.max()}"

@@ -1,0 +1,139 @@
+"""Heads for real numbers: mixtures of Gaussians and of Laplacians.
+
+    p(x) = sum_k pi_k f((x - mu_k) / sigma_k) / sigma_k,    pi = softmax(a_k),    sigma_k = min_scale + softplus(b_k + c)
+
+Params of a site are K logits a, K means mu and K raw scales b; c is such that b = 0 means a scale of min_scale + 1.
+The floor min_scale is stated because the likelihood of a value that occurs twice is unbounded without one; softplus
+because it is linear for large b, where exp leaves the range of float32.
+
+A draw takes two uniforms: one picks the component, the other inverts that component's distribution function. One uniform
+would have to be split between the two, and a component of little weight would be left with few of its 23 bits.
+A density is no mass, so there is no interval of uniforms for a value: real-valued heads have no `interval`, and values
+must be quantised before they can be coded.
+"""
+
+import dataclasses
+import math
+from typing import ClassVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from zoo.foundation.arguments import convert_fields
+from zoo.foundation.limits import check_limits
+from zoo.foundation.registry import register
+
+_UNIT = math.log(math.e - 1)  # softplus(_UNIT) = 1
+LEAST = float(np.finfo(np.float32).tiny)  # that a scale can be
+HALF_STEP = 2.0**-24  # of the uniforms of float32: moves 0, 2^-23, ... to the middle of their cells
+
+
+@dataclasses.dataclass(frozen=True)
+class _Mixture:
+    """K components of location and scale; a subclass says which.
+
+    Attributes:
+      components: K.
+      min_scale: the least sigma.
+    """
+
+    components: int = 10
+    min_scale: float = 1e-3
+
+    event_shape: ClassVar[tuple[int, ...]] = ()
+    uniforms: ClassVar[int] = 2
+    num_features: ClassVar[int] = 1
+    num_values: ClassVar[int | None] = None
+    dtype: ClassVar[np.dtype] = np.dtype(np.float32)
+
+    def __post_init__(self):
+        """Refuses a mixture of nothing, and a density without a bound."""
+        convert_fields(self)
+        check_limits(self)
+        if self.components < 1 or not LEAST <= self.min_scale < math.inf:
+            raise ValueError(f"a mixture needs at least 1 component and a min_scale above 0 in float32; got {self}.")
+
+    @property
+    def num_params(self) -> int:
+        return 3 * self.components
+
+    def features(self, x):
+        return x[..., None].astype(jnp.float32)
+
+    def log_prob(self, params, x):
+        logits, means, scales = self._split(params)
+        components = self._log_density((x[..., None] - means) / scales) - jnp.log(scales)
+        return jax.nn.logsumexp(jax.nn.log_softmax(logits) + components, axis=-1)
+
+    def quantile(self, params, u):
+        logits, means, scales = self._split(params)
+        mass = jnp.cumsum(jax.nn.softmax(logits), axis=-1)
+        picked = (mass / mass[..., -1:] <= u[..., :1]).sum(-1, keepdims=True)
+        mean, scale = (jnp.take_along_axis(each, picked, axis=-1)[..., 0] for each in (means, scales))
+        return mean + scale * self._inverse(jnp.minimum(u[..., 1] + HALF_STEP, 1 - HALF_STEP))
+
+    def cdf(self, params, x):
+        """P(X <= x)."""
+        logits, means, scales = self._split(params)
+        return (jax.nn.softmax(logits) * self._cdf((x[..., None] - means) / scales)).sum(-1)
+
+    def complaint(self, x):
+        count = int((~(np.abs(x) <= np.finfo(self.dtype).max)).sum())  # nan is not, nor is what overflows float32
+        if count == 0:
+            return None
+        return f"a {type(self).__name__} head takes finite numbers; {count} of {x.size} values are not finite"
+
+    def _split(self, params):
+        logits, means, raw = jnp.split(params.astype(jnp.float32), 3, axis=-1)
+        return logits, means, self.min_scale + jax.nn.softplus(raw + _UNIT)
+
+    def _log_density(self, z):
+        raise NotImplementedError
+
+    def _cdf(self, z):
+        raise NotImplementedError
+
+    def _inverse(self, u):
+        raise NotImplementedError
+
+
+@register
+@dataclasses.dataclass(frozen=True)
+class MixtureOfGaussians(_Mixture):
+    """A mixture of Gaussians: f(z) = exp(-z^2 / 2) / sqrt(2 pi). Values are real numbers.
+
+    Attributes:
+      components: K, the number of Gaussians.
+      min_scale: the least standard deviation.
+    """
+
+    def _log_density(self, z):
+        return -0.5 * jnp.square(z) - 0.5 * math.log(2 * math.pi)
+
+    def _cdf(self, z):
+        return jax.scipy.special.ndtr(z)
+
+    def _inverse(self, u):
+        return jax.scipy.special.ndtri(u)
+
+
+@register
+@dataclasses.dataclass(frozen=True)
+class MixtureOfLaplacians(_Mixture):
+    """A mixture of Laplacians: f(z) = exp(-|z|) / 2. Values are real numbers.
+
+    Attributes:
+      components: K, the number of Laplacians.
+      min_scale: the least scale (the standard deviation is sqrt(2) times it).
+    """
+
+    def _log_density(self, z):
+        return -jnp.abs(z) - math.log(2)
+
+    def _cdf(self, z):
+        tail = 0.5 * jnp.exp(-jnp.abs(z))
+        return jnp.where(z < 0, tail, 1 - tail)
+
+    def _inverse(self, u):
+        return jnp.where(u < 0.5, jnp.log(2 * u), -jnp.log(2 - 2 * u))

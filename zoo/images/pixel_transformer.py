@@ -1,0 +1,103 @@
+"""Pixel Transformer: attention over all pixels before."""
+
+from typing import Literal
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+from zoo.core.orderings import Ordering
+from zoo.foundation.registry import register
+from zoo.heads import Bernoulli, Head
+from zoo.images.raster import Raster
+from zoo.layers import class_labels, value_before
+from zoo.layers.attention import Block, CausalAttention
+from zoo.layers.convolutions import InputConv
+
+
+@register
+class PixelTransformer(Raster):
+    """A decoder-only Transformer over the raster, a token for every site: p(x_t | x_<t) from token t of the last layer.
+
+    Token t enters as an embedding of x_{t-1}, plus a convolution with mask A around site t, plus embeddings of its
+    row and of its column (and colour). Layers are pre-norm: h += attention(norm(h)), h += mlp(norm(h)).
+
+    Sampling keeps the keys and values of every layer.
+
+    **References**: M. Chen et al., Generative pretraining from pixels, ICML 2020 (full attention); R. Child, S. Gray,
+    A. Radford, I. Sutskever, Generating long sequences with sparse transformers, 2019 (strided attention).
+
+    Differs from the papers: the convolution, which spares the first layers learning what is near; values enter scaled
+    to [-1, 1] instead of as a table of embeddings. In the strided form each head sees both the row and the column.
+
+    Attributes:
+      site_shape: (height, width), or (height, width, 3) with a site for each colour.
+      features: of a token, in all heads together.
+      layers: attention and mlp layers.
+      heads: attention heads.
+      kernel_size: of the convolution, odd.
+      attention: `full`, or `strided`: the last row's length of tokens, and the column above.
+      dropout: the rate at which the outputs of attention and mlp are dropped in training.
+      num_classes: the number of labels that the model is conditional on; 0 for an unconditional model.
+      head: the law of one site.
+      ordering: the raster; the convolution knows no other.
+    """
+
+    site_shape: tuple[int, ...] = (28, 28)
+    features: int = 64
+    layers: int = 8
+    heads: int = 2
+    kernel_size: int = 7
+    attention: Literal["full", "strided"] = "full"
+    dropout: float = 0.0
+    num_classes: int = 0
+    head: Head = Bernoulli()
+    ordering: Ordering = Ordering()
+
+    def setup(self):
+        self.check()
+        g, d, init = self.groups, self.features, nn.initializers.normal(0.02)
+        self.around = InputConv(g, g * d, (self.kernel_size,) * 2, "A", g)
+        self.before = nn.Dense(d, use_bias=False)
+        self.of_row = self.param("row", init, (self.site_shape[0], d))
+        self.of_place = self.param("place", init, (self.block, d))
+        stride = self.block if self.attention == "strided" else 0
+        page = 0 if stride else -(-self.site_shape[0] // 3) * self.block  # of three, a step reads 2/3 on average
+        attends = [CausalAttention(d, self.heads, self.num_sites, stride, page=page) for _ in range(self.layers)]
+        self.blocks = [Block(attention, self.dropout) for attention in attends]
+        self.norm = nn.LayerNorm()
+        self.params_of = nn.Dense(self.head.num_params)
+        if self.num_classes:
+            self.label = nn.Dense(d, use_bias=False)
+
+    def encode(self, context):
+        """Labels [batch] to what every token gets, [batch, features]."""
+        return (
+            self.label(class_labels.one_hot(context, self.num_classes, self.of_row.dtype)) if self.num_classes else None
+        )
+
+    def __call__(self, x, memory=None, *, train=False):
+        image = self.image(x)
+        around = self.around(image).reshape(len(x), self.num_sites, self.features)
+        values = self.head.features(x.reshape(len(x), self.num_sites)).astype(around.dtype)
+        before = self.before(jnp.pad(values, ((0, 0), (1, 0), (0, 0)))[:, :-1])
+        place = (self.of_row[:, None] + self.of_place[None]).reshape(1, self.num_sites, -1)
+        h = around + before + place + (0 if memory is None else memory[:, None])
+        for block in self.blocks:
+            h = block(h, train=train)
+        return self.params_of(self.norm(h)).reshape(len(x), *self.site_shape, self.head.num_params)
+
+    def enter(self, x, t, memory=None):
+        self.around.enter(self.image(x), self.row(t))
+        if self.attention == "full":
+            for block in self.blocks:
+                block.attention.turn(len(x), t, self.of_row.dtype)
+
+    def step(self, x, t, memory=None):
+        row, at = self.row(t), self.place(t)
+        before = value_before(x, t, self.sites, self.head).astype(self.of_row.dtype)
+        h = self.around.step(self.image(x), row, *at) + self.before(before)
+        h = h + (self.of_row[row] + self.of_place[at[0] * self.groups + at[1]])[None]
+        h = h if memory is None else h + memory
+        for block in self.blocks:
+            h = block.step(h, t)
+        return self.params_of(self.norm(h))

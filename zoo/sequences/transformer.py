@@ -1,0 +1,114 @@
+"""Transformer: attention over the tokens before."""
+
+from typing import Literal
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+from zoo.core.orderings import Ordering
+from zoo.foundation.registry import register
+from zoo.heads import Categorical, Head
+from zoo.layers.attention import Block, CausalAttention
+from zoo.sequences.sequence import Sequence
+
+
+@register
+class Transformer(Sequence):
+    """A decoder-only Transformer, pre-norm: p(x_t | x_<t) from token t of the last layer, which has read x_{t-1}.
+
+    A token sees the last `window` tokens, in training and in sampling alike. With rotary positions that is all there is to
+    say of positions, and sequences may be longer than the window: nothing changes but that the cache is a ring.
+    With learned positions there are `window` of them, and a longer sequence is refused.
+
+    A prompt is taken in one pass (`prefill`).
+
+    **References**: A. Vaswani et al., Attention is all you need, NIPS 2017; A. Radford et al., Language models are
+    unsupervised multitask learners, 2019; J. Su et al., RoFormer: enhanced transformer with rotary position embedding, 2021.
+
+    Differs from the papers: decoder only (Vaswani); rotary positions by default (Radford).
+
+    Attributes:
+      site_shape: (length,).
+      features: of a token, in all heads together.
+      layers: attention and mlp layers.
+      heads: attention heads.
+      window: how many tokens are seen, the own one included.
+      positions: `rotary`, or `learned`: a vector for each.
+      tied: whether the embedding of tokens is also the kernel of the logits.
+      dropout: the rate at which embeddings and the outputs of attention and mlp are dropped in training.
+      end, pad: the tokens that end a sequence and fill the rest; see `Sequence`.
+      vocabulary: the text of each token, if tokens stand for text.
+      head: the law of one token.
+      ordering: from left to right.
+    """
+
+    site_shape: tuple[int, ...] = (256,)
+    features: int = 384
+    layers: int = 6
+    heads: int = 6
+    window: int = 256
+    positions: Literal["learned", "rotary"] = "rotary"
+    tied: bool = True
+    dropout: float = 0.2
+    end: int | None = None
+    pad: int | None = None
+    vocabulary: tuple[str, ...] = ()
+    head: Head = Categorical(256)
+    ordering: Ordering = Ordering()
+
+    def setup(self):
+        self.check()
+        if self.window < 1:
+            raise ValueError(f"{type(self).__name__} needs a window of at least 1 token; got {self.window}.")
+        if self.positions == "learned" and self.num_sites > self.window:
+            raise ValueError(
+                f"a {type(self).__name__} with learned positions reads at most its window of {self.window} tokens; got a "
+                f"site_shape of {self.site_shape}. Positions of the kind rotary go on for ever."
+            )
+        d, rotary = self.features, self.positions == "rotary"
+        init = nn.initializers.normal(0.02 if self.tied else 1.0)
+        self.embedding = self.param("embedding", init, (self.start + 1, d))
+        if not rotary:
+            self.place = self.param("place", nn.initializers.normal(0.02), (self.window, d))
+        attends = [
+            CausalAttention(d, self.heads, self.num_sites, window=self.window, rotary=rotary)
+            for _ in range(self.layers)
+        ]
+        self.blocks = [Block(attention, self.dropout) for attention in attends]
+        self.norm = nn.LayerNorm()
+        self.drop = nn.Dropout(self.dropout, rng_collection="train")
+        if not self.tied:
+            self.params_of = nn.Dense(self.head.num_params)
+
+    @property
+    def longest(self):
+        return self.window if self.positions == "learned" else None
+
+    def __call__(self, x, memory=None, *, train=False):
+        before = self.tokens_before(x)
+        h = self.drop(self._enter(before, jnp.arange(x.shape[1])), deterministic=not train)
+        for block in self.blocks:
+            h = block(h, train=train)
+        return self._leave(h, before)
+
+    def prefill(self, x, memory=None):
+        before = self.tokens_before(x)
+        h = self._enter(before, jnp.arange(x.shape[1]))
+        for block in self.blocks:
+            h = block.prefill(h)
+        return self._leave(h, before)
+
+    def step(self, x, t, memory=None):
+        before = self.token_before(x, t)
+        h = self._enter(before, t)
+        for block in self.blocks:
+            h = block.step(h, t)
+        return self._leave(h, before)
+
+    def _enter(self, before, positions):
+        h = self.embedding[before]
+        return h if self.positions == "rotary" else h + self.place[positions][None]
+
+    def _leave(self, h, before):
+        h = self.norm(h)
+        return self.closed(h @ self.embedding[: self.start].T if self.tied else self.params_of(h), before)

@@ -1,0 +1,132 @@
+"""WaveNet: dilated causal convolutions over a waveform."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from zoo.core.model import Autoregressive
+from zoo.core.orderings import Ordering
+from zoo.formats.waveform import Companding
+from zoo.foundation.registry import register
+from zoo.heads import Categorical, Head
+from zoo.layers import class_labels
+from zoo.layers.dilated import DilatedLayer
+from zoo.sequences.sequence import check_line
+
+
+@register
+class WaveNet(Autoregressive):
+    """Dilated causal convolutions: h = W * (x_{t-1}, ..., x_{t-k}), then layers of gated units with dilations 1, 2, 4, ...
+    in cycles; p(x_t | x_<t) from the sum of what all layers give, through relu, 1x1, relu, 1x1.
+
+    A sample sees the `receptive_field` samples before it: 1 + (k - 1)(1 + the sum of all dilations).
+
+    **Reference**: A. van den Oord et al., WaveNet: a generative model for raw audio, 2016. The mixture of logistics for 16
+    bits: A. van den Oord et al., Parallel WaveNet: fast high-fidelity speech synthesis, ICML 2018.
+
+    Differs from the papers: global conditioning on a class only.
+
+    Attributes:
+      site_shape: (samples,).
+      features: channels of the layers.
+      skip: channels of the sum that the output is made of.
+      dilations: of one cycle of layers.
+      cycles: how often they are repeated.
+      kernel_size: k, the taps of a layer.
+      num_classes: the number of labels that the model is conditional on; 0 for an unconditional model.
+      companding: how levels stand for a waveform, see `zoo.formats.waveform`.
+      rate: samples a second.
+      head: the law of one sample.
+      ordering: from left to right.
+    """
+
+    site_shape: tuple[int, ...] = (4000,)
+    features: int = 64
+    skip: int = 256
+    dilations: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
+    cycles: int = 3
+    kernel_size: int = 2
+    num_classes: int = 0
+    companding: Companding = "mu_law"
+    rate: int = 8000
+    head: Head = Categorical(256)
+    ordering: Ordering = Ordering()
+
+    def setup(self):
+        check_line(self)
+        if self.kernel_size < 2 or self.cycles < 1 or min(self.dilations, default=0) < 1:
+            raise ValueError(
+                f"{type(self).__name__} needs at least 2 taps, 1 cycle and dilations from 1; got kernel_size="
+                f"{self.kernel_size}, cycles={self.cycles}, dilations={self.dilations}."
+            )
+        taps, c, s = self.kernel_size, self.features, self.skip
+        inputs, every = self.head.num_features, self.dilations * self.cycles
+        init = nn.initializers.variance_scaling(1.0 if inputs == 1 else inputs, "fan_in", "normal", (0, 1), 2)
+        self.kernel = self.param("kernel", init, (taps, inputs, c))
+        self.layers = [DilatedLayer(c, s, d, taps, i == len(every) - 1) for i, d in enumerate(every)]
+        self.hidden, self.params_of = nn.Dense(s), nn.Dense(self.head.num_params)
+        if self.num_classes:
+            self.label = nn.Dense(len(every) * 2 * c, use_bias=False)
+
+    @property
+    def receptive_field(self) -> int:
+        """How many samples before it a sample's law depends on."""
+        return 1 + (self.kernel_size - 1) * (1 + sum(self.dilations) * self.cycles)
+
+    @property
+    def prefills(self):
+        return True
+
+    def encode(self, context):
+        """Labels [batch] to the biases of each layer's gates, [layers, batch, 2 features]."""
+        if not self.num_classes:
+            return None
+        biases = self.label(class_labels.one_hot(context, self.num_classes, self.kernel.dtype))
+        return biases.reshape(len(biases), len(self.layers), -1).swapaxes(0, 1)
+
+    def complaint(self, context):
+        return class_labels.complaint(context, self.num_classes)
+
+    @property
+    def kind(self):
+        return "sound"
+
+    def example(self, batch):
+        return super().example(batch)[0], class_labels.example(batch, self.num_classes)
+
+    def __call__(self, x, memory=None, *, train=False):
+        return self._whole(x, memory, DilatedLayer.__call__)
+
+    def prefill(self, x, memory=None):
+        return self._whole(x, memory, DilatedLayer.prefill)
+
+    def step(self, x, t, memory=None):
+        h = jnp.zeros((), self.kernel.dtype)
+        for back in range(self.kernel_size, 0, -1):
+            value = jax.lax.dynamic_index_in_dim(x, jnp.maximum(t - back, 0), 1, keepdims=False)
+            h = h + jnp.where(t >= back, self._look(value, self.kernel_size - back), 0)
+        total = jnp.zeros((), h.dtype)
+        for i, layer in enumerate(self.layers):
+            h, share = layer.step(h, t, None if memory is None else memory[i])
+            total = total + share
+        return self._leave(total)
+
+    def _whole(self, x, memory, visit):
+        h = jnp.zeros((), self.kernel.dtype)
+        for back in range(self.kernel_size, 0, -1):
+            value = self._look(x[:, : max(x.shape[1] - back, 0)], self.kernel_size - back)
+            h = h + jnp.pad(value, ((0, 0), (x.shape[1] - value.shape[1], 0), (0, 0)))
+        total = jnp.zeros((), h.dtype)
+        for i, layer in enumerate(self.layers):
+            h, share = visit(layer, h, None if memory is None else memory[i])
+            total = total + share
+        return self._leave(total)
+
+    def _look(self, x, tap):
+        """What values give through one tap of the first convolution; a row of its kernel, where they are one-hot."""
+        if self.head.num_features == self.head.num_values:
+            return self.kernel[tap].at[x].get(mode="clip")
+        return self.head.features(x).astype(self.kernel.dtype) @ self.kernel[tap]
+
+    def _leave(self, total):
+        return self.params_of(nn.relu(self.hidden(nn.relu(total))))
