@@ -1,9 +1,11 @@
-"""`python benchmarks/device_check.py all`: what an accelerator makes of the zoo, within a time limit.
+"""`python benchmarks/device_check.py all`: what an accelerator makes of the zoo, within a time
+limit.
 
-Every measurement is one JSON line of OUT/results.jsonl, written as soon as it is known, so that a run that is cut
-short loses nothing. Compilation for an accelerator takes most of the time and uses the host, so all programs are
-compiled at once, each model in a process of its own; then one process after the other times what it has compiled, with
-the device to itself; then a training uses what is left.
+Every measurement is one JSON line of OUT/results.jsonl, written as soon as it is known, so that a
+run that is cut short loses nothing. Compilation for an accelerator takes most of the time and uses
+the host, so all programs are compiled at once, each model in a process of its own; then one process
+after the other times what it has compiled, with the device to itself; then a training uses what is
+left.
 """
 
 import argparse
@@ -26,13 +28,31 @@ OUT = Path(os.environ.get("OUT", "device_out")).absolute()
 BEGAN = time.monotonic()
 
 # What is benched, at the papers' sizes.
-SLOW = ("pixel_cnn_pp", "diagonal_bilstm", "wavenet", "pixel_transformer", "row_lstm", "transformer")
-QUICK = ("gated_pixel_cnn", "pixel_cnn", "made", "lstm", "nade", "eonade", "fvsbn", "gru", "seq2seq_attention")
+SLOW = (
+    "pixel_cnn_pp",
+    "diagonal_bilstm",
+    "wavenet",
+    "pixel_transformer",
+    "row_lstm",
+    "transformer",
+)
+QUICK = (
+    "gated_pixel_cnn",
+    "pixel_cnn",
+    "made",
+    "lstm",
+    "nade",
+    "eonade",
+    "fvsbn",
+    "gru",
+    "seq2seq_attention",
+)
 UPDATES = ("transformer", "gated_pixel_cnn", "made", "lstm")
 NUMERICS = (
-    "made", "nade", "gated_pixel_cnn", "pixel_cnn_pp", "transformer", "lstm", "wavenet_16bit", "diagonal_bilstm",
-    "eonade", "rnade", "pixel_transformer", "row_lstm", "seq2seq_attention", "show_attend_tell", "fvsbn", "gru",
-    "pixel_cnn", "wavenet", "attention_lstm", "captioner", "seq2seq", "rnn", "nade_categorical",
+    "made", "nade", "gated_pixel_cnn", "pixel_cnn_pp", "transformer", "lstm", "wavenet_16bit",
+    "diagonal_bilstm", "eonade", "rnade", "pixel_transformer", "row_lstm", "seq2seq_attention",
+    "show_attend_tell", "fvsbn", "gru", "pixel_cnn", "wavenet", "attention_lstm", "captioner",
+    "seq2seq", "rnn", "nade_categorical",
 )  # fmt: skip
 
 
@@ -62,7 +82,12 @@ def env() -> None:
     import jax
     import jax.numpy as jnp
 
-    emit("env", "versions", jax=jax.__version__, devices=[device.device_kind for device in jax.devices()])
+    emit(
+        "env",
+        "versions",
+        jax=jax.__version__,
+        devices=[device.device_kind for device in jax.devices()],
+    )
     n = 8192 if jax.default_backend() != "cpu" else 512
     a = jax.random.normal(jax.random.key(0), (n, n))
     for name, dtype, precision in (
@@ -74,7 +99,9 @@ def env() -> None:
         multiply = jax.jit(lambda x, p=precision: jnp.matmul(x, x, precision=p))
         seconds = timed(lambda: multiply(b))  # noqa: B023
         exact = jnp.matmul(b[:256].astype("float32"), b.astype("float32"), precision="highest")
-        error = jnp.linalg.norm(multiply(b)[:256].astype("float32") - exact) / jnp.linalg.norm(exact)
+        error = jnp.linalg.norm(multiply(b)[:256].astype("float32") - exact) / jnp.linalg.norm(
+            exact
+        )
         emit("env", f"matmul_{name}", tflops=2 * n**3 / seconds / 1e12, relative_error=float(error))
     big = jnp.ones((2**28 if n == 8192 else 2**20,), jnp.float32)
     copy = jax.jit(lambda x: x + 1)
@@ -86,10 +113,18 @@ def env() -> None:
             def turn(i, x, kernels=kernels, cond=cond):
                 for _ in range(kernels):
                     x = jnp.tanh(x @ w)
-                return jax.lax.cond(i % 2 == 0, lambda x: jnp.tanh(x @ w), lambda x: x, x) if cond else x
+                return (
+                    jax.lax.cond(i % 2 == 0, lambda x: jnp.tanh(x @ w), lambda x: x, x)
+                    if cond
+                    else x
+                )
 
             loop = jax.jit(lambda x, turn=turn: jax.lax.fori_loop(0, 784, turn, x))
-            emit("env", f"loop_{kernels}{'_cond' if cond else ''}", us_per_turn=timed(lambda: loop(x)) / 784 * 1e6)  # noqa: B023
+            emit(
+                "env",
+                f"loop_{kernels}{'_cond' if cond else ''}",
+                us_per_turn=timed(lambda: loop(x)) / 784 * 1e6,  # noqa: B023
+            )
 
 
 def numerics(name: str) -> None:
@@ -103,7 +138,13 @@ def numerics(name: str) -> None:
     import zoo
 
     entry, said = zoo.entry(name), {}
-    for check in (suite.check_step, suite.check_engines, suite.check_normalised, suite.check_causal, suite.check_law):
+    for check in (
+        suite.check_step,
+        suite.check_engines,
+        suite.check_normalised,
+        suite.check_causal,
+        suite.check_law,
+    ):
         try:
             check(entry)
             said[check.__name__] = "ok"
@@ -139,7 +180,9 @@ def bench(name: str, batches: list[int]) -> None:
         began = time.perf_counter()
         score = _log_prob.lower(model, shapes, x, context, False, None).compile()
         middle = time.perf_counter()
-        draw = sampler._draw.lower(model, "cached", 0, None, mesh, shapes, key, part, context, None).compile()
+        draw = sampler._draw.lower(
+            model, "cached", 0, None, mesh, shapes, key, part, context, None
+        ).compile()
         compiling = (middle - began, time.perf_counter() - middle)
         ready.append((batch, score, draw, x, context, part, compiling))
     variables = zoo.init(model, jax.random.key(0), *zoo.example(model, 1))
@@ -175,7 +218,9 @@ def update(name: str, batch: int, dtype: str) -> None:
     from train.recipe.presets import RECIPES
 
     recipe = dataclasses.replace(RECIPES[name]["paper"], batch_size=batch, dtype=dtype)
-    x, context = (leaf if leaf is None else np.asarray(leaf) for leaf in zoo.example(recipe.model, batch))
+    x, context = (
+        leaf if leaf is None else np.asarray(leaf) for leaf in zoo.example(recipe.model, batch)
+    )
     context = np.zeros(batch, bool) if recipe.model.streams else context
     made = make_update(recipe)
     state = made.place(initial_state(recipe, x, context))
@@ -190,7 +235,11 @@ def update(name: str, batch: int, dtype: str) -> None:
         steps += 5
     seconds = (time.perf_counter() - began) / steps
     emit(
-        "update", f"{name}/{batch}/{dtype}", ms=seconds * 1e3, examples_per_s=batch / seconds, loss=float(metrics.loss)
+        "update",
+        f"{name}/{batch}/{dtype}",
+        ms=seconds * 1e3,
+        examples_per_s=batch / seconds,
+        loss=float(metrics.loss),
     )
 
 
@@ -224,14 +273,25 @@ class Child:
     """This script in a process of its own, with other arguments."""
 
     def __init__(self, *words: str, precision: str | None = None):
-        # Autotuning runs every candidate of a kernel on a device that other processes use: it measures nothing then.
+        # Autotuning runs every candidate of a kernel on a device that other processes use: it
+        # measures nothing then.
         flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_autotune_level=0".strip()
-        environment = {**os.environ, "OUT": str(OUT), "PYTHONUNBUFFERED": "1", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+        environment = {
+            **os.environ,
+            "OUT": str(OUT),
+            "PYTHONUNBUFFERED": "1",
+            "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
+        }
         if jax_on_gpu():
             environment["XLA_FLAGS"] = flags
         if precision:
             environment["JAX_DEFAULT_MATMUL_PRECISION"] = precision
-        self.words, self.precision, self.ready, self.began = words, precision, False, time.monotonic()
+        self.words, self.precision, self.ready, self.began = (
+            words,
+            precision,
+            False,
+            time.monotonic(),
+        )
         self.log = (OUT / "children.log").open("a")
         self.process = subprocess.Popen(
             [sys.executable, __file__, *words], env=environment, cwd=ROOT, text=True,
@@ -279,7 +339,11 @@ def everything(seconds: float, parallel: int, train: list[str]) -> None:
     queue += [(("bench", name, "64", "256"), None) for name in SLOW[1:]]
     queue += [(("bench", name, "64", "256", "1024"), None) for name in QUICK]
     queue += [(("numerics", name), None) for name in NUMERICS[12:]]
-    queue += [(("update", name, "64", dtype), None) for name in UPDATES for dtype in ("float32", "bfloat16")]
+    queue += [
+        (("update", name, "64", dtype), None)
+        for name in UPDATES
+        for dtype in ("float32", "bfloat16")
+    ]
     running: list[Child] = []
     waiting: list[Child] = []
     compile_until = seconds * 0.5
@@ -302,7 +366,12 @@ def everything(seconds: float, parallel: int, train: list[str]) -> None:
             told = True
             for child in running:
                 child.say("stop")
-            emit("all", "late", queued=[words for words, _ in queue], running=[child.words for child in running])
+            emit(
+                "all",
+                "late",
+                queued=[words for words, _ in queue],
+                running=[child.words for child in running],
+            )
             queue.clear()
         time.sleep(0.05)
     for child in running:
@@ -321,13 +390,22 @@ def everything(seconds: float, parallel: int, train: list[str]) -> None:
 
 
 def run_training(words: list[str], seconds: float) -> None:
-    """A training until it is done or the time is over; `auto` stands for as many steps as fit, 5,000 at most."""
+    """A training until it is done or the time is over; `auto` stands for as many steps as fit,
+    5,000
+    at most.
+    """
     began = time.monotonic()
     rows = [json.loads(line) for line in (OUT / "results.jsonl").read_text().splitlines()]
-    rates = [row["ms"] / 1e3 for row in rows if row["part"] == "update" and row["key"] == f"{words[0]}/64/float32"]
+    rates = [
+        row["ms"] / 1e3
+        for row in rows
+        if row["part"] == "update" and row["key"] == f"{words[0]}/64/float32"
+    ]
     steps = min(5000, int(0.8 * (seconds - 40) / max(rates))) if rates else 1000
     words = [str(steps) if word == "auto" else word for word in words]
-    process = subprocess.Popen([sys.executable, "-m", "train", *words], cwd=ROOT, start_new_session=True)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "train", *words], cwd=ROOT, start_new_session=True
+    )
     try:
         code = process.wait(seconds)
     except subprocess.TimeoutExpired:
@@ -346,15 +424,16 @@ def table() -> None:
     """The benches as a table."""
     rows = [json.loads(line) for line in (OUT / "results.jsonl").read_text().splitlines()]
     print(
-        "\n| model | batch | precision | log_prob ms | draw ms | cost | us/step | samples/s | gap |\n"
-        + "|---" * 9
-        + "|"
+        "\n| model | batch | precision | log_prob ms | draw ms | cost | us/step | samples/s | "
+        "gap |\n" + "|---" * 9 + "|"
     )
     for row in rows:
         if row["part"] == "bench" and "error" not in row:
             print(
-                f"| {row['model']} | {row['batch']} | {row['precision']} | {row['score_ms']:.2f} | {row['draw_ms']:.1f} "
-                f"| {row['cost']:.2f} | {row['us_per_step']:.1f} | {row['per_s']:.0f} | {row['nats_gap']:.2g} |"
+                f"| {row['model']} | {row['batch']} | {row['precision']} | {row['score_ms']:.2f} "
+                f"| {row['draw_ms']:.1f} "
+                f"| {row['cost']:.2f} | {row['us_per_step']:.1f} | {row['per_s']:.0f} | "
+                f"{row['nats_gap']:.2g} |"
             )
 
 

@@ -8,7 +8,8 @@ import jax
 
 
 def flops(function: Callable, *args: Any) -> int:
-    """Floating-point operations in the matmuls and convolutions of `function(*args)`, 2 for each multiply and add.
+    """Floating-point operations in the matmuls and convolutions of `function(*args)`, 2 for each
+    multiply and add.
 
     What a mask sets to zero is counted like the rest. Nothing is computed.
 
@@ -30,11 +31,18 @@ def _of_equation(equation):
         return 2 * equation.outvars[0].aval.size * depth
     if name == "conv_general_dilated":
         kernel = equation.invars[1].aval
-        return 2 * equation.outvars[0].aval.size * kernel.size // kernel.shape[params["dimension_numbers"].rhs_spec[0]]
+        return (
+            2
+            * equation.outvars[0].aval.size
+            * kernel.size
+            // kernel.shape[params["dimension_numbers"].rhs_spec[0]]
+        )
     leaves = jax.tree.leaves(params, is_leaf=_is_jaxpr)
     inner = [_count(getattr(leaf, "jaxpr", leaf)) for leaf in leaves if _is_jaxpr(leaf)]
     if name == "while" and any(inner):
-        raise ValueError("the operations of a while loop cannot be counted: its number of turns is not known.")
+        raise ValueError(
+            "the operations of a while loop cannot be counted: its number of turns is not known."
+        )
     if name == "cond":
         return max(inner)
     return sum(inner) * (params["length"] if name == "scan" else 1)

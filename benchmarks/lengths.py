@@ -1,4 +1,6 @@
-"""`python -m benchmarks.lengths RUN ... --pairs FILE.tsv`: exact match against the length of a source, a curve a run."""
+"""`python -m benchmarks.lengths RUN ... --pairs FILE.tsv`: exact match against the length of a
+source, a curve a run.
+"""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -19,7 +21,9 @@ from zoo.formats.vocabulary import pieces
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """How well trained runs translate sources of different lengths, also longer ones than they were trained on."""
+    """How well trained runs translate sources of different lengths, also longer ones than they were
+    trained on.
+    """
 
     runs: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     """Run folders or checkpoints of models that translate."""
@@ -36,7 +40,11 @@ class Options:
 
 
 def exact_by_length(
-    model: zoo.Translator, variables: zoo.Variables, pairs: Sequence[tuple[str, str]], width: int, beam: int = 5
+    model: zoo.Translator,
+    variables: zoo.Variables,
+    pairs: Sequence[tuple[str, str]],
+    width: int,
+    beam: int = 5,
 ) -> Float[np.ndarray, "points 3"]:
     """Exact match of sources of different lengths.
 
@@ -48,19 +56,24 @@ def exact_by_length(
       beam: how many beginnings the search keeps.
 
     Returns:
-      for each point the mean length of its sources in tokens, the share that is translated exactly, and their number.
+      for each point the mean length of its sources in tokens, the share that is translated exactly,
+      and their number.
     """
     if width < 1:
         raise ValueError(f"width must be at least 1; got {width}.")
     wanted = [pieces(target, model.unit) for _, target in pairs]
-    made = translate((model, variables), [source for source, _ in pairs], beam, length=1 + max(map(len, wanted)))
+    made = translate(
+        (model, variables), [source for source, _ in pairs], beam, length=1 + max(map(len, wanted))
+    )
     lengths = np.array([len(source) for source in made.sources])
     right = np.array([tokens == target for tokens, target in zip(made.tokens, wanted, strict=True)])
     points = [(lengths // width == each).nonzero()[0] for each in np.unique(lengths // width)]
     return np.array([(lengths[part].mean(), right[part].mean(), len(part)) for part in points])
 
 
-def save_lengths(path: Path, curves: Mapping[str, Float[np.ndarray, "points 3"]], trained: int | None = None) -> Path:
+def save_lengths(
+    path: Path, curves: Mapping[str, Float[np.ndarray, "points 3"]], trained: int | None = None
+) -> Path:
     """Writes the curves of `exact_by_length` to a PNG, by name; `trained` marks a length.
 
     Raises:
@@ -86,7 +99,9 @@ def main(options: Options) -> None:
         model: Any
         model, variables = zoo.load(zoo.find(run))
         if model.kind != "translation":
-            raise ValueError(f"{run}: {type(model).__name__} does not translate: it reads no source.")
+            raise ValueError(
+                f"{run}: {type(model).__name__} does not translate: it reads no source."
+            )
         name = type(model).__name__ if type(model).__name__ not in curves else run
         curves[name] = exact_by_length(model, variables, pairs, options.width, options.beam)
         for length, share, count in curves[name]:

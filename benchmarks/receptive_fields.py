@@ -1,4 +1,5 @@
-"""`python -m benchmarks.receptive_fields`: what one pixel sees, for every image model of the catalogue, as a picture.
+"""`python -m benchmarks.receptive_fields`: what one pixel sees, for every image model of the
+catalogue, as a picture.
 
 Found by trying: a site is seen if another value there changes what the model says of the pixel.
 """
@@ -20,7 +21,8 @@ from zoo.cli import command
 from zoo.images.raster import Raster
 from zoo.layers.convolutions import mask
 
-# Deep enough to see the whole image where nothing else stands in the way; other models are drawn as the catalogue has them.
+# Deep enough to see the whole image where nothing else stands in the way; other models are drawn as
+# the catalogue has them.
 DEPTHS: dict[str, dict[str, Any]] = {"pixel_cnn": {"blocks": 8}, "gated_pixel_cnn": {"layers": 6}}
 
 
@@ -46,7 +48,8 @@ def receptive_field(
       model: the model.
       variables: its variables.
       site: whose conditional; the middle one by default.
-      tries: on so many random inputs, of which the largest change counts: a ReLU may be closed on one of them.
+      tries: on so many random inputs, of which the largest change counts: a ReLU may be closed on
+        one of them.
 
     Returns:
       The largest change of any parameter, [*site_shape]: exactly 0 where the site is not seen.
@@ -65,7 +68,8 @@ def _changes(model, site, variables, x, context):
         flat = x.reshape(len(x), model.num_sites, -1)
         return params(flat.at[:, other].set(_another(model.head, flat[:, other])).reshape(x.shape))
 
-    # One after the other through one and the same computation, so that what is not seen leaves every bit as it is.
+    # One after the other through one and the same computation, so that what is not seen leaves
+    # every bit as it is.
     changed = jax.lax.map(change, jnp.arange(model.num_sites))
     unchanged = jax.lax.map(lambda _: params(x), jnp.arange(1))
     return jnp.abs(changed - unchanged).max((1, 2))
@@ -80,14 +84,21 @@ def image_models(size: int) -> Iterator[tuple[str, zoo.Autoregressive]]:
     """A small instance of every image model of the catalogue, for images of `size` x `size`."""
     for name, entry in zoo.CATALOGUE.items():
         if isinstance(entry.tiny, Raster):
-            yield name, entry.tiny.clone(site_shape=(size, size, *entry.tiny.site_shape[2:]), **DEPTHS.get(name, {}))
+            yield (
+                name,
+                entry.tiny.clone(
+                    site_shape=(size, size, *entry.tiny.site_shape[2:]), **DEPTHS.get(name, {})
+                ),
+            )
 
 
 def random_variables(model: zoo.Autoregressive) -> zoo.Variables:
     """Fresh variables and a little noise, so that no bias and no last layer is zero."""
     variables = zoo.init(model, jax.random.key(0), *zoo.example(model, 1))
     random = np.random.RandomState(0)
-    return jax.tree.map(lambda leaf: leaf + 0.1 * random.normal(size=leaf.shape).astype(np.float32), variables)
+    return jax.tree.map(
+        lambda leaf: leaf + 0.1 * random.normal(size=leaf.shape).astype(np.float32), variables
+    )
 
 
 def draw_figure(path: Path, size: int) -> None:
@@ -99,7 +110,9 @@ def draw_figure(path: Path, size: int) -> None:
     try:
         from matplotlib.figure import Figure
     except ImportError:
-        raise ImportError("this picture needs matplotlib: pip install 'autoregressive-zoo[plots]'.") from None
+        raise ImportError(
+            "this picture needs matplotlib: pip install 'autoregressive-zoo[plots]'."
+        ) from None
 
     models = list(image_models(size))
     columns = 4
@@ -115,7 +128,14 @@ def draw_figure(path: Path, size: int) -> None:
         _cells(axes, kernel, f"mask {kind} of a 7x7 kernel", pixel=(3, 3))
     for axes, kind in zip(panels[0, 2:], kinds, strict=True):
         _cells(axes, mask((1, 1), kind, 3, 3, 3)[0, 0].T, f"its middle tap in colour, mask {kind}")
-        axes.set(xticks=range(3), yticks=range(3), xticklabels="RGB", yticklabels="RGB", xlabel="sees", ylabel="colour")
+        axes.set(
+            xticks=range(3),
+            yticks=range(3),
+            xticklabels="RGB",
+            yticklabels="RGB",
+            xlabel="sees",
+            ylabel="colour",
+        )
     for axes, (name, model) in zip(panels[1:].flat, models, strict=False):
         pixel = size // 2, size // 2
         seen = (receptive_field(model, random_variables(model)) > 0).reshape(size, size, -1).any(-1)

@@ -2,14 +2,15 @@
 
     cost = time to draw B samples / time of zoo.log_prob on B samples
 
-Both are measured in the same run, compiled before, as the median of several repetitions; the limit is 1, the naive way
-costs as many network passes as there are sites.
+Both are measured in the same run, compiled before, as the median of several repetitions; the limit
+is 1, the naive way costs as many network passes as there are sites.
 
     limit = operations of `log_prob` / the speed of a large matmul
 
-is the time that the multiplications and additions of the likelihood would take at the speed of a matmul of two 2048 x 2048
-matrices in the same run; the column after it says how many times longer each took. The last column is for sounds: how many
-seconds of sound come in a second, all of the batch together.
+is the time that the multiplications and additions of the likelihood would take at the speed of a
+matmul of two 2048 x 2048 matrices in the same run; the column after it says how many times longer
+each took. The last column is for sounds: how many seconds of sound come in a second, all of the
+batch together.
 """
 
 import dataclasses
@@ -34,7 +35,9 @@ SIZES: dict[str, tuple[zoo.Autoregressive, ...]] = {
     "rnade": (zoo.RNADE((63,), hidden=512),),
     "eonade": (zoo.EoNADE(layers=1),),
     "pixel_cnn_pp": (zoo.PixelCNNpp((28, 28), features=64),),
-    "wavenet": (zoo.WaveNet((4000,), 32, 64, dilations=(1, 2, 4, 8, 16, 32, 64, 128, 256), cycles=1),),
+    "wavenet": (
+        zoo.WaveNet((4000,), 32, 64, dilations=(1, 2, 4, 8, 16, 32, 64, 128, 256), cycles=1),
+    ),
 }
 
 
@@ -53,7 +56,10 @@ class Options:
     seconds: float = 10.0
     """Time spent on the repetitions of one measurement, at most (one is always made)."""
     torch: bool = False
-    """Also the same network in PyTorch, drawing with its state or cache, where there is one; needs the `bench` extra."""
+    """Also the same network in PyTorch, drawing with its state or cache, where there is one; needs
+    the
+    `bench` extra.
+    """
     run: str | None = None
     """A trained run to bench instead of fresh variables: what Jacobi takes depends on them."""
 
@@ -88,16 +94,22 @@ def peak(size: int = 2048) -> float:
     return 2 * size**3 / measure(lambda: multiply(a, a), 9, 5.0)[1]
 
 
-def rows(model: zoo.Autoregressive, variables: zoo.Variables, options: Options, speed: float) -> Iterator[str]:
+def rows(
+    model: zoo.Autoregressive, variables: zoo.Variables, options: Options, speed: float
+) -> Iterator[str]:
     """One line of the table for each batch size and engine; `speed` is that of `peak`."""
     timed = functools.partial(measure, repeats=options.repeats, seconds=options.seconds)
     for batch in options.batch:
         x, context = zoo.example(model, batch)
-        limit = flops(lambda x, context: zoo.log_prob(model, variables, x, context), x, context) / speed
+        limit = (
+            flops(lambda x, context: zoo.log_prob(model, variables, x, context), x, context) / speed
+        )
         score_compile, score = timed(lambda: zoo.log_prob(model, variables, x, context))  # noqa: B023
         yield _row(model, batch, "log_prob", score_compile, score, score, limit)
         for engine in options.engines:
-            run = functools.partial(draw, model, variables, jax.random.key(1), batch, context=context, engine=engine)
+            run = functools.partial(
+                draw, model, variables, jax.random.key(1), batch, context=context, engine=engine
+            )
             compiling, seconds = timed(run)
             yield _row(model, batch, engine, compiling, seconds, score, limit)
         for what, function in _prompts(model, variables, x, context) if model.prefills else ():
@@ -107,7 +119,9 @@ def rows(model: zoo.Autoregressive, variables: zoo.Variables, options: Options, 
 
 
 def describe(model: zoo.Autoregressive) -> str:
-    """The model's class and whatever fields differ from the class's defaults, short enough for a table."""
+    """The model's class and whatever fields differ from the class's defaults, short enough for a
+    table.
+    """
     changed = [
         f"{field.name}={getattr(model, field.name)}"
         for field in dataclasses.fields(model)
@@ -128,7 +142,9 @@ def _prompts(model, variables, x, context):
     @jax.jit
     def steps(variables):
         decoder = zoo.decoder(model, variables, len(x), context)
-        return jax.lax.fori_loop(0, model.num_sites, lambda t, cache: decoder.step(cache, x, t)[1], decoder.init())
+        return jax.lax.fori_loop(
+            0, model.num_sites, lambda t, cache: decoder.step(cache, x, t)[1], decoder.init()
+        )
 
     yield "prompt in one pass", lambda: prefill(variables)
     yield "prompt token by token", lambda: steps(variables)
@@ -146,9 +162,12 @@ def _peers(model, variables, x, batch):
 
 
 def _row(model, batch, what, compiling, seconds, score, limit):
-    real_time = f"{batch * model.num_sites / model.rate / seconds:.3f}" if model.kind == "sound" else ""
+    real_time = (
+        f"{batch * model.num_sites / model.rate / seconds:.3f}" if model.kind == "sound" else ""
+    )
     return (
-        f"| {describe(model)} | {batch} | {what} | {compiling:.2f} | {seconds * 1e3:.2f} | {batch / seconds:,.0f} "
+        f"| {describe(model)} | {batch} | {what} | {compiling:.2f} | {seconds * 1e3:.2f} | "
+        f"{batch / seconds:,.0f} "
         f"| {seconds / score:.2f} | {limit * 1e3:.2f} | {seconds / limit:.1f} | {real_time} |"
     )
 
@@ -156,18 +175,20 @@ def _row(model, batch, what, compiling, seconds, score, limit):
 def main(options: Options) -> None:
     """Prints the table, a line as soon as it is measured."""
     if min(*options.batch, options.repeats) < 1:
-        raise ValueError(f"--batch and --repeats must be at least 1; got {options.batch} and {options.repeats}.")
+        raise ValueError(
+            f"--batch and --repeats must be at least 1; got {options.batch} and {options.repeats}."
+        )
     for name in options.models:
         zoo.entry(name)
     device, speed = jax.devices()[0], peak()
     print(
-        f"{jax.local_device_count()} x {device.device_kind}, {speed / 1e9:,.0f} GFLOP/s in a matmul, jax {jax.__version__}, "
+        f"{jax.local_device_count()} x {device.device_kind}, {speed / 1e9:,.0f} GFLOP/s in a "
+        f"matmul, jax {jax.__version__}, "
         "float32, median of several runs\n"
     )
     print(
-        "| model | batch | engine | compile s | ms | samples/s | cost | limit ms | x limit | x real time |\n"
-        + "|---" * 10
-        + "|"
+        "| model | batch | engine | compile s | ms | samples/s | cost | limit ms | x limit | x "
+        "real time |\n" + "|---" * 10 + "|"
     )
     for model, variables in models_of(options):
         for row in rows(model, variables, options, speed):

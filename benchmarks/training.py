@@ -1,6 +1,8 @@
-"""`python -m benchmarks.training NAME`: the likelihood and the train step against the same network in PyTorch, on this CPU.
+"""`python -m benchmarks.training NAME`: the likelihood and the train step against the same network
+in PyTorch, on this CPU.
 
-Both have the same weights, and the same likelihood to within rounding, which is checked first. Needs the `bench` extra.
+Both have the same weights, and the same likelihood to within rounding, which is checked first.
+Needs the `bench` extra.
 """
 
 import dataclasses
@@ -19,7 +21,15 @@ from train.engine.step import initial_state, make_update
 from train.recipe.presets import RECIPES
 from zoo.cli import command
 
-NAMES = ("pixel_cnn", "gated_pixel_cnn", "row_lstm", "diagonal_bilstm", "pixel_transformer", "lstm", "transformer")
+NAMES = (
+    "pixel_cnn",
+    "gated_pixel_cnn",
+    "row_lstm",
+    "diagonal_bilstm",
+    "pixel_transformer",
+    "lstm",
+    "transformer",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +58,9 @@ def compare(name: str, options: Options) -> Iterator[str]:
     state = update.place(initial_state(recipe, x, begins))
     theirs = twin(model, state.variables)
     ours = float(-zoo.log_prob(model, state.variables, x).mean())
-    np.testing.assert_allclose(theirs.score(x), ours, rtol=1e-4, err_msg=f"the twin of {name} is another network")
+    np.testing.assert_allclose(
+        theirs.score(x), ours, rtol=1e-4, err_msg=f"the twin of {name} is another network"
+    )
     variables = jax.tree.map(jnp.copy, state.variables)  # the state is donated
     their_step = theirs.training()
 
@@ -62,10 +74,13 @@ def compare(name: str, options: Options) -> Iterator[str]:
         ("train step", our_step, lambda: their_step(x)),
     ):
         mine_s, theirs_s = _in_turn(mine, other, options.repeats)
-        yield f"| {name} | {what} | {mine_s * 1e3:.1f} | {theirs_s * 1e3:.1f} | {mine_s / theirs_s:.2f} |"
+        ratio = mine_s / theirs_s
+        yield f"| {name} | {what} | {mine_s * 1e3:.1f} | {theirs_s * 1e3:.1f} | {ratio:.2f} |"
 
 
-def _in_turn(mine: Callable[[], Any], theirs: Callable[[], Any], repeats: int) -> tuple[float, float]:
+def _in_turn(
+    mine: Callable[[], Any], theirs: Callable[[], Any], repeats: int
+) -> tuple[float, float]:
     """Median seconds of both, called alternately, so that both see the machine in the same state."""
     times: tuple[list[float], list[float]] = ([], [])
     for _ in range(2 + repeats):
@@ -88,9 +103,13 @@ def main(options: Options) -> None:
             "PyTorch is not installed: pip install 'autoregressive-zoo[bench]' (or torch itself)."
         ) from None
     print(
-        f"jax {jax.__version__}, torch {torch.__version__} with {torch.get_num_threads()} threads, batch {options.batch}\n"
+        f"jax {jax.__version__}, torch {torch.__version__} with {torch.get_num_threads()} "
+        f"threads, batch {options.batch}\n"
     )
-    print(f"| model ({options.size} recipe) | what | ours, ms | PyTorch, ms | ratio |\n|---|---|---|---|---|")
+    print(
+        f"| model ({options.size} recipe) | what | ours, ms | PyTorch, ms | ratio "
+        "|\n|---|---|---|---|---|"
+    )
     for name in options.models:
         for line in compare(name, options):
             print(line, flush=True)

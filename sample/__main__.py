@@ -1,4 +1,5 @@
-"""`python -m sample RUN` draws from a trained model: images, rows of a table, text, sounds, translations or captions.
+"""`python -m sample RUN` draws from a trained model: images, rows of a table, text, sounds,
+translations or captions.
 
 The flags depend on what the model describes: `python -m sample RUN --help` lists them.
 """
@@ -13,7 +14,10 @@ from sample.kinds import kind_of, kinds
 from zoo.cli import read_flags, shell
 from zoo.core.checks import kind
 
-USAGE = "python -m sample RUN [flags]; RUN is a run's folder, a checkpoint, or a model's name (its newest run)."
+USAGE = (
+    "python -m sample RUN [flags]; RUN is a run's folder, a checkpoint, "
+    "or a model's name (its newest run)."
+)
 
 
 def run(argv: Sequence[str]) -> None:
@@ -29,7 +33,8 @@ def run(argv: Sequence[str]) -> None:
     model, variables = zoo.load(checkpoint)
     of = kind_of(model)
     _check_flags(argv, model, of)
-    prog = f"python -m sample {checkpoint.parent if checkpoint.name == zoo.core.checkpoint.FILE else checkpoint}"
+    named = checkpoint.parent if checkpoint.name == zoo.core.checkpoint.FILE else checkpoint
+    prog = f"python -m sample {named}"
     options = read_flags(of.options, prog, args=list(argv))
     for group in groups_of(options):
         group.check()
@@ -71,7 +76,10 @@ def flags_of(options: type) -> Iterator[str]:
 
 def groups_of(options: Any) -> Iterator[Any]:
     """The options and the groups among them that have a `check`."""
-    for group in (options, *(getattr(options, field.name) for field in dataclasses.fields(options))):
+    for group in (
+        options,
+        *(getattr(options, field.name) for field in dataclasses.fields(options)),
+    ):
         if hasattr(group, "check"):
             yield group
 

@@ -1,4 +1,6 @@
-"""`python -m sample.receptive_fields` runs `python -m benchmarks.receptive_fields`, from a copy of the project."""
+"""`python -m sample.receptive_fields` runs `python -m benchmarks.receptive_fields`, from a copy of
+the project.
+"""
 
 from zoo.cli import forward
 

@@ -4,7 +4,9 @@ from pathlib import Path
 
 
 def argv(*words, **flags):
-    """`argv("runs/a", num=3, gif=True, stop=("x", "y"))` is ["runs/a", "--num", "3", "--gif", "--stop", "x", "y"]."""
+    """`argv("runs/a", num=3, gif=True, stop=("x", "y"))` is ["runs/a", "--num", "3", "--gif",
+    "--stop", "x", "y"].
+    """
     line = [str(word) for word in words]
     for name, value in flags.items():
         flag = "--" + name.replace("_", "-")

@@ -1,4 +1,6 @@
-"""Every test runs strictly: no silent promotion of dtypes or ranks, warnings are errors, shapes are checked, 4 devices."""
+"""Every test runs strictly: no silent promotion of dtypes or ranks, warnings are errors, shapes are
+checked, 4 devices.
+"""
 
 import os
 from pathlib import Path
@@ -7,11 +9,9 @@ import jax
 import pytest
 from jaxtyping import install_import_hook
 
-# Tests compile much and compute little: half the time went into optimising machine code that runs once, and a fifth of the
-# rest into emitting fused loops by way of MLIR.
-FLAGS = (
-    "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true --xla_cpu_use_fusion_emitters=false"
-)
+# Tests compile much and compute little: half the time went into optimising machine code that runs
+# once, and a fifth of the rest into emitting fused loops by way of MLIR.
+FLAGS = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true --xla_cpu_use_fusion_emitters=false"
 os.environ.setdefault("XLA_FLAGS", FLAGS)
 
 jax.config.update("jax_num_cpu_devices", 4)
@@ -26,7 +26,9 @@ with install_import_hook(["zoo", "sample", "train"], "beartype.beartype"):
 
 @pytest.fixture(scope="module", autouse=True)
 def forget_what_was_compiled():
-    """After each module: thousands of compiled functions exhaust the memory maps that a process may have."""
+    """After each module: thousands of compiled functions exhaust the memory maps that a process may
+    have.
+    """
     yield
     jax.clear_caches()
 

@@ -1,4 +1,6 @@
-"""What a user can get wrong in a call: each ends in one line that says what was expected, what came and what to do."""
+"""What a user can get wrong in a call: each ends in one line that says what was expected, what came
+and what to do.
+"""
 
 import json
 import os
@@ -22,11 +24,17 @@ KEY, MODEL, variables = wrong_calls.KEY, wrong_calls.MODEL, wrong_calls.variable
 
 @pytest.fixture(scope="module")
 def outcomes():
-    """Of all wrong calls, in a process without the type checker, which also checks what is converted."""
+    """Of all wrong calls, in a process without the type checker, which also checks what is
+    converted.
+    """
     path = os.pathsep.join([str(Path(__file__).parents[1]), *sys.path])
     environment = os.environ | {"PYTHONPATH": path}
     done = subprocess.run(
-        [sys.executable, wrong_calls.__file__], capture_output=True, text=True, env=environment, timeout=300
+        [sys.executable, wrong_calls.__file__],
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
@@ -53,7 +61,12 @@ def test_every_source_is_found_by_every_name(tmp_path, monkeypatch):
     (tmp_path / "runs" / "made").mkdir(parents=True)
     zoo.save("runs/made/model.safetensors", MODEL, variables())
     wanted = sample.images((MODEL, variables()), 3)
-    for source in ("made", "runs/made", tmp_path / "runs/made/model.safetensors", (MODEL, variables())):
+    for source in (
+        "made",
+        "runs/made",
+        tmp_path / "runs/made/model.safetensors",
+        (MODEL, variables()),
+    ):
         assert (sample.images(source, 3) == wanted).all()
     with pytest.raises(zoo.CheckpointError, match="train one first"):
         sample.images("nade", 3)
@@ -69,6 +82,8 @@ def test_headers_of_many_layers_are_refused_at_once(tmp_path):
         signed = header | {"model": text, "digest": zoo.core.checkpoint.digest(text, arrays)}
         safetensors.numpy.save_file(arrays, tmp_path / "deep", signed)
         began = time.monotonic()
-        with pytest.raises(zoo.CheckpointError, match="at least 200|10,000 layers, the limit is 256"):
+        with pytest.raises(
+            zoo.CheckpointError, match="at least 200|10,000 layers, the limit is 256"
+        ):
             zoo.load(tmp_path / "deep")
         assert time.monotonic() - began < 2

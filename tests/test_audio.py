@@ -1,4 +1,7 @@
-"""WaveNet beyond its tiny instances: how far it sees, rings in place; sounds drawn, continued, written and shown."""
+"""WaveNet beyond its tiny instances: how far it sees, rings in place; sounds drawn, continued,
+written
+  and shown.
+"""
 
 import re
 
@@ -16,7 +19,9 @@ import sample.__main__ as cli
 import zoo
 from benchmarks import sampling
 
-MODEL = zoo.WaveNet((40,), 5, 6, dilations=(1, 2), cycles=2, num_classes=2, head=zoo.Categorical(32))
+MODEL = zoo.WaveNet(
+    (40,), 5, 6, dilations=(1, 2), cycles=2, num_classes=2, head=zoo.Categorical(32)
+)
 SOURCE = MODEL, conformance.variables_of(MODEL)
 LABELS = np.array([0, 1, 1])
 SINE = 0.5 * np.sin(np.arange(20)).astype(np.float32)
@@ -24,7 +29,9 @@ SINE = 0.5 * np.sin(np.arange(20)).astype(np.float32)
 
 @pytest.mark.parametrize("taps", [2, 3])
 def test_a_sample_sees_its_receptive_field_and_no_more(taps):
-    model = zoo.WaveNet((40,), 4, 4, dilations=(1, 3), cycles=2, kernel_size=taps, head=zoo.Categorical(5))
+    model = zoo.WaveNet(
+        (40,), 4, 4, dilations=(1, 3), cycles=2, kernel_size=taps, head=zoo.Categorical(5)
+    )
     assert model.receptive_field == 1 + (taps - 1) * (1 + 2 * (1 + 3))
     x, variables = np.asarray(zoo.example(model, 4)[0]), conformance.variables_of(model)
     last = zoo.conditionals(model, variables, x)[:, -1]
@@ -56,15 +63,30 @@ def test_a_step_writes_its_rings_in_place():
     for slots in (7, 13):
         ring = f"f32[{slots},{batch},5]"
         assert ring in text
-        assert not [line for part in loops for line in part.splitlines() if ring in line and " copy(" in line]
+        assert not [
+            line
+            for part in loops
+            for line in part.splitlines()
+            if ring in line and " copy(" in line
+        ]
 
 
 @pytest.mark.parametrize(
-    "beginning", [None, SINE, np.stack([SINE, -SINE, 0 * SINE])], ids=["silence", "one for all", "one for each"]
+    "beginning",
+    [None, SINE, np.stack([SINE, -SINE, 0 * SINE])],
+    ids=["silence", "one for all", "one for each"],
 )
 def test_sounds_are_exact_draws_of_any_length(beginning):
     drawn, oracle = (
-        sample.audio(SOURCE, 3, 50 / 8000, beginning=beginning, context=LABELS, engine=engine, key=jax.random.key(4))
+        sample.audio(
+            SOURCE,
+            3,
+            50 / 8000,
+            beginning=beginning,
+            context=LABELS,
+            engine=engine,
+            key=jax.random.key(4),
+        )
         for engine in ("cached", "recompute")
     )
     begun = 0 if beginning is None else 20
@@ -72,7 +94,9 @@ def test_sounds_are_exact_draws_of_any_length(beginning):
     np.testing.assert_array_equal(drawn.waves, oracle.waves)
     x = zoo.quantise(drawn.waves, 32)
     longer = MODEL.clone(site_shape=(begun + 50,))
-    np.testing.assert_allclose(drawn.log_prob, zoo.log_prob(longer, SOURCE[1], x, LABELS), rtol=1e-4)
+    np.testing.assert_allclose(
+        drawn.log_prob, zoo.log_prob(longer, SOURCE[1], x, LABELS), rtol=1e-4
+    )
     if beginning is not None:
         kept = np.broadcast_to(zoo.quantise(np.asarray(beginning), 32), (3, 20))
         np.testing.assert_array_equal(x[:, :20], kept)
@@ -85,13 +109,22 @@ def run(tmp_path):
 
 
 def test_one_command_writes_sounds_and_a_picture(run, capsys):
-    soundfile.write(run / "begin.wav", np.stack([SINE, SINE], 1), 4000)  # stereo, and half as many samples a second
+    soundfile.write(
+        run / "begin.wav", np.stack([SINE, SINE], 1), 4000
+    )  # stereo, and half as many samples a second
     cli.run(argv(run, num=2, seconds=0.02, label=1, audio=run / "begin.wav", out=run / "two.png"))
     printed = capsys.readouterr().out
-    for words in ("bits/sample by the model's own", "times real time", f"2 sounds: {run / 'two_0.wav'} ... two_1.wav"):
+    for words in (
+        "bits/sample by the model's own",
+        "times real time",
+        f"2 sounds: {run / 'two_0.wav'} ... two_1.wav",
+    ):
         assert words in printed
     waves = [soundfile.read(run / f"two_{i}.wav")[0] for i in range(2)]
-    assert soundfile.info(run / "two_0.wav").samplerate == 8000 and soundfile.info(run / "two_0.wav").channels == 1
+    assert (
+        soundfile.info(run / "two_0.wav").samplerate == 8000
+        and soundfile.info(run / "two_0.wav").channels == 1
+    )
     assert [len(wave) for wave in waves] == [200, 200]
     begun = zoo.dequantise(zoo.quantise(zoo.read_wav(run / "begin.wav", 8000), 32), 32)
     for wave in waves:

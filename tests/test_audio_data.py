@@ -37,8 +37,14 @@ def test_levels_are_waveforms_and_back(companding, levels):
     every = np.arange(levels)
     wave = zoo.dequantise(every, levels, companding)
     np.testing.assert_array_equal(zoo.quantise(wave, levels, companding), every)
-    assert (np.diff(wave) > 0).all() and wave[0] == -1 and zoo.quantise(np.zeros(1), levels, companding) == levels // 2
-    np.testing.assert_allclose(zoo.dequantise(np.array([levels // 2]), levels, companding), 0, atol=2.5 / levels**1.5)
+    assert (
+        (np.diff(wave) > 0).all()
+        and wave[0] == -1
+        and zoo.quantise(np.zeros(1), levels, companding) == levels // 2
+    )
+    np.testing.assert_allclose(
+        zoo.dequantise(np.array([levels // 2]), levels, companding), 0, atol=2.5 / levels**1.5
+    )
 
 
 def test_sixteen_bits_are_those_of_the_file(tmp_path):
@@ -71,7 +77,12 @@ def test_tones_are_the_same_every_time():
     assert all((a == b).all() for a, b in zip(first.train.x, again.train.x, strict=True))
     assert [len(split.x) for split in (first.train, first.valid, first.test)] == [800, 100, 100]
     assert first.rate == 8000 and first.num_classes == 4 and first.train.x[0].dtype == np.int16
-    assert len({line.tobytes() for split in (first.train, first.valid, first.test) for line in split.x}) == 1000
+    assert (
+        len(
+            {line.tobytes() for split in (first.train, first.valid, first.test) for line in split.x}
+        )
+        == 1000
+    )
     assert all(2**12 < np.abs(line.astype(int)).max() < 2**15 for line in first.train.x)
     assert {len(line) for line in load(Data("tones", seconds=0.25)).test.x} == {2000}
 
@@ -86,17 +97,23 @@ def write(folder, count, size=400, rate=8000, seed=0):
 
 def test_a_folder_is_split_and_its_subfolders_are_classes(tmp_path):
     flat = load(write(tmp_path / "flat", 20))
-    assert [len(split.x) for split in (flat.train, flat.valid, flat.test)] == [16, 2, 2] and flat.num_classes is None
-    assert sorted(len(line) for split in (flat.train, flat.valid, flat.test) for line in split.x) == list(
-        range(400, 420)
-    )
+    assert [len(split.x) for split in (flat.train, flat.valid, flat.test)] == [
+        16,
+        2,
+        2,
+    ] and flat.num_classes is None
+    assert sorted(
+        len(line) for split in (flat.train, flat.valid, flat.test) for line in split.x
+    ) == list(range(400, 420))
     for i, name in enumerate(("dog", "cat")):
         write(tmp_path / "both" / name, 10, 100 + 100 * i)
     both = load(Data("tones", path=str(tmp_path / "both"), rate=4000, seconds=0.05))
     assert (both.name, both.num_classes, both.rate) == ("both", 2, 4000)
     assert {len(line) for line in both.train.x} == {200}
     labels = np.concatenate([split.context for split in (both.train, both.valid, both.test)])
-    filled = [not line[-50:].any() for split in (both.train, both.valid, both.test) for line in split.x]
+    filled = [
+        not line[-50:].any() for split in (both.train, both.valid, both.test) for line in split.x
+    ]
     assert sorted(labels) == [0] * 10 + [1] * 10 and (np.array(filled)).all()
 
 
@@ -113,18 +130,26 @@ def test_windows_come_from_any_place_of_any_recording():
 def test_splits_are_cut_into_windows_from_where_recordings_begin(tmp_path):
     data = write(tmp_path / "a", 20, 110)
     dataset = inputs(Recipe(SMALL, data))
-    assert dataset.test.x.shape == (4, 50) and dataset.test.x.dtype == np.uint8 and dataset.num_levels == 256
+    assert (
+        dataset.test.x.shape == (4, 50)
+        and dataset.test.x.dtype == np.uint8
+        and dataset.num_levels == 256
+    )
     whole = load(data).test.x[0] / 2.0**15
     np.testing.assert_array_equal(dataset.test.x[0], zoo.quantise(whole[:50]))
     head = zoo.DiscretizedLogisticMixture(2, 2**16, 1)
     sixteen = inputs(Recipe(SMALL.clone(companding="linear", head=head), data))
-    np.testing.assert_array_equal(sixteen.test.x[1], load(data).test.x[0][50:100].astype(int) + 2**15)
+    np.testing.assert_array_equal(
+        sixteen.test.x[1], load(data).test.x[0][50:100].astype(int) + 2**15
+    )
     assert "65,536 linear levels" in sixteen.description
     assert fitted(Recipe(SMALL), load(Data("tones", seconds=0.1))).model.rate == 8000
 
 
 def test_marginal_entropy_is_that_of_the_histogram():
-    assert entropy(np.array([[0, 1], [2, 3]])) == pytest.approx(2) and entropy(np.zeros(5, int)) == 0
+    assert (
+        entropy(np.array([[0, 1], [2, 3]])) == pytest.approx(2) and entropy(np.zeros(5, int)) == 0
+    )
     assert entropy(np.array([0, 0, 0, 1])) == pytest.approx(0.25 * 2 + 0.75 * np.log2(4 / 3))
 
 
@@ -157,22 +182,30 @@ def test_bad_input_is_one_line(tmp_path, capsys, monkeypatch):
     assert "00.wav is empty; expected a .wav" in said("hollow")
     assert "mixes sub-folders and files (00.wav)" in said("mixed")
     assert "--data.rate must be in 1000..192000" in said("good", "--data.rate", "5")
-    assert "--data.seconds must be 0, or at least one sample" in said("good", "--data.seconds", "-1")
+    assert "--data.seconds must be 0, or at least one sample" in said(
+        "good", "--data.seconds", "-1"
+    )
     assert "drop --data.binarise and --data.levels" in said("good", "--data.levels", "16")
     short = said("good", "--model.site-shape", "100")
     assert (
-        "samples, fewer than one window of 100: take it out" in short and "or --data.seconds of at least 0.02" in short
+        "samples, fewer than one window of 100: take it out" in short
+        and "or --data.seconds of at least 0.02" in short
     )
-    assert "a MixtureOfGaussians head has none: pass" in said("good", "--model.head", "mixtureofgaussians")
+    assert "a MixtureOfGaussians head has none: pass" in said(
+        "good", "--model.head", "mixtureofgaussians"
+    )
     assert "good has no labels" in said("good", "--conditional", "--model.num-classes", "2")
     assert "labels 0..2" in fails(capsys, "wavenet", "--conditional", "--model.num-classes", "3")
     assert "needs your own data" in fails(capsys, "wavenet", "--data.name", "sounds")
-    assert "python_docs holds text, but WaveNet" in fails(capsys, "wavenet", "--data.name", "python_docs")
+    assert "python_docs holds text, but WaveNet" in fails(
+        capsys, "wavenet", "--data.name", "python_docs"
+    )
     assert "holds images, but WaveNet describes sounds: pass --data.name, such as tones" in fails(
         capsys, "wavenet", "--data.name", "digits"
     )
-    assert "tones holds sounds, but MADE describes images: pass --data.name, such as mnist_1bit" in fails(
-        capsys, "made", "--data.name", "tones"
+    assert (
+        "tones holds sounds, but MADE describes images: pass --data.name, such as mnist_1bit"
+        in fails(capsys, "made", "--data.name", "tones")
     )
     assert not (tmp_path / "runs").exists()
 
@@ -180,15 +213,38 @@ def test_bad_input_is_one_line(tmp_path, capsys, monkeypatch):
 def test_one_command_trains_and_says_bits_per_sample(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("os.execv", lambda program, argv: None)
     data, folder = write(tmp_path / "a", 12, 60), tmp_path / "run"
-    argv = ["wavenet", "--data.path", data.path, "--steps", "4", "--model.site-shape", "50", "--model.features", "4"]
-    argv += ["--model.dilations", "1", "2", "--model.skip", "4", "--eval-every", "2", "--run-dir", str(folder)]
+    argv = [
+        "wavenet",
+        "--data.path",
+        data.path,
+        "--steps",
+        "4",
+        "--model.site-shape",
+        "50",
+        "--model.features",
+        "4",
+    ]
+    argv += [
+        "--model.dilations",
+        "1",
+        "2",
+        "--model.skip",
+        "4",
+        "--eval-every",
+        "2",
+        "--run-dir",
+        str(folder),
+    ]
     assert cli.main(argv) == 0
     out, err = capsys.readouterr()
     assert "receptive field: 5 samples, 0.6 ms" in err
     results = json.loads((folder / "results.json").read_text())
     assert results["unit"] == "sample" and 6 < results["bits_per_dim"] < 10
     line = f"{results['bits_per_dim']:.4f} +- "
-    assert f"test: {line}" in out and f"(marginal entropy {results['marginal_entropy_bits']:.4f} bits)" in out
+    assert (
+        f"test: {line}" in out
+        and f"(marginal entropy {results['marginal_entropy_bits']:.4f} bits)" in out
+    )
     model, variables = zoo.load(folder)
     again = evaluate(model, variables, inputs(Recipe(model, data)).test, 4)
     assert again.nats == pytest.approx(results["nats"]) and again.num == 2 * 50
@@ -200,7 +256,11 @@ def test_one_command_trains_and_says_bits_per_sample(tmp_path, monkeypatch, caps
 def test_spoken_digits(standard_data, tmp_path):
     folder = standard_data / "spoken_digit"
     dataset = load(Data("spoken_digit", data_dir=str(tmp_path), manual_dir=str(folder)))
-    assert [len(split.x) for split in (dataset.train, dataset.valid, dataset.test)] == [2000, 250, 250]
+    assert [len(split.x) for split in (dataset.train, dataset.valid, dataset.test)] == [
+        2000,
+        250,
+        250,
+    ]
     assert np.bincount(dataset.test.context).tolist() == [25] * 10 and dataset.num_classes == 10
     assert {len(line) for line in dataset.valid.x} == {4000} and dataset.rate == 8000
     whole = load(Data("spoken_digit", data_dir=str(tmp_path), manual_dir=str(folder), seconds=3.0))
@@ -213,6 +273,8 @@ def test_spoken_digits(standard_data, tmp_path):
 def test_spoken_digits_without_a_network_say_what_to_do(tmp_path):
     empty = tmp_path / "empty"
     empty.mkdir()
-    with pytest.raises(DataError, match=r"neither free-spoken-digit-dataset-1.0.9.tar.gz nor .*\.xz in"):
+    with pytest.raises(
+        DataError, match=r"neither free-spoken-digit-dataset-1.0.9.tar.gz nor .*\.xz in"
+    ):
         load(Data("spoken_digit", data_dir=str(tmp_path), manual_dir=str(empty)))
     assert Path(empty).is_dir()

@@ -41,7 +41,9 @@ def test_damaged_files_are_refused(path, change, message):
 def test_missing_and_foreign(tmp_path):
     with pytest.raises(zoo.CheckpointError, match="no such checkpoint"):
         zoo.load(tmp_path / "nothing")
-    safetensors.numpy.save_file({"weight": np.zeros(3, np.float32)}, tmp_path / "other.safetensors", {"format": "pt"})
+    safetensors.numpy.save_file(
+        {"weight": np.zeros(3, np.float32)}, tmp_path / "other.safetensors", {"format": "pt"}
+    )
     with pytest.raises(zoo.CheckpointError, match="not of this zoo .format 'pt'"):
         zoo.load(tmp_path / "other.safetensors")
 
@@ -53,7 +55,10 @@ def test_missing_and_foreign(tmp_path):
         ({"class": "NADE"}, "NADE has no field 'direct'"),
         ({"hidden": [12, 10]}, "array 'params/bias_1' has shape .9,.; its model has .10,."),
         ({"hidden": [12]}, "array .* its model"),
-        ({"ordering": {"class": "Ordering", "scan": "raster", "colour": 3}}, "Ordering has no field 'colour'"),
+        (
+            {"ordering": {"class": "Ordering", "scan": "raster", "colour": 3}},
+            "Ordering has no field 'colour'",
+        ),
     ],
 )
 def test_headers_that_do_not_fit(path, change, message):
@@ -69,7 +74,10 @@ def test_every_flipped_bit_is_noticed(path):
     """In the header, in names and in arrays: a file that loads is the file that was written."""
     whole, expected = path.read_bytes(), zoo.load(path)
     header, rng, noticed = 8 + int.from_bytes(whole[:8], "little"), np.random.RandomState(0), 0
-    places = [*rng.randint(8 * header, size=150), *rng.randint(8 * header, 8 * len(whole), size=100)]
+    places = [
+        *rng.randint(8 * header, size=150),
+        *rng.randint(8 * header, 8 * len(whole), size=100),
+    ]
     for place in places:
         damaged = bytearray(whole)
         damaged[place // 8] ^= 1 << place % 8
@@ -103,16 +111,21 @@ def test_weights_that_are_no_numbers_are_refused(tmp_path, value, dtype):
     variables["params"]["bias_out"] = bias.at[(0,) * bias.ndim].set(value)
     zoo.save(tmp_path / "m", MODEL, variables)
     with pytest.raises(
-        zoo.CheckpointError, match=r"1 of the 10 numbers of array 'params/bias_out' are infinite or nan"
+        zoo.CheckpointError,
+        match=r"1 of the 10 numbers of array 'params/bias_out' are infinite or nan",
     ):
         zoo.load(tmp_path / "m")
     got = zoo.load(tmp_path / "m", allow_non_finite=True)[1]
-    jax.tree.map(lambda a, b: np.testing.assert_array_equal(a.astype("f4"), b.astype("f4")), got, variables)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_array_equal(a.astype("f4"), b.astype("f4")), got, variables
+    )
 
 
 def test_header_without_json(path):
     arrays = safetensors.numpy.load_file(path)
-    safetensors.numpy.save_file(arrays, path, {"format": "autoregressive-zoo/1", "model": "{nonsense"})
+    safetensors.numpy.save_file(
+        arrays, path, {"format": "autoregressive-zoo/1", "model": "{nonsense"}
+    )
     with pytest.raises(zoo.CheckpointError, match="describes no model"):
         zoo.load(path)
 
@@ -122,7 +135,9 @@ def test_failed_save_leaves_the_old_file(path, monkeypatch):
     monkeypatch.setattr("pathlib.Path.replace", _full)
     with pytest.raises(OSError, match="No space"):
         zoo.save(path, MODEL, conformance.variables_of(MODEL, seed=3))
-    assert path.read_bytes() == before and [file.name for file in path.parent.iterdir()] == [path.name]
+    assert path.read_bytes() == before and [file.name for file in path.parent.iterdir()] == [
+        path.name
+    ]
 
 
 def _full(self, target):
@@ -136,11 +151,15 @@ class Stranger(zoo.FVSBN):
 def test_only_registered_classes_are_saved_and_loaded(tmp_path, monkeypatch):
     model, file = Stranger((2, 2)), tmp_path / "m"
     variables = conformance.variables_of(model)
-    with pytest.raises(ValueError, match="the class 'Stranger' is not registered.*put @zoo.register above"):
+    with pytest.raises(
+        ValueError, match="the class 'Stranger' is not registered.*put @zoo.register above"
+    ):
         zoo.save(file, model, variables)
     assert not list(tmp_path.iterdir())
     with monkeypatch.context() as patch:
-        patch.setattr(zoo.foundation.registry, "_CLASSES", dict(zoo.foundation.registry.registered()))
+        patch.setattr(
+            zoo.foundation.registry, "_CLASSES", dict(zoo.foundation.registry.registered())
+        )
         assert zoo.register(Stranger) is Stranger
         zoo.save(file, model, variables)
         assert zoo.load(file)[0] == model
@@ -152,7 +171,8 @@ def test_only_registered_classes_are_saved_and_loaded(tmp_path, monkeypatch):
 def test_a_name_is_registered_once():
     made = type("MADE", (zoo.FVSBN,), {"__module__": "mine"})
     with pytest.raises(
-        ValueError, match=r"the name MADE is taken by zoo\.[a-z.]*made\.MADE: give mine\.MADE another name"
+        ValueError,
+        match=r"the name MADE is taken by zoo\.[a-z.]*made\.MADE: give mine\.MADE another name",
     ):
         zoo.register(made)
     assert zoo.foundation.registry.registered()["MADE"] is zoo.MADE
@@ -208,7 +228,9 @@ def test_any_header_ends_in_one_line(path, header):
 
 
 def test_integer_weights_are_refused(path):
-    arrays = {name: array.astype(np.int8) for name, array in safetensors.numpy.load_file(path).items()}
+    arrays = {
+        name: array.astype(np.int8) for name, array in safetensors.numpy.load_file(path).items()
+    }
     header = {"format": "autoregressive-zoo/1", "model": json.dumps(zoo.to_config(MODEL))}
     safetensors.numpy.save_file(arrays, path, header)
     with pytest.raises(zoo.CheckpointError, match="is int8; its model has float32"):

@@ -1,4 +1,6 @@
-"""How many programs are compiled when numbers, prompts and temperatures change, and what that costs in memory."""
+"""How many programs are compiled when numbers, prompts and temperatures change, and what that costs
+in memory.
+"""
 
 import conformance
 import jax
@@ -13,7 +15,14 @@ VOCABULARY = tuple("abcdef ")
 MODELS = {
     "gru": zoo.GRU((100,), features=7, layers=1, vocabulary=VOCABULARY, head=zoo.Categorical(7)),
     "transformer": zoo.Transformer(
-        (100,), 8, 1, heads=1, window=64, dropout=0.0, vocabulary=VOCABULARY, head=zoo.Categorical(7)
+        (100,),
+        8,
+        1,
+        heads=1,
+        window=64,
+        dropout=0.0,
+        vocabulary=VOCABULARY,
+        head=zoo.Categorical(7),
     ),
 }
 MOST = 20
@@ -28,7 +37,9 @@ def source(request):
 
 
 def test_few_programs_draw_any_number_after_any_prefix(source):
-    """400 draws with changing numbers, prefixes and temperatures: the first half compiles all that there is."""
+    """400 draws with changing numbers, prefixes and temperatures: the first half compiles all that
+    there is.
+    """
     model, variables = source
     random = np.random.RandomState(0)
     with jax.log_compiles(), conformance.compilations() as seen:
@@ -36,7 +47,9 @@ def test_few_programs_draw_any_number_after_any_prefix(source):
             num, known = random.randint(1, 65), random.randint(1, 90)
             prefix = random.randint(0, 7, known)
             tempered = sample.Tempered(random.uniform(0.2, 2), min_p=random.uniform(0, 0.2))
-            drawn = sample.draw(model, variables, jax.random.key(i), num, prefix=prefix, tempered=tempered)
+            drawn = sample.draw(
+                model, variables, jax.random.key(i), num, prefix=prefix, tempered=tempered
+            )
             assert drawn.x.shape == (num, 100) and (np.asarray(drawn.x)[:, :known] == prefix).all()
             if i == 200:
                 half = len(seen)
@@ -49,15 +62,24 @@ def test_few_programs_write_any_text(source):
     with jax.log_compiles(), conformance.compilations() as seen:
         for i in range(40):
             prompt = "".join(random.choice(VOCABULARY, random.randint(0, 70)))
-            options = {"temperature": random.uniform(0.2, 2), "top_k": random.randint(1, 9), "key": jax.random.key(i)}
+            options = {
+                "temperature": random.uniform(0.2, 2),
+                "top_k": random.randint(1, 9),
+                "key": jax.random.key(i),
+            }
             texts = sample.text(source, prompt, random.randint(1, 7), length=50, **options).texts
             assert all(each.startswith(prompt) and len(each) == len(prompt) + 50 for each in texts)
-            assert "".join(sample.stream(source, prompt, length=50, **options)) == texts[0][len(prompt) :]
+            assert (
+                "".join(sample.stream(source, prompt, length=50, **options))
+                == texts[0][len(prompt) :]
+            )
     assert len(seen) <= MOST, seen
 
 
 def test_what_is_known_alike_is_read_once_and_changes_nothing(source):
-    """A prefix that all samples share, one for each, and one that goes rank by rank give the same draws."""
+    """A prefix that all samples share, one for each, and one that goes rank by rank give the same
+    draws.
+    """
     model, variables = source
     prefix = np.random.RandomState(2).randint(0, 7, (6, 70))
     each = sample.draw(model, variables, jax.random.key(0), 6, prefix=prefix)
@@ -74,5 +96,14 @@ def test_few_sizes():
         *(1, 2, 4, 8, 16, 32, 32, 48, 48, 64, 96, 128, 256, 256)
     ]  # fmt: skip
     assert all(num <= few(num) <= 1.5 * num for num in range(32, 1000))
-    assert [few_known(known) for known in (0, 31, 32, 63, 100, 255, 256, 1000)] == [0, 0, 32, 32, 96, 224, 256, 896]
+    assert [few_known(known) for known in (0, 31, 32, 63, 100, 255, 256, 1000)] == [
+        0,
+        0,
+        32,
+        32,
+        96,
+        224,
+        256,
+        896,
+    ]
     assert all(0.8 * known < few_known(known) <= known for known in range(160, 5000))

@@ -8,10 +8,19 @@ from marks import slow_but
 
 import zoo
 
-# For `make test-slow`: those that share all but a cell, a head or an encoder with another; and, of those that share layers
-# with another, what hardly depends on the model.
+# For `make test-slow`: those that share all but a cell, a head or an encoder with another; and, of
+# those that share layers with another, what hardly depends on the model.
 TWINS = {"wavenet_16bit", "captioner", "seq2seq", "rnn", "gru"}
-WHOLLY = {"fvsbn", "nade", "made", "rnade", "gated_pixel_cnn", "lstm", "transformer", "seq2seq_attention"}
+WHOLLY = {
+    "fvsbn",
+    "nade",
+    "made",
+    "rnade",
+    "gated_pixel_cnn",
+    "lstm",
+    "transformer",
+    "seq2seq_attention",
+}
 OF_THE_MODEL = {
     conformance.check_normalised,
     conformance.check_causal,
@@ -29,7 +38,9 @@ def cases():
     for check, name in itertools.product(conformance.CHECKS, sorted(zoo.CATALOGUE)):
         fast = name not in TWINS and (name in WHOLLY or check in OF_THE_MODEL)
         marks = [pytest.mark.xdist_group(name), *([] if fast else [pytest.mark.slow])]
-        yield pytest.param(name, check, marks=marks, id=f"{check.__name__.removeprefix('check_')}-{name}")
+        yield pytest.param(
+            name, check, marks=marks, id=f"{check.__name__.removeprefix('check_')}-{name}"
+        )
 
 
 @pytest.mark.parametrize(("name", "check"), list(cases()))

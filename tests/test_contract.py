@@ -18,7 +18,10 @@ X = jnp.zeros((3, 2, 4), jnp.int32)
     [
         (jnp.zeros((3, 2, 5), jnp.int32), r"must have shape \[batch, 2, 4\]; got \[3, 2, 5\]"),
         (jnp.zeros((2, 4), jnp.int32), r"got \[2, 4\]"),
-        (jnp.zeros((3, 2, 4)), r"must hold integers .Bernoulli head.; got float32.*x.astype.int32."),
+        (
+            jnp.zeros((3, 2, 4)),
+            r"must hold integers .Bernoulli head.; got float32.*x.astype.int32.",
+        ),
         (jnp.full((3, 2, 4), 2), r"a Bernoulli head takes bits 0..1; got values from 2 to 2"),
         (jnp.full((3, 2, 4), -1), "values from -1 to -1"),
     ],
@@ -35,11 +38,15 @@ def test_unfit_values_are_refused(x, message):
 def test_any_integers_serve(dtype):
     x = np.asarray(conformance.example_of(zoo.CATALOGUE["fvsbn"], 5)[0])
     variables = conformance.variables_of(MODEL)
-    assert (zoo.log_prob(MODEL, variables, x.astype(dtype)) == zoo.log_prob(MODEL, variables, x)).all()
+    assert (
+        zoo.log_prob(MODEL, variables, x.astype(dtype)) == zoo.log_prob(MODEL, variables, x)
+    ).all()
 
 
 def test_context_for_an_unconditional_model_is_refused():
-    with pytest.raises(ValueError, match="FVSBN cannot condition on this context: it takes no context"):
+    with pytest.raises(
+        ValueError, match="FVSBN cannot condition on this context: it takes no context"
+    ):
         zoo.log_prob(MODEL, conformance.variables_of(MODEL), X, jnp.zeros(3))
 
 
@@ -50,12 +57,16 @@ def test_values_are_not_checked_under_a_trace():
 
 
 def test_unknown_names_get_the_nearest():
-    with pytest.raises(ValueError, match=r"unknown model 'mde'; the catalogue has .*Did you mean 'made'\?"):
+    with pytest.raises(
+        ValueError, match=r"unknown model 'mde'; the catalogue has .*Did you mean 'made'\?"
+    ):
         zoo.entry("mde")
 
 
 def test_likelihood_is_the_chain_rule():
-    """log_prob against a sum written out by hand, with numpy and float64, for the simplest model there is."""
+    """log_prob against a sum written out by hand, with numpy and float64, for the simplest model
+    there is.
+    """
     variables = conformance.variables_of(MODEL)
     kernel = np.asarray(variables["params"]["linear"]["kernel"], np.float64).reshape(8, 8)
     bias = np.asarray(variables["params"]["linear"]["bias"], np.float64)[:, 0]
@@ -69,20 +80,29 @@ def test_likelihood_is_the_chain_rule():
 
 def test_nade_is_its_formula():
     model = zoo.NADE((5,), hidden=3, head=zoo.Categorical(4), ordering=zoo.Ordering("reversed"))
-    p = {name: np.asarray(leaf, np.float64) for name, leaf in conformance.variables_of(model)["params"].items()}
+    p = {
+        name: np.asarray(leaf, np.float64)
+        for name, leaf in conformance.variables_of(model)["params"].items()
+    }
     x = np.random.RandomState(0).randint(0, 4, (6, 5))
     total, pre = np.zeros(6), np.repeat(p["inward_bias"][None], 6, 0)
     for site in [4, 3, 2, 1, 0]:
         logits = 1 / (1 + np.exp(-pre)) @ p["outward"][site] + p["outward_bias"][site]
         total += logits[np.arange(6), x[:, site]] - np.log(np.exp(logits).sum(1))
         pre = pre + p["inward"][site][x[:, site]]
-    np.testing.assert_allclose(zoo.log_prob(model, conformance.variables_of(model), x), total, rtol=1e-5)
+    np.testing.assert_allclose(
+        zoo.log_prob(model, conformance.variables_of(model), x), total, rtol=1e-5
+    )
 
 
 @pytest.mark.parametrize(
     ("head", "fields", "message"),
     [
-        (zoo.Bernoulli, (float("nan"),), r"centre of a Bernoulli head must be in \[0, 1\]; got nan"),
+        (
+            zoo.Bernoulli,
+            (float("nan"),),
+            r"centre of a Bernoulli head must be in \[0, 1\]; got nan",
+        ),
         (zoo.Bernoulli, (2.0,), r"got 2.0"),
         (zoo.Categorical, (0,), "at least 1 class; got 0"),
         (zoo.MixtureOfGaussians, (0,), "at least 1 component"),
@@ -109,14 +129,18 @@ def test_fields_that_cannot_be_are_refused():
         zoo.init(zoo.NADE((2, 2), hidden=0), jax.random.key(0), x)
     model = zoo.PixelTransformer((2, 2))
     object.__setattr__(model, "attention", "half")  # past the type checker of the tests
-    with pytest.raises(ValueError, match="PixelTransformer needs attention to be full or strided; got 'half'"):
+    with pytest.raises(
+        ValueError, match="PixelTransformer needs attention to be full or strided; got 'half'"
+    ):
         zoo.init(model, jax.random.key(0), x)
 
 
 def test_noise_needs_a_key():
     model = zoo.CATALOGUE["eonade"].tiny
     x, _ = conformance.example_of(zoo.CATALOGUE["eonade"], 3)
-    with pytest.raises(ValueError, match=r"EoNADE draws noise in training: pass key=jax.random.key"):
+    with pytest.raises(
+        ValueError, match=r"EoNADE draws noise in training: pass key=jax.random.key"
+    ):
         zoo.training_loss(model, conformance.variables_of(model), x)
 
 
@@ -158,7 +182,10 @@ def test_models_of_centred_bits_step_as_a_whole(name):
 
 def test_centring_is_a_change_of_biases():
     plain, centred = (zoo.FVSBN((2, 4), head=zoo.Bernoulli(centre)) for centre in (0.0, 0.25))
-    variables, x = conformance.variables_of(centred), conformance.example_of(zoo.CATALOGUE["fvsbn"], 5)[0]
+    variables, x = (
+        conformance.variables_of(centred),
+        conformance.example_of(zoo.CATALOGUE["fvsbn"], 5)[0],
+    )
     linear = variables["params"]["linear"]
     earlier = jnp.triu(jnp.ones((8, 8)), 1)[:, None, :, None]
     folded = linear["bias"] - 0.25 * (linear["kernel"] * earlier).sum((0, 1))

@@ -19,7 +19,18 @@ def test_mnist_1bit():
         assert split.x.shape == (n, 28, 28) and split.x.dtype == np.uint8 and split.x.max() == 1
         assert split.context.shape == (n,) and split.context.dtype == np.int32
     assert abs(dataset.train.x.mean() - 0.1307) < 1e-3  # the mean grey value of MNIST
-    assert np.bincount(dataset.test.context).tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
+    assert np.bincount(dataset.test.context).tolist() == [
+        980,
+        1135,
+        1032,
+        1010,
+        982,
+        892,
+        958,
+        1028,
+        974,
+        1009,
+    ]
     assert dataset.train.context[:5].tolist() == [5, 0, 4, 1, 9]
     assert len(load(Data(valid=100)).train.x) == 59900
 
@@ -28,7 +39,11 @@ def test_digits():
     dataset = load(Data("digits"))
     assert dataset.description == "scikit-learn digits 8x8, 17 levels, test split of 250"
     assert [len(s.x) for s in (dataset.train, dataset.valid, dataset.test)] == [1297, 250, 250]
-    assert dataset.num_levels == 17 and dataset.train.x.max() == 16 and dataset.train.x.shape[1:] == (8, 8)
+    assert (
+        dataset.num_levels == 17
+        and dataset.train.x.max() == 16
+        and dataset.train.x.shape[1:] == (8, 8)
+    )
     assert set(dataset.test.context) == set(range(10))
 
 
@@ -48,7 +63,9 @@ def test_names():
     assert_refused(Data(valid=60000), "--data.valid between 1 and 59999")
 
 
-@pytest.mark.parametrize("module, name", [("sklearn.datasets", "digits"), ("tensorflow_datasets", "mnist")])
+@pytest.mark.parametrize(
+    "module, name", [("sklearn.datasets", "digits"), ("tensorflow_datasets", "mnist")]
+)
 def test_missing_extra(monkeypatch, tmp_path, module, name):
     monkeypatch.setitem(sys.modules, module, None)
     assert_refused(Data(name, data_dir=str(tmp_path)), "pip install 'autoregressive-zoo[data]'")
@@ -70,10 +87,18 @@ def test_binarise():
     grey = load(Data("digits"))
     threshold = load(Data("digits", binarise="threshold"))
     np.testing.assert_array_equal(threshold.train.x, grey.train.x >= 8)
-    assert threshold.num_levels == 2 and not threshold.dynamic and "grey > 127" in threshold.description
+    assert (
+        threshold.num_levels == 2
+        and not threshold.dynamic
+        and "grey > 127" in threshold.description
+    )
     dynamic = load(Data("digits", binarise="dynamic"))
     np.testing.assert_array_equal(dynamic.test.x, load(Data("digits", binarise="dynamic")).test.x)
-    assert dynamic.dynamic and dynamic.num_levels == 2 and "dynamic binarisation" in dynamic.description
+    assert (
+        dynamic.dynamic
+        and dynamic.num_levels == 2
+        and "dynamic binarisation" in dynamic.description
+    )
     assert dynamic.train.x.max() == 255 and dynamic.valid.x.max() == dynamic.test.x.max() == 1
     assert abs(dynamic.test.x.mean() - grey.test.x.mean() / 16) < 0.01
     assert_refused(Data(binarise="dynamic"), "2 levels already")

@@ -14,7 +14,13 @@ def some_images(n=20, *shape, high=256):
 
 def test_npz_of_splits(tmp_path):
     file, labels = tmp_path / "own.npz", np.arange(30) % 3
-    np.savez(file, train=some_images(30), test=some_images(4), train_labels=labels, test_labels=labels[:4])
+    np.savez(
+        file,
+        train=some_images(30),
+        test=some_images(4),
+        train_labels=labels,
+        test_labels=labels[:4],
+    )
     dataset = load(Data(path=str(file)))
     assert (dataset.name, dataset.num_levels, dataset.num_classes) == ("own.npz", 256, 3)
     assert dataset.description == "own.npz (27 training images), 256 levels, test split of 4"
@@ -94,7 +100,11 @@ def save_images(folder, images, mode=None, suffix="png"):
 def test_folder(tmp_path):
     save_images(tmp_path / "grey", some_images(20))
     dataset = load(Data(path=str(tmp_path / "grey")))
-    assert dataset.train.x.shape == (16, 6, 5) and dataset.num_levels == 256 and dataset.train.context is None
+    assert (
+        dataset.train.x.shape == (16, 6, 5)
+        and dataset.num_levels == 256
+        and dataset.train.context is None
+    )
     assert {x.tobytes() for x in dataset.train.x} < {x.tobytes() for x in some_images(20)}
     save_images(tmp_path / "bits", some_images(20), "1", "bmp")
     assert load(Data(path=str(tmp_path / "bits"))).num_levels == 2
@@ -108,7 +118,9 @@ def test_folder_of_classes(tmp_path):
     (tmp_path / ".hidden").touch()
     dataset = load(Data(path=str(tmp_path)))
     assert dataset.num_classes == 3
-    np.testing.assert_array_equal(dataset.train.x[:, 0, 0], np.array([100, 200, 0])[dataset.train.context])
+    np.testing.assert_array_equal(
+        dataset.train.x[:, 0, 0], np.array([100, 200, 0])[dataset.train.context]
+    )
     (tmp_path / "stray.png").touch()
     assert_refused(Data(path=str(tmp_path)), "mixes", "stray.png")
 
@@ -117,7 +129,9 @@ def test_the_folder_in_which_one_stands_has_a_name(tmp_path, monkeypatch):
     save_images(tmp_path, some_images(20))
     monkeypatch.chdir(tmp_path)
     dataset = load(Data(path="."))
-    assert dataset.name == tmp_path.name and dataset.description.startswith(f"{tmp_path.name} (16 training images)")
+    assert dataset.name == tmp_path.name and dataset.description.startswith(
+        f"{tmp_path.name} (16 training images)"
+    )
 
 
 def test_opaque_pictures_are_colours(tmp_path):

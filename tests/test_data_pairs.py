@@ -1,4 +1,6 @@
-"""Pairs of texts: written dates, Multi30k, own files; their vocabularies, splits and what is refused."""
+"""Pairs of texts: written dates, Multi30k, own files; their vocabularies, splits and what is
+refused.
+"""
 
 import dataclasses
 import gzip
@@ -38,18 +40,36 @@ def test_dates_are_seeded_disjoint_and_unambiguous(few_dates):
         (3000, 200, 200),
         strict=True,
     ):
-        assert (split.x == same.x).all() and (split.context == same.context).all() and len(split.x) == count
-        sources, targets = texts(split.context, dataset.source_vocabulary), texts(split.x, dataset.vocabulary)
-        assert all(meaning.setdefault(source, day) == day for source, day in zip(sources, targets, strict=True))
+        assert (
+            (split.x == same.x).all()
+            and (split.context == same.context).all()
+            and len(split.x) == count
+        )
+        sources, targets = (
+            texts(split.context, dataset.source_vocabulary),
+            texts(split.x, dataset.vocabulary),
+        )
+        assert all(
+            meaning.setdefault(source, day) == day
+            for source, day in zip(sources, targets, strict=True)
+        )
         days.append(set(targets))
     assert not (days[0] & days[1] or days[0] & days[2] or days[1] & days[2])
-    assert min(map(len, days[2])) == 10 and min(days[0]) >= "1900-01-01" and max(days[0]) <= "2099-12-31"
+    assert (
+        min(map(len, days[2])) == 10
+        and min(days[0]) >= "1900-01-01"
+        and max(days[0]) <= "2099-12-31"
+    )
     assert dataset.vocabulary == (*tokens.SPECIAL, "-", *"0123456789") and dataset.unit == "char"
     assert dataset.pairs[7] == (
         texts(dataset.test.context, dataset.source_vocabulary)[7], texts(dataset.test.x, dataset.vocabulary)[7]
     )  # fmt: skip
     written = " ".join(source for source, _ in dataset.pairs)
-    assert any(c in written for c in "αβγ") and any(c in written for c in "年月日") and "de " in written
+    assert (
+        any(c in written for c in "αβγ")
+        and any(c in written for c in "年月日")
+        and "de " in written
+    )
 
 
 def test_every_way_to_write_a_date_says_the_day(few_dates):
@@ -60,20 +80,27 @@ def test_every_way_to_write_a_date_says_the_day(few_dates):
         figures = "".join(c if c.isdigit() else " " for c in source).split()
         if len(figures) == 3:
             order = [int(each) for each in figures]
-            assert order in ([int(year), int(month), int(number)], [int(number), int(month), int(year)])
+            assert order in (
+                [int(year), int(month), int(number)],
+                [int(number), int(month), int(year)],
+            )
 
 
 def test_several_dates_in_a_line(few_dates):
     dataset = load(Data("dates", items=3))
     counts = np.bincount([target.count(" ") + 1 for _, target in dataset.pairs])
-    assert (counts[1:] > 30).all() and len(counts) == 4 and "1 to 3 in a line" in dataset.description
+    assert (
+        (counts[1:] > 30).all() and len(counts) == 4 and "1 to 3 in a line" in dataset.description
+    )
     assert all(source.count("; ") == target.count(" ") for source, target in dataset.pairs)
 
 
 def test_words_need_sacremoses(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "sacremoses", None)
     tokens._moses.cache_clear()
-    with pytest.raises(DataError, match="pairs.tsv: words need sacremoses: pip install 'autoregressive-zoo.text.'"):
+    with pytest.raises(
+        DataError, match="pairs.tsv: words need sacremoses: pip install 'autoregressive-zoo.text.'"
+    ):
         load(dataclasses.replace(own(tmp_path), unit="word"))
 
 
@@ -93,7 +120,9 @@ def test_there_is_at_least_one_date_in_a_line():
 
 def test_dates_need_babel(monkeypatch):
     monkeypatch.setitem(sys.modules, "babel", None)
-    with pytest.raises(DataError, match="dates needs babel: pip install 'autoregressive-zoo.text.'"):
+    with pytest.raises(
+        DataError, match="dates needs babel: pip install 'autoregressive-zoo.text.'"
+    ):
         load(Data("dates"))
 
 
@@ -115,17 +144,23 @@ def test_own_pairs_by_characters_and_by_words(tmp_path):
     assert texts(by_char.test.x, by_char.vocabulary) == [target for _, target in by_char.pairs]
     data = own(tmp_path)
     by_word = load(Data("pairs", path=data.path, unit="word", least=2))
-    assert {"the", "sentence", "'s", "is", ",", "?"} <= set(by_word.vocabulary) and by_word.unit == "word"
+    assert {"the", "sentence", "'s", "is", ",", "?"} <= set(
+        by_word.vocabulary
+    ) and by_word.unit == "word"
     unknown = int((by_word.test.x == 2).sum() + (by_word.test.context == 2).sum())
     assert f"({unknown:,} of its" in by_word.description and unknown > 0
     text = tokens.joined(tokens.texts_of(by_word.test.x, by_word.vocabulary)[0], "word")
-    assert text in ("the sentence's no. <unk>, is it?", f"the sentence's no. {by_word.pairs[0][0].split()[-1]}, is it?")
+    assert text in (
+        "the sentence's no. <unk>, is it?",
+        f"the sentence's no. {by_word.pairs[0][0].split()[-1]}, is it?",
+    )
 
 
 def test_the_same_source_is_in_one_split_only(tmp_path):
     dataset = load(own(tmp_path, [f"{i % 20}\t{i}" for i in range(200)]))
     sources = [
-        set(texts(split.context, dataset.source_vocabulary)) for split in (dataset.train, dataset.valid, dataset.test)
+        set(texts(split.context, dataset.source_vocabulary))
+        for split in (dataset.train, dataset.valid, dataset.test)
     ]
     assert [len(each) for each in sources] == [16, 2, 2] and len(set.union(*sources)) == 20
 
@@ -133,7 +168,10 @@ def test_the_same_source_is_in_one_split_only(tmp_path):
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        ([*LINES, "only one"], "pairs.tsv, line 41: 1 columns; expected source and target separated by a tab"),
+        (
+            [*LINES, "only one"],
+            "pairs.tsv, line 41: 1 columns; expected source and target separated by a tab",
+        ),
         ([*LINES[:3], "a\tb\tc", *LINES], "pairs.tsv, line 4: 3 columns"),
         ([*LINES, "", "a\t "], "pairs.tsv, line 42: an empty column"),
         ([""], "pairs.tsv is empty; expected source and target"),
@@ -166,7 +204,11 @@ def test_multi30k_from_its_text_files(tmp_path):
             (tmp_path / "task1_raw" / f"{split}.{language}.gz").write_bytes(gzip.compress(lines))
     dataset = load(Data("multi30k", path=str(tmp_path)))
     assert [len(split.x) for split in (dataset.train, dataset.valid, dataset.test)] == [30, 4, 5]
-    assert "dog" in dataset.vocabulary and "hund" in dataset.source_vocabulary and dataset.unit == "word"
+    assert (
+        "dog" in dataset.vocabulary
+        and "hund" in dataset.source_vocabulary
+        and dataset.unit == "word"
+    )
     assert "Multi30k de-en" in dataset.description
     with pytest.raises(DataError, match="multi30k: .*no train.fr or train.fr.gz"):
         load(Data("multi30k", path=str(tmp_path), target="fr"))
@@ -179,7 +221,11 @@ def test_multi30k_from_its_text_files(tmp_path):
 
 def multi30k(folder, source, target):
     """The training split has these texts, the others a pair each."""
-    for split, texts in (("train", (source, target)), ("val", (b"a\n", b"b\n")), ("test_2016_flickr", (b"a", b"b"))):
+    for split, texts in (
+        ("train", (source, target)),
+        ("val", (b"a\n", b"b\n")),
+        ("test_2016_flickr", (b"a", b"b")),
+    ):
         for language, text in zip(("de", "en"), texts, strict=True):
             (folder / f"{split}.{language}").write_bytes(text)
     return Data("multi30k", path=str(folder), least=1)
@@ -214,7 +260,11 @@ def test_a_corrupt_file_of_multi30k_is_named(tmp_path):
 
 def test_the_published_multi30k(standard_data):
     dataset = load(Data("multi30k", path=str(standard_data / "multi30k")))
-    assert [len(split.x) for split in (dataset.train, dataset.valid, dataset.test)] == [29_000, 1_014, 1_000]
+    assert [len(split.x) for split in (dataset.train, dataset.valid, dataset.test)] == [
+        29_000,
+        1_014,
+        1_000,
+    ]
     assert dataset.train.x.shape[1] <= 45 and 5_000 < len(dataset.vocabulary) < 7_000
 
 
@@ -222,18 +272,27 @@ def test_a_model_learns_from_the_data_what_only_they_know(tmp_path):
     recipe = Recipe(zoo.Seq2SeqAttention((40,), 8, 4), own(tmp_path), batch_size=8)
     dataset = inputs(recipe)
     model = fitted(recipe, dataset).model
-    assert model.vocabulary == dataset.vocabulary and model.source_vocabulary == dataset.source_vocabulary
-    assert (model.head.num_values, model.source_values) == (len(model.vocabulary), len(model.source_vocabulary))
+    assert (
+        model.vocabulary == dataset.vocabulary
+        and model.source_vocabulary == dataset.source_vocabulary
+    )
+    assert (model.head.num_values, model.source_values) == (
+        len(model.vocabulary),
+        len(model.source_vocabulary),
+    )
     assert (model.pad, model.end, model.source_pad) == (0, 1, 0) and dataset.test.x.shape[1] == 40
     check_trainable(fitted(recipe, dataset), dataset)
     with pytest.raises(
-        DataError, match="pairs.tsv has sequences of up to ([0-9]+) tokens .* pass --model.site-shape \\1\\."
+        DataError,
+        match="pairs.tsv has sequences of up to ([0-9]+) tokens .* pass --model.site-shape \\1\\.",
     ):
         inputs(Recipe(zoo.Seq2Seq((20,)), own(tmp_path)))
 
 
 def test_a_source_may_have_more_kinds_of_tokens_than_the_recipe_says(tmp_path):
-    (tmp_path / "pairs.tsv").write_text("".join(f"word{i} again{i}\tno {i % 3}\n" for i in range(400)))
+    (tmp_path / "pairs.tsv").write_text(
+        "".join(f"word{i} again{i}\tno {i % 3}\n" for i in range(400))
+    )
     data = Data("pairs", path=str(tmp_path / "pairs.tsv"), unit="word", least=1)
     recipe = Recipe(zoo.Seq2Seq((8,), 4), data)
     dataset = inputs(recipe)
@@ -243,7 +302,10 @@ def test_a_source_may_have_more_kinds_of_tokens_than_the_recipe_says(tmp_path):
 @pytest.mark.parametrize(
     ("said", "message"),
     [
-        ({"unit": "word"}, "a token of pairs.tsv is a char, not a word: pass --data.unit word instead"),
+        (
+            {"unit": "word"},
+            "a token of pairs.tsv is a char, not a word: pass --data.unit word instead",
+        ),
         ({"end": 2}, "--model.end comes from pairs.tsv, which says otherwise: drop --model.end"),
         ({"pad": 3}, "--model.pad"),
         ({"vocabulary": ("a", "b")}, "--model.vocabulary"),
@@ -256,18 +318,24 @@ def test_what_the_data_say_is_not_the_models_to_choose(said, message, tmp_path):
     with pytest.raises(DataError, match=message):
         inputs(Recipe(zoo.Seq2Seq((40,), 8, 4, **said), own(tmp_path)))
     if said == {"unit": "word"}:
-        inputs(Recipe(zoo.Seq2Seq((40,), 8, 4, **said), dataclasses.replace(own(tmp_path), unit="word")))
+        inputs(
+            Recipe(
+                zoo.Seq2Seq((40,), 8, 4, **said), dataclasses.replace(own(tmp_path), unit="word")
+            )
+        )
     recipe = Recipe(zoo.Seq2Seq((40,), 8, 4), own(tmp_path))
     inputs(fitted(recipe, inputs(recipe)))
 
 
 def test_models_and_data_must_fit(tmp_path):
     with pytest.raises(
-        DataError, match="pairs.tsv holds pairs of texts, but LSTM describes text: .* such as python_docs"
+        DataError,
+        match="pairs.tsv holds pairs of texts, but LSTM describes text: .* such as python_docs",
     ):
         inputs(Recipe(zoo.LSTM(), own(tmp_path)))
     with pytest.raises(
-        DataError, match="mnist_1bit holds images, but Seq2Seq describes pairs of texts: .* such as dates"
+        DataError,
+        match="mnist_1bit holds images, but Seq2Seq describes pairs of texts: .* such as dates",
     ):
         inputs(Recipe(zoo.Seq2Seq()))
 
@@ -284,7 +352,9 @@ def test_tokens_there_and_back(unit):
         back[0] == (text if unit == "char" else "wie spät ist's? (halb zehn, 9: 30.)")
         and tokens.pieces(back[0], unit) == pieces
     )
-    assert tokens.joined(tokens.pieces('हिन्दी: 3.5 "und" $5', "word"), "word") == 'हिन्दी: 3.5 "und" $5'
+    assert (
+        tokens.joined(tokens.pieces('हिन्दी: 3.5 "und" $5', "word"), "word") == 'हिन्दी: 3.5 "und" $5'
+    )
     strange, unknown = tokens.codes([tokens.pieces("Zürj €", unit)], vocabulary, end=False)
     assert unknown == (5 if unit == "char" else 2) and (strange == 2).sum() == unknown
 
@@ -301,7 +371,9 @@ def test_lines_mean_the_same_wherever_they_are_read_and_written(strange, tmp_pat
             (tmp_path / f"{split}.{language}").write_bytes(whole)
     for unit in ("char", "word"):
         dataset = load(Data("multi30k", path=str(tmp_path), least=1, unit=unit))
-        assert len(dataset.train.x) == 4 and dataset.pairs == tuple((f"no {i} of them",) * 2 for i in range(4))
+        assert len(dataset.train.x) == 4 and dataset.pairs == tuple(
+            (f"no {i} of them",) * 2 for i in range(4)
+        )
         (tmp_path / "test.tsv").write_text(tsv.rows_of(dataset.pairs), "utf-8", newline="")
         assert tsv.read_pairs(tmp_path / "test.tsv") == list(dataset.pairs)
     if strange == "\t":
@@ -312,14 +384,18 @@ def test_lines_mean_the_same_wherever_they_are_read_and_written(strange, tmp_pat
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 def test_ends_of_lines_of_all_systems(end, tmp_path):
-    (tmp_path / "own.tsv").write_bytes(f"\ufeffSource\tTarget{end}a b\tc{end}{end}d\te{end}".encode())
+    (tmp_path / "own.tsv").write_bytes(
+        f"\ufeffSource\tTarget{end}a b\tc{end}{end}d\te{end}".encode()
+    )
     assert tsv.read_pairs(tmp_path / "own.tsv") == [("a b", "c"), ("d", "e")]
 
 
 def test_rows_are_read_as_they_were_written(tmp_path):
     for rows in ([("target", "Source"), ("a", "b")], [("a", "b")], [("x\ty", " z\n")]):
         (tmp_path / "own.tsv").write_text(tsv.rows_of(rows), "utf-8")
-        assert tsv.read_pairs(tmp_path / "own.tsv") == [tuple(map(tsv.one_line, row)) for row in rows]
+        assert tsv.read_pairs(tmp_path / "own.tsv") == [
+            tuple(map(tsv.one_line, row)) for row in rows
+        ]
 
 
 @pytest.mark.parametrize("kind", [gzip, lzma])

@@ -33,7 +33,9 @@ def as_always(num):
 
 @pytest.mark.parametrize("num", [10, 11, 99, 1000])
 def test_different_things_are_split_as_always(num):
-    for part, expected in zip(thirds([f"{i}" for i in range(num)], "x"), as_always(num), strict=True):
+    for part, expected in zip(
+        thirds([f"{i}" for i in range(num)], "x"), as_always(num), strict=True
+    ):
         np.testing.assert_array_equal(part, expected)
     rest, held = split_off(list(range(num)), 3)
     assert (rest == np.arange(num - 3)).all() and (held == np.arange(num - 3, num)).all()
@@ -44,7 +46,9 @@ def test_equal_keys_stay_together(seed):
     keys = np.random.RandomState(seed).randint(0, 40, 200).tolist()
     parts = thirds(keys, "x")
     sets = [{keys[i] for i in part} for part in parts]
-    assert sorted(np.concatenate(parts)) == list(range(200)) and sum(map(len, sets)) == len(set(keys))
+    assert sorted(np.concatenate(parts)) == list(range(200)) and sum(map(len, sets)) == len(
+        set(keys)
+    )
     rest, held = split_off(keys, 20)
     assert not {keys[i] for i in rest} & {keys[i] for i in held} and 20 <= len(held) < 40
     assert sorted([*rest, *held]) == list(range(200))
@@ -65,7 +69,8 @@ WAYS = {
 
 
 @pytest.mark.parametrize(
-    ("unit", "way"), [("char", way) for way in WAYS if way != "case"] + [("word", way) for way in WAYS]
+    ("unit", "way"),
+    [("char", way) for way in WAYS if way != "case"] + [("word", way) for way in WAYS],
 )
 def test_a_source_in_two_spellings_is_in_one_split(unit, way, tmp_path):
     sources = [f"café no {i}" for i in range(200)]
@@ -74,7 +79,9 @@ def test_a_source_in_two_spellings_is_in_one_split(unit, way, tmp_path):
     dataset = load(Data("pairs", path=str(tmp_path / "p.tsv"), unit=unit, least=1))
 
     numbers = [source.split()[-1] for source, _ in dataset.pairs]
-    assert sorted(numbers) == sorted(2 * list(set(numbers))), "both spellings are here, so none is elsewhere"
+    assert sorted(numbers) == sorted(2 * list(set(numbers))), (
+        "both spellings are here, so none is elsewhere"
+    )
     assert [len(getattr(dataset, name).x) for name in SPLITS] == [320, 40, 40]
 
 
@@ -117,8 +124,12 @@ def test_held_out_images_are_no_training_images(tmp_path):
     x = pictures(30)
     np.savez(tmp_path / "a.npz", train=x[np.r_[:20, 20, 21, 22, :10]], test=x[[25, 3]])
     dataset = load(Data("images", path=str(tmp_path / "a.npz")))
-    assert not keys_of(dataset.train.x, np.ndarray.tobytes) & keys_of(dataset.valid.x, np.ndarray.tobytes)
-    assert len(dataset.valid.x) == 3 and dataset.notes == ("1 of the 2 test images are in the training split too",)
+    assert not keys_of(dataset.train.x, np.ndarray.tobytes) & keys_of(
+        dataset.valid.x, np.ndarray.tobytes
+    )
+    assert len(dataset.valid.x) == 3 and dataset.notes == (
+        "1 of the 2 test images are in the training split too",
+    )
     assert hold_out(dataset.train, 2)[1].x.tolist() == dataset.train.x[-2:].tolist()
 
 
@@ -133,10 +144,17 @@ def test_an_image_under_two_names_is_in_one_split(tmp_path):
     sets = [{image.tobytes() for image in getattr(dataset, name).context} for name in SPLITS]
     assert [len(each) for each in sets] == [32, 4, 4] and len(set.union(*sets)) == 40
     parts = ["train" if i < 76 else "test" for i in range(80)]
-    said = "\n".join(["image\tcaption\tsplit", *(f"{line}\t{part}" for line, part in zip(lines, parts, strict=True))])
+    said = "\n".join(
+        [
+            "image\tcaption\tsplit",
+            *(f"{line}\t{part}" for line, part in zip(lines, parts, strict=True)),
+        ]
+    )
     (tmp_path / "captions.tsv").write_text(said)
     dataset = load(Data("captions", path=str(tmp_path), least=1))
-    train, valid = ({image.tobytes() for image in split.context} for split in (dataset.train, dataset.valid))
+    train, valid = (
+        {image.tobytes() for image in split.context} for split in (dataset.train, dataset.valid)
+    )
     assert not train & valid and len(dataset.valid.x) == 8 and not dataset.notes
 
 
@@ -154,7 +172,9 @@ def test_equal_rows_are_in_one_fold(tmp_path):
     rows = np.random.RandomState(0).randint(-9, 9, (400, 2)) / 3
     (tmp_path / "t.csv").write_text("a,b\n" + "".join(f"{a},{b}\n" for a, b in rows))
     (tmp_path / "u.csv").write_text("a,b\n" + "".join(f"{a:+.12e},{b + 1e-9}\n" for a, b in rows))
-    folds = [load(Data("table", path=str(tmp_path / "t.csv"), fold=fold)).test.x for fold in range(FOLDS)]
+    folds = [
+        load(Data("table", path=str(tmp_path / "t.csv"), fold=fold)).test.x for fold in range(FOLDS)
+    ]
     sets = [{tuple(row) for row in fold} for fold in folds]
     assert sum(map(len, folds)) == 400 and sum(map(len, sets)) == len(set.union(*sets)) < 300
     for fold in range(FOLDS):
@@ -168,7 +188,9 @@ def test_zeros_of_both_signs_are_equal_rows(tmp_path):
 
 
 def test_different_rows_are_split_as_always(tmp_path):
-    (tmp_path / "t.csv").write_text("a,b\n" + "".join(f"{i % 7},{(i * i) % 1009}\n" for i in range(57)))
+    (tmp_path / "t.csv").write_text(
+        "a,b\n" + "".join(f"{i % 7},{(i * i) % 1009}\n" for i in range(57))
+    )
     order = generator(0).permutation(57)
     rows = np.array([(i % 7, (i * i) % 1009) for i in range(57)], np.float32)[order]
     dataset = load(Data("table", path=str(tmp_path / "t.csv"), fold=9))
@@ -182,4 +204,7 @@ def test_equal_recordings_are_in_one_split(seconds, tmp_path):
         wave = np.random.RandomState(i % 20).uniform(-0.5, 0.5, 100)
         tail = np.random.RandomState(i).uniform(-0.5, 0.5, 20 if seconds else 0)  # cut off
         soundfile.write(tmp_path / f"{i}.wav", np.concatenate([wave, tail]), 8000)
-    assert len(apart(load(Data("sounds", path=str(tmp_path), seconds=seconds)), np.ndarray.tobytes)) == 20
+    assert (
+        len(apart(load(Data("sounds", path=str(tmp_path), seconds=seconds)), np.ndarray.tobytes))
+        == 20
+    )

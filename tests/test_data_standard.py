@@ -38,9 +38,16 @@ def fake_mnist(tmp_path):
             ("labels", 1, rng.integers(10, size=n, dtype=np.uint8)),
         ):
             header = bytes([0, 0, 8, rank]) + np.array(array.shape, ">u4").tobytes()
-            content, name = gzip.compress(header + array.tobytes(), mtime=0), f"{part}-{kind}-idx{rank}-ubyte.gz"
+            content, name = (
+                gzip.compress(header + array.tobytes(), mtime=0),
+                f"{part}-{kind}-idx{rank}-ubyte.gz",
+            )
             (folder / name).write_bytes(content)
-            files.append(File(f"http://127.0.0.1:9/{name}", len(content), hashlib.sha256(content).hexdigest()))
+            files.append(
+                File(
+                    f"http://127.0.0.1:9/{name}", len(content), hashlib.sha256(content).hexdigest()
+                )
+            )
     return folder, tuple(files)
 
 
@@ -92,7 +99,11 @@ def test_prepared_from_files(fake, tmp_path, capfd):
     assert capfd.readouterr() == ("", "")
     for dataset in (first, load(choice(tmp_path))):  # the second without the files
         assert dataset.description == "MNIST, 256 levels, test split of 10"
-        for split, part in ((dataset.train, np.s_[:25]), (dataset.valid, np.s_[25:30]), (dataset.test, np.s_[30:])):
+        for split, part in (
+            (dataset.train, np.s_[:25]),
+            (dataset.valid, np.s_[25:30]),
+            (dataset.test, np.s_[30:]),
+        ):
             np.testing.assert_array_equal(split.x, images[part])
             np.testing.assert_array_equal(split.context, labels[part])
     assert load(choice(tmp_path, binarise="dynamic")).dynamic
@@ -100,7 +111,13 @@ def test_prepared_from_files(fake, tmp_path, capfd):
 
 def test_no_network(fake, tmp_path):
     start = time.monotonic()
-    assert_refused(choice(tmp_path), "http://127.0.0.1:9/train-images", "no network", "--data.manual-dir", "mnist_1bit")
+    assert_refused(
+        choice(tmp_path),
+        "http://127.0.0.1:9/train-images",
+        "no network",
+        "--data.manual-dir",
+        "mnist_1bit",
+    )
     assert time.monotonic() - start < 10
     assert_nothing_prepared(tmp_path)
 
@@ -110,8 +127,13 @@ def test_download(fake, tmp_path, monkeypatch, capfd):
         def log_message(self, *args):
             pass
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=fake))
-    files = [file._replace(url=f"http://127.0.0.1:{server.server_port}/{file.name}") for file in FILES["mnist"]]
+    server = http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), functools.partial(Handler, directory=fake)
+    )
+    files = [
+        file._replace(url=f"http://127.0.0.1:{server.server_port}/{file.name}")
+        for file in FILES["mnist"]
+    ]
     monkeypatch.setitem(FILES, "mnist", files)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     good, labels = (fake / files[3].name).read_bytes(), fake / files[3].name
@@ -124,22 +146,31 @@ def test_download(fake, tmp_path, monkeypatch, capfd):
         labels.write_bytes(good)
         capfd.readouterr()
         dataset = load(choice(tmp_path))
-        assert capfd.readouterr() == ("", f"mnist: downloading {files[3].url}\n")  # the others were kept
+        assert capfd.readouterr() == (
+            "",
+            f"mnist: downloading {files[3].url}\n",
+        )  # the others were kept
     finally:
         server.shutdown()
         server.server_close()
     np.testing.assert_array_equal(dataset.test.x, pack_mnist.read(fake)[0][30:])
     (tmp_path / "data" / "zoo_mnist").rename(tmp_path / "away")
-    np.testing.assert_array_equal(load(choice(tmp_path)).train.x, dataset.train.x)  # from the kept downloads
+    np.testing.assert_array_equal(
+        load(choice(tmp_path)).train.x, dataset.train.x
+    )  # from the kept downloads
 
 
 def test_corrupt_file(fake, tmp_path):
     file = fake / "t10k-labels-idx1-ubyte.gz"
     content = file.read_bytes()
     file.write_bytes(content[:-1])
-    assert_refused(choice(tmp_path, fake), str(file), hashlib.sha256(content).hexdigest(), "fetch it again")
+    assert_refused(
+        choice(tmp_path, fake), str(file), hashlib.sha256(content).hexdigest(), "fetch it again"
+    )
     file.unlink()
-    assert_refused(choice(tmp_path, fake), "neither t10k-labels-idx1-ubyte.gz nor t10k-labels-idx1-ubyte.gz.xz")
+    assert_refused(
+        choice(tmp_path, fake), "neither t10k-labels-idx1-ubyte.gz nor t10k-labels-idx1-ubyte.gz.xz"
+    )
     file.with_name(file.name + ".xz").write_bytes(lzma.compress(content)[:-20])
     assert_refused(choice(tmp_path, fake), "not a whole .xz")
     assert_refused(choice(tmp_path, fake / "absent"), "absent is not a folder")
@@ -163,7 +194,9 @@ def test_nothing_half_written(fake, tmp_path, monkeypatch):
 
 def test_cifar10_needs_its_test_batch(tmp_path):
     (tmp_path / "data_batch_1.bin").touch()
-    assert_refused(Data("cifar10", data_dir=str(tmp_path), manual_dir=str(tmp_path)), "needs test_batch.bin")
+    assert_refused(
+        Data("cifar10", data_dir=str(tmp_path), manual_dir=str(tmp_path)), "needs test_batch.bin"
+    )
 
 
 def test_cifar10_archive(tmp_path, monkeypatch):
@@ -174,9 +207,13 @@ def test_cifar10_archive(tmp_path, monkeypatch):
             member.size = batch.nbytes
             archive.addfile(member, io.BytesIO(batch.tobytes()))
     content = (tmp_path / "cifar-10-binary.tar.gz").read_bytes()
-    file = FILES["cifar10"][0]._replace(size=len(content), sha256=hashlib.sha256(content).hexdigest())
+    file = FILES["cifar10"][0]._replace(
+        size=len(content), sha256=hashlib.sha256(content).hexdigest()
+    )
     monkeypatch.setitem(FILES, "cifar10", (file,))
-    dataset = load(Data("cifar10", valid=2, data_dir=str(tmp_path / "data"), manual_dir=str(tmp_path)))
+    dataset = load(
+        Data("cifar10", valid=2, data_dir=str(tmp_path / "data"), manual_dir=str(tmp_path))
+    )
     assert dataset.description == "CIFAR-10, 256 levels, test split of 2"
     planes = records[:, :, 1:].reshape(12, 3, 32, 32)
     np.testing.assert_array_equal(dataset.train.x.transpose(0, 3, 1, 2), planes[:8])
@@ -189,20 +226,33 @@ def test_cifar10_archive(tmp_path, monkeypatch):
 def test_original_idx_sets(name, tmp_path):
     images, labels = pack_mnist.read(originals(name))
     dataset = load(Data(name, data_dir=str(tmp_path), manual_dir=str(originals(name))))
-    np.testing.assert_array_equal(np.concatenate([dataset.train.x, dataset.valid.x, dataset.test.x]), images)
-    np.testing.assert_array_equal(np.concatenate([dataset.train.context, dataset.valid.context]), labels[:60000])
+    np.testing.assert_array_equal(
+        np.concatenate([dataset.train.x, dataset.valid.x, dataset.test.x]), images
+    )
+    np.testing.assert_array_equal(
+        np.concatenate([dataset.train.context, dataset.valid.context]), labels[:60000]
+    )
     assert dataset.num_levels == 256 and dataset.num_classes == 10
 
 
 @pytest.mark.slow
 def test_original_binarized_mnist(tmp_path):
-    dataset = load(Data("binarized_mnist", data_dir=str(tmp_path), manual_dir=str(originals("binarized_mnist"))))
-    assert dataset.description == "binarized MNIST (Larochelle's fixed binarisation), test split of 10,000"
+    dataset = load(
+        Data(
+            "binarized_mnist", data_dir=str(tmp_path), manual_dir=str(originals("binarized_mnist"))
+        )
+    )
+    assert (
+        dataset.description
+        == "binarized MNIST (Larochelle's fixed binarisation), test split of 10,000"
+    )
     assert [s.x.shape for s in (dataset.train, dataset.valid, dataset.test)] == [
         (n, 28, 28) for n in (50000, 10000, 10000)
     ]
     with lzma.open(originals("binarized_mnist") / "binarized_mnist_test.amat.xz", "rt") as lines:
-        np.testing.assert_array_equal(np.loadtxt(lines, np.uint8, max_rows=100), dataset.test.x[:100].reshape(100, -1))
+        np.testing.assert_array_equal(
+            np.loadtxt(lines, np.uint8, max_rows=100), dataset.test.x[:100].reshape(100, -1)
+        )
     assert dataset.num_levels == 2 and dataset.train.x.max() == 1 and dataset.train.context is None
 
 
@@ -210,7 +260,10 @@ def test_original_binarized_mnist(tmp_path):
 def test_original_cifar10(tmp_path):
     folder = originals("cifar10")
     dataset = load(Data("cifar10", data_dir=str(tmp_path), manual_dir=str(folder)))
-    assert dataset.description == "CIFAR-10 (training batches 1 of 5), 256 levels, test split of 10,000"
+    assert (
+        dataset.description
+        == "CIFAR-10 (training batches 1 of 5), 256 levels, test split of 10,000"
+    )
     assert dataset.train.x.shape == (5000, 32, 32, 3)
     record = lzma.decompress((folder / "test_batch.bin.xz").read_bytes())[:3073]
     assert dataset.test.context[0] == record[0]

@@ -42,7 +42,11 @@ def table(tmp_path):
 def test_bundled_tables(name, shape):
     dataset = load(Data(name))
     sizes = [len(split.x) for split in (dataset.train, dataset.valid, dataset.test)]
-    assert sum(sizes) == shape[0] and dataset.train.x.shape[1:] == shape[1:] and dataset.num_levels is None
+    assert (
+        sum(sizes) == shape[0]
+        and dataset.train.x.shape[1:] == shape[1:]
+        and dataset.num_levels is None
+    )
     assert sizes[1] == sizes[2] == shape[0] // 10 and dataset.train.x.dtype == np.float32
     assert f"{shape[1]} columns, fold 0 of 10, test split of {sizes[2]}" in dataset.description
 
@@ -58,9 +62,16 @@ def test_folds_partition_the_rows():
 def test_csv_with_and_without_names(tmp_path, table):
     named = load(Data("table", path=str(table)))
     lines = table.read_text().splitlines()
-    bare = load(Data("wine", path=str(written(tmp_path, [line.replace(",", ";") for line in lines[1:]], "bare.csv"))))
+    bare = load(
+        Data(
+            "wine",
+            path=str(written(tmp_path, [line.replace(",", ";") for line in lines[1:]], "bare.csv")),
+        )
+    )
     assert (named.name, bare.name) == ("t.csv", "bare.csv")
-    assert (named.train.x == bare.train.x).all() and named.description.startswith("t.csv, 2 columns")
+    assert (named.train.x == bare.train.x).all() and named.description.startswith(
+        "t.csv, 2 columns"
+    )
     assert bare.description.startswith("bare.csv, no line of names, 2 columns")
     assert named.train.x.shape == (160, 2) and len(named.valid.x) == len(named.test.x) == 20
 
@@ -85,15 +96,30 @@ def test_lines_of_names(tmp_path, header):
         (["a,b,", *[f"{line}," for line in GOOD]], r"line 2: 'column 3' is missing"),
         (["a,b", "1_000,2", *GOOD], r"'a' is '1_000', no finite number"),
         (["a,b", "1e39,2", *GOOD], r"'a' has values up to 1e\+39.*rescale"),
-        (["a,b", *[f"{i}e-40,{i}" for i in range(30)]], r"'a' has .* a standard deviation of .*rescale"),
-        (["t,b", *[f"{1700000000 + 7 * i},{i}" for i in range(30)]], r"'t' would be rounded to steps of 128"),
-        (["a\tb", *[line.replace(",", "\t") for line in GOOD]], r"separated by commas or semicolons"),
-        (["a;b", *[f"{i},5;{i}" for i in range(30)]], r"'a' is '0,5'.*write a point for the decimal comma"),
+        (
+            ["a,b", *[f"{i}e-40,{i}" for i in range(30)]],
+            r"'a' has .* a standard deviation of .*rescale",
+        ),
+        (
+            ["t,b", *[f"{1700000000 + 7 * i},{i}" for i in range(30)]],
+            r"'t' would be rounded to steps of 128",
+        ),
+        (
+            ["a\tb", *[line.replace(",", "\t") for line in GOOD]],
+            r"separated by commas or semicolons",
+        ),
+        (
+            ["a;b", *[f"{i},5;{i}" for i in range(30)]],
+            r"'a' is '0,5'.*write a point for the decimal comma",
+        ),
         (
             ["1,5;2,5", *[f"{i},5;{i}" for i in range(30)]],
             r"line 2: '1,5' is '0,5'.*write a point for the decimal comma",
         ),
-        (["a,b", *[f'"{i},234",{i}' for i in range(30)]], r"'a' is '0,234'.*no comma between thousands, and a point"),
+        (
+            ["a,b", *[f'"{i},234",{i}' for i in range(30)]],
+            r"'a' is '0,234'.*no comma between thousands, and a point",
+        ),
         (["", "a;b", "1;x", *GOOD], r"line 3: 'b' is 'x'"),
         (["a,b", '"1,2', *GOOD], r"line 2: .*is a quote not closed there"),
         (["a,b", '"1,2' + "3" * 200_000, *GOOD], r"line 2: .*field larger"),
@@ -117,60 +143,86 @@ def test_what_is_wrong_is_named(tmp_path, lines, message):
 def test_an_index_is_no_column(name, first, tmp_path):
     lines = [f"{name},a", *(f"{first + i},{i * i % 17}.5" for i in range(30))]
     data = Data("table", path=str(written(tmp_path, lines)))
-    with pytest.raises(DataError, match=f"counts the rows, from {first} to {first + 29}.* pass --data.drop ") as caught:
+    with pytest.raises(
+        DataError, match=f"counts the rows, from {first} to {first + 29}.* pass --data.drop "
+    ) as caught:
         load(data)
     assert "\n" not in str(caught.value)
     advice = shlex.split(str(caught.value).partition("--data.drop ")[2].partition(", or")[0])
     dropped = load(dataclasses.replace(data, drop=tuple(advice)))
     assert dropped.train.x.shape == (24, 1) and not dropped.notes
-    kept = load(Data("table", path=str(written(tmp_path, [f"age{lines[0].replace(name, '', 1)}", *lines[1:]]))))
+    kept = load(
+        Data(
+            "table",
+            path=str(written(tmp_path, [f"age{lines[0].replace(name, '', 1)}", *lines[1:]])),
+        )
+    )
     assert kept.train.x.shape == (24, 2)
-    assert kept.notes == (f"'age' counts the rows, from {first} to {first + 29}; --data.drop age leaves it out",)
+    assert kept.notes == (
+        f"'age' counts the rows, from {first} to {first + 29}; --data.drop age leaves it out",
+    )
 
 
 def test_an_index_without_a_line_of_names(tmp_path):
     path = written(tmp_path, [f"{i},{i * i % 17}.5" for i in range(30)])
-    with pytest.raises(DataError, match="'column 1' counts the rows, from 0 to 29, .*--data.drop 'column 1'"):
+    with pytest.raises(
+        DataError, match="'column 1' counts the rows, from 0 to 29, .*--data.drop 'column 1'"
+    ):
         load(Data("table", path=str(path)))
     dataset = load(Data("table", path=str(path), drop=("column 1",)))
     assert dataset.train.x.shape == (24, 1) and "no line of names" in dataset.description
-    assert dataset.notes == ("the first line is a row, not names; if it holds names pass --data.header yes",)
+    assert dataset.notes == (
+        "the first line is a row, not names; if it holds names pass --data.header yes",
+    )
 
 
 @pytest.mark.parametrize("first", ["0,1,2", "1990,1991,1992", ",0,1", "400,-5,17"])
 def test_a_line_of_numbers_may_be_names(first, tmp_path):
     rows = [[f"{(7 * i + k) % 31}.5" for k in range(3)] for i in range(40)]
     if first == "400,-5,17":
-        ambiguous = Data("table", path=str(written(tmp_path, [first, *(",".join(row) for row in rows)])))
+        ambiguous = Data(
+            "table", path=str(written(tmp_path, [first, *(",".join(row) for row in rows)]))
+        )
     else:
         lines = [first, *(",".join(each.replace(".5", "") for each in row) for row in rows)]
         ambiguous = Data("table", path=str(written(tmp_path, lines)))
     with pytest.raises(
-        DataError, match=f"is the first line, {first}, a line of names or a row. Pass --data.header yes or"
+        DataError,
+        match=f"is the first line, {first}, a line of names or a row. Pass --data.header yes or",
     ):
         load(ambiguous)
     sizes = []
     for header in ("yes", "no"):
         try:
             dataset = load(dataclasses.replace(ambiguous, header=header))
-            sizes.append(sum(len(split.x) for split in (dataset.train, dataset.valid, dataset.test)))
+            sizes.append(
+                sum(len(split.x) for split in (dataset.train, dataset.valid, dataset.test))
+            )
         except DataError as error:
-            assert first == ",0,1" and header == "no" and "line 1: 'column 1' is missing" in str(error)
+            assert (
+                first == ",0,1" and header == "no" and "line 1: 'column 1' is missing" in str(error)
+            )
             sizes.append(41)
     assert sizes == [40, 41]
 
 
 def test_a_column_that_is_dropped_may_hold_anything(tmp_path):
-    path = written(tmp_path, ["a,colour,b", *(f"{i * i},{'red' if i % 2 else ''},{-i}" for i in range(30))])
+    path = written(
+        tmp_path, ["a,colour,b", *(f"{i * i},{'red' if i % 2 else ''},{-i}" for i in range(30))]
+    )
     dataset = load(Data("table", path=str(path), drop=("colour",)))
     assert dataset.train.x.shape == (24, 2)
     with pytest.raises(DataError, match="'colour' is missing .*--data.drop colour"):
         load(Data("table", path=str(path)))
-    with pytest.raises(DataError, match="no column 'color' to drop; its columns are 'a', 'colour', 'b'"):
+    with pytest.raises(
+        DataError, match="no column 'color' to drop; its columns are 'a', 'colour', 'b'"
+    ):
         load(Data("table", path=str(path), drop=("color",)))
     with pytest.raises(DataError, match="--data.drop leaves no column"):
         load(Data("table", path=str(path), drop=("a", "b", "colour")))
-    with pytest.raises(DataError, match="--data.drop and --data.header are for your own table, not for wine"):
+    with pytest.raises(
+        DataError, match="--data.drop and --data.header are for your own table, not for wine"
+    ):
         load(Data("wine", drop=("a",)))
 
 
@@ -180,7 +232,10 @@ def test_a_column_that_is_dropped_may_hold_anything(tmp_path):
         (Data("table"), "pass --data.path FILE.csv"),
         (Data("table", path="absent.csv"), "there is no file absent.csv"),
         (Data("table", path="~no such user/t.csv"), "there is no file ~no such user/t.csv"),
-        (Data("red_wine", path="absent.csv"), "red_wine: there is no absent.csv.*folds of the RNADE paper"),
+        (
+            Data("red_wine", path="absent.csv"),
+            "red_wine: there is no absent.csv.*folds of the RNADE paper",
+        ),
         (Data("wine", fold=10), "--data.fold must be 0..9; got 10"),
         (Data("wine", binarise="dynamic"), "drop --data.binarise"),
         (Data("wne"), "did you mean wine"),
@@ -192,7 +247,10 @@ def test_refusals(data, message):
 
 
 def test_red_wine(standard_data, tmp_path):
-    paper = [load(Data("red_wine", path=str(standard_data / "rnade_red_wine"), fold=k)) for k in range(10)]
+    paper = [
+        load(Data("red_wine", path=str(standard_data / "rnade_red_wine"), fold=k))
+        for k in range(10)
+    ]
     uci = load(Data("red_wine", path=str(standard_data / "uci" / "winequality-red.csv")))
     assert [len(fold.test.x) for fold in paper] == [159] * 9 + [168]
     whole = np.concatenate([fold.test.x for fold in paper])
@@ -208,7 +266,9 @@ def test_red_wine(standard_data, tmp_path):
 def test_batches_of_a_table_are_a_function_of_the_step():
     split = load(Data("diabetes")).train
     x, context = Batches(split, 16, seed=3)(40)
-    assert x.dtype == np.float32 and context is None and (x == Batches(split, 16, seed=3)(40)[0]).all()
+    assert (
+        x.dtype == np.float32 and context is None and (x == Batches(split, 16, seed=3)(40)[0]).all()
+    )
 
 
 def test_standardisation_is_that_of_the_training_split(table):
@@ -221,26 +281,35 @@ def test_standardisation_is_that_of_the_training_split(table):
     assert fitted(discrete, inputs(discrete)) == discrete
     with pytest.raises(DataError, match=r"examples of shape \[2\].*--model.site-shape 2"):
         inputs(dataclasses.replace(recipe, model=zoo.RNADE((3,))))
-    with pytest.raises(DataError, match=r"real values, but a Bernoulli head .* such as mixtureofgaussians:10"):
+    with pytest.raises(
+        DataError, match=r"real values, but a Bernoulli head .* such as mixtureofgaussians:10"
+    ):
         inputs(dataclasses.replace(recipe, model=zoo.NADE((2,))))
     with pytest.raises(DataError, match=r"levels, but a MixtureOfGaussians head"):
         inputs(dataclasses.replace(recipe, model=zoo.RNADE((8, 8)), data=Data("digits")))
 
 
-FLAGS = (
-    "--model.site-shape 2 --model.hidden 8 --steps 60 --batch-size 16 --eval-every 20 --learning-rate 0.02 --samples 0"
-)
+FLAGS = "--model.site-shape 2 --model.hidden 8 --steps 60 --batch-size 16 --eval-every 20 --learning-rate 0.02 --samples 0"
 
 
 def test_training_on_a_table_from_the_command_line(table, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     head = ["--model.head", "mixtureoflaplacians:3:0.05"]
-    assert cli.main(["rnade", "--data.name", "table", "--data.path", str(table), *FLAGS.split(), *head]) == 0
+    assert (
+        cli.main(
+            ["rnade", "--data.name", "table", "--data.path", str(table), *FLAGS.split(), *head]
+        )
+        == 0
+    )
     run = Run(Path("runs/rnade"))
     model, results = zoo.load(run.model)[0], json.loads(run.results.read_text())
-    assert isinstance(model, zoo.Standardised) and model.model.head == zoo.MixtureOfLaplacians(3, 0.05)
+    assert isinstance(model, zoo.Standardised) and model.model.head == zoo.MixtureOfLaplacians(
+        3, 0.05
+    )
     assert run.name_and_recipe()[1].model == model.model
-    assert results["nats_standardised"] == pytest.approx(results["nats"] - np.log(model.scale).sum())
+    assert results["nats_standardised"] == pytest.approx(
+        results["nats"] - np.log(model.scale).sum()
+    )
     assert results["nats_standardised"] < 2.8  # two independent standard normal columns: 2.84
     line = f"{results['nats_standardised']:.2f} nats of the standardised columns"
     assert line in capsys.readouterr().out
@@ -254,7 +323,14 @@ def test_training_on_a_table_from_the_command_line(table, tmp_path, monkeypatch,
 def order_agnostic(table, tmp_path, monkeypatch):
     """The command line of an EoNADE of that table."""
     monkeypatch.chdir(tmp_path)
-    real = ["--data.name", "table", "--data.path", str(table), "--model.head", "mixtureofgaussians:2:0.05"]
+    real = [
+        "--data.name",
+        "table",
+        "--data.path",
+        str(table),
+        "--model.head",
+        "mixtureofgaussians:2:0.05",
+    ]
     return ["eonade", *real, *FLAGS.split(), "--model.num-orderings", "1"]
 
 
@@ -264,10 +340,15 @@ def order_agnostic(table, tmp_path, monkeypatch):
         (["--model.hidden", "0"], "EoNADE needs hidden of at least 1; got 0"),
         (["--model.layers", "0"], "EoNADE needs layers of at least 1; got 0"),
         (["--model.num-orderings", "0"], "EoNADE needs num_orderings of at least 1; got 0"),
-        (["--model.num-orderings", "3"], "num_orderings must be at most 2, as many as 2 sites have; got 3"),
+        (
+            ["--model.num-orderings", "3"],
+            "num_orderings must be at most 2, as many as 2 sites have; got 3",
+        ),
     ],
 )
-def test_what_a_model_of_a_table_cannot_be_is_refused_at_once(order_agnostic, capsys, flags, message):
+def test_what_a_model_of_a_table_cannot_be_is_refused_at_once(
+    order_agnostic, capsys, flags, message
+):
     assert cli.main([*order_agnostic, *flags]) == 1
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1 and not Path("runs").exists()
@@ -285,28 +366,49 @@ def test_rows_are_reproduced_and_resumed(table, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     model = zoo.RNADE((2,), hidden=4, head=zoo.MixtureOfGaussians(2, 0.05))
     recipe = Recipe(model, Data("red_wine", path=str(table)), steps=4, batch_size=16)
-    folds = tuple(dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, fold=k)) for k in (0, 1))
-    monkeypatch.setitem(published.ROWS, "small", published.Row("rnade", folds, 1.5, "nats", "nats_standardised"))
+    folds = tuple(
+        dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, fold=k)) for k in (0, 1)
+    )
+    monkeypatch.setitem(
+        published.ROWS, "small", published.Row("rnade", folds, 1.5, "nats", "nats_standardised")
+    )
     arguments = ["small", "--data.path", str(table)]  # or --path
     assert reproduce.main(arguments) == 0
     line = capsys.readouterr().out.splitlines()[-1]
     results = [json.loads(Run(Path("runs/reproduce/small") / k).results.read_text()) for k in "01"]
     mean = np.mean([result["nats_standardised"] for result in results])
-    assert line.startswith("| small | UCI red wine, folds of its own, 2 columns") and f"| 1.50 | {mean:.2f} +- " in line
+    assert (
+        line.startswith("| small | UCI red wine, folds of its own, 2 columns")
+        and f"| 1.50 | {mean:.2f} +- " in line
+    )
     monkeypatch.setattr(reproduce, "train", None)  # a finished row is not trained again
     assert reproduce.main(arguments) == 0 and capsys.readouterr().out.splitlines()[-1] == line
     assert reproduce.main([]) == 0 and "binarized_mnist" in capsys.readouterr().out
     longer = tuple(dataclasses.replace(fold, steps=fold.steps + 1) for fold in folds)
-    monkeypatch.setitem(published.ROWS, "small", published.Row("rnade", longer, 1.5, "nats", "nats_standardised"))
-    assert reproduce.main(arguments) == 1 and "another configuration: steps is" in capsys.readouterr().err
+    monkeypatch.setitem(
+        published.ROWS, "small", published.Row("rnade", longer, 1.5, "nats", "nats_standardised")
+    )
+    assert (
+        reproduce.main(arguments) == 1
+        and "another configuration: steps is" in capsys.readouterr().err
+    )
     assert reproduce.main(["nade", "--path", "x"]) == 1
-    assert "--path is where red wine lies, and the row nade has other data" in capsys.readouterr().err
+    assert (
+        "--path is where red wine lies, and the row nade has other data" in capsys.readouterr().err
+    )
     assert reproduce.main(["nde"]) == 1 and "Did you mean 'nade'?" in capsys.readouterr().err
 
 
 def test_a_row_of_an_ensemble_has_its_error(tmp_path, monkeypatch, capsys):
     ensemble = {"nats": 85.1, "standard_error": 0.25, "members": 128}
-    report = {"nats": 89.0, "standard_error": 0.75, "data": "digits", "seed": 0, "hardware": "abacus", "seconds": 3.0}
+    report = {
+        "nats": 89.0,
+        "standard_error": 0.75,
+        "data": "digits",
+        "seed": 0,
+        "hardware": "abacus",
+        "seconds": 3.0,
+    }
     monkeypatch.setattr(reproduce, "_run", lambda *_: {**report, "ensemble": ensemble})
     assert reproduce.main(["eonade", "--runs", str(tmp_path)]) == 0
     assert "| 85.10 | 85.10 +- 0.25 |" in capsys.readouterr().out
@@ -320,11 +422,31 @@ def test_rows_are_runnable(name):
 
 
 def test_data_that_changed_are_refused(table, tmp_path, capsys):
-    flags = ["--model.site-shape", "2", "--model.hidden", "4", "--batch-size", "16", "--samples", "0"]
+    flags = [
+        "--model.site-shape",
+        "2",
+        "--model.hidden",
+        "4",
+        "--batch-size",
+        "16",
+        "--samples",
+        "0",
+    ]
     run = tmp_path / "run"
     assert (
         cli.main(
-            ["rnade", "--data.name", "table", "--data.path", str(table), "--steps", "3", *flags, "--run-dir", str(run)]
+            [
+                "rnade",
+                "--data.name",
+                "table",
+                "--data.path",
+                str(table),
+                "--steps",
+                "3",
+                *flags,
+                "--run-dir",
+                str(run),
+            ]
         )
         == 0
     )

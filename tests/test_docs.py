@@ -24,7 +24,9 @@ def example(request, monkeypatch):
     return zoo.CATALOGUE["leaky_memory"]
 
 
-@pytest.mark.parametrize("check", conformance.CHECKS, ids=lambda check: check.__name__.removeprefix("check_"))
+@pytest.mark.parametrize(
+    "check", conformance.CHECKS, ids=lambda check: check.__name__.removeprefix("check_")
+)
 def test_example_conforms(example, check):
     assert check(example) is None
 

@@ -1,4 +1,6 @@
-"""EoNADE: one network for all orderings, its loss, its ensembles and completion of any set of sites."""
+"""EoNADE: one network for all orderings, its loss, its ensembles and completion of any set of
+sites.
+"""
 
 import itertools
 
@@ -18,7 +20,9 @@ KEY = jax.random.key(0)
 
 def by_hand(p, x, known):
     """Logits of all sites given the known ones, with numpy and float64."""
-    pre = p["inward_bias"] + sum((p["inward"][i, 0] * x[i] + p["inward"][i, 1] for i in np.flatnonzero(known)), 0)
+    pre = p["inward_bias"] + sum(
+        (p["inward"][i, 0] * x[i] + p["inward"][i, 1] for i in np.flatnonzero(known)), 0
+    )
     units = np.maximum(pre, 0)
     if "kernel_1" in p:
         units = np.maximum(units @ p["kernel_1"] + p["bias_1"], 0)
@@ -35,7 +39,10 @@ def nats_by_hand(p, x, sites):
 
 
 def arrays(model):
-    return {name: np.asarray(leaf, np.float64) for name, leaf in conformance.variables_of(model)["params"].items()}
+    return {
+        name: np.asarray(leaf, np.float64)
+        for name, leaf in conformance.variables_of(model)["params"].items()
+    }
 
 
 @pytest.mark.parametrize("layers", [1, 2])
@@ -43,12 +50,16 @@ def test_conditionals_are_those_of_what_is_known(layers):
     model = zoo.EoNADE((5,), hidden=4, layers=layers, ordering=zoo.Ordering("random", seed=3))
     x = np.random.RandomState(1).randint(2, size=(6, 5))
     expected = [-nats_by_hand(arrays(model), row, model.sites) for row in x]
-    np.testing.assert_allclose(zoo.log_prob(model, conformance.variables_of(model), x), expected, rtol=1e-4)
+    np.testing.assert_allclose(
+        zoo.log_prob(model, conformance.variables_of(model), x), expected, rtol=1e-4
+    )
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("layers", [1, 3])
-@pytest.mark.parametrize("check", conformance.CHECKS, ids=lambda check: check.__name__.removeprefix("check_"))
+@pytest.mark.parametrize(
+    "check", conformance.CHECKS, ids=lambda check: check.__name__.removeprefix("check_")
+)
 def test_any_depth_conforms(layers, check):
     model = zoo.EoNADE((2, 2), hidden=6, layers=layers, head=zoo.Categorical(3))
     assert check(zoo.Entry(model, model)) is None
@@ -65,7 +76,9 @@ def test_mixture_over_orderings_sums_to_one():
 
 
 def test_loss_is_unbiased():
-    """Over all orderings and numbers of known sites its mean is the mean over orderings of -log p(x)."""
+    """Over all orderings and numbers of known sites its mean is the mean over orderings of -log
+    p(x).
+    """
     x, p = np.array([1, 0, 1]), arrays(SMALL)
     orderings = list(itertools.permutations(range(3)))
     expected = np.mean([nats_by_hand(p, x, np.array(sites)) for sites in orderings])
@@ -80,19 +93,33 @@ def test_training_loss_is_unbiased():
     x, variables = jnp.repeat(jnp.array([[1, 0, 1]]), 40_000, 0), conformance.variables_of(SMALL)
     drawn = np.asarray(zoo.training_loss(SMALL, variables, x, key=KEY), np.float64)
     p = arrays(SMALL)
-    expected = np.mean([nats_by_hand(p, np.array([1, 0, 1]), np.array(s)) for s in itertools.permutations(range(3))])
+    expected = np.mean(
+        [
+            nats_by_hand(p, np.array([1, 0, 1]), np.array(s))
+            for s in itertools.permutations(range(3))
+        ]
+    )
     assert abs(drawn.mean() - expected) < 4 * drawn.std() / 200
-    # r + 1/3 = s^2 with s even: no site is unknown with the mean of (1 - r)^3, more often than with the 1/4 of an even r
+    # r + 1/3 = s^2 with s even: no site is unknown with the mean of (1 - r)^3, more often than with
+    # the 1/4 of an even r
     s = np.linspace(np.sqrt(1 / 3), np.sqrt(4 / 3), 10_001)
     empty = np.mean((4 / 3 - s**2) ** 3)
-    assert empty > 0.27 and abs((drawn == 0).mean() - empty) < 4 * np.sqrt(empty * (1 - empty) / len(drawn))
+    assert empty > 0.27 and abs((drawn == 0).mean() - empty) < 4 * np.sqrt(
+        empty * (1 - empty) / len(drawn)
+    )
 
 
 def test_completion_of_any_sites_follows_the_posterior():
-    """Known sites that are no prefix: the law is the exact posterior of the model that visits them first."""
+    """Known sites that are no prefix: the law is the exact posterior of the model that visits them
+    first.
+    """
     known = np.zeros((2, 4), bool)
     known[[0, 1, 1], [3, 0, 2]] = True
-    given, variables, num = np.array([[9, 9, 9, 1], [0, 9, 1, 9]]), conformance.variables_of(MODEL), 20_000
+    given, variables, num = (
+        np.array([[9, 9, 9, 1], [0, 9, 1, 9]]),
+        conformance.variables_of(MODEL),
+        20_000,
+    )
     with pytest.raises(ValueError, match="no prefix of the ordering"):
         sample.draw(MODEL, variables, KEY, 1, prefix=(given * known, known))
     drawn = sample.complete(MODEL, variables, KEY, num, given, known, batch_size=5000)
@@ -103,7 +130,9 @@ def test_completion_of_any_sites_follows_the_posterior():
     law = np.exp(np.asarray(zoo.log_prob(first, variables, space), np.float64))
     law = np.where((space[:, known] == given[known]).all(1), law, 0)
     conformance.assert_law_of(MODEL, drawn.x, law / law.sum())
-    np.testing.assert_allclose(drawn.log_prob[:9], zoo.log_prob(first, variables, drawn.x[:9]), rtol=1e-4)
+    np.testing.assert_allclose(
+        drawn.log_prob[:9], zoo.log_prob(first, variables, drawn.x[:9]), rtol=1e-4
+    )
 
 
 def test_completion_by_other_models_needs_a_prefix():
@@ -114,7 +143,9 @@ def test_completion_by_other_models_needs_a_prefix():
         sample.complete(model, variables, KEY, 2, np.zeros((2, 4), int), known)
     known[0, 0] = True
     assert sample.complete(model, variables, KEY, 2, np.ones((2, 4), int), known).x[:, 0, :2].all()
-    with pytest.raises(ValueError, match=r"boolean, of shape \[2, 4\], one mask .* got bool of shape \[1, 2, 4\]"):
+    with pytest.raises(
+        ValueError, match=r"boolean, of shape \[2, 4\], one mask .* got bool of shape \[1, 2, 4\]"
+    ):
         sample.complete(model, variables, KEY, 2, np.ones((2, 4), int), known[None])
 
 
@@ -124,7 +155,9 @@ def test_real_values_in_any_order():
     )
     variables, known = conformance.variables_of(model), np.array([False, True, True])
     drawn = sample.complete(model, variables, KEY, 5, np.array([0.0, 0.5, -1.0]), known)
-    assert (np.asarray(drawn.x)[:, 1:] == np.float32([0.5, -1.0])).all() and len(np.unique(drawn.x[:, 0])) == 5
+    assert (np.asarray(drawn.x)[:, 1:] == np.float32([0.5, -1.0])).all() and len(
+        np.unique(drawn.x[:, 0])
+    ) == 5
 
 
 def test_no_hidden_layer_is_refused():
@@ -135,5 +168,7 @@ def test_no_hidden_layer_is_refused():
 def test_members_are_different_orderings():
     model = zoo.EoNADE((2, 3), hidden=3, num_orderings=720, ordering=zoo.Ordering("random", seed=1))
     assert len({tuple(member.sites) for member in model.members()}) == 720
-    with pytest.raises(ValueError, match="num_orderings must be at most 2, as many as 2 sites have; got 3"):
+    with pytest.raises(
+        ValueError, match="num_orderings must be at most 2, as many as 2 sites have; got 3"
+    ):
         zoo.EoNADE((2,), num_orderings=3).members()

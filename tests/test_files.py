@@ -1,4 +1,7 @@
-"""Files of numbers, pictures and sounds: shown as a viewer shows them, and refused in one line where they cannot be."""
+"""Files of numbers, pictures and sounds: shown as a viewer shows them, and refused in one line
+where
+  they cannot be.
+"""
 
 import io
 import struct
@@ -42,8 +45,17 @@ def opaque(image):
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("suffix", ["png", "tiff", "webp"])
 def test_pictures_are_turned_as_exif_says(orientation, suffix, tmp_path):
-    turned = {2: np.fliplr, 3: lambda x: np.rot90(x, 2), 4: np.flipud, 5: lambda x: x.swapaxes(0, 1)}
-    turned |= {6: lambda x: np.rot90(x, -1), 7: lambda x: np.rot90(x, 2).swapaxes(0, 1), 8: np.rot90}
+    turned = {
+        2: np.fliplr,
+        3: lambda x: np.rot90(x, 2),
+        4: np.flipud,
+        5: lambda x: x.swapaxes(0, 1),
+    }
+    turned |= {
+        6: lambda x: np.rot90(x, -1),
+        7: lambda x: np.rot90(x, 2).swapaxes(0, 1),
+        8: np.rot90,
+    }
     exif = Image.Exif()
     exif[0x112] = orientation
     options = {"lossless": True} if suffix == "webp" else {}
@@ -66,7 +78,13 @@ def test_pictures_are_turned_as_exif_says(orientation, suffix, tmp_path):
         (SIXTEEN, "png", {}, "L", GREY),
         (SIXTEEN, "tiff", {}, "L", GREY),
         (SIXTEEN, "png", {"transparency": 9}, "L", GREY),
-        (Image.fromarray(np.array([[0, 128, 129, 65535]], np.uint16)), "png", {}, "L", [[0, 0, 1, 255]]),
+        (
+            Image.fromarray(np.array([[0, 128, 129, 65535]], np.uint16)),
+            "png",
+            {},
+            "L",
+            [[0, 0, 1, 255]],
+        ),
         (Image.fromarray(GREY > 99), "png", {}, "1", GREY > 99),
         (RGB.convert("YCbCr"), "tiff", {}, "RGB", np.asarray(RGB.convert("YCbCr").convert("RGB"))),
         (RGB, "mpo", {"save_all": True, "append_images": [RGB], "quality": 100}, "RGB", None),
@@ -101,7 +119,9 @@ FRAMES = {"save_all": True, "append_images": [L.transpose(Image.Transpose.ROTATE
         (L.convert("I"), "tiff", {}, "has the mode I;"),
     ],
 )  # fmt: skip
-def test_pictures_that_viewers_show_differently_are_refused(image, suffix, options, words, tmp_path):
+def test_pictures_that_viewers_show_differently_are_refused(
+    image, suffix, options, words, tmp_path
+):
     path = saved(tmp_path, image, suffix, **options)
     if words is None:
         assert read_picture(path)[0] == "L", "the second colour of the palette is not there"
@@ -127,11 +147,22 @@ def png(width, height, rows, bits=8, hidden=None):
     """A grey PNG of these rows, each behind a zero."""
 
     def chunk(name, content):
-        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+        return (
+            struct.pack(">I", len(content))
+            + name
+            + content
+            + struct.pack(">I", zlib.crc32(name + content))
+        )
 
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, 0, 0, 0, 0))
     alpha = b"" if hidden is None else chunk(b"tRNS", struct.pack(">H", hidden))
-    return b"\x89PNG\r\n\x1a\n" + header + alpha + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + header
+        + alpha
+        + chunk(b"IDAT", zlib.compress(rows))
+        + chunk(b"IEND", b"")
+    )
 
 
 @pytest.mark.parametrize("size", [4097, 12_000, 30_000, 2**31 - 1])
@@ -145,7 +176,10 @@ def test_pictures_that_are_too_large_are_refused_by_their_header(size, tmp_path)
 
 
 def test_damaged_pictures_end_in_one_line(tmp_path):
-    whole = [saved(tmp_path, L, suffix).read_bytes() for suffix in ("png", "gif", "tiff", "bmp", "webp", "jpg")]
+    whole = [
+        saved(tmp_path, L, suffix).read_bytes()
+        for suffix in ("png", "gif", "tiff", "bmp", "webp", "jpg")
+    ]
     random = np.random.RandomState(0)
     for i in range(300):
         content = bytearray(whole[i % len(whole)])
@@ -160,17 +194,26 @@ def test_damaged_pictures_end_in_one_line(tmp_path):
 
 def header_of(shape):
     file = io.BytesIO()
-    np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+    np.lib.format.write_array_header_1_0(
+        file, {"descr": "|u1", "fortran_order": False, "shape": shape}
+    )
     return file.getvalue()
 
 
-@pytest.mark.parametrize("shape", [(10**9, 28, 28), (2**62, 4), (2**63, 8), (10**30,), (-1, 4), (101,)])
+@pytest.mark.parametrize(
+    "shape", [(10**9, 28, 28), (2**62, 4), (2**63, 8), (10**30,), (-1, 4), (101,)]
+)
 def test_headers_that_lie_are_refused(shape, tmp_path):
     content = header_of(shape) + bytes(100)
     (tmp_path / "a.npy").write_bytes(content)
     with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
         archive.writestr("train.npy", content)
-    assert_refused(Data("images", path=str(tmp_path / "a.npy")), "a.npy", "its header promises", "there are 100")
+    assert_refused(
+        Data("images", path=str(tmp_path / "a.npy")),
+        "a.npy",
+        "its header promises",
+        "there are 100",
+    )
     assert_refused(Data("images", path=str(tmp_path / "a.npz")), "a.npz", "its header promises")
     model = zoo.NADE((2, 2))
     with pytest.raises(ValueError, match="a.npy .*its header promises"):
@@ -185,7 +228,11 @@ def test_packed_arrays_are_measured_before_they_are_unpacked(tmp_path):
             file.write(bytes(4 * 10**6))
     assert (tmp_path / "a.npz").stat().st_size < 2e7
     began = time.perf_counter()
-    assert_refused(Data("images", path=str(tmp_path / "a.npz")), "a.npz packs 1.1 GiB of `train.npy`", "100 times")
+    assert_refused(
+        Data("images", path=str(tmp_path / "a.npz")),
+        "a.npz packs 1.1 GiB of `train.npy`",
+        "100 times",
+    )
     assert time.perf_counter() - began < 2
     with pytest.raises(ValueError, match="x takes 1,000,000.0 GiB .*a quarter of this machine's"):
         check_size(10**6 * 2**30, "x")
@@ -211,9 +258,15 @@ def test_no_cast_changes_a_number(dtype):
     ends = np.array([info.min, info.max], dtype)
     assert cast(ends, dtype, "x").dtype == dtype and (cast([0, 7], dtype, "x") == [0, 7]).all()
     for wrong in (info.min - 1, info.max + 1):
-        array = np.array([wrong], np.uint64 if wrong >= 2**63 else np.int64) if wrong >= -(2**63) else None
+        array = (
+            np.array([wrong], np.uint64 if wrong >= 2**63 else np.int64)
+            if wrong >= -(2**63)
+            else None
+        )
         if array is not None:
-            with pytest.raises(ValueError, match=f"x holds numbers from {wrong} to {wrong}; expected {info.min} to"):
+            with pytest.raises(
+                ValueError, match=f"x holds numbers from {wrong} to {wrong}; expected {info.min} to"
+            ):
                 cast(array, dtype, "x")
     with pytest.raises(ValueError, match="x holds float64; expected integers"):
         cast(np.zeros(2), dtype, "x")
@@ -228,12 +281,15 @@ def labelled(tmp_path, labels):
 @pytest.mark.parametrize("high", [2**32, 2**63, 2**31, 10**6])
 def test_labels_are_never_wrapped(high, tmp_path):
     labels = np.array([0, high] * 10, np.uint64)
-    assert_refused(labelled(tmp_path, labels), f"go up to {high}", "np.unique(labels, return_inverse=True)[1]")
+    assert_refused(
+        labelled(tmp_path, labels), f"go up to {high}", "np.unique(labels, return_inverse=True)[1]"
+    )
 
 
 def test_classes_without_images_are_said(tmp_path):
     assert_refused(
-        labelled(tmp_path, np.array([0, 4] * 10)), "0..4 name 5 classes, but only 2 occur; number the classes"
+        labelled(tmp_path, np.array([0, 4] * 10)),
+        "0..4 name 5 classes, but only 2 occur; number the classes",
     )
     dataset = load(labelled(tmp_path, np.array([0, 1, 3] * 10)))
     assert dataset.num_classes == 4 and dataset.notes == ("1 of 4 classes have no images",)
@@ -274,10 +330,15 @@ WAVE = 0.5 * np.sin(np.arange(4000) / 5)
 def test_floats_beyond_one_are_refused(tmp_path):
     for subtype in ("FLOAT", "DOUBLE"):
         soundfile.write(tmp_path / "a.wav", WAVE * 32767, 8000, subtype=subtype)
-        with pytest.raises(ValueError, match=r"a.wav holds samples up to 16383.5; expected them in \[-1, 1\]: divide"):
+        with pytest.raises(
+            ValueError,
+            match=r"a.wav holds samples up to 16383.5; expected them in \[-1, 1\]: divide",
+        ):
             zoo.read_wav(tmp_path / "a.wav", 8000)
         soundfile.write(tmp_path / "a.wav", WAVE, 8000, subtype=subtype)
-        np.testing.assert_allclose(np.square(zoo.read_wav(tmp_path / "a.wav", 8000)).mean() ** 0.5, 0.354, atol=1e-3)
+        np.testing.assert_allclose(
+            np.square(zoo.read_wav(tmp_path / "a.wav", 8000)).mean() ** 0.5, 0.354, atol=1e-3
+        )
 
 
 @pytest.mark.parametrize("kind", ["WAV", "WAVEX", "RF64"])
@@ -290,7 +351,9 @@ def test_sounds_that_are_cut_short_are_named(kind, tmp_path):
     assert len(zoo.read_wav(path, 8000)) == 4000
     for missing in (1, 2, 777, 7999):
         path.write_bytes(whole[:-missing])
-        with pytest.raises(ValueError, match=f"a.wav is cut short, its last {missing:,} bytes are missing"):
+        with pytest.raises(
+            ValueError, match=f"a.wav is cut short, its last {missing:,} bytes are missing"
+        ):
             zoo.read_wav(path, 8000)
 
 
@@ -308,10 +371,14 @@ def test_rates_that_cannot_be_are_refused(rate, tmp_path):
     content = bytearray((tmp_path / "a.wav").read_bytes())
     content[24:28] = struct.pack("<I", rate)
     (tmp_path / "a.wav").write_bytes(content)
-    with pytest.raises(ValueError, match=f"a.wav has a rate of {rate:,} samples a second; expected 100 to 768,000"):
+    with pytest.raises(
+        ValueError, match=f"a.wav has a rate of {rate:,} samples a second; expected 100 to 768,000"
+    ):
         zoo.read_wav(tmp_path / "a.wav", 8000)
 
 
 def test_recordings_cannot_be_filled_up_without_end(tmp_path):
     for seconds in (1e12, float("inf"), float("nan"), -1.0):
-        assert_refused(Data("sounds", path=str(tmp_path), seconds=seconds), "--data.seconds must be 0, or")
+        assert_refused(
+            Data("sounds", path=str(tmp_path), seconds=seconds), "--data.seconds must be 0, or"
+        )

@@ -12,11 +12,16 @@ def test_matmuls_convolutions_and_scans_are_counted():
     a, b = jnp.ones((7, 3, 4)), jnp.ones((7, 4, 5))
     assert flops(jnp.matmul, a, b) == 2 * 7 * 3 * 4 * 5
     image, kernel = jnp.ones((2, 6, 6, 3)), jnp.ones((3, 3, 3, 8))
-    convolve = jax.jit(lambda x, k: jax.lax.conv(x.transpose(0, 3, 1, 2), k.transpose(3, 2, 0, 1), (1, 1), "VALID"))
+    convolve = jax.jit(
+        lambda x, k: jax.lax.conv(x.transpose(0, 3, 1, 2), k.transpose(3, 2, 0, 1), (1, 1), "VALID")
+    )
     assert flops(convolve, image, kernel) == 2 * (2 * 4 * 4 * 8) * (3 * 3 * 3)
     scanned = jax.checkpoint(lambda a, b: jax.lax.scan(lambda c, b: (c, a[0] @ b), 0.0, b))
     assert flops(scanned, a, b) == 7 * 2 * 3 * 4 * 5
-    assert flops(lambda a: jax.lax.cond(True, lambda a: a @ a.T, lambda a: a, a), jnp.ones((4, 4))) == 2 * 4**3
+    assert (
+        flops(lambda a: jax.lax.cond(True, lambda a: a @ a.T, lambda a: a, a), jnp.ones((4, 4)))
+        == 2 * 4**3
+    )
 
 
 def test_a_loop_of_unknown_length_is_refused():

@@ -9,7 +9,13 @@ import pytest
 
 import zoo
 
-HEADS = [zoo.Bernoulli(), zoo.Bernoulli(temperature=0.8), zoo.Categorical(2), zoo.Categorical(5), zoo.Categorical(256)]
+HEADS = [
+    zoo.Bernoulli(),
+    zoo.Bernoulli(temperature=0.8),
+    zoo.Categorical(2),
+    zoo.Categorical(5),
+    zoo.Categorical(256),
+]
 KEY = jax.random.key(2)
 
 
@@ -64,7 +70,10 @@ def test_bernoulli_is_categorical_of_two():
     x = zoo.Bernoulli().quantile(logit, u)
     assert (x == zoo.Categorical(2).quantile(pair, u)).all()
     np.testing.assert_allclose(
-        zoo.Bernoulli().log_prob(logit, x), zoo.Categorical(2).log_prob(pair, x), rtol=1e-5, atol=1e-6
+        zoo.Bernoulli().log_prob(logit, x),
+        zoo.Categorical(2).log_prob(pair, x),
+        rtol=1e-5,
+        atol=1e-6,
     )
 
 
@@ -74,7 +83,9 @@ def test_temperature_divides_the_logit():
         zoo.Bernoulli(temperature=0.5).log_prob(logit, x), zoo.Bernoulli().log_prob(2 * logit, x)
     )
     for wrong in (0.0, -1.0, float("inf"), float("nan")):
-        with pytest.raises(ValueError, match=f"temperature of a Bernoulli head must be a number > 0; got {wrong}"):
+        with pytest.raises(
+            ValueError, match=f"temperature of a Bernoulli head must be a number > 0; got {wrong}"
+        ):
             zoo.Bernoulli(temperature=wrong)
 
 

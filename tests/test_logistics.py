@@ -1,4 +1,6 @@
-"""The discretised mixture of logistics: masses, the coupling of colours, and draws that follow them exactly."""
+"""The discretised mixture of logistics: masses, the coupling of colours, and draws that follow them
+exactly.
+"""
 
 import itertools
 
@@ -14,14 +16,16 @@ KEY = jax.random.key(3)
 
 
 def values_of(head):
-    return jnp.asarray(np.array(list(itertools.product(range(head.levels), repeat=head.channels)), np.int32)).reshape(
-        -1, *head.event_shape
-    )
+    return jnp.asarray(
+        np.array(list(itertools.product(range(head.levels), repeat=head.channels)), np.int32)
+    ).reshape(-1, *head.event_shape)
 
 
 def masses(head, params):
     """P of every value, [values, ...]."""
-    log_probs = jax.vmap(lambda x: head.log_prob(params, jnp.broadcast_to(x, (*params.shape[:-1], *x.shape))))
+    log_probs = jax.vmap(
+        lambda x: head.log_prob(params, jnp.broadcast_to(x, (*params.shape[:-1], *x.shape)))
+    )
     return np.exp(np.asarray(log_probs(values_of(head)), np.float64))
 
 
@@ -38,36 +42,53 @@ def test_masses_by_hand(mean, log_scale):
     """One component, against float64; where float64 itself cancels, its tails serve."""
     head = zoo.DiscretizedLogisticMixture(1, 256, 1)
     ours = np.asarray(
-        head.log_prob(jnp.broadcast_to(jnp.array([0.0, mean, log_scale]), (256, 3)), jnp.arange(256)), np.float64
+        head.log_prob(
+            jnp.broadcast_to(jnp.array([0.0, mean, log_scale]), (256, 3)), jnp.arange(256)
+        ),
+        np.float64,
     )
     edges = (np.arange(1, 256) * 2 - 1) / 255 - 1
-    z = np.concatenate([[-np.inf], (edges - np.float32(mean)) * np.exp(-max(log_scale, -7.0)), [np.inf]])
+    z = np.concatenate(
+        [[-np.inf], (edges - np.float32(mean)) * np.exp(-max(log_scale, -7.0)), [np.inf]]
+    )
     log_sigmoid = lambda z: -np.logaddexp(0, -z)  # noqa: E731
     gap = np.log(-np.expm1(-np.diff(z)))
-    np.testing.assert_allclose(ours, log_sigmoid(z[1:]) + log_sigmoid(-z[:-1]) + gap, rtol=2e-4, atol=2e-4)
+    np.testing.assert_allclose(
+        ours, log_sigmoid(z[1:]) + log_sigmoid(-z[:-1]) + gap, rtol=2e-4, atol=2e-4
+    )
 
 
 @pytest.mark.parametrize("log_scale", [-30.0, 1.0])
 def test_sixteen_bits(log_scale):
-    """65,536 levels sum to 1, draws follow their masses, and no likelihood looks at more than one of them."""
+    """65,536 levels sum to 1, draws follow their masses, and no likelihood looks at more than one
+    of them.
+    """
     head = zoo.DiscretizedLogisticMixture(2, 2**16, 1, -12.0)
     params = jnp.array([0.3, -0.4, -0.7, 0.2, log_scale, log_scale]).reshape(3, 2).T.ravel()
     every = jnp.arange(2**16)
-    mass = np.exp(np.asarray(head.log_prob(jnp.broadcast_to(params, (2**16, 6)), every), np.float64))
+    mass = np.exp(
+        np.asarray(head.log_prob(jnp.broadcast_to(params, (2**16, 6)), every), np.float64)
+    )
     assert mass.sum() == pytest.approx(1, abs=1e-4)
     num = 50_000
-    u = jnp.stack([jnp.zeros(num), (jnp.arange(num, dtype=jnp.float32) + 0.5) / num], -1)  # of the first component
+    u = jnp.stack(
+        [jnp.zeros(num), (jnp.arange(num, dtype=jnp.float32) + 0.5) / num], -1
+    )  # of the first component
     x = np.asarray(head.quantile(jnp.broadcast_to(params, (num, 6)), u))
     one = zoo.DiscretizedLogisticMixture(1, 2**16, 1, -12.0)
     first = np.asarray(one.log_prob(jnp.broadcast_to(params[:3], (2**16, 3)), every), np.float64)
     np.testing.assert_allclose(
         np.searchsorted(np.sort(x), every, side="right") / num, np.exp(first).cumsum(), atol=2e-4
     )
-    assert "65536" not in str(jax.make_jaxpr(head.log_prob)(params[None], jnp.zeros(1, jnp.int32))).replace("65535", "")
+    assert "65536" not in str(
+        jax.make_jaxpr(head.log_prob)(params[None], jnp.zeros(1, jnp.int32))
+    ).replace("65535", "")
 
 
 def test_colours_depend_on_the_levels_before_them():
-    """One component: the mean of G moves with the level of R, that of B with both, by the coefficients."""
+    """One component: the mean of G moves with the level of R, that of B with both, by the
+    coefficients.
+    """
     head = zoo.DiscretizedLogisticMixture(1, 256, 3)
     raw = jnp.arctanh(jnp.array([0.5, -0.25, 0.75]))
     params = jnp.concatenate([jnp.array([0.0, 0.1, 0.2, 0.0, -30.0, -30.0, -30.0]), raw])
@@ -76,14 +97,21 @@ def test_colours_depend_on_the_levels_before_them():
     scaled = x * 2 / 255 - 1
     np.testing.assert_array_equal(
         x,
-        np.round((np.array([0.1, 0.2 + 0.5 * scaled[0], -0.25 * scaled[0] + 0.75 * scaled[1]]) + 1) * 127.5),
+        np.round(
+            (np.array([0.1, 0.2 + 0.5 * scaled[0], -0.25 * scaled[0] + 0.75 * scaled[1]]) + 1)
+            * 127.5
+        ),
     )
     # a red that rounds to the same level gives the same green, to the last bit of the likelihood
     grey = zoo.DiscretizedLogisticMixture(1, 256, 1)
     of_green = grey.log_prob(jnp.array([0.0, 0.2 + 0.5 * scaled[0], -30.0]), jnp.asarray(x[1]))
     of_red = grey.log_prob(jnp.array([0.0, 0.1, -30.0]), jnp.asarray(x[0]))
-    of_blue = grey.log_prob(jnp.array([0.0, -0.25 * scaled[0] + 0.75 * scaled[1], -30.0]), jnp.asarray(x[2]))
-    np.testing.assert_allclose(head.log_prob(params, jnp.asarray(x)), of_red + of_green + of_blue, rtol=1e-3)
+    of_blue = grey.log_prob(
+        jnp.array([0.0, -0.25 * scaled[0] + 0.75 * scaled[1], -30.0]), jnp.asarray(x[2])
+    )
+    np.testing.assert_allclose(
+        head.log_prob(params, jnp.asarray(x)), of_red + of_green + of_blue, rtol=1e-3
+    )
 
 
 @pytest.mark.parametrize("scale", [0.5, 3.0])
@@ -94,7 +122,9 @@ def test_grey_draws_have_their_masses(scale):
     u = jnp.stack([jnp.zeros(num), (jnp.arange(num, dtype=jnp.float32) + 0.5) / num], -1)
     x = head.quantile(jnp.broadcast_to(params, (num, head.num_params)), u)
     assert x.dtype == head.dtype
-    np.testing.assert_allclose(np.bincount(x, minlength=32) / num, masses(head, params), atol=2 / num)
+    np.testing.assert_allclose(
+        np.bincount(x, minlength=32) / num, masses(head, params), atol=2 / num
+    )
 
 
 @pytest.mark.parametrize("head", [COLOUR, zoo.DiscretizedLogisticMixture(4, 64, 1)], ids=str)
@@ -103,8 +133,12 @@ def test_draws_follow_the_masses(head, scale):
     num = 100_000
     params = scale * jax.random.normal(KEY, (head.num_params,))
     u = jax.random.uniform(jax.random.key(5), (num, head.uniforms))
-    x = np.asarray(head.quantile(jnp.broadcast_to(params, (num, head.num_params)), u)).reshape(num, -1)
-    counts = np.bincount(x @ head.levels ** np.arange(head.channels)[::-1], minlength=head.levels**head.channels)
+    x = np.asarray(head.quantile(jnp.broadcast_to(params, (num, head.num_params)), u)).reshape(
+        num, -1
+    )
+    counts = np.bincount(
+        x @ head.levels ** np.arange(head.channels)[::-1], minlength=head.levels**head.channels
+    )
     expected = masses(head, params) * num
     often = expected > 10
     chi_square, freedom = ((counts - expected) ** 2 / expected)[often].sum(), often.sum() - 1
@@ -122,7 +156,9 @@ def test_extreme_params_and_uniforms_stay_finite(head, scale):
         .set(jnp.array([[0.0], [0.5], [1 - 2.0**-24]]))
     )
     for x in (head.quantile(params, u), jnp.zeros((200, *head.event_shape), jnp.int32)):
-        log_prob, gradient = jax.value_and_grad(lambda params, x=x: head.log_prob(params, x).sum())(params)
+        log_prob, gradient = jax.value_and_grad(lambda params, x=x: head.log_prob(params, x).sum())(
+            params
+        )
         assert ((x >= 0) & (x < head.levels)).all()
         assert jnp.isfinite(log_prob) and jnp.isfinite(gradient).all()
 
@@ -130,7 +166,12 @@ def test_extreme_params_and_uniforms_stay_finite(head, scale):
 def test_it_is_a_head_and_no_other_image_is():
     assert isinstance(GREY, zoo.Head) and isinstance(COLOUR, zoo.Head)
     assert (GREY.num_params, GREY.event_shape, GREY.uniforms, GREY.num_features) == (30, (), 2, 1)
-    assert (COLOUR.num_params, COLOUR.event_shape, COLOUR.uniforms, COLOUR.num_features) == (30, (3,), 4, 3)
+    assert (COLOUR.num_params, COLOUR.event_shape, COLOUR.uniforms, COLOUR.num_features) == (
+        30,
+        (3,),
+        4,
+        3,
+    )
     np.testing.assert_allclose(GREY.features(jnp.array([0, 255])), [[-1], [1]])
     assert zoo.from_config(zoo.to_config(COLOUR)) == COLOUR
     assert "takes levels 0..3; got values from 0 to 4" in COLOUR.complaint(np.array([[0, 1, 4]]))

@@ -41,7 +41,10 @@ def test_densities_by_hand():
         z = [(x - 1.0) / scales[0], (x + 2.0) / scales[1]]
         gauss = [math.exp(-0.5 * each**2) / math.sqrt(2 * math.pi) for each in z]
         laplace = [math.exp(-abs(each)) / 2 for each in z]
-        for head, f in ((zoo.MixtureOfGaussians(2, 0.01), gauss), (zoo.MixtureOfLaplacians(2, 0.01), laplace)):
+        for head, f in (
+            (zoo.MixtureOfGaussians(2, 0.01), gauss),
+            (zoo.MixtureOfLaplacians(2, 0.01), laplace),
+        ):
             expected = math.log(0.75 * f[0] / scales[0] + 0.25 * f[1] / scales[1])
             assert float(head.log_prob(params, jnp.array(x))) == pytest.approx(expected, rel=1e-5)
 
@@ -52,9 +55,13 @@ def test_quantile_inverts_the_cdf_of_the_component_it_picks(head):
     x = head.quantile(params, u)
     logits, means, raw = jnp.split(params, 3, axis=-1)
     picked = (jnp.cumsum(jax.nn.softmax(logits), axis=-1) <= u[:, :1]).sum(-1)
-    alone = jnp.concatenate([1e9 * (jax.nn.one_hot(picked, head.components) - 1), means, raw], axis=-1)
+    alone = jnp.concatenate(
+        [1e9 * (jax.nn.one_hot(picked, head.components) - 1), means, raw], axis=-1
+    )
     assert x.dtype == head.dtype
-    np.testing.assert_allclose(head.cdf(alone, x), u[:, 1], atol=3e-5)  # x is rounded, the least scale is 1e-3
+    np.testing.assert_allclose(
+        head.cdf(alone, x), u[:, 1], atol=3e-5
+    )  # x is rounded, the least scale is 1e-3
 
 
 @pytest.mark.parametrize("head", HEADS, ids=str)
@@ -73,7 +80,10 @@ def test_draws_follow_the_cdf(head):
 def test_extreme_params_and_uniforms_stay_finite(head, scale):
     params = scale * jax.random.normal(KEY, (100, head.num_params))
     u = jnp.concatenate(
-        [jax.random.uniform(jax.random.key(1), (98, 2)), jnp.array([[0.0, 0.0], [1.0, 1.0]]) * (1 - 2.0**-24)]
+        [
+            jax.random.uniform(jax.random.key(1), (98, 2)),
+            jnp.array([[0.0, 0.0], [1.0, 1.0]]) * (1 - 2.0**-24),
+        ]
     )
     x = head.quantile(params, u)
     log_prob, gradient = jax.value_and_grad(lambda params: head.log_prob(params, x).sum())(params)
@@ -83,15 +93,22 @@ def test_extreme_params_and_uniforms_stay_finite(head, scale):
 @pytest.mark.parametrize("head", HEADS, ids=str)
 def test_floor_of_the_scale_bounds_the_density(head):
     params = jnp.concatenate([jnp.zeros(2 * head.components), jnp.full(head.components, -1e4)])
-    peak = -math.log(head.min_scale) - (math.log(2) if "Lap" in str(head) else 0.5 * math.log(2 * math.pi))
+    peak = -math.log(head.min_scale) - (
+        math.log(2) if "Lap" in str(head) else 0.5 * math.log(2 * math.pi)
+    )
     assert float(head.log_prob(params, jnp.zeros(()))) == pytest.approx(peak, rel=1e-5)
 
 
 def test_values_that_are_not_finite_are_refused():
     model = zoo.RNADE((2,))
-    with pytest.raises(ValueError, match=r"MixtureOfGaussians head takes finite numbers; 1 of 4 values are not finite"):
+    with pytest.raises(
+        ValueError,
+        match=r"MixtureOfGaussians head takes finite numbers; 1 of 4 values are not finite",
+    ):
         zoo.init(model, KEY, jnp.array([[0, 1], [2, jnp.nan]]))
-    with pytest.raises(ValueError, match=r"must hold floating-point numbers .MixtureOfGaussians head.; got int32"):
+    with pytest.raises(
+        ValueError, match=r"must hold floating-point numbers .MixtureOfGaussians head.; got int32"
+    ):
         zoo.init(model, KEY, jnp.zeros((3, 2), jnp.int32))
 
 
@@ -99,7 +116,9 @@ STANDARDISED = zoo.Standardised(zoo.CATALOGUE["rnade"].tiny, shift=(0.5, -1.0), 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("check", conformance.CHECKS, ids=lambda check: check.__name__.removeprefix("check_"))
+@pytest.mark.parametrize(
+    "check", conformance.CHECKS, ids=lambda check: check.__name__.removeprefix("check_")
+)
 def test_standardised_model_conforms(check):
     assert check(zoo.Entry(STANDARDISED, STANDARDISED)) is None
 
@@ -111,7 +130,11 @@ def test_standardised_model_is_saved_and_loaded(tmp_path):
 @pytest.mark.slow
 def test_laplacians_conform():
     model = zoo.RNADE((2,), hidden=5, head=zoo.MixtureOfLaplacians(3, 0.3))
-    for check in (conformance.check_normalised, conformance.check_law, conformance.check_completion):
+    for check in (
+        conformance.check_normalised,
+        conformance.check_law,
+        conformance.check_completion,
+    ):
         assert check(zoo.Entry(model, model)) is None
 
 
@@ -125,8 +148,12 @@ def test_jacobian_is_counted():
     np.testing.assert_allclose(zoo.log_prob(STANDARDISED, outer, x), by_hand, rtol=1e-5)
     np.testing.assert_allclose(zoo.training_loss(STANDARDISED, outer, x), -by_hand, rtol=1e-5)
     assert STANDARDISED.log_jacobian == pytest.approx(-math.log(1.4))
-    drawn, drawn_z = (sample.draw(model, v, KEY, 5).x for model, v in ((STANDARDISED, outer), (inner, variables)))
-    np.testing.assert_allclose(drawn, np.asarray(drawn_z) * [2.0, 0.7] + [0.5, -1.0], rtol=1e-4, atol=1e-5)
+    drawn, drawn_z = (
+        sample.draw(model, v, KEY, 5).x for model, v in ((STANDARDISED, outer), (inner, variables))
+    )
+    np.testing.assert_allclose(
+        drawn, np.asarray(drawn_z) * [2.0, 0.7] + [0.5, -1.0], rtol=1e-4, atol=1e-5
+    )
 
 
 def test_standardised_far_from_zero_keeps_its_precision():
@@ -135,14 +162,19 @@ def test_standardised_far_from_zero_keeps_its_precision():
     x = np.float32([[1000.05, 0.9977]])
     variables = zoo.init(model, KEY, x)
     half = jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16), variables)
-    np.testing.assert_allclose(zoo.log_prob(model, half, x), zoo.log_prob(model, variables, x), atol=0.05)
+    np.testing.assert_allclose(
+        zoo.log_prob(model, half, x), zoo.log_prob(model, variables, x), atol=0.05
+    )
 
 
 @pytest.mark.parametrize(
-    ("shift", "scale"), [((), ()), ((0.0,), (1.0,)), ((0.0, 0.0), (1.0, 0.0)), ((0.0, 0.0), (1.0, -1.0))]
+    ("shift", "scale"),
+    [((), ()), ((0.0,), (1.0,)), ((0.0, 0.0), (1.0, 0.0)), ((0.0, 0.0), (1.0, -1.0))],
 )
 def test_unfit_standardisation_is_refused(shift, scale):
-    with pytest.raises(ValueError, match="a finite shift and a positive scale for each of the 2 sites"):
+    with pytest.raises(
+        ValueError, match="a finite shift and a positive scale for each of the 2 sites"
+    ):
         zoo.Standardised(zoo.RNADE((2,)), shift, scale)
 
 

@@ -1,4 +1,6 @@
-"""The conformance suite kills broken models and broken samplers; each mutant is a mistake somebody has made."""
+"""The conformance suite kills broken models and broken samplers; each mutant is a mistake somebody
+has made.
+"""
 
 import dataclasses
 import functools
@@ -75,7 +77,13 @@ class Rounding(zoo.FVSBN):
 
     def __call__(self, x, memory=None, *, train=False):
         params = super().__call__(x)
-        return params + 0 * jnp.matmul(params[..., 0], jnp.ones((3, 3)), precision=jax.lax.Precision.DEFAULT)[..., None]
+        return (
+            params
+            + 0
+            * jnp.matmul(params[..., 0], jnp.ones((3, 3)), precision=jax.lax.Precision.DEFAULT)[
+                ..., None
+            ]
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,7 +107,9 @@ class SigmoidTwice(zoo.Bernoulli):
     """A probability where a logit belongs, but only for ones."""
 
     def log_prob(self, params, x):
-        return jnp.where(x > 0, super().log_prob(jax.nn.sigmoid(params), x), super().log_prob(params, x))
+        return jnp.where(
+            x > 0, super().log_prob(jax.nn.sigmoid(params), x), super().log_prob(params, x)
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -155,15 +165,27 @@ MODELS = {
     "leaking batch": (Leaking(SHAPE), "check_causal", "another row"),
     "stale cache": (StaleCache(SHAPE, hidden=4), "check_step", "step differs at rank 2"),
     "stale cache, drawn": (StaleCache(SHAPE, hidden=4), "check_engines", "other values"),
-    "untold step": (UntoldWhenDrawn(SHAPE, hidden=(4,), masks_as_input=True), "check_step", "step differs at rank 1"),
+    "untold step": (
+        UntoldWhenDrawn(SHAPE, hidden=(4,), masks_as_input=True),
+        "check_step",
+        "step differs at rank 1",
+    ),
     "peeking step": (PeekingStep(SHAPE), "check_step", "step differs at rank 0"),
-    "rounding": (Rounding(SHAPE), "check_precision", "1 of . matmuls and convolutions may be rounded"),
+    "rounding": (
+        Rounding(SHAPE),
+        "check_precision",
+        "1 of . matmuls and convolutions may be rounded",
+    ),
     "temperature": (zoo.FVSBN(SHAPE, SharpQuantile()), "check_law", "chi-square"),
     "temperature, completed": (zoo.FVSBN(SHAPE, SharpQuantile()), "check_completion", "chi-square"),
     "argmax": (zoo.FVSBN(SHAPE, Argmax()), "check_law", "chi-square"),
     "one uniform for two": (_rnade(OneUniform(3, 0.3)), "check_law", "chi-square"),
     "variance for scale": (_rnade(VarianceForScale(3, 0.3)), "check_law", "chi-square"),
-    "variance for scale, completed": (_rnade(VarianceForScale(3, 0.3)), "check_completion", "chi-square"),
+    "variance for scale, completed": (
+        _rnade(VarianceForScale(3, 0.3)),
+        "check_completion",
+        "chi-square",
+    ),
     "mean for draw": (_rnade(MeanForDraw(3, 0.3)), "check_law", "chi-square"),
     "no jacobian": (
         NoJacobian(_rnade(zoo.MixtureOfGaussians(3, 0.3)), (0.0, 0.0), (2.0, 1.5)),
@@ -182,7 +204,9 @@ def test_suite_kills_model(mutant):
 
 
 def _reused_key(key, indices, num_sites, per_site):
-    u = jax.vmap(lambda index: jax.random.uniform(jax.random.fold_in(key, index), (1, per_site)), out_axes=1)(indices)
+    u = jax.vmap(
+        lambda index: jax.random.uniform(jax.random.fold_in(key, index), (1, per_site)), out_axes=1
+    )(indices)
     return jnp.broadcast_to(u, (num_sites, len(indices), per_site))
 
 
@@ -199,7 +223,9 @@ SAMPLERS = {
 @pytest.mark.parametrize("mutant", SAMPLERS)
 def test_suite_kills_sampler(mutant, monkeypatch):
     name, function, check, why = SAMPLERS[mutant]
-    model = zoo.FVSBN((2, 3), ordering=zoo.Ordering("snake", seed=sorted(SAMPLERS).index(mutant)))  # compiled afresh
+    model = zoo.FVSBN(
+        (2, 3), ordering=zoo.Ordering("snake", seed=sorted(SAMPLERS).index(mutant))
+    )  # compiled afresh
     monkeypatch.setattr(sampler, name, function)
     with pytest.raises(AssertionError, match=why):
         getattr(conformance, check)(zoo.Entry(model, model))
@@ -229,13 +255,17 @@ def test_suite_kills_a_ring_without_room_for_what_is_written(monkeypatch):
 
 
 def test_averaged_logits_are_no_likelihood():
-    """The mixture of whole-image probabilities sums to 1; averaging logits over orderings does not follow it."""
+    """The mixture of whole-image probabilities sums to 1; averaging logits over orderings does not
+    follow it.
+    """
     entry = zoo.CATALOGUE["made"]
     variables, space = conformance.variables_of(entry.tiny), conformance.space_of(entry.tiny)
     mixture = zoo.ensemble_log_prob(entry.tiny.members(), variables, space)
     np.testing.assert_allclose(np.exp(mixture).sum(), 1, rtol=1e-4)
     each = np.stack([zoo.log_prob(member, variables, space) for member in entry.tiny.members()])
     np.testing.assert_allclose(np.exp(mixture), np.exp(each).mean(0), rtol=1e-4)
-    logits = np.mean([zoo.conditionals(member, variables, space) for member in entry.tiny.members()], axis=0)
+    logits = np.mean(
+        [zoo.conditionals(member, variables, space) for member in entry.tiny.members()], axis=0
+    )
     averaged = entry.tiny.head.log_prob(jnp.asarray(logits), space).reshape(len(space), -1).sum(-1)
     assert abs(float(np.exp(averaged).sum()) - 1) > 1e-3

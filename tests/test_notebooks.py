@@ -21,7 +21,9 @@ def test_notebook_is_stripped(path):
 
 
 @pytest.mark.filterwarnings("ignore")  # jupyter's own
-@pytest.mark.parametrize("path", [slow_if_long(path) for path in NOTEBOOKS], ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", [slow_if_long(path) for path in NOTEBOOKS], ids=lambda path: path.stem
+)
 def test_notebook_runs(path, tmp_path, monkeypatch):
     """In an empty folder, as after a first installation, with fewer steps of training."""
     from nbclient import NotebookClient
@@ -32,9 +34,14 @@ def test_notebook_runs(path, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]))
     notebook = nbformat.read(path, as_version=4)
     client = NotebookClient(
-        notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
+        notebook,
+        timeout=300,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(tmp_path)}},
     )
     client.execute()
-    outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
+    outputs = [
+        output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs
+    ]
     assert sum("image/png" in output.get("data", {}) for output in outputs) >= 2
     assert not any(output.output_type == "error" for output in outputs)

@@ -40,12 +40,17 @@ def test_spiral_turns_inwards():
 def test_random_is_frozen():
     """These numbers may never change: checkpoints depend on them."""
     assert zoo.Ordering("random", seed=5).sites((2, 4)).tolist() == [7, 2, 4, 1, 0, 5, 6, 3]
-    assert (zoo.Ordering("random", seed=1).sites((28, 28)) != zoo.Ordering("random", seed=2).sites((28, 28))).any()
+    assert (
+        zoo.Ordering("random", seed=1).sites((28, 28))
+        != zoo.Ordering("random", seed=2).sites((28, 28))
+    ).any()
 
 
 def test_permutation_is_taken_as_given():
     assert zoo.Ordering(permutation=(2, 0, 1)).sites((3,)).tolist() == [2, 0, 1]
-    with pytest.raises(ValueError, match=r"each of the sites 0\.\.2 .* 3 entries, 2 of them different"):
+    with pytest.raises(
+        ValueError, match=r"each of the sites 0\.\.2 .* 3 entries, 2 of them different"
+    ):
         zoo.Ordering(permutation=(0, 1, 1)).sites((3,))
 
 
@@ -62,7 +67,9 @@ def test_permutation_is_taken_as_given():
 )
 def test_mirror_images_of_two_rows(mirror, sites):
     assert zoo.Ordering(mirror=mirror).sites((2, 3)).tolist() == sites
-    with pytest.raises(ValueError, match=r"mirror must be in 0\.\.7 for a site_shape of 2 axes; got 8"):
+    with pytest.raises(
+        ValueError, match=r"mirror must be in 0\.\.7 for a site_shape of 2 axes; got 8"
+    ):
         zoo.Ordering(mirror=8).sites((2, 3))
 
 
@@ -78,11 +85,19 @@ def test_mirror_images_of_two_rows(mirror, sites):
 )
 def test_variants_are_mirror_images_then_random(ordering, shape, images):
     variants = ordering.variants(images + 3, shape, mirrors=True)
-    assert variants[0] == ordering and len({each.sites(shape).tobytes() for each in variants}) == len(variants)
+    assert variants[0] == ordering and len(
+        {each.sites(shape).tobytes() for each in variants}
+    ) == len(variants)
     assert all(each.scan == ordering.scan for each in variants[:images])
     assert all(each.scan == "random" for each in variants[images:])
-    assert ordering.variants(1, shape) == [ordering] and len(ordering.variants(images, shape, mirrors=True)) == images
-    assert ordering.variants(4, shape)[1:] == ordering.variants(images + 3, shape, mirrors=True)[images:]
+    assert (
+        ordering.variants(1, shape) == [ordering]
+        and len(ordering.variants(images, shape, mirrors=True)) == images
+    )
+    assert (
+        ordering.variants(4, shape)[1:]
+        == ordering.variants(images + 3, shape, mirrors=True)[images:]
+    )
 
 
 def test_there_are_no_more_variants_than_permutations():
@@ -109,4 +124,6 @@ def test_known_sites_come_first_and_the_rest_keeps_its_order():
     ordering = zoo.Ordering("reversed").known_first(known)
     assert ordering.sites((2, 3)).tolist() == [3, 1, 5, 4, 2, 0]
     assert ordering.known_first(known) == ordering
-    assert zoo.Ordering().known_first(np.zeros((2, 3), bool)).sites((2, 3)).tolist() == list(range(6))
+    assert zoo.Ordering().known_first(np.zeros((2, 3), bool)).sites((2, 3)).tolist() == list(
+        range(6)
+    )

@@ -25,7 +25,10 @@ def test_devices_and_ways_agree(name):
     jit, by_jit = run_steps(tiny(name, batch_size=16), STEPS, x, devices[:4])
     assert_same(jit, one)
     assert_same(by_jit, on_one)
-    if name in ("eonade", "made"):  # they draw orderings or masks, and by pmap each device draws its own
+    if name in (
+        "eonade",
+        "made",
+    ):  # they draw orderings or masks, and by pmap each device draws its own
         return
     pmap, by_pmap = run_steps(tiny(name, batch_size=16, parallel="pmap"), STEPS, x, devices[:4])
     assert_same(pmap, one)
@@ -37,12 +40,16 @@ def test_devices_of_pmap_draw_noise_of_their_own(name):
     """Two devices with the same examples have the loss of one device, unless there is noise."""
     x = noisy_copies(8)
     _, one = run_steps(tiny(name, parallel="pmap"), 1, x, jax.devices()[:1])
-    _, two = run_steps(tiny(name, parallel="pmap", batch_size=16), 1, np.concatenate([x, x]), jax.devices()[:2])
+    _, two = run_steps(
+        tiny(name, parallel="pmap", batch_size=16), 1, np.concatenate([x, x]), jax.devices()[:2]
+    )
     assert np.isclose(one[0].loss, two[0].loss, rtol=1e-6) == (name == "fvsbn")
 
 
 @pytest.mark.parametrize("parallel", ["jit", "pmap"])
-@pytest.mark.parametrize(("batch_size", "devices", "used"), [(10, 4, 2), (4, 3, 2), (7, 4, 1), (8, 4, 4), (3, 4, 3)])
+@pytest.mark.parametrize(
+    ("batch_size", "devices", "used"), [(10, 4, 2), (4, 3, 2), (7, 4, 1), (8, 4, 4), (3, 4, 3)]
+)
 def test_the_most_devices_that_divide_the_batch(parallel, batch_size, devices, used):
     recipe, x = tiny("nade", batch_size=batch_size, parallel=parallel), noisy_copies(batch_size)
     assert share(batch_size, jax.devices()[:devices]) == tuple(jax.devices()[:used])
@@ -60,6 +67,9 @@ def test_the_default_batch_on_eight_devices():
 
 def test_several_processes_need_equal_parts(monkeypatch):
     monkeypatch.setattr(jax, "process_count", lambda: 2)
-    with pytest.raises(ValueError, match=r"a batch of 10 .* by the 4 devices of 2 processes; pass --batch-size 12\."):
+    with pytest.raises(
+        ValueError,
+        match=r"a batch of 10 .* by the 4 devices of 2 processes; pass --batch-size 12\.",
+    ):
         make_update(tiny(batch_size=10), jax.devices()[:4])
     share(12, jax.devices()[:4])

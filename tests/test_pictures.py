@@ -17,7 +17,9 @@ from zoo.images.raster import Raster
 BITS = zoo.Categorical(2)
 MODELS = {
     "raster": zoo.GatedPixelCNN((3, 4), features=6, layers=2, out_features=8),
-    "colour sites": zoo.PixelCNN((2, 2, 3), features=6, blocks=1, out_features=12, head=zoo.Categorical(4)),
+    "colour sites": zoo.PixelCNN(
+        (2, 2, 3), features=6, blocks=1, out_features=12, head=zoo.Categorical(4)
+    ),
     "one channel": zoo.FVSBN((3, 4, 1), head=BITS),
     "spiral": zoo.FVSBN((3, 4), ordering=zoo.Ordering("spiral")),
     "random": zoo.NADE((4, 3), hidden=4, head=zoo.Categorical(17), ordering=zoo.Ordering("random")),
@@ -28,7 +30,9 @@ IMAGE_MODELS = [name for name, entry in zoo.CATALOGUE.items() if isinstance(entr
 
 def drawn(model, num=5):
     context = zoo.example(model, num)[1]
-    return sample.draw(model, conformance.variables_of(model), jax.random.key(0), num, context=context).x, context
+    return sample.draw(
+        model, conformance.variables_of(model), jax.random.key(0), num, context=context
+    ).x, context
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -48,7 +52,11 @@ def test_progress_follows_the_ordering(name):
 def test_progress_of_whole_pixels():
     """Where one site is a pixel of three colours, all three come at once."""
     frames = sample.progress(Pixels(), np.full((2, 2, 2, 3), 3))
-    assert frames.shape == (5, 2, 2, 2, 3) and (frames[1, :, 0, 0] == 255).all() and (frames[1, :, 0, 1] == 128).all()
+    assert (
+        frames.shape == (5, 2, 2, 2, 3)
+        and (frames[1, :, 0, 0] == 255).all()
+        and (frames[1, :, 0, 1] == 128).all()
+    )
 
 
 def test_progress_in_few_frames():
@@ -75,18 +83,31 @@ def test_gif(tmp_path, name):
     assert durations == [100] * (len(frames) - 1) + [1500]
 
 
-SURPRISED = {"fvsbn", "made", "rnade", "gated_pixel_cnn", "pixel_cnn_pp", "lstm", "seq2seq_attention"}
+SURPRISED = {
+    "fvsbn",
+    "made",
+    "rnade",
+    "gated_pixel_cnn",
+    "pixel_cnn_pp",
+    "lstm",
+    "seq2seq_attention",
+}
 
 
 @pytest.mark.parametrize("name", slow_but(SURPRISED, zoo.CATALOGUE))
 def test_surprise_adds_up_to_the_likelihood(name):
     """Also of models that describe no images."""
     model = zoo.CATALOGUE[name].tiny
-    variables, (x, context) = conformance.variables_of(model), conformance.example_of(zoo.CATALOGUE[name], 6)
+    variables, (x, context) = (
+        conformance.variables_of(model),
+        conformance.example_of(zoo.CATALOGUE[name], 6),
+    )
     nats = sample.surprise(model, variables, x, context)
     assert nats.shape == (6, *model.site_shape)
     log_prob = zoo.log_prob(model, variables, x, context)
-    np.testing.assert_allclose(-np.asarray(nats).reshape(6, -1).sum(1), log_prob, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(
+        -np.asarray(nats).reshape(6, -1).sum(1), log_prob, rtol=1e-5, atol=1e-5
+    )
 
 
 def test_surprise_lies_where_the_value_is_unlikely():
@@ -173,8 +194,15 @@ def test_images_that_do_not_fit_are_refused(tmp_path):
     refused(rgb, "describes 3x4 grey images .*given.png has 3x4 colour", name="given.png")
     refused(np.zeros((2, 3, 4, 3), int), "describes 3x4 grey images .*has 3x4 colour")
     refused(np.zeros((2, 2, 2), int), "describes 2x2 colour images .*has 2x2 grey", model=colour)
-    refused(grey, "has 1 levels from 77 to 77, .* Bernoulli head has 2: 0..1, or .* brightnesses, 0, 255", name="g.png")
-    refused(np.arange(12).reshape(1, 3, 4), "has 12 levels from 0 to 11, but the checkpoint's Bernoulli head has 2")
+    refused(
+        grey,
+        "has 1 levels from 77 to 77, .* Bernoulli head has 2: 0..1, or .* brightnesses, 0, 255",
+        name="g.png",
+    )
+    refused(
+        np.arange(12).reshape(1, 3, 4),
+        "has 12 levels from 0 to 11, but the checkpoint's Bernoulli head has 2",
+    )
     refused(np.full((1, 3, 4), -1), "levels from -1 to -1")
     refused(np.zeros((1, 3, 4)), "holds float64; expected levels")
     refused(np.zeros((0, 3, 4), int), "has the shape .0, 3, 4.; expected .num, height, width.")

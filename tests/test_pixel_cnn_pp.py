@@ -1,4 +1,6 @@
-"""What PixelCNN++ alone has: weights initialised by the first batch, dropout, resolutions that are skipped while drawing."""
+"""What PixelCNN++ alone has: weights initialised by the first batch, dropout, resolutions that are
+skipped while drawing.
+"""
 
 import re
 
@@ -34,13 +36,17 @@ def test_first_batch_standardises_every_layer():
 
 
 def test_another_batch_gives_other_scales_and_the_same_directions():
-    first, second = (zoo.init(MODEL, jax.random.key(0), x)["params"]["first_u"] for x in (BATCH, BATCH // 2))
+    first, second = (
+        zoo.init(MODEL, jax.random.key(0), x)["params"]["first_u"] for x in (BATCH, BATCH // 2)
+    )
     assert (first["kernel"] == second["kernel"]).all()
     assert (first["scale"] != second["scale"]).all() and (first["bias"] != second["bias"]).all()
 
 
 def test_a_constant_batch_initialises_finite_weights():
-    variables = zoo.init(zoo.PixelCNNpp((1, 1), 4, 1, 1), jax.random.key(0), np.zeros((1, 1, 1), int))
+    variables = zoo.init(
+        zoo.PixelCNNpp((1, 1), 4, 1, 1), jax.random.key(0), np.zeros((1, 1, 1), int)
+    )
     assert max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(variables)) < 100
 
 
@@ -55,7 +61,9 @@ def test_length_of_a_kernel_does_not_matter():
 
 def test_dropout_is_on_in_training_only():
     variables = conformance.variables_of(MODEL)
-    loss = [zoo.training_loss(MODEL, variables, BATCH, key=jax.random.key(seed)) for seed in (0, 0, 1)]
+    loss = [
+        zoo.training_loss(MODEL, variables, BATCH, key=jax.random.key(seed)) for seed in (0, 0, 1)
+    ]
     assert (loss[0] == loss[1]).all() and (loss[0] != loss[2]).all()
     assert (zoo.log_prob(MODEL, variables, BATCH) == zoo.log_prob(MODEL, variables, BATCH)).all()
     without = MODEL.clone(dropout=0.0)
@@ -86,7 +94,12 @@ def test_drawing_copies_no_cache():
     loops = [part for part in re.split(r"\n\n", text) if not part.lstrip().startswith("ENTRY")]
     for width in (10, 6, 4):  # a row of each resolution, with a slot to the left of it
         assert f"f32[{width},{batch},12]" in text
-        copies = [line for part in loops for line in part.splitlines() if f"f32[{width},{batch},12]" in line]
+        copies = [
+            line
+            for part in loops
+            for line in part.splitlines()
+            if f"f32[{width},{batch},12]" in line
+        ]
         assert not [line for line in copies if " copy(" in line]
 
 
@@ -97,8 +110,19 @@ def test_completion_continues_at_any_resolution(prefix):
     model = zoo.PixelCNNpp((6, 6), features=5, blocks=1)
     variables, x = conformance.variables_of(model), BATCH[0, :6, :6] % 2
     draws = [
-        sample.draw(model, variables, jax.random.key(3), 8, prefix=x[:prefix] if prefix else None, engine=engine)
+        sample.draw(
+            model,
+            variables,
+            jax.random.key(3),
+            8,
+            prefix=x[:prefix] if prefix else None,
+            engine=engine,
+        )
         for engine in ("cached", "recompute")
     ]
-    assert (draws[0].x == draws[1].x).all() and (np.asarray(draws[0].x)[:, :prefix] == x[:prefix]).all()
-    np.testing.assert_allclose(draws[0].log_prob, zoo.log_prob(model, variables, draws[0].x), rtol=1e-4)
+    assert (draws[0].x == draws[1].x).all() and (
+        np.asarray(draws[0].x)[:, :prefix] == x[:prefix]
+    ).all()
+    np.testing.assert_allclose(
+        draws[0].log_prob, zoo.log_prob(model, variables, draws[0].x), rtol=1e-4
+    )

@@ -1,4 +1,6 @@
-"""The pixel family beyond its tiny instances: colour, odd and non-square shapes, labels, other kernels."""
+"""The pixel family beyond its tiny instances: colour, odd and non-square shapes, labels, other
+kernels.
+"""
 
 import conformance
 import jax
@@ -12,16 +14,37 @@ from zoo.images.raster import Raster
 
 BITS = zoo.Categorical(2)
 VARIANTS = {
-    "PixelCNN, colour": (zoo.PixelCNN((2, 2, 3), features=12, blocks=2, out_features=24, head=BITS), 0),
+    "PixelCNN, colour": (
+        zoo.PixelCNN((2, 2, 3), features=12, blocks=2, out_features=24, head=BITS),
+        0,
+    ),
     "PixelCNN, 5 columns": (zoo.PixelCNN((2, 5), features=8, blocks=2, out_features=16), 1),
-    "PixelCNN, 5 rows, kernel 5": (zoo.PixelCNN((5, 2), features=8, blocks=1, kernel_size=5, out_features=16), 0),
-    "Gated, colour": (zoo.GatedPixelCNN((2, 2, 3), features=18, layers=2, out_features=36, head=BITS), 0),
+    "PixelCNN, 5 rows, kernel 5": (
+        zoo.PixelCNN((5, 2), features=8, blocks=1, kernel_size=5, out_features=16),
+        0,
+    ),
+    "Gated, colour": (
+        zoo.GatedPixelCNN((2, 2, 3), features=18, layers=2, out_features=36, head=BITS),
+        0,
+    ),
     "Gated, 5 columns": (zoo.GatedPixelCNN((2, 5), features=8, layers=3, out_features=16), 0),
-    "Gated, 5 rows, kernel 5": (zoo.GatedPixelCNN((5, 2), features=8, layers=2, kernel_size=5, out_features=16), 0),
-    "Row LSTM, colour": (zoo.RowLSTM((2, 2, 3), features=6, layers=2, out_features=12, head=BITS), 0),
-    "Row LSTM, 5 columns, kernel 5": (zoo.RowLSTM((2, 5), features=6, layers=2, kernel_size=5, out_features=16), 1),
+    "Gated, 5 rows, kernel 5": (
+        zoo.GatedPixelCNN((5, 2), features=8, layers=2, kernel_size=5, out_features=16),
+        0,
+    ),
+    "Row LSTM, colour": (
+        zoo.RowLSTM((2, 2, 3), features=6, layers=2, out_features=12, head=BITS),
+        0,
+    ),
+    "Row LSTM, 5 columns, kernel 5": (
+        zoo.RowLSTM((2, 5), features=6, layers=2, kernel_size=5, out_features=16),
+        1,
+    ),
     "Row LSTM, 5 rows": (zoo.RowLSTM((5, 2), features=6, layers=2, out_features=16), 0),
-    "Diagonal, colour": (zoo.DiagonalBiLSTM((2, 2, 3), features=6, layers=2, out_features=12, head=BITS), 0),
+    "Diagonal, colour": (
+        zoo.DiagonalBiLSTM((2, 2, 3), features=6, layers=2, out_features=12, head=BITS),
+        0,
+    ),
     "Diagonal, 5 columns": (zoo.DiagonalBiLSTM((2, 5), features=6, layers=2, out_features=16), 0),
     "Diagonal, 5 rows": (zoo.DiagonalBiLSTM((5, 2), features=6, layers=2, out_features=16), 0),
     "Diagonal, one row": (zoo.DiagonalBiLSTM((1, 6), features=6, layers=2, out_features=16), 0),
@@ -31,11 +54,23 @@ VARIANTS = {
         zoo.PixelTransformer((2, 2, 3), features=6, layers=2, attention="strided", head=BITS),
         0,
     ),
-    "Transformer, strided, 5 columns": (zoo.PixelTransformer((2, 5), features=6, layers=2, attention="strided"), 0),
-    "Transformer, strided, 5 rows": (zoo.PixelTransformer((5, 2), features=6, layers=2, attention="strided"), 0),
+    "Transformer, strided, 5 columns": (
+        zoo.PixelTransformer((2, 5), features=6, layers=2, attention="strided"),
+        0,
+    ),
+    "Transformer, strided, 5 rows": (
+        zoo.PixelTransformer((5, 2), features=6, layers=2, attention="strided"),
+        0,
+    ),
     "Gated, one row": (zoo.GatedPixelCNN((1, 6), features=8, layers=2, out_features=16), 0),
-    "PixelCNN++, colour": (zoo.PixelCNNpp((2, 1), 5, 1, 2, head=zoo.DiscretizedLogisticMixture(2, 3, 3)), 0),
-    "PixelCNN++, colour, one row": (zoo.PixelCNNpp((1, 3), 5, 1, 2, head=zoo.DiscretizedLogisticMixture(2, 2, 3)), 0),
+    "PixelCNN++, colour": (
+        zoo.PixelCNNpp((2, 1), 5, 1, 2, head=zoo.DiscretizedLogisticMixture(2, 3, 3)),
+        0,
+    ),
+    "PixelCNN++, colour, one row": (
+        zoo.PixelCNNpp((1, 3), 5, 1, 2, head=zoo.DiscretizedLogisticMixture(2, 2, 3)),
+        0,
+    ),
     "PixelCNN++, 3 resolutions, 5 rows": (zoo.PixelCNNpp((5, 2), 4, 1), 0),
     "PixelCNN++, 1 resolution": (zoo.PixelCNNpp((2, 3), 4, 2, 1, head=zoo.Categorical(3)), 0),
 }
@@ -52,7 +87,9 @@ def grouped(names):
     return [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in names]
 
 
-@pytest.mark.parametrize("name", grouped(name for name in VARIANTS if name.endswith((", colour", "one row"))))
+@pytest.mark.parametrize(
+    "name", grouped(name for name in VARIANTS if name.endswith((", colour", "one row")))
+)
 def test_colours_step_as_a_whole(name):
     model, blind = VARIANTS[name]
     assert conformance.check_step(zoo.Entry(model, model, blind)) is None
@@ -61,7 +98,9 @@ def test_colours_step_as_a_whole(name):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", grouped(VARIANTS))
 @pytest.mark.parametrize(
-    "check", (*CHECKS, conformance.check_step), ids=lambda check: check.__name__.removeprefix("check_")
+    "check",
+    (*CHECKS, conformance.check_step),
+    ids=lambda check: check.__name__.removeprefix("check_"),
 )
 def test_variants_conform(name, check):
     model, blind = VARIANTS[name]
@@ -71,7 +110,9 @@ def test_variants_conform(name, check):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", grouped(WIDER))
 @pytest.mark.parametrize(
-    "check", (*CHECKS[1:], conformance.check_step), ids=lambda check: check.__name__.removeprefix("check_")
+    "check",
+    (*CHECKS[1:], conformance.check_step),
+    ids=lambda check: check.__name__.removeprefix("check_"),
 )
 def test_odd_sizes_conform_at_all_resolutions(name, check):
     assert check(zoo.Entry(WIDER[name], WIDER[name], example=zoo.catalogue.labelled)) is None
@@ -83,19 +124,24 @@ def test_colours_are_drawn_one_after_the_other(name):
     model, _ = VARIANTS[name]
     variables = conformance.variables_of(model)
     cached = sample.draw(model, variables, jax.random.key(0), 40)
-    assert (cached.x == sample.draw(model, variables, jax.random.key(0), 40, engine="recompute").x).all()
+    assert (
+        cached.x == sample.draw(model, variables, jax.random.key(0), 40, engine="recompute").x
+    ).all()
     np.testing.assert_allclose(cached.log_prob, zoo.log_prob(model, variables, cached.x), rtol=1e-4)
 
 
 def test_pixel_cnn_has_the_blind_spot_that_gated_lacks():
-    """Pixels up and far to the right are lost on PixelCNN with small kernels; Gated PixelCNN sees all before it."""
+    """Pixels up and far to the right are lost on PixelCNN with small kernels; Gated PixelCNN sees
+    all before it.
+    """
     shape, pixel = (6, 9), (5, 2)
     plain = zoo.PixelCNN(shape, features=8, blocks=5, out_features=8)
     gated = zoo.GatedPixelCNN(shape, features=8, layers=4, out_features=8)
     seen = [receptive_field(model, random_variables(model), pixel) > 0 for model in (plain, gated)]
     row, column = np.indices(shape)
     before = (row < pixel[0]) | ((row == pixel[0]) & (column < pixel[1]))
-    # The first layer reaches three pixels to the right on any row above, every further row that lies between one more.
+    # The first layer reaches three pixels to the right on any row above, every further row that
+    # lies between one more.
     blind = before & (column - pixel[1] > 2 + pixel[0] - row)
     assert blind.sum() == 6 and (seen[0] == before & ~blind).all()
     assert (seen[1] == before).all()
@@ -107,7 +153,10 @@ def test_pixel_cnn_has_the_blind_spot_that_gated_lacks():
         zoo.GatedPixelCNN((5, 12), features=8, layers=8, out_features=8),
         zoo.DiagonalBiLSTM((5, 12), features=8, layers=1, out_features=8),
         pytest.param(zoo.PixelTransformer((5, 12), features=8, layers=1), marks=pytest.mark.slow),
-        pytest.param(zoo.PixelTransformer((5, 12), features=8, layers=2, attention="strided"), marks=pytest.mark.slow),
+        pytest.param(
+            zoo.PixelTransformer((5, 12), features=8, layers=2, attention="strided"),
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=["gated", "diagonal", "transformer", "strided"],
 )
@@ -147,7 +196,10 @@ def test_other_orderings_are_refused(name):
     ("model", "message"),
     [
         (zoo.PixelCNN((2, 2, 3)), "3 colours need as many channels each"),
-        (zoo.GatedPixelCNN((2, 2, 3), features=6), "3 colours need as many channels each: 6 and 64"),
+        (
+            zoo.GatedPixelCNN((2, 2, 3), features=6),
+            "3 colours need as many channels each: 6 and 64",
+        ),
         (zoo.PixelCNN((2, 2), kernel_size=2), "odd sizes"),
         (zoo.PixelCNN((4,)), "needs a site_shape"),
         (zoo.GatedPixelCNN((4,)), "needs a site_shape"),

@@ -1,4 +1,6 @@
-"""Likelihoods and samples in full float32 on devices that round the operands of a matmul; training as the recipe says."""
+"""Likelihoods and samples in full float32 on devices that round the operands of a matmul; training
+as the recipe says.
+"""
 
 import conformance
 import jax
@@ -18,14 +20,18 @@ MODELS = {
     "nade": zoo.NADE((8, 8), hidden=50),
     "gated": zoo.GatedPixelCNN((6, 6), features=8, layers=2, kernel_size=3, out_features=8),
     "lstm": zoo.LSTM((24,), features=32, layers=1, head=zoo.Categorical(20)),
-    "transformer": zoo.Transformer((24,), 32, 2, heads=2, window=24, dropout=0.0, head=zoo.Categorical(20)),
+    "transformer": zoo.Transformer(
+        (24,), 32, 2, heads=2, window=24, dropout=0.0, head=zoo.Categorical(20)
+    ),
 }
 BITS = 7  # of bfloat16's significand
 
 
 @pytest.fixture
 def rounding(monkeypatch):
-    """Matmuls and convolutions round their operands to bfloat16, as a TPU's do, unless full float32 is asked for."""
+    """Matmuls and convolutions round their operands to bfloat16, as a TPU's do, unless full float32
+    is asked for.
+    """
     count = []
 
     def rounded(primitive):
@@ -51,8 +57,12 @@ def test_engines_agree_on_a_device_that_rounds(name, rounding):
     model, variables = MODELS[name], conformance.variables_of(MODELS[name])
     drawn = sample.draw(model, variables, jax.random.key(0), 32)
     for engine in ("recompute", "jacobi"):
-        assert (sample.draw(model, variables, jax.random.key(0), 32, engine=engine).x == drawn.x).all()
-    np.testing.assert_allclose(drawn.log_prob, zoo.log_prob(model, variables, drawn.x), rtol=1e-5, atol=1e-4)
+        assert (
+            sample.draw(model, variables, jax.random.key(0), 32, engine=engine).x == drawn.x
+        ).all()
+    np.testing.assert_allclose(
+        drawn.log_prob, zoo.log_prob(model, variables, drawn.x), rtol=1e-5, atol=1e-4
+    )
     if model.prefills:
         found = sample.search(model, variables, beam=2)
         scored = zoo.log_prob(model, variables, found.x[0])
@@ -75,9 +85,14 @@ def test_training_has_the_precision_of_its_recipe(precision, rounding):
 def test_a_likelihood_does_not_depend_on_what_jax_is_set_to(rounding):
     model, variables = MODELS["made"], conformance.variables_of(MODELS["made"])
     x = jnp.zeros((4, 8, 8), jnp.int32)
-    usual = [scored(model, variables, x) for scored in (zoo.log_prob, zoo.conditionals, sample.surprise)]
+    usual = [
+        scored(model, variables, x) for scored in (zoo.log_prob, zoo.conditionals, sample.surprise)
+    ]
     with jax.default_matmul_precision("bfloat16"):
-        again = [scored(model, variables, x) for scored in (zoo.log_prob, zoo.conditionals, sample.surprise)]
+        again = [
+            scored(model, variables, x)
+            for scored in (zoo.log_prob, zoo.conditionals, sample.surprise)
+        ]
     assert all(map(np.array_equal, again, usual))
     assert not rounding
 
@@ -94,7 +109,14 @@ def in_both_modes(function):
 def test_training_is_the_same_with_x64(name, parallel):
     model = MODELS[name].clone(dropout=0.2) if name == "lstm" else MODELS[name].clone(num_masks=3)
     x = np.asarray(np.random.RandomState(0).randint(0, 2, (4, *model.site_shape)), np.int64)
-    recipe = Recipe(model, steps=30, batch_size=4, weight_decay=0.1, corrected_decay=name == "made", parallel=parallel)
+    recipe = Recipe(
+        model,
+        steps=30,
+        batch_size=4,
+        weight_decay=0.1,
+        corrected_decay=name == "made",
+        parallel=parallel,
+    )
 
     def trained():
         update = make_update(recipe)
@@ -109,9 +131,18 @@ def test_training_is_the_same_with_x64(name, parallel):
 
 
 def test_texts_and_searches_are_the_same_with_x64():
-    model = zoo.GRU((30,), features=8, vocabulary=tuple("abcde"), end=0, pad=1, head=zoo.Categorical(5))
+    model = zoo.GRU(
+        (30,), features=8, vocabulary=tuple("abcde"), end=0, pad=1, head=zoo.Categorical(5)
+    )
     source = (model, conformance.variables_of(model))
-    options = {"temperature": 0.7, "top_k": 4, "top_p": 0.9, "min_p": 0.01, "length": 40, "key": jax.random.key(1)}
+    options = {
+        "temperature": 0.7,
+        "top_k": 4,
+        "top_p": 0.9,
+        "min_p": 0.01,
+        "length": 40,
+        "key": jax.random.key(1),
+    }
 
     def written():
         texts = sample.text(source, ["ced", "d" * 40], **options)
@@ -119,9 +150,13 @@ def test_texts_and_searches_are_the_same_with_x64():
         found = sample.search(*source, beam=3)
         surprise = sample.surprise(*source, np.asarray(found.x[0], np.int64))
         mixture = zoo.ensemble_log_prob([model, model], source[1], np.asarray(found.x[0], np.int64))
-        streams = zoo.stream_log_prob(*source, np.asarray(found.x[0], np.int64), zoo.begin(*source, 3))
+        streams = zoo.stream_log_prob(
+            *source, np.asarray(found.x[0], np.int64), zoo.begin(*source, 3)
+        )
         for engine in ("recompute", "jacobi"):
-            drawn = sample.draw(*source, jax.random.key(1), 5, engine=engine, prefix=np.array([2, 3]))
+            drawn = sample.draw(
+                *source, jax.random.key(1), 5, engine=engine, prefix=np.array([2, 3])
+            )
             yield drawn
         yield from (texts, streamed, found, surprise, mixture, streams)
 

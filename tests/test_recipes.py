@@ -1,4 +1,6 @@
-"""The default recipes reach what the README promises, by the README's own commands. Minutes to a quarter of an hour each."""
+"""The default recipes reach what the README promises, by the README's own commands. Minutes to a
+quarter of an hour each.
+"""
 
 import json
 import subprocess
@@ -8,7 +10,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-PIXELS = ("pixel_cnn", "gated_pixel_cnn", "pixel_cnn_pp", "row_lstm", "diagonal_bilstm", "pixel_transformer")
+PIXELS = (
+    "pixel_cnn",
+    "gated_pixel_cnn",
+    "pixel_cnn_pp",
+    "row_lstm",
+    "diagonal_bilstm",
+    "pixel_transformer",
+)
 REACH = {"fvsbn": 100.0, "made": 92.0, "nade": 93.0, **dict.fromkeys(PIXELS, 86.0)}
 
 
@@ -17,7 +26,10 @@ REACH = {"fvsbn": 100.0, "made": 92.0, "nade": 93.0, **dict.fromkeys(PIXELS, 86.
 def test_default_recipe(name, tmp_path):
     run = tmp_path / "run"
     done = subprocess.run(
-        [sys.executable, "-m", "train", name, "--run-dir", str(run)], capture_output=True, text=True, timeout=3600
+        [sys.executable, "-m", "train", name, "--run-dir", str(run)],
+        capture_output=True,
+        text=True,
+        timeout=3600,
     )
     assert done.returncode == 0, done.stderr[-2000:]
     results = json.loads((run / "results.json").read_text())

@@ -35,8 +35,13 @@ def contents(run, recipe):
     """Everything a training leaves that must not depend on interruptions."""
     with Checkpoints(run.checkpoints) as checkpoints:
         state, progress = checkpoints.restore(initial_state(recipe, noisy_copies(8)))
-    records = [{key: value for key, value in record.items() if key != "seconds"} for record in run.records()]
-    _, variables = zoo.load(run.model)  # not its bytes: the order of the header's entries is arbitrary
+    records = [
+        {key: value for key, value in record.items() if key != "seconds"}
+        for record in run.records()
+    ]
+    _, variables = zoo.load(
+        run.model
+    )  # not its bytes: the order of the header's entries is arbitrary
     return (state, variables), (progress.best, progress.waited, progress.window), records
 
 
@@ -44,7 +49,10 @@ def test_runs_are_written_in_utf_8_whatever_the_locale(tmp_path, monkeypatch):
     monkeypatch.setattr("io.text_encoding", lambda encoding, level=2: encoding or "ascii")
     run, line = Run(tmp_path), {"step": 1, "of": "größer"}
     write(run.metrics, json.dumps(line, ensure_ascii=False) + "\n")
-    assert run.metrics.read_bytes().decode() == f"{json.dumps(line, ensure_ascii=False)}\n" and run.records() == [line]
+    assert (
+        run.metrics.read_bytes().decode() == f"{json.dumps(line, ensure_ascii=False)}\n"
+        and run.records() == [line]
+    )
 
 
 def assert_identical(ours, theirs):
@@ -76,7 +84,9 @@ CORRECTED = {"weight_decay": 0.1, "corrected_decay": True}
 
 
 @pytest.mark.parametrize(
-    "changes", slow_but([CORRECTED], [CORRECTED, {}, {"parallel": "pmap"}, {"checkpoint_every": 7}]), ids=str
+    "changes",
+    slow_but([CORRECTED], [CORRECTED, {}, {"parallel": "pmap"}, {"checkpoint_every": 7}]),
+    ids=str,
 )
 def test_interrupted_and_resumed_is_bit_for_bit_the_same(data, tmp_path, monkeypatch, changes):  # noqa: F811
     recipe, usual = tiny(data=data, steps=20, **changes), signal.getsignal(signal.SIGINT)
@@ -110,7 +120,9 @@ def test_metrics_beyond_the_checkpoint_are_written_again(data, tmp_path, monkeyp
 
 
 def test_early_stop_and_its_resume(data, tmp_path, monkeypatch):  # noqa: F811
-    recipe = tiny(data=data, steps=1000, learning_rate=1e-30, weight_decay=0.0, patience=2, eval_every=3)
+    recipe = tiny(
+        data=data, steps=1000, learning_rate=1e-30, weight_decay=0.0, patience=2, eval_every=3
+    )
     run = create("made", recipe, tmp_path / "run")
     train_run(run, recipe, inputs(recipe))
     steps = [record["step"] for record in run.records() if "valid_nats" in record]
@@ -148,11 +160,15 @@ def test_non_finite_loss_names_the_step_and_keeps_the_checkpoint(data, tmp_path,
 
     def poisoned(self, like):
         state, progress = restore(self, like)
-        return state._replace(variables=jax.tree.map(lambda leaf: leaf * np.float32("nan"), state.variables)), progress
+        return state._replace(
+            variables=jax.tree.map(lambda leaf: leaf * np.float32("nan"), state.variables)
+        ), progress
 
     with monkeypatch.context() as patch:
         patch.setattr(Checkpoints, "restore", poisoned)
-        with pytest.raises(NonFiniteError, match=r"nan at step 9\. The checkpoint of step 8 .*learning-rate"):
+        with pytest.raises(
+            NonFiniteError, match=r"nan at step 9\. The checkpoint of step 8 .*learning-rate"
+        ):
             train_run(run, recipe, inputs(recipe))
     assert run.model.read_bytes() == model
     train_run(run, recipe, inputs(recipe))
@@ -169,7 +185,9 @@ def break_updates(monkeypatch, *steps):
             number = int(np.max(update.fetch(state).step)) + 1
             if number not in steps:
                 return update.step(state, x, context)
-            return state._replace(step=state.step + 1), Metrics(*map(np.float32, (np.nan, 1.0, 0.1)))
+            return state._replace(step=state.step + 1), Metrics(
+                *map(np.float32, (np.nan, 1.0, 0.1))
+            )
 
         return update._replace(step=step)
 
@@ -207,13 +225,17 @@ def test_three_in_a_row_are_too_many(data, tmp_path, monkeypatch, interrupted): 
         with pytest.raises(KeyboardInterrupt):
             train_run(run, recipe, inputs(recipe))
     last = 8 if interrupted else 5
-    with pytest.raises(NonFiniteError, match=rf"loss became nan at step 7\. The checkpoint of step {last} stays"):
+    with pytest.raises(
+        NonFiniteError, match=rf"loss became nan at step 7\. The checkpoint of step {last} stays"
+    ):
         train_run(run, recipe, inputs(recipe))
 
 
 @pytest.mark.parametrize("stop", ["interrupt", "checkpoint"])
 def test_a_run_can_be_sampled_before_its_first_validation(data, tmp_path, monkeypatch, stop):  # noqa: F811
-    recipe = tiny(data=data, steps=20, eval_every=15, checkpoint_every=4 if stop == "checkpoint" else 0)
+    recipe = tiny(
+        data=data, steps=20, eval_every=15, checkpoint_every=4 if stop == "checkpoint" else 0
+    )
     run = create("made", recipe, tmp_path / "run")
     if stop == "interrupt":
         interrupt_at(monkeypatch, 7)
@@ -256,7 +278,10 @@ def test_corrupt_and_foreign_checkpoints(data, tmp_path):  # noqa: F811
     for file in (run.checkpoints / "5").rglob("*"):
         if file.is_file() and file.stat().st_size > 100:
             file.write_bytes(b"junk" * 10)
-    with Checkpoints(run.checkpoints) as checkpoints, pytest.raises(CheckpointError, match="5 is corrupt") as caught:
+    with (
+        Checkpoints(run.checkpoints) as checkpoints,
+        pytest.raises(CheckpointError, match="5 is corrupt") as caught,
+    ):
         checkpoints.restore(initial_state(recipe, noisy_copies(8)))
     assert "\n" not in str(caught.value)
 
@@ -276,7 +301,9 @@ def restored(run, like):
 
 
 def test_flipped_bits_never_change_what_is_resumed(two_checkpoints, tmp_path, capfd):
-    """Each flip leaves the newest checkpoint as it was, or is named in a line and the one before is taken."""
+    """Each flip leaves the newest checkpoint as it was, or is named in a line and the one before is
+    taken.
+    """
     run, like = two_checkpoints
     sound, rng, fallen = {10: restored(run, like)}, random.Random(1), 0
     files = [file for file in sorted((run.checkpoints / "10").rglob("*")) if file.is_file()]
@@ -323,7 +350,9 @@ def test_checkpoints_of_before_there_was_a_digest(two_checkpoints, tmp_path):
     state, progress = restored(run, like)
     with ocp.CheckpointManager(tmp_path / "old") as manager:
         words = ocp.args.JsonSave(dataclasses.asdict(progress))
-        manager.save(10, args=ocp.args.Composite(state=ocp.args.StandardSave(state), progress=words))
+        manager.save(
+            10, args=ocp.args.Composite(state=ocp.args.StandardSave(state), progress=words)
+        )
     with Checkpoints(tmp_path / "old") as checkpoints:
         assert_identical(checkpoints.restore(like), (state, progress))
 
@@ -337,7 +366,9 @@ def command(path, folder, *flags):
 
 def start(*args):
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"}
-    return subprocess.Popen(command(*args), env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return subprocess.Popen(
+        command(*args), env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
 
 
 @pytest.mark.slow

@@ -1,4 +1,7 @@
-"""A run folder: one process at a time, data wherever they lie, files that others have touched, numbers out of range."""
+"""A run folder: one process at a time, data wherever they lie, files that others have touched,
+numbers
+  out of range.
+"""
 
 import json
 import math
@@ -44,7 +47,11 @@ with Run(Path(sys.argv[1])).held():
 def trained(tmp_path_factory):
     """A folder with a finished run and its data; not to be changed."""
     folder = tmp_path_factory.mktemp("trained")
-    splits = {"train": noisy_copies(80), "valid": noisy_copies(30, seed=1), "test": noisy_copies(30, seed=2)}
+    splits = {
+        "train": noisy_copies(80),
+        "valid": noisy_copies(30, seed=1),
+        "test": noisy_copies(30, seed=2),
+    }
     np.savez(folder / "bits.npz", **splits)
     recipe = tiny(data=Data(name="images", path=str(folder / "bits.npz")), steps=10)
     dataset = inputs(recipe)
@@ -62,7 +69,9 @@ def run(trained):
 
 def holder(folder):
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    process = subprocess.Popen([sys.executable, "-c", HOLD, str(folder)], env=environment, stdout=subprocess.PIPE)
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(folder)], env=environment, stdout=subprocess.PIPE
+    )
     assert process.stdout.readline() == b"held\n"
     return process
 
@@ -72,9 +81,14 @@ def test_a_run_belongs_to_one_process(run, capsys):
     with holder(run.folder) as process:
         files = {path: path.read_bytes() for path in run.folder.rglob("*") if path.is_file()}
         line = fails(capsys, 1, "made", "--resume")
-        assert f"runs/made is being trained by process {process.pid} on " in line and " since 20" in line
+        assert (
+            f"runs/made is being trained by process {process.pid} on " in line
+            and " since 20" in line
+        )
         assert train.cli.evaluate.main(["made"]) == 0, "to read takes no lock"
-        assert files == {path: path.read_bytes() for path in run.folder.rglob("*") if path.is_file()}
+        assert files == {
+            path: path.read_bytes() for path in run.folder.rglob("*") if path.is_file()
+        }
         process.kill()
     assert cli.main(["made", "--resume"]) == 0, "what was killed holds nothing"
     assert not (run.folder / train.runs.folder.HOLDER).exists()
@@ -144,7 +158,9 @@ def interrupted(flags, monkeypatch):  # noqa: F811
 
 
 def test_a_path_is_no_data(flags, data, capsys, monkeypatch, tmp_path):  # noqa: F811
-    """Where they lie may change, by a relative path and from another folder too; what they are may not."""
+    """Where they lie may change, by a relative path and from another folder too; what they are may
+    not.
+    """
     moved = tmp_path / "elsewhere" / "moved.npz"
     moved.parent.mkdir()
     interrupted(flags, monkeypatch)
@@ -162,7 +178,12 @@ def test_a_path_is_no_data(flags, data, capsys, monkeypatch, tmp_path):  # noqa:
     assert train.cli.evaluate.main([folder, "--data.path", "again.npz"]) == 0
     nats = json.loads(results.read_text())["nats"]
     assert f"test: {nats:.2f} +-" in capsys.readouterr().out.splitlines()[-1]
-    np.savez("other.npz", train=noisy_copies(80), valid=noisy_copies(30, seed=1), test=noisy_copies(30, seed=3))
+    np.savez(
+        "other.npz",
+        train=noisy_copies(80),
+        valid=noisy_copies(30, seed=1),
+        test=noisy_copies(30, seed=3),
+    )
     assert train.cli.evaluate.main([folder, "--data.path", "other.npz"]) == 1
     assert "was trained on other data than other.npz" in capsys.readouterr().err
     results.unlink()
@@ -170,14 +191,17 @@ def test_a_path_is_no_data(flags, data, capsys, monkeypatch, tmp_path):  # noqa:
         capsys, 1, "made", "--resume", "--run-dir", folder, "--data.path", "other.npz"
     )
     assert (
-        json.loads((results.parent / "config.json").read_text())["recipe"]["data"]["path"] == "../elsewhere/moved.npz"
+        json.loads((results.parent / "config.json").read_text())["recipe"]["data"]["path"]
+        == "../elsewhere/moved.npz"
     )
 
 
 def test_where_the_data_of_an_older_run_lie_is_part_of_it(run, trained, capsys):
     run.results.unlink()
     config = json.loads(run.config.read_text())
-    run.config.write_text(json.dumps({key: value for key, value in config.items() if key != "data"}))
+    run.config.write_text(
+        json.dumps({key: value for key, value in config.items() if key != "data"})
+    )
     shutil.copy(trained / "bits.npz", "copy.npz")
     assert "data.path is" in fails(capsys, 1, "made", "--resume", "--data.path", "copy.npz")
     assert cli.main(["made", "--resume"]) == 0
@@ -200,7 +224,9 @@ def test_metrics_with_a_foreign_line(run, line, capsys):
     run.metrics.write_bytes(whole + line.encode("latin-1") + b"\n")
     said = fails(capsys, 1, "made", "--resume")
     number = whole.count(b"\n") + 1
-    assert f"runs/made/metrics.jsonl, line {number} is no line of metrics" in said and len(said) < 500
+    assert (
+        f"runs/made/metrics.jsonl, line {number} is no line of metrics" in said and len(said) < 500
+    )
     run.metrics.write_bytes(whole)  # as advised
     assert cli.main(["made", "--resume"]) == 0
 
@@ -226,7 +252,9 @@ def test_configurations_of_other_kinds(run, field, value, capsys):
         part = config
         for name in within:
             part = part[name]
-        part[last] = {**part[last], **value} if field == "recipe.data" and isinstance(value, dict) else value
+        part[last] = (
+            {**part[last], **value} if field == "recipe.data" and isinstance(value, dict) else value
+        )
         text = json.dumps(config)
     run.config.write_bytes(text.encode("latin-1"))
     said = fails(capsys, 1, "made", "--resume")
@@ -235,7 +263,9 @@ def test_configurations_of_other_kinds(run, field, value, capsys):
     assert "config.json cannot be read" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("text", [DEEP, "[]", "null", '{"steps": "x", "nats": 3}', '{"steps": 3, "nats": []}', "{"])
+@pytest.mark.parametrize(
+    "text", [DEEP, "[]", "null", '{"steps": "x", "nats": 3}', '{"steps": 3, "nats": []}', "{"]
+)
 def test_results_of_other_kinds(run, text, capsys):
     run.results.write_text(text)
     said = fails(capsys, 1, "made", "--resume")
@@ -254,7 +284,13 @@ def test_perplexity_of_any_nats():
 
 
 def test_json_has_no_nan(tmp_path):
-    odd = {"a": math.nan, "b": (np.float64("inf"), [-math.inf, 1.5]), "c": {"d": math.nan}, "e": None, "f": "nan"}
+    odd = {
+        "a": math.nan,
+        "b": (np.float64("inf"), [-math.inf, 1.5]),
+        "c": {"d": math.nan},
+        "e": None,
+        "f": "nan",
+    }
     expected = {"a": None, "b": [None, [None, 1.5]], "c": {"d": None}, "e": None, "f": "nan"}
     assert json.loads(to_json(odd), parse_constant=pytest.fail) == expected
     run = Run(tmp_path)
@@ -279,7 +315,9 @@ def test_huge_nats_are_evaluated_and_kept(tmp_path, monkeypatch, data, capsys): 
     """Validation nats above 709 of a char: they are printed, and a checkpoint is written."""
     recipe = tiny(data=data, steps=5)
     run = create("made", recipe, tmp_path / "run")
-    monkeypatch.setattr(train.engine.loop, "evaluate", lambda *_, **__: Evaluation(1e5, 1.0, 1.4e5, 30, "char"))
+    monkeypatch.setattr(
+        train.engine.loop, "evaluate", lambda *_, **__: Evaluation(1e5, 1.0, 1.4e5, 30, "char")
+    )
     train.engine.loop.train(run, recipe, inputs(recipe))
     assert "perplexity 2.807e+43429" in capsys.readouterr().err
     assert run.model.exists() and (run.checkpoints / "5").is_dir()
@@ -290,7 +328,9 @@ def test_stdout_that_is_not_utf_8(encoding):
     """What an encoding lacks is written with a backslash."""
     code = "from zoo.cli import any_stdout; any_stdout(); print('größer 中文 \U0001f600')"
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": encoding}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, check=True
+    )
     assert done.stdout.rstrip() == "größer 中文 \U0001f600".encode(encoding, "backslashreplace")
 
 

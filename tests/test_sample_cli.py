@@ -42,7 +42,9 @@ def test_a_grid_and_its_figures(run, capsys):
 def test_a_label_is_given_to_every_image(run, capsys):
     cli.run(argv(run, num=9, label=2, out=run / "two.png"))
     cli.run(argv(run, num=9, out=run / "all.png"))
-    assert (np.asarray(Image.open(run / "two.png")) != np.asarray(Image.open(run / "all.png"))).any()
+    assert (
+        np.asarray(Image.open(run / "two.png")) != np.asarray(Image.open(run / "all.png"))
+    ).any()
     with pytest.raises(ValueError, match="labels 0..2.*got values from 7 to 7"):
         cli.run(argv(run, num=9, label=7))
 
@@ -53,7 +55,10 @@ def test_a_label_is_given_to_every_image(run, capsys):
         ({"num": 0}, "must be at least 1"),
         ({"seed": -1}, "--seed must be in"),
         ({"run": "absent"}, "train one first"),
-        ({"temperature": 0.5}, r"--temperature is not supported by GatedPixelCNN \(images\): drop it"),
+        (
+            {"temperature": 0.5},
+            r"--temperature is not supported by GatedPixelCNN \(images\): drop it",
+        ),
         ({"stop": ("a",)}, "--stop is not supported"),
         ({"out": Path()}, "--out . is a folder"),
     ],
@@ -81,20 +86,45 @@ def tiny_runs(tmp_path_factory):
 @pytest.mark.parametrize(
     ("name", "change", "message"),
     [
-        ("captioner", {"source": ("hello",)}, r"--source is not supported by Captioner \(captions\): drop it"),
+        (
+            "captioner",
+            {"source": ("hello",)},
+            r"--source is not supported by Captioner \(captions\): drop it",
+        ),
         ("captioner", {"pairs": Path("a.tsv")}, "--pairs is not supported"),
-        ("seq2seq", {"images": Path("a.png")}, r"--images is not supported by Seq2Seq \(translation\)"),
+        (
+            "seq2seq",
+            {"images": Path("a.png")},
+            r"--images is not supported by Seq2Seq \(translation\)",
+        ),
         ("lstm", {"beam": 1}, r"--beam is not supported by LSTM \(text\)"),
         ("fvsbn", {"beam": 1}, r"--beam is not supported by FVSBN \(images\)"),
         ("rnade", {"gif": True}, r"--gif is not supported by RNADE \(table\)"),
         *((name, {"seconds": 2.0}, "--seconds is not supported") for name in ("lstm", "fvsbn")),
         *((name, {"scale": 3}, "--scale is not supported") for name in ("lstm", "wavenet")),
-        *((name, {"engine": "jacobi"}, "--engine is not supported") for name in ("captioner", "seq2seq")),
+        *(
+            (name, {"engine": "jacobi"}, "--engine is not supported")
+            for name in ("captioner", "seq2seq")
+        ),
         *((name, {"scale": 3}, "--scale is not supported") for name in ("captioner", "seq2seq")),
-        *((name, {"seconds": 2.0}, "--seconds is not supported") for name in ("captioner", "seq2seq")),
-        *((name, {"out": Path("a.png")}, "add --attention, or drop --out") for name in ("captioner", "seq2seq")),
-        ("seq2seq", {"source": ("a",), "num": 3}, "--num is how many pairs of a file are read.*: drop one"),
-        ("seq2seq", {"source": ("a",), "pairs": Path("a.tsv")}, "--source and --pairs are both given: drop one"),
+        *(
+            (name, {"seconds": 2.0}, "--seconds is not supported")
+            for name in ("captioner", "seq2seq")
+        ),
+        *(
+            (name, {"out": Path("a.png")}, "add --attention, or drop --out")
+            for name in ("captioner", "seq2seq")
+        ),
+        (
+            "seq2seq",
+            {"source": ("a",), "num": 3},
+            "--num is how many pairs of a file are read.*: drop one",
+        ),
+        (
+            "seq2seq",
+            {"source": ("a",), "pairs": Path("a.tsv")},
+            "--source and --pairs are both given: drop one",
+        ),
     ],
 )
 def test_flags_for_other_models_are_refused(tiny_runs, name, change, message):
@@ -106,11 +136,23 @@ def test_flags_for_other_models_are_refused(tiny_runs, name, change, message):
 @pytest.mark.parametrize(
     ("name", "own", "others"),
     [
-        ("fvsbn", "--complete --surprise --gif --columns --engine", "--prompt --seconds --beam --temperature"),
+        (
+            "fvsbn",
+            "--complete --surprise --gif --columns --engine",
+            "--prompt --seconds --beam --temperature",
+        ),
         ("rnade", "--num --label --out --engine", "--gif --prompt --beam --temperature --complete"),
-        ("lstm", "--prompt --length --stop --temperature --top-k", "--gif --seconds --beam --columns --label"),
+        (
+            "lstm",
+            "--prompt --length --stop --temperature --top-k",
+            "--gif --seconds --beam --columns --label",
+        ),
         ("wavenet", "--seconds --audio --label --top-p", "--prompt --gif --beam"),
-        ("seq2seq", "--source --pairs --beam --attention", "--prompt --engine --images --temperature"),
+        (
+            "seq2seq",
+            "--source --pairs --beam --attention",
+            "--prompt --engine --images --temperature",
+        ),
         ("captioner", "--images --beam --attention", "--prompt --engine --pairs --temperature"),
     ],
 )
@@ -139,8 +181,13 @@ def test_a_gif_beside_the_grid(run, capsys):
 def test_surprise_of_what_it_drew(run, capsys):
     cli.run(argv(run, num=5, surprise=True, out=run / "five.png"))
     first, *_, last = capsys.readouterr().out.splitlines()[1:]
-    assert last.startswith("surprise of 5 images, ") and last.endswith(f": {run / 'five_surprise.png'}")
-    assert last.split(", ")[1].split(" nats")[0] == first.removeprefix("drawn samples: ").split(" nats")[0]
+    assert last.startswith("surprise of 5 images, ") and last.endswith(
+        f": {run / 'five_surprise.png'}"
+    )
+    assert (
+        last.split(", ")[1].split(" nats")[0]
+        == first.removeprefix("drawn samples: ").split(" nats")[0]
+    )
     assert pixels(run / "five_surprise.png").size
     cli.run(argv(run, num=None, surprise=True))
     printed = capsys.readouterr().out
@@ -157,16 +204,25 @@ def test_surprise_of_given_images(run, capsys):
 
 
 def test_completions(run, capsys):
-    """Original, prefix and completions in a row; the prefix is kept, and completions are not all the original."""
+    """Original, prefix and completions in a row; the prefix is kept, and completions are not all
+    the original.
+    """
     cli.run(argv(run, num=5, complete=1, scale=1))
-    assert f"1 of 3 rows of 8 images kept, 5 completions of each: {run / 'completions.png'}" in capsys.readouterr().out
+    assert (
+        f"1 of 3 rows of 8 images kept, 5 completions of each: {run / 'completions.png'}"
+        in capsys.readouterr().out
+    )
     sheet = pixels(run / "completions.png")
     assert sheet.shape == (8 * 4 + 1, 7 * 4 + 1)
-    panels = sheet[1:, 1:].reshape(8, 4, 7, 4)[:, :3, :, :3].swapaxes(1, 2)  # image, panel, row, column
+    panels = (
+        sheet[1:, 1:].reshape(8, 4, 7, 4)[:, :3, :, :3].swapaxes(1, 2)
+    )  # image, panel, row, column
     assert (panels[:, :, 0] == panels[:, :1, 0]).all() and (panels[:, 1, 1:] == 128).all()
     rest = panels[:, 2:, 1:] != panels[:, :1, 1:]
     assert rest.any((0, 2, 3)).all() and rest.any((1, 2, 3)).all()
-    own = sample.draw(MODEL, conformance.variables_of(MODEL), jax.random.key(0), 8, context=np.arange(8) % 3).x
+    own = sample.draw(
+        MODEL, conformance.variables_of(MODEL), jax.random.key(0), 8, context=np.arange(8) % 3
+    ).x
     assert (panels[:, 0] == np.asarray(own) * 255).all()
 
 
@@ -182,12 +238,18 @@ def test_completions_of_given_images(run, capsys):
 def test_completion_in_other_orderings(tmp_path):
     """Upper rows must be a prefix, unless the model takes any ordering."""
     folders = {}
-    for model in (zoo.FVSBN((4, 2), ordering=zoo.Ordering("columns")), zoo.CATALOGUE["eonade"].tiny):
+    for model in (
+        zoo.FVSBN((4, 2), ordering=zoo.Ordering("columns")),
+        zoo.CATALOGUE["eonade"].tiny,
+    ):
         folders[type(model)] = tmp_path / type(model).__name__
         folders[type(model)].mkdir()
         zoo.save(folders[type(model)] / "model.safetensors", model, conformance.variables_of(model))
     cli.run(argv(folders[zoo.EoNADE], complete=1))
-    with pytest.raises(ValueError, match="prefix of example 0 is no prefix of the ordering.*not follow the posterior"):
+    with pytest.raises(
+        ValueError,
+        match="prefix of example 0 is no prefix of the ordering.*not follow the posterior",
+    ):
         cli.run(argv(folders[zoo.FVSBN], complete=2))
 
 
@@ -224,7 +286,9 @@ def test_pictures_that_cannot_be_are_refused(run, change, message):
 def test_rows_go_to_a_csv(tiny_runs, tmp_path, capsys):
     cli.run(argv(tiny_runs("rnade"), num=5, out=tmp_path / "rows.csv"))
     assert np.loadtxt(tmp_path / "rows.csv", delimiter=",").size == 10
-    with pytest.raises(ValueError, match=r"--out is the table of what is drawn, a \.csv; got rows\.png"):
+    with pytest.raises(
+        ValueError, match=r"--out is the table of what is drawn, a \.csv; got rows\.png"
+    ):
         cli.run(argv(tiny_runs("rnade"), out=Path("rows.png")))
 
 
@@ -249,7 +313,10 @@ def test_flags_and_make(run):
     ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 1 and done.stdout == "" and done.stderr.count("\n") == 1
-    assert done.stderr.startswith("error: ") and "but the checkpoint's Bernoulli head has 2" in done.stderr
+    assert (
+        done.stderr.startswith("error: ")
+        and "but the checkpoint's Bernoulli head has 2" in done.stderr
+    )
 
 
 def test_errors_are_one_line(tmp_path):
@@ -261,16 +328,26 @@ def test_errors_are_one_line(tmp_path):
 
 def test_bench_prints_a_row_for_each_engine_and_batch(run, capsys):
     sampling.main(sampling.Options(run=str(run), batch=(1, 3), repeats=2))
-    rows = [line.split("|") for line in capsys.readouterr().out.splitlines() if line.startswith("| Gated")]
+    rows = [
+        line.split("|")
+        for line in capsys.readouterr().out.splitlines()
+        if line.startswith("| Gated")
+    ]
     assert [(row[2].strip(), row[3].strip()) for row in rows] == [
-        (batch, what) for batch in ("1", "3") for what in ("log_prob", "cached", "jacobi", "recompute")
+        (batch, what)
+        for batch in ("1", "3")
+        for what in ("log_prob", "cached", "jacobi", "recompute")
     ]
     assert all(float(row[7]) > 0 for row in rows)
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [({"batch": (0,)}, "--batch and --repeats"), ({"repeats": 0}, "--batch and"), ({"models": ("mde",)}, "'made'")],
+    [
+        ({"batch": (0,)}, "--batch and --repeats"),
+        ({"repeats": 0}, "--batch and"),
+        ({"models": ("mde",)}, "'made'"),
+    ],
 )
 def test_bench_refuses(change, message):
     with pytest.raises(ValueError, match=message):

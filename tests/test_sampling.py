@@ -31,28 +31,41 @@ def variables():
         pytest.param(zoo.FVSBN((7,)), marks=pytest.mark.slow),
         pytest.param(zoo.FVSBN((1,)), marks=pytest.mark.slow),
         pytest.param(
-            zoo.FVSBN((3, 5), head=zoo.Categorical(4), ordering=zoo.Ordering("spiral")), marks=pytest.mark.slow
+            zoo.FVSBN((3, 5), head=zoo.Categorical(4), ordering=zoo.Ordering("spiral")),
+            marks=pytest.mark.slow,
         ),
         pytest.param(zoo.NADE((17,), hidden=3), marks=pytest.mark.slow),
         zoo.NADE((3, 3, 2), hidden=4, head=zoo.Categorical(3), ordering=zoo.Ordering("random")),
         pytest.param(zoo.MADE((11,), hidden=(3,)), marks=pytest.mark.slow),
         pytest.param(zoo.MADE((1,), hidden=(3,), direct=False), marks=pytest.mark.slow),
         zoo.MADE((4, 5), hidden=(7, 90, 5), ordering=zoo.Ordering("columns")),
-        zoo.MADE((3, 3), hidden=(30, 8), head=zoo.Categorical(3), num_masks=4, resample_order=True).member(3),
-        pytest.param(zoo.MADE((3, 3), hidden=(30, 30), direct=False, num_masks=4).member(2), marks=pytest.mark.slow),
+        zoo.MADE(
+            (3, 3), hidden=(30, 8), head=zoo.Categorical(3), num_masks=4, resample_order=True
+        ).member(3),
+        pytest.param(
+            zoo.MADE((3, 3), hidden=(30, 30), direct=False, num_masks=4).member(2),
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=repr,
 )
 def test_odd_shapes_heads_and_orderings(model):
-    """Whatever the shape, head, ordering and widths, the cached step is the network, and the engines agree."""
+    """Whatever the shape, head, ordering and widths, the cached step is the network, and the
+    engines agree.
+    """
     entry = zoo.Entry(model, model)
     conformance.check_step(entry)
     variables = conformance.variables_of(model)
     drawn = {
-        engine: sample.draw(model, variables, KEY, 20, engine=engine) for engine in ("cached", "recompute", "jacobi")
+        engine: sample.draw(model, variables, KEY, 20, engine=engine)
+        for engine in ("cached", "recompute", "jacobi")
     }
-    assert (drawn["cached"].x == drawn["recompute"].x).all() and (drawn["cached"].x == drawn["jacobi"].x).all()
-    np.testing.assert_allclose(drawn["cached"].log_prob, zoo.log_prob(model, variables, drawn["cached"].x), rtol=1e-4)
+    assert (drawn["cached"].x == drawn["recompute"].x).all() and (
+        drawn["cached"].x == drawn["jacobi"].x
+    ).all()
+    np.testing.assert_allclose(
+        drawn["cached"].log_prob, zoo.log_prob(model, variables, drawn["cached"].x), rtol=1e-4
+    )
 
 
 def test_compiled_loop_equals_python_loop(variables):
@@ -65,26 +78,46 @@ def test_compiled_loop_equals_python_loop(variables):
     np.testing.assert_allclose(plain.log_prob, compiled.log_prob, rtol=1e-4)
 
 
-COPIES = {"made", "gated_pixel_cnn", "pixel_cnn_pp", "diagonal_bilstm", "pixel_transformer", "transformer", "wavenet"}
+COPIES = {
+    "made",
+    "gated_pixel_cnn",
+    "pixel_cnn_pp",
+    "diagonal_bilstm",
+    "pixel_transformer",
+    "transformer",
+    "wavenet",
+}
 
 
 @pytest.mark.parametrize("name", slow_but(COPIES, sorted(zoo.CATALOGUE)))
 def test_no_cache_is_copied_inside_the_loop(name):
-    """In the compiled loop over sites no array of a cache's shape is copied, but for states of a few numbers an example."""
+    """In the compiled loop over sites no array of a cache's shape is copied, but for states of a
+    few numbers an example.
+    """
     model, batch = zoo.CATALOGUE[name].tiny, 3
     x, context = zoo.example(model, batch)
     variables = conformance.variables_of(model)
     decoder = zoo.decoder(model, variables, batch, context)
 
     def run(cache, x):
-        return jax.lax.fori_loop(0, decoder.block, lambda t, cache: decoder.step(cache, x, t)[1], cache)
+        return jax.lax.fori_loop(
+            0, decoder.block, lambda t, cache: decoder.step(cache, x, t)[1], cache
+        )
 
     text = jax.jit(run, donate_argnums=0).lower(decoder.init(), x).compile().as_text()
-    loops = [body for body in text.split("\n\n") if re.search(r"ROOT .* tuple\(", body) and "ENTRY" not in body]
+    loops = [
+        body
+        for body in text.split("\n\n")
+        if re.search(r"ROOT .* tuple\(", body) and "ENTRY" not in body
+    ]
     shapes = {
-        f"f32[{','.join(map(str, leaf.shape))}]" for leaf in jax.tree.leaves(decoder.init()) if leaf.size > 8 * batch
+        f"f32[{','.join(map(str, leaf.shape))}]"
+        for leaf in jax.tree.leaves(decoder.init())
+        if leaf.size > 8 * batch
     }
-    copies = [line for body in loops for line in body.splitlines() if re.search(r"= \S+ copy\(", line)]
+    copies = [
+        line for body in loops for line in body.splitlines() if re.search(r"= \S+ copy\(", line)
+    ]
     assert loops and not [line for line in copies if any(shape in line for shape in shapes)]
 
 
@@ -117,7 +150,9 @@ def test_number_of_devices_does_not_matter(tmp_path, variables):
         "numpy.savez(sys.argv[2], x=drawn.x, log_prob=drawn.log_prob)"
     )
     subprocess.run(
-        [sys.executable, "-c", script, tmp_path / "m.safetensors", tmp_path / "x.npz"], check=True, timeout=120
+        [sys.executable, "-c", script, tmp_path / "m.safetensors", tmp_path / "x.npz"],
+        check=True,
+        timeout=120,
     )
     alone, here = np.load(tmp_path / "x.npz"), sample.draw(MADE, variables, KEY, 30)
     assert jax.local_device_count() > 1
@@ -135,11 +170,18 @@ def test_prefix_forms_agree(variables):
     drawn = [
         sample.draw(model, variables, KEY, 8, prefix=prefix, engine=engine)
         for engine in ("cached", "recompute", "jacobi")
-        for prefix in (row, np.repeat(row[None], 8, 0), (junk, mask), (np.repeat(junk[None], 8, 0), mask))
+        for prefix in (
+            row,
+            np.repeat(row[None], 8, 0),
+            (junk, mask),
+            (np.repeat(junk[None], 8, 0), mask),
+        )
     ]
     assert (np.asarray(drawn[0].x[:, 0]) == row).all()
     assert all((other.x == drawn[0].x).all() for other in drawn[1:])
-    np.testing.assert_allclose(drawn[0].log_prob, zoo.log_prob(model, variables, drawn[0].x), rtol=1e-4)
+    np.testing.assert_allclose(
+        drawn[0].log_prob, zoo.log_prob(model, variables, drawn[0].x), rtol=1e-4
+    )
 
 
 def test_prefixes_of_different_lengths(variables):
@@ -165,16 +207,28 @@ def test_empty_prefix_is_no_prefix(variables):
         ({"key": 3}, "key must be one jax.random.key"),
         ({"context": np.zeros(4)}, "it takes no context"),
         ({"context": np.zeros(3)}, r"leading axis of num=4; got shape \[3\]"),
-        ({"prefix": np.zeros((1, 4), int)}, r"first n <= 2 slices of an array of shape \[2, 5\].*got shape \[1, 4\]"),
+        (
+            {"prefix": np.zeros((1, 4), int)},
+            r"first n <= 2 slices of an array of shape \[2, 5\].*got shape \[1, 4\]",
+        ),
         ({"prefix": np.zeros((3, 5), int)}, "first n <= 2 slices"),
-        ({"prefix": np.full((1, 5), 2)}, "prefix is outside the model's support: .* 0..1; got values from 0 to 2"),
+        (
+            {"prefix": np.full((1, 5), 2)},
+            "prefix is outside the model's support: .* 0..1; got values from 0 to 2",
+        ),
         ({"prefix": np.zeros((1, 5))}, "prefix must hold integers"),
-        ({"prefix": (np.zeros((2, 5), int), np.zeros((2, 5), int))}, "mask of known sites must be boolean; got int64"),
+        (
+            {"prefix": (np.zeros((2, 5), int), np.zeros((2, 5), int))},
+            "mask of known sites must be boolean; got int64",
+        ),
         (
             {"prefix": (np.zeros((2, 5), int), np.eye(2, 5) > 0)},
             r"site \(1, 1\) \(rank 6\) is known, but site \(0, 1\)",
         ),
-        ({"prefix": (np.zeros((2, 4), int), np.zeros((2, 5), bool))}, r"values must have shape \[2, 5\]"),
+        (
+            {"prefix": (np.zeros((2, 4), int), np.zeros((2, 5), bool))},
+            r"values must have shape \[2, 5\]",
+        ),
         ({"prefix": (np.zeros((2, 5), int),)}, "got 1 items"),
     ],
 )
@@ -188,9 +242,15 @@ def test_refusals(variables, change, message):
 def test_images_are_uint8(tmp_path, variables):
     zoo.save(tmp_path / "model.safetensors", MADE, variables)
     pictures = sample.images(tmp_path, num=6)
-    assert pictures.shape == (6, 2, 5) and pictures.dtype == np.uint8 and set(np.unique(pictures)) <= {0, 255}
+    assert (
+        pictures.shape == (6, 2, 5)
+        and pictures.dtype == np.uint8
+        and set(np.unique(pictures)) <= {0, 255}
+    )
     assert (pictures == sample.images((MADE, variables), num=6, key=jax.random.key(0))).all()
-    assert (pictures[:, 0] == sample.images(tmp_path, 6, prefix=pictures[0, :1] // 255)[:, 0])[0].all()
+    assert (pictures[:, 0] == sample.images(tmp_path, 6, prefix=pictures[0, :1] // 255)[:, 0])[
+        0
+    ].all()
 
 
 def test_levels_spread_over_the_grey_scale():
@@ -206,6 +266,8 @@ def test_grid_and_png(tmp_path):
     pictures = np.arange(5, dtype=np.uint8)[:, None, None] * np.ones((1, 3, 4), np.uint8)
     sheet = sample.grid(pictures, columns=2)
     assert sheet.shape == (3 * 4 + 1, 2 * 5 + 1)
-    assert (sheet[1:4, 1:5] == 0).all() and (sheet[5:8, 6:10] == 3).all() and (sheet[0] == 128).all()
+    assert (
+        (sheet[1:4, 1:5] == 0).all() and (sheet[5:8, 6:10] == 3).all() and (sheet[0] == 128).all()
+    )
     path = sample.save_png(tmp_path / "grid.png", sheet, scale=3)
     assert (np.asarray(Image.open(path))[::3, ::3] == sheet).all()

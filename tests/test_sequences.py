@@ -1,4 +1,6 @@
-"""Sequence models beyond their tiny instances: prompts in one pass, streams in pieces, documents, windows, ends."""
+"""Sequence models beyond their tiny instances: prompts in one pass, streams in pieces, documents,
+windows, ends.
+"""
 
 import conformance
 import jax
@@ -23,13 +25,20 @@ MODELS = {
     ),
     "wavenet": zoo.WaveNet((40,), 6, 8, dilations=(1, 2, 5), cycles=2, kernel_size=3, head=HEAD),
 }
-TWINS = {"rnn", "transformer, learned positions"}  # of others, but for what makes no difference here
+TWINS = {
+    "rnn",
+    "transformer, learned positions",
+}  # of others, but for what makes no difference here
 RECURRENT = ("rnn", "gru", "lstm")
 
 
 def variables_and_tokens(name, batch=3):
     model = MODELS[name]
-    return model, conformance.variables_of(model), np.random.RandomState(1).randint(0, 5, (batch, *model.site_shape))
+    return (
+        model,
+        conformance.variables_of(model),
+        np.random.RandomState(1).randint(0, 5, (batch, *model.site_shape)),
+    )
 
 
 @pytest.mark.parametrize("name", slow_but(set(MODELS) - TWINS, MODELS))
@@ -66,7 +75,8 @@ def test_gradients_are_those_of_the_loop(cell, documents):
         for shape in ((length, batch, gates), (h, gates), (gates,), (length, batch, h))
     )
     state, first = (
-        tuple(jnp.asarray(random.randn(batch, h), jnp.float32) for _ in range(1 + (cell == "lstm"))) for _ in range(2)
+        tuple(jnp.asarray(random.randn(batch, h), jnp.float32) for _ in range(1 + (cell == "lstm")))
+        for _ in range(2)
     )
     anew = jnp.asarray(random.rand(length, batch) < 0.3) if documents else None
 
@@ -74,7 +84,9 @@ def test_gradients_are_those_of_the_loop(cell, documents):
         outputs = []
         for t in range(length):
             if documents:
-                state = tuple(jnp.where(anew[t][:, None], a, b) for a, b in zip(first, state, strict=True))
+                state = tuple(
+                    jnp.where(anew[t][:, None], a, b) for a, b in zip(first, state, strict=True)
+                )
             state = cells.advance(cell, gates[t], state[0] @ kernel + bias[None], state)
             outputs.append(state[0])
         return jnp.stack(outputs), state
@@ -85,13 +97,17 @@ def test_gradients_are_those_of_the_loop(cell, documents):
     def loss(run):
         def of(*args):
             outputs, last = run(*args)
-            return (outputs * weights).sum() + sum((i + 2) * each.sum() for i, each in enumerate(last))
+            return (outputs * weights).sum() + sum(
+                (i + 2) * each.sum() for i, each in enumerate(last)
+            )
 
         return jax.value_and_grad(of, argnums=range(5))
 
     args = (of_tokens, kernel, bias, state, first)
     jax.tree.map(
-        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), loss(whole)(*args), loss(loop)(*args)
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5),
+        loss(whole)(*args),
+        loss(loop)(*args),
     )
 
 
@@ -138,7 +154,8 @@ def test_documents_of_a_stream_are_independent():
 
 
 @pytest.mark.parametrize(
-    "name", slow_but({"lstm", "transformer"}, [*RECURRENT, "attention_lstm", "transformer", "wavenet"])
+    "name",
+    slow_but({"lstm", "transformer"}, [*RECURRENT, "attention_lstm", "transformer", "wavenet"]),
 )
 def test_the_same_weights_draw_longer_sequences(name):
     model, variables, _ = variables_and_tokens(name)
@@ -175,16 +192,28 @@ def test_sequences_end_once_and_are_padded(name):
     [
         (zoo.LSTM((2, 2)), "LSTM needs a site_shape .length,."),
         (zoo.GRU((4,), ordering=zoo.Ordering("reversed")), "reads it in order"),
-        (zoo.RNN((4,), end=1), "end and pad must be two tokens of 0..255, or both None; got 1, None"),
+        (
+            zoo.RNN((4,), end=1),
+            "end and pad must be two tokens of 0..255, or both None; got 1, None",
+        ),
         (zoo.RNN((4,), end=1, pad=1), "got 1, 1"),
         (zoo.RNN((4,), end=1, pad=300), "got 1, 300"),
-        (zoo.LSTM((4,), head=zoo.MixtureOfGaussians()), "reads tokens; a MixtureOfGaussians head has none"),
-        (zoo.Transformer((300,), positions="learned"), "at most its window of 256 tokens; got a site_shape of .300,."),
+        (
+            zoo.LSTM((4,), head=zoo.MixtureOfGaussians()),
+            "reads tokens; a MixtureOfGaussians head has none",
+        ),
+        (
+            zoo.Transformer((300,), positions="learned"),
+            "at most its window of 256 tokens; got a site_shape of .300,.",
+        ),
         (zoo.Transformer((4,), window=0), "a window of at least 1 token; got 0"),
         (zoo.Transformer((4,), features=10, heads=4), "cannot be shared equally by 4 heads"),
         (zoo.Transformer((4,), features=12, heads=4), "4 heads of even size"),
         (zoo.WaveNet((2, 2)), "WaveNet needs a site_shape .length,."),
-        (zoo.WaveNet((4,), kernel_size=1), "at least 2 taps, 1 cycle and dilations from 1; got kernel_size=1"),
+        (
+            zoo.WaveNet((4,), kernel_size=1),
+            "at least 2 taps, 1 cycle and dilations from 1; got kernel_size=1",
+        ),
         (zoo.WaveNet((4,), dilations=()), "dilations from 1"),
     ],
 )

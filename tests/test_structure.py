@@ -11,8 +11,15 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("zoo", "train", "sample")
-SOURCES = [path for folder in (*PACKAGES, "benchmarks") for path in sorted((ROOT / folder).rglob("*.py"))]
-FORBIDDEN = {"zoo": {"train", "sample"}, "train": {"sample"}, "sample": {"train"}, "benchmarks": set()}
+SOURCES = [
+    path for folder in (*PACKAGES, "benchmarks") for path in sorted((ROOT / folder).rglob("*.py"))
+]
+FORBIDDEN = {
+    "zoo": {"train", "sample"},
+    "train": {"sample"},
+    "sample": {"train"},
+    "benchmarks": set(),
+}
 
 
 def module_of(path):
@@ -24,7 +31,9 @@ MODULES = {module_of(path): path for path in SOURCES}
 
 
 def imports(path):
-    """(module, line) of every import, wherever it stands; `from a import b` is a.b where that is a module."""
+    """(module, line) of every import, wherever it stands; `from a import b` is a.b where that is a
+    module.
+    """
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from ((alias.name, node.lineno) for alias in node.names)
@@ -46,7 +55,9 @@ def map_of_rooms():
         allowed[room] = {room, *re.findall(r"`([\w/]+)`", words)}
         if words.startswith("every room"):
             tops = allowed[room] if " of " in words else [*PACKAGES, room]
-            allowed[room] |= {other for other in rooms for top in tops if f"{other}/".startswith(f"{top}/")}
+            allowed[room] |= {
+                other for other in rooms for top in tops if f"{other}/".startswith(f"{top}/")
+            }
     return allowed
 
 
@@ -60,24 +71,34 @@ def room_of(path):
 
 
 def allows(room, other):
-    """Whether the map lets a file of `room` import one of `other`; another package stands for all its rooms."""
+    """Whether the map lets a file of `room` import one of `other`; another package stands for all
+    its rooms.
+    """
     top = other.split("/")[0]
     return other in ROOMS[room] or (top in ROOMS[room] and top != room.split("/")[0])
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_arrows(path):
-    """train -> zoo <- sample, and rooms as mapped; linen inside zoo only; no pickle, no tensorflow, no benchmarks."""
+    """train -> zoo <- sample, and rooms as mapped; linen inside zoo only; no pickle, no tensorflow,
+    no benchmarks.
+    """
     package, room = path.relative_to(ROOT).parts[0], room_of(path)
     for module, line in imports(path):
         top = module.split(".")[0]
-        assert top not in FORBIDDEN[package] | {"pickle", "dill", "cloudpickle", "tensorflow"}, f"line {line}: {module}"
-        assert package in ("zoo", "benchmarks") or not module.startswith("flax.linen"), f"line {line}: {module}"
+        assert top not in FORBIDDEN[package] | {"pickle", "dill", "cloudpickle", "tensorflow"}, (
+            f"line {line}: {module}"
+        )
+        assert package in ("zoo", "benchmarks") or not module.startswith("flax.linen"), (
+            f"line {line}: {module}"
+        )
         assert top != "benchmarks" or package == "benchmarks", f"line {line}: {module}"
         if top in (*PACKAGES, "benchmarks"):
             assert module in MODULES, f"line {line}: there is no {module}"
             other = room_of(MODULES[module])
-            assert allows(room, other), f"line {line}: {room} may not import {other} (docs/architecture.md)"
+            assert allows(room, other), (
+                f"line {line}: {room} may not import {other} (docs/architecture.md)"
+            )
 
 
 def test_every_folder_is_on_the_map():
@@ -87,9 +108,12 @@ def test_every_folder_is_on_the_map():
 
 def test_no_circle_of_imports():
     graph = {
-        name: {module for module, _ in imports(path) if module in MODULES} - {name} for name, path in MODULES.items()
+        name: {module for module, _ in imports(path) if module in MODULES} - {name}
+        for name, path in MODULES.items()
     }
-    assert len(list(TopologicalSorter(graph).static_order())) == len(MODULES)  # CycleError names the circle
+    assert len(list(TopologicalSorter(graph).static_order())) == len(
+        MODULES
+    )  # CycleError names the circle
 
 
 @pytest.mark.parametrize("package", ["zoo", "train", "train.data", "sample"])
@@ -97,13 +121,19 @@ def test_no_module_has_the_name_of_a_public_function(package):
     path = MODULES[package]
     tree = ast.parse(path.read_text())
     public = {
-        alias.asname or alias.name for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names
+        alias.asname or alias.name
+        for node in tree.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
     }
     assigned = [node for node in tree.body if isinstance(node, ast.Assign)]
     listed = [node.value for node in assigned if ast.unparse(node.targets[0]) == "__all__"]
     if listed:
         public = set(ast.literal_eval(listed[0]))
-    stems = {other.stem if other.stem != "__init__" else other.parent.name for other in path.parent.rglob("*.py")}
+    stems = {
+        other.stem if other.stem != "__init__" else other.parent.name
+        for other in path.parent.rglob("*.py")
+    }
     assert not public & stems
 
 
@@ -121,18 +151,32 @@ def test_files_are_read_in_one_sitting(path):
 
 def test_light_imports():
     """What is heavy is imported where it is used."""
-    heavy = {"matplotlib", "tensorflow_datasets", "tensorflow", "sklearn", "orbax", "PIL", "nbclient", "soundfile"}
+    heavy = {
+        "matplotlib",
+        "tensorflow_datasets",
+        "tensorflow",
+        "sklearn",
+        "orbax",
+        "PIL",
+        "nbclient",
+        "soundfile",
+    }
     heavy |= {"scipy.stats", "scipy.signal", "babel", "sacrebleu"}
     script = f"import sys, zoo, train, sample; print(sorted({heavy} & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=True
+    )
     assert done.stdout.strip() == "[]", done.stdout
 
 
 @pytest.mark.parametrize(
-    "command", ["sample.bench", "sample.lengths", "train.bench", "train.evaluate", "train.reproduce"]
+    "command",
+    ["sample.bench", "sample.lengths", "train.bench", "train.evaluate", "train.reproduce"],
 )
 def test_commands_keep_their_names(command):
-    done = subprocess.run([sys.executable, "-m", command, "--help"], capture_output=True, text=True, cwd=ROOT)
+    done = subprocess.run(
+        [sys.executable, "-m", command, "--help"], capture_output=True, text=True, cwd=ROOT
+    )
     assert done.returncode == 0 and "usage: python -m " in done.stdout, done.stderr
 
 
@@ -141,5 +185,7 @@ def test_benchmarks_are_not_installed(tmp_path):
     script = f"import sys; sys.path[0] = {str(tmp_path)!r}; import zoo.cli, importlib.util as util"
     script += "; util.find_spec = lambda name: None; zoo.cli.forward('benchmarks.sampling')"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT)
-    assert done.returncode == 1 and done.stderr.startswith("error: benchmarks.sampling is not installed"), done.stderr
+    assert done.returncode == 1 and done.stderr.startswith(
+        "error: benchmarks.sampling is not installed"
+    ), done.stderr
     assert len(done.stderr.splitlines()) == 1

@@ -23,7 +23,9 @@ LIMITS = [
 
 
 def oracle(logits, temperature=1.0, top_k=None, top_p=None, min_p=None):
-    """Which values stay, one row and one value at a time, in float64; nearer to a limit than 1e-6 is on it."""
+    """Which values stay, one row and one value at a time, in float64; nearer to a limit than 1e-6
+    is on it.
+    """
     stay = np.zeros(logits.shape, bool)
     for row, each in enumerate(np.asarray(logits, np.float64)):
         order = sorted(range(len(each)), key=lambda value: (-each[value], value))[:top_k]

@@ -32,7 +32,9 @@ def test_texts_continue_their_prompts(name):
         tokens = np.array([[VOCABULARY.index(character) for character in each]])
         whole = float(zoo.log_prob(model.clone(site_shape=tokens.shape[1:]), variables, tokens)[0])
         begun = (
-            zoo.log_prob(model.clone(site_shape=(len(prompt),)), variables, tokens[:, : len(prompt)])
+            zoo.log_prob(
+                model.clone(site_shape=(len(prompt),)), variables, tokens[:, : len(prompt)]
+            )
             if prompt
             else [0.0]
         )
@@ -41,7 +43,8 @@ def test_texts_continue_their_prompts(name):
 
 @pytest.mark.parametrize("name", slow_but({"gru"}, MODELS))
 @pytest.mark.parametrize(
-    "options", [{}, {"temperature": 0.5, "top_p": 0.9}, {"temperature": 0.0}, {"stop": ("ab", "ee")}]
+    "options",
+    [{}, {"temperature": 0.5, "top_p": 0.9}, {"temperature": 0.0}, {"stop": ("ab", "ee")}],
 )
 def test_a_stream_says_what_text_says(name, options):
     key = jax.random.key(5)
@@ -69,16 +72,25 @@ def test_greedy_takes_the_likeliest_token():
 
 @pytest.mark.parametrize("engine", ["recompute", "jacobi"])
 def test_engines_agree_on_tempered_draws(engine):
-    options = {"temperature": 0.7, "top_k": 4, "top_p": 0.9, "min_p": 0.02, "key": jax.random.key(2)}
-    drawn, other = (sample.text(SOURCES["gru"], "ab", 8, 20, engine=each, **options) for each in ("cached", engine))
+    options = {
+        "temperature": 0.7,
+        "top_k": 4,
+        "top_p": 0.9,
+        "min_p": 0.02,
+        "key": jax.random.key(2),
+    }
+    drawn, other = (
+        sample.text(SOURCES["gru"], "ab", 8, 20, engine=each, **options)
+        for each in ("cached", engine)
+    )
     assert drawn.texts == other.texts
 
 
 def law(**options):
     probabilities = np.array([[0.05, 0.4, 0.25, 0.2, 0.1]])
-    return np.asarray(jax.nn.softmax(Tempered(**options)(jnp.log(jnp.asarray(probabilities, jnp.float32)))))[
-        0
-    ], probabilities[0]
+    return np.asarray(
+        jax.nn.softmax(Tempered(**options)(jnp.log(jnp.asarray(probabilities, jnp.float32))))
+    )[0], probabilities[0]
 
 
 @pytest.mark.parametrize(
@@ -104,11 +116,17 @@ def test_what_is_kept_keeps_its_proportions(options, kept):
 @pytest.mark.parametrize("temperature", [0.0, 1e-50, 1e-20, 1e-12, 1e-6])
 def test_hardly_any_temperature_is_greedy(temperature):
     greedy = sample.text(SOURCES["gru"], ["a", "bed", ""], length=40, temperature=0.0)
-    assert sample.text(SOURCES["gru"], ["a", "bed", ""], length=40, temperature=temperature).texts == greedy.texts
+    assert (
+        sample.text(SOURCES["gru"], ["a", "bed", ""], length=40, temperature=temperature).texts
+        == greedy.texts
+    )
 
 
 def test_prompts_of_nearby_lengths_share_what_is_compiled():
-    source = (MODELS["gru"].clone(features=5), conformance.variables_of(MODELS["gru"].clone(features=5)))
+    source = (
+        MODELS["gru"].clone(features=5),
+        conformance.variables_of(MODELS["gru"].clone(features=5)),
+    )
     with jax.log_compiles(), conformance.compilations() as seen:
         sample.text(source, "a" * 33, length=20)
         first = len(seen)
@@ -124,9 +142,14 @@ def test_bytes_are_texts_of_any_script():
     drawn = sample.text(source, ["größer", ""], length=40, key=jax.random.key(1))
     assert drawn.texts[0].startswith("größer") and np.isfinite(drawn.log_prob).all()
     pieces = "".join(sample.stream(source, "größer", length=40, key=jax.random.key(1)))
-    assert "größer" + pieces == sample.text(source, "größer", length=40, key=jax.random.key(1)).texts[0]
+    assert (
+        "größer" + pieces
+        == sample.text(source, "größer", length=40, key=jax.random.key(1)).texts[0]
+    )
     likely = jax.tree.map(jnp.zeros_like, source[1])
-    likely["params"]["params_of"]["bias"] = likely["params"]["params_of"]["bias"].at[jnp.array([0xC3, 0xB6])].set(50.0)
+    likely["params"]["params_of"]["bias"] = (
+        likely["params"]["params_of"]["bias"].at[jnp.array([0xC3, 0xB6])].set(50.0)
+    )
     texts = sample.text((model, likely), num=20, length=16, stop="ö").texts
     assert any("ö" in text for text in sample.text((model, likely), num=20, length=16).texts)
     assert not any("ö" in text for text in texts)
@@ -177,10 +200,15 @@ def test_models_that_cannot_write_say_so():
     with pytest.raises(ValueError, match="FVSBN has no vocabulary"):
         sample.text((model, conformance.variables_of(model)))
     with pytest.raises(ValueError, match="only logits of tokens can be tempered; FVSBN"):
-        sample.draw(model, conformance.variables_of(model), jax.random.key(0), 1, tempered=Tempered(0.5))
+        sample.draw(
+            model, conformance.variables_of(model), jax.random.key(0), 1, tempered=Tempered(0.5)
+        )
 
 
 def test_learned_positions_end_with_their_window():
     model = MODELS["transformer"].clone(positions="learned", window=30)
-    with pytest.raises(ValueError, match="at most 30 characters, and a prompt of 1 with length=50 makes 51: shorten"):
+    with pytest.raises(
+        ValueError,
+        match="at most 30 characters, and a prompt of 1 with length=50 makes 51: shorten",
+    ):
         sample.text((model, conformance.variables_of(model)), "a", length=50)

@@ -32,7 +32,11 @@ def text(tmp_path):
 
 
 def recipe_of(model, text, **changes):
-    recipe = Recipe(model, text, **{"steps": 12, "batch_size": 4, "eval_every": 4, "ema": 0.9, "clip": 1.0, **changes})
+    recipe = Recipe(
+        model,
+        text,
+        **{"steps": 12, "batch_size": 4, "eval_every": 4, "ema": 0.9, "clip": 1.0, **changes},
+    )
     return fitted(recipe, inputs(recipe)), inputs(recipe)
 
 
@@ -44,7 +48,11 @@ def test_a_text_is_every_character_in_order(text):
     assert dataset.name == "book.txt" and dataset.vocabulary == tuple(sorted(set(TEXT)))
     parts = [dataset.train.x, dataset.valid.x, dataset.test.x]
     assert "".join(dataset.vocabulary[token] for token in np.concatenate(parts)) == TEXT
-    assert [len(part) for part in parts] == [len(TEXT) * 90 // 100, len(parts[1]), len(TEXT) - len(TEXT) * 95 // 100]
+    assert [len(part) for part in parts] == [
+        len(TEXT) * 90 // 100,
+        len(parts[1]),
+        len(TEXT) - len(TEXT) * 95 // 100,
+    ]
     assert f"book.txt, {len(TEXT):,} characters of {len(set(TEXT))} kinds" in dataset.description
 
 
@@ -56,7 +64,10 @@ def test_a_long_text_has_no_ends(text):
 def test_a_text_as_bytes(tmp_path, text):
     (tmp_path / "any.bin").write_bytes(bytes(range(256)) * 8)
     dataset = load(Data("text", path=str(tmp_path / "any.bin"), unit="byte"))
-    assert np.concatenate([dataset.train.x, dataset.valid.x, dataset.test.x]).tobytes() == bytes(range(256)) * 8
+    assert (
+        np.concatenate([dataset.train.x, dataset.valid.x, dataset.test.x]).tobytes()
+        == bytes(range(256)) * 8
+    )
     recipe, dataset = recipe_of(zoo.GRU((10,), features=8), dataclasses.replace(text, unit="byte"))
     assert recipe.model.head.num_values == 256 == len(recipe.model.vocabulary)
     variables = zoo.init(recipe.model, jax.random.key(0), *zoo.example(recipe.model, 2))
@@ -73,7 +84,10 @@ def test_characters_may_lie_across_two_pieces_of_a_file(tmp_path, monkeypatch):
     path.write_bytes(b"\xef\xbb\xbf" + ("zwölf Boxkämpfer €\U0001f600 " * 40).encode())
     dataset = load(Data("text", path=str(path)))
     tokens = np.concatenate([dataset.train.x, dataset.valid.x, dataset.test.x])
-    assert "".join(dataset.vocabulary[token] for token in tokens) == "zwölf Boxkämpfer €\U0001f600 " * 40
+    assert (
+        "".join(dataset.vocabulary[token] for token in tokens)
+        == "zwölf Boxkämpfer €\U0001f600 " * 40
+    )
 
 
 def test_pythons_documentation_needs_no_network():
@@ -83,7 +97,11 @@ def test_pythons_documentation_needs_no_network():
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(b"", "book.txt is empty"), (b"\xff\xfe\x00", "book.txt is not a text in UTF-8"), (None, "there is no file ")],
+    [
+        (b"", "book.txt is empty"),
+        (b"\xff\xfe\x00", "book.txt is not a text in UTF-8"),
+        (None, "there is no file "),
+    ],
 )
 def test_what_is_no_text_is_refused(content, message, tmp_path):
     path = tmp_path / "book.txt"
@@ -95,12 +113,17 @@ def test_what_is_no_text_is_refused(content, message, tmp_path):
 
 def test_models_and_data_must_fit(text, tmp_path):
     with pytest.raises(
-        DataError, match="book.txt holds text, but MADE describes images: pass --data.name, such as mnist_1bit"
+        DataError,
+        match="book.txt holds text, but MADE describes images: pass --data.name, such as mnist_1bit",
     ):
         inputs(Recipe(zoo.MADE(), text))
-    with pytest.raises(DataError, match="mnist_1bit holds images, but LSTM describes text: .* such as python_docs"):
+    with pytest.raises(
+        DataError, match="mnist_1bit holds images, but LSTM describes text: .* such as python_docs"
+    ):
         inputs(Recipe(zoo.LSTM()))
-    with pytest.raises(DataError, match="the validation split has .* tokens, fewer than one window of 4000"):
+    with pytest.raises(
+        DataError, match="the validation split has .* tokens, fewer than one window of 4000"
+    ):
         inputs(Recipe(zoo.LSTM((4000,)), text))
     recipe, dataset = recipe_of(LSTM, text, batch_size=1000)
     with pytest.raises(DataError, match="1000 streams of 10 at a time need 10,000"):
@@ -120,7 +143,9 @@ def test_windows_are_a_function_of_seed_and_step():
     windows, same, other = (Windows(Split(tokens, None), 8, 4, seed) for seed in (3, 3, 4))
     assert (windows(7)[0] == same(7)[0]).all() and (windows(7)[0] != windows(8)[0]).any()
     assert (windows(7)[0] != other(7)[0]).any() and (np.diff(windows(7)[0], axis=1) == 1).all()
-    ends = np.concatenate([Windows(Split(np.arange(9), None), 8, 64, 0)(step)[0][:, 0] for step in range(4)])
+    ends = np.concatenate(
+        [Windows(Split(np.arange(9), None), 8, 64, 0)(step)[0][:, 0] for step in range(4)]
+    )
     assert set(ends) == {0, 1}
 
 
@@ -146,7 +171,10 @@ def test_streams_over_devices_train_the_same(text, parallel):
     results = []
     for devices, how in ((1, "jit"), (min(2, jax.local_device_count()), parallel)):
         recipe, dataset = recipe_of(LSTM, text, parallel=how)
-        batches, update = training_batches(recipe, dataset), make_update(recipe, jax.devices()[:devices])
+        batches, update = (
+            training_batches(recipe, dataset),
+            make_update(recipe, jax.devices()[:devices]),
+        )
         state = update.place(initial_state(recipe, *batches(0)))
         for step in range(3):
             state, metrics = update.step(state, *batches(step))
@@ -157,16 +185,25 @@ def test_streams_over_devices_train_the_same(text, parallel):
 
 @pytest.mark.parametrize("name", slow_but({"gru"}, ["gru", "transformer"]))
 def test_stopped_and_resumed_is_bit_for_bit_the_same(text, tmp_path, name):
-    model = zoo.GRU((10,), features=8) if name == "gru" else zoo.Transformer((10,), 8, 1, heads=2, window=10)
+    model = (
+        zoo.GRU((10,), features=8)
+        if name == "gru"
+        else zoo.Transformer((10,), 8, 1, heads=2, window=10)
+    )
     recipe, dataset = recipe_of(model, text)
-    whole, parts = create(name, recipe, tmp_path / "whole"), create(name, recipe, tmp_path / "parts")
+    whole, parts = (
+        create(name, recipe, tmp_path / "whole"),
+        create(name, recipe, tmp_path / "parts"),
+    )
     train_run(whole, recipe, dataset)
     for steps in (4, 8, 12):  # a shorter training has another schedule, so only the stop is played
         train_until(parts, recipe, dataset, steps)
     states = []
     for run in (whole, parts):
         with Checkpoints(run.checkpoints) as checkpoints:
-            states.append(checkpoints.restore(initial_state(recipe, *training_batches(recipe, dataset)(0)))[0])
+            states.append(
+                checkpoints.restore(initial_state(recipe, *training_batches(recipe, dataset)(0)))[0]
+            )
     jax.tree.map(np.testing.assert_array_equal, *states)
 
 
@@ -177,7 +214,9 @@ def train_until(run, recipe, dataset, step):
     with Checkpoints(run.checkpoints) as checkpoints:
         training = train.engine.loop._Training(run, recipe, dataset, checkpoints)
         while training.step < step:
-            training.state, _ = training.update.step(training.state, *training.batches(training.step))
+            training.state, _ = training.update.step(
+                training.state, *training.batches(training.step)
+            )
             training.step += 1
         training.save()
 
@@ -186,8 +225,27 @@ def train_until(run, recipe, dataset, step):
 def test_one_command_trains_and_says_nats_per_character(text, tmp_path, monkeypatch, capsys, name):
     words = []
     monkeypatch.setattr("os.execv", lambda program, argv: words.extend(argv))
-    argv = [name, "--data.name", "text", "--data.path", text.path, "--steps", "6", "--model.features", "8"]
-    argv += ["--model.site-shape", "10", "--batch-size", "4", "--eval-every", "3", "--run-dir", str(tmp_path / "run")]
+    argv = [
+        name,
+        "--data.name",
+        "text",
+        "--data.path",
+        text.path,
+        "--steps",
+        "6",
+        "--model.features",
+        "8",
+    ]
+    argv += [
+        "--model.site-shape",
+        "10",
+        "--batch-size",
+        "4",
+        "--eval-every",
+        "3",
+        "--run-dir",
+        str(tmp_path / "run"),
+    ]
     argv += ["--model.heads", "2"] if name == "transformer" else []
     assert cli.main(argv) == 0
     out = capsys.readouterr().out

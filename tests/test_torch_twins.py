@@ -37,23 +37,32 @@ def test_twins_have_the_same_likelihood(model):
     assert float(theirs.score(x)) < before
 
 
-@pytest.mark.parametrize("model", [m for m in MODELS if isinstance(m, zoo.Sequence)], ids=lambda m: type(m).__name__)
+@pytest.mark.parametrize(
+    "model", [m for m in MODELS if isinstance(m, zoo.Sequence)], ids=lambda m: type(m).__name__
+)
 def test_twins_draw_with_their_cache(model):
-    """What a twin draws token by token has the likelihood of one pass: else its cache would be another network."""
+    """What a twin draws token by token has the likelihood of one pass: else its cache would be
+    another
+      network.
+    """
     torch = pytest.importorskip("torch", reason="PyTorch is not installed; only the bench needs it")
     from benchmarks.torch_twins.twins import twin
 
     x = np.asarray(zoo.example(model, 3)[0])
     theirs = twin(model, zoo.init(model, jax.random.key(0), x))
     drawn = theirs.draw(4).clone()
-    assert drawn.shape == (4, model.num_sites) and set(drawn.unique().tolist()) <= set(range(model.start))
+    assert drawn.shape == (4, model.num_sites) and set(drawn.unique().tolist()) <= set(
+        range(model.start)
+    )
     before, cache, stepped = torch.full((4, 1), model.start), None, []
     for t in range(model.num_sites):
         logits, cache = theirs.module(before, cache)
         stepped.append(logits[:, 0])
         before = drawn[:, t : t + 1]
     whole, _ = theirs.module(torch.nn.functional.pad(drawn[:, :-1], (1, 0), value=model.start))
-    np.testing.assert_allclose(torch.stack(stepped, 1).detach(), whole.detach(), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        torch.stack(stepped, 1).detach(), whole.detach(), rtol=1e-4, atol=1e-5
+    )
 
 
 def test_bench_refuses_models_without_a_twin():

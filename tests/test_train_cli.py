@@ -36,7 +36,17 @@ def drawn(tmp_path, monkeypatch):
 @pytest.fixture
 def flags(data):  # noqa: F811
     """Flags of a training that takes a second."""
-    words = ["--data.name", "images", "--data.path", data.path, "--model.site-shape", "2", "5", "--model.hidden", "6"]
+    words = [
+        "--data.name",
+        "images",
+        "--data.path",
+        data.path,
+        "--model.site-shape",
+        "2",
+        "5",
+        "--model.hidden",
+        "6",
+    ]
     return [*words, "--steps", "10", "--batch-size", "8", "--eval-every", "5"]
 
 
@@ -97,13 +107,21 @@ def test_unknown_names_get_the_nearest(capsys, flags):
 @pytest.mark.parametrize(
     ("main", "argv", "message"),
     [
-        (cli.main, ["made", "--step", "3"], "Unrecognized options: --step, 3; Perhaps you meant: --steps INT Updates"),
+        (
+            cli.main,
+            ["made", "--step", "3"],
+            "Unrecognized options: --step, 3; Perhaps you meant: --steps INT Updates",
+        ),
         (
             cli.main,
             ["made", "--steps", "x"],
             "Error parsing --steps: invalid literal for int() with base 10: 'x'; flags",
         ),
-        (cli.main, ["made", "--model.head", "bernouli"], "unknown head 'bernouli', did you mean 'bernoulli'? Heads: "),
+        (
+            cli.main,
+            ["made", "--model.head", "bernouli"],
+            "unknown head 'bernouli', did you mean 'bernoulli'? Heads: ",
+        ),
         (
             cli.main,
             ["made", "--model.head", "categorical:0"],
@@ -139,10 +157,17 @@ def test_help_explains_the_flags(capsys):
 
 def test_flags_reach_the_recipe():
     flags = "--model.hidden 500 400 --steps 200 --batch-size 128 --data.name mnist --data.binarise dynamic --samples 7"
-    options = parse("made", [*flags.split(), "--model.head", "categorical:17", "--model.ordering.scan", "spiral"])
+    options = parse(
+        "made",
+        [*flags.split(), "--model.head", "categorical:17", "--model.ordering.scan", "spiral"],
+    )
     model = options.recipe.model
     assert isinstance(model, zoo.MADE)
-    assert (model.hidden, model.head, model.ordering.scan) == ((500, 400), zoo.Categorical(17), "spiral")
+    assert (model.hidden, model.head, model.ordering.scan) == (
+        (500, 400),
+        zoo.Categorical(17),
+        "spiral",
+    )
     assert (options.recipe.steps, options.recipe.batch_size, options.samples) == (200, 128, 7)
     assert (options.recipe.data.name, options.recipe.data.binarise) == ("mnist", "dynamic")
     assert parse("made", ["--preset", "paper"]).recipe == RECIPES["made"]["paper"]
@@ -151,10 +176,14 @@ def test_flags_reach_the_recipe():
 
 def test_bad_input_is_one_line_and_nothing_is_written(flags, capsys):
     assert "shape [2, 5]" in fails(capsys, 1, "made", *flags, "--model.site-shape", "3", "3")
-    assert "learning_rate must be positive" in fails(capsys, 1, "made", *flags, "--learning-rate", "-1")
+    assert "learning_rate must be positive" in fails(
+        capsys, 1, "made", *flags, "--learning-rate", "-1"
+    )
     assert "between 1 and 80" in fails(capsys, 1, "made", *flags, "--batch-size", "400")
     assert "at least one hidden layer" in fails(capsys, 1, "made", *flags, "--model.hidden")
-    assert "17 levels" in fails(capsys, 1, "fvsbn", "--data.name", "digits", "--model.site-shape", "8", "8")
+    assert "17 levels" in fails(
+        capsys, 1, "fvsbn", "--data.name", "digits", "--model.site-shape", "8", "8"
+    )
     assert "nothing at" in fails(capsys, 1, "made", *flags, "--data.path", "absent.npz")
     assert list(Path().iterdir()) == []
 
@@ -182,7 +211,9 @@ def test_folders_that_cannot_be_used(flags, capsys):
     assert "runs" in fails(capsys, 1, "made", *flags)
     Path("run").mkdir()
     assert cli.main(["made", *flags, "--run-dir", "run"]) == 0
-    assert "already holds a run: pass --resume" in fails(capsys, 1, "made", *flags, "--run-dir", "run")
+    assert "already holds a run: pass --resume" in fails(
+        capsys, 1, "made", *flags, "--run-dir", "run"
+    )
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
@@ -207,7 +238,9 @@ def test_interrupt_then_resume(flags, capsys, monkeypatch):
     assert "model.hidden is [6] in the run but [7] here" in line
     assert "batch_size is 8 in the run but 16 here" in line
     assert "steps" not in line
-    assert "is a run of made, not of fvsbn" in fails(capsys, 1, "fvsbn", "--resume", "--run-dir", "runs/made")
+    assert "is a run of made, not of fvsbn" in fails(
+        capsys, 1, "fvsbn", "--resume", "--run-dir", "runs/made"
+    )
     assert cli.main(["made", "--resume"]) == 0
     assert not Path("runs/made-2").exists()
     assert cli.main(["made", "--resume"]) == 0
@@ -233,19 +266,31 @@ def test_corrupt_checkpoints_are_one_line(flags, capfd):
         capfd.readouterr()
         code, said = cli.main(["made", "--resume"]), capfd.readouterr().err
         lines = [line for line in said.splitlines() if "corrupt" in line]
-        assert len(lines) == 1 and "checkpoints/10 is corrupt" in lines[0] and "Traceback" not in said
+        assert (
+            len(lines) == 1 and "checkpoints/10 is corrupt" in lines[0] and "Traceback" not in said
+        )
         if steps == [10]:
-            assert code == 0 and lines[0].startswith("warning: ") and lines[0].endswith("the checkpoint of step 5.")
+            assert (
+                code == 0
+                and lines[0].startswith("warning: ")
+                and lines[0].endswith("the checkpoint of step 5.")
+            )
             assert json.loads(run.results.read_text())["nats"] == results["nats"]
         else:
-            assert code == 1 and lines[0].startswith("error: ") and f"delete {run.checkpoints.absolute()}" in lines[0]
+            assert (
+                code == 1
+                and lines[0].startswith("error: ")
+                and f"delete {run.checkpoints.absolute()}" in lines[0]
+            )
     shutil.rmtree(run.checkpoints)  # as advised
     assert cli.main(["made", "--resume"]) == 0
     assert json.loads(run.results.read_text())["nats"] == results["nats"]
 
 
 def test_non_finite_loss_is_one_line(flags, capsys):
-    line = fails(capsys, 1, "made", *flags, "--learning-rate", "1e38", "--warmup", "0", "--clip", "0")
+    line = fails(
+        capsys, 1, "made", *flags, "--learning-rate", "1e38", "--warmup", "0", "--clip", "0"
+    )
     assert "at step" in line
     assert "Usual causes" in line
 
@@ -259,18 +304,30 @@ def test_without_matplotlib(flags, capsys, monkeypatch):
 
 
 def test_the_mixture_is_validated(flags, capsys):
-    """The weights that are kept are the best for what was validated, by the evaluation that any run can have."""
+    """The weights that are kept are the best for what was validated, by the evaluation that any run
+    can have.
+    """
     members = ["--model.num-masks", "2", "--model.num-orderings", "2", "--learning-rate", "0.1"]
     for name, more in (("single", []), ("mixture", ["--validate-ensemble"])):
         assert cli.main(["made", *flags, *members, *more, "--run-dir", f"runs/{name}"]) == 0
-        records = [json.loads(line) for line in Run(Path("runs") / name).metrics.read_text().splitlines()]
+        records = [
+            json.loads(line) for line in Run(Path("runs") / name).metrics.read_text().splitlines()
+        ]
         capsys.readouterr()
-        assert train.cli.evaluate.main([f"runs/{name}", "--split", "valid", *(["--ensemble"] if more else [])]) == 0
+        assert (
+            train.cli.evaluate.main(
+                [f"runs/{name}", "--split", "valid", *(["--ensemble"] if more else [])]
+            )
+            == 0
+        )
         best = min(record["valid_nats"] for record in records if "valid_nats" in record)
         assert f": {best:.2f} +- " in capsys.readouterr().out
     assert cli.main(["made", *flags, "--validate-ensemble", "--run-dir", "runs/one"]) == 1
     error = capsys.readouterr().err
-    assert "this MADE is one model and no ensemble: drop --validate-ensemble" in error and not Path("runs/one").exists()
+    assert (
+        "this MADE is one model and no ensemble: drop --validate-ensemble" in error
+        and not Path("runs/one").exists()
+    )
 
 
 def test_evaluate_a_run(flags, capsys):
@@ -296,7 +353,9 @@ def test_heavy_packages_are_imported_where_used():
     heavy = {"orbax", "matplotlib", "tensorflow_datasets", "sample"}
     check = f"import train.__main__, sys; print({heavy} & set(sys.modules))"
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    out = subprocess.run([sys.executable, "-c", check], env=environment, capture_output=True, text=True, check=True)
+    out = subprocess.run(
+        [sys.executable, "-c", check], env=environment, capture_output=True, text=True, check=True
+    )
     assert out.stdout.strip() == "set()"
 
 

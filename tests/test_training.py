@@ -34,7 +34,9 @@ def noisy_copies(num, shape=SHAPE, seed=0):
 def data(tmp_path):
     """A small data set in a file, as a user would bring it."""
     path = tmp_path / "bits.npz"
-    np.savez(path, train=noisy_copies(80), valid=noisy_copies(30, seed=1), test=noisy_copies(30, seed=2))
+    np.savez(
+        path, train=noisy_copies(80), valid=noisy_copies(30, seed=1), test=noisy_copies(30, seed=2)
+    )
     return Data(name="images", path=str(path))
 
 
@@ -50,12 +52,17 @@ def run_steps(recipe, steps, x, devices=None):
     state, metrics = update.place(initial_state(recipe, x)), []
     for _ in range(steps):
         state, out = update.step(state, x, None)
-        metrics.append(Metrics(*map(float, out)))  # waits: updates must not pile up on several CPU devices
+        metrics.append(
+            Metrics(*map(float, out))
+        )  # waits: updates must not pile up on several CPU devices
     return jax.tree.map(np.asarray, update.fetch(state)), metrics
 
 
 def test_recipe_goes_through_json_and_names_differences(data):
-    for recipe in (tiny(data=data), *(preset for presets in RECIPES.values() for preset in presets.values())):
+    for recipe in (
+        tiny(data=data),
+        *(preset for presets in RECIPES.values() for preset in presets.values()),
+    ):
         assert from_json(to_json(recipe)) == recipe
     made = RECIPES["made"]["cpu"]
     other = dataclasses.replace(made, model=made.model.clone(hidden=(20, 20)), steps=7)
@@ -65,7 +72,14 @@ def test_recipe_goes_through_json_and_names_differences(data):
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"steps": 0}, {"batch_size": 0}, {"learning_rate": 0.0}, {"ema": 1.0}, {"clip": -1.0}, {"warmup": -1}],
+    [
+        {"steps": 0},
+        {"batch_size": 0},
+        {"learning_rate": 0.0},
+        {"ema": 1.0},
+        {"clip": -1.0},
+        {"warmup": -1},
+    ],
     ids=str,
 )
 def test_impossible_recipes_are_refused(wrong):
@@ -116,7 +130,9 @@ def test_schedule_warms_up_then_decays():
     ],
 )
 def test_warm_up_of_short_trainings(steps, warmup, peak):
-    """At most a tenth of the steps, but up to 100 steps or half of a short training; never more than asked for."""
+    """At most a tenth of the steps, but up to 100 steps or half of a short training; never more
+    than asked for.
+    """
     rate = schedule(tiny(steps=steps, warmup=warmup, learning_rate=1.0))
     with jax.numpy_dtype_promotion("standard"):
         rates = np.asarray(jax.vmap(rate)(np.arange(steps)))
@@ -125,11 +141,16 @@ def test_warm_up_of_short_trainings(steps, warmup, peak):
 
 @pytest.mark.parametrize(("name", "parallel"), [("made", "jit"), ("lstm", "jit"), ("lstm", "pmap")])
 def test_donated_memory_changes_nothing(name, parallel, monkeypatch):
-    """Updates in flight all at once, with and without donation: the same states, up to how sums are compiled."""
+    """Updates in flight all at once, with and without donation: the same states, up to how sums are
+    compiled.
+    """
     tokens, ends = np.random.RandomState(0).randint(3, size=(30, 8, 10)), np.zeros((30, 8), bool)
     ends[[0, 7]] = True
     if name == "made":
-        recipe, batches = tiny(name, parallel=parallel), [(noisy_copies(8, seed=i), None) for i in range(30)]
+        recipe, batches = (
+            tiny(name, parallel=parallel),
+            [(noisy_copies(8, seed=i), None) for i in range(30)],
+        )
     else:
         model = zoo.LSTM((10,), features=24, layers=1, dropout=0.2, head=zoo.Categorical(3))
         recipe = Recipe(model, steps=30, batch_size=8, learning_rate=0.05, parallel=parallel)
@@ -161,7 +182,9 @@ def test_a_non_finite_update_is_skipped(parallel):
     poisoned.variables["params"]["linear"]["bias"][0] = np.nan
     after, metrics = update.step(update.place(poisoned), x, None)
     assert not math.isfinite(float(metrics.loss))
-    for new, old in zip(*(jax.tree.leaves(s._replace(step=0)) for s in (update.fetch(after), poisoned)), strict=True):
+    for new, old in zip(
+        *(jax.tree.leaves(s._replace(step=0)) for s in (update.fetch(after), poisoned)), strict=True
+    ):
         np.testing.assert_array_equal(new, old)
     assert int(update.fetch(after).step) == int(before.step) + 1
 
@@ -182,9 +205,19 @@ def test_gradients_are_clipped_to_their_global_norm():
 
 
 def test_corrected_decay_falls_with_the_rate():
-    """Without a gradient an update is only the decay: rate times decay of the weights, corrected once more by the rate."""
+    """Without a gradient an update is only the decay: rate times decay of the weights, corrected
+    once
+      more by the rate.
+    """
     for corrected in (False, True):
-        recipe = tiny("fvsbn", steps=10, warmup=0, learning_rate=0.2, weight_decay=0.5, corrected_decay=corrected)
+        recipe = tiny(
+            "fvsbn",
+            steps=10,
+            warmup=0,
+            learning_rate=0.2,
+            weight_decay=0.5,
+            corrected_decay=corrected,
+        )
         rate, optimise = schedule(recipe), optimiser(recipe)
         weights = {"w": jnp.ones(3)}
         with jax.numpy_dtype_promotion("standard"):
@@ -199,11 +232,18 @@ def test_corrected_decay_falls_with_the_rate():
 def test_corrected_decay_trains(parallel):
     """Its schedule is part of the state; where there is nothing to decay it changes nothing."""
     x = noisy_copies(8)
-    plain, corrected = (tiny(parallel=parallel, corrected_decay=corrected) for corrected in (False, True))
+    plain, corrected = (
+        tiny(parallel=parallel, corrected_decay=corrected) for corrected in (False, True)
+    )
     ours, theirs = (run_steps(recipe, 5, x)[0].variables for recipe in (corrected, plain))
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), ours, theirs)
     decayed = run_steps(dataclasses.replace(corrected, weight_decay=5.0), 5, x)[0].variables
-    assert max(np.abs(a - b).max() for a, b in zip(*map(jax.tree.leaves, (ours, decayed)), strict=True)) > 1e-3
+    assert (
+        max(
+            np.abs(a - b).max() for a, b in zip(*map(jax.tree.leaves, (ours, decayed)), strict=True)
+        )
+        > 1e-3
+    )
 
 
 def test_average_of_the_weights_is_what_it_says():
@@ -214,7 +254,9 @@ def test_average_of_the_weights_is_what_it_says():
     for step in range(6):
         state, _ = jax.block_until_ready(update.step(state, x, None))
         decay = min(0.3, (1 + step) / (10 + step))
-        average = decay * average + (1 - decay) * np.asarray(jax.tree.leaves(state.variables)[0], np.float64)
+        average = decay * average + (1 - decay) * np.asarray(
+            jax.tree.leaves(state.variables)[0], np.float64
+        )
     np.testing.assert_allclose(jax.tree.leaves(state.ema)[0], average, rtol=1e-5, atol=1e-7)
     assert float(ema_decay(recipe, jnp.int32(10**6))) == pytest.approx(0.3)
 
@@ -232,7 +274,9 @@ def test_bfloat16_is_close_and_keeps_float32_weights(name):
     half, rounded = run_steps(tiny(name, dtype="bfloat16"), 5, x, jax.devices()[:1])
     assert all(leaf.dtype == np.float32 for leaf in jax.tree.leaves(half.variables))
     np.testing.assert_allclose([m.loss for m in rounded], [m.loss for m in exact], rtol=0.02)
-    assert any((a != b).any() for a, b in zip(jax.tree.leaves(half), jax.tree.leaves(wide), strict=True))
+    assert any(
+        (a != b).any() for a, b in zip(jax.tree.leaves(half), jax.tree.leaves(wide), strict=True)
+    )
 
 
 @pytest.mark.parametrize("parallel", ["jit", "pmap"])
@@ -254,17 +298,24 @@ def test_evaluation_against_numpy(batch_size):
     got = evaluate(model, variables, Split(x, None), batch_size)
     assert got.num == 23
     assert got.nats == pytest.approx(nats.sum() / 23, rel=1e-5)
-    assert got.standard_error == pytest.approx(math.sqrt(((nats - nats.mean()) ** 2).sum() / 22 / 23), rel=1e-4)
+    assert got.standard_error == pytest.approx(
+        math.sqrt(((nats - nats.mean()) ** 2).sum() / 22 / 23), rel=1e-4
+    )
     assert got.bits_per_dim == pytest.approx(got.nats / math.log(2) / 10, rel=1e-6)
 
 
 def test_ensemble_averages_probabilities():
     model, x = zoo.CATALOGUE["made"].tiny, noisy_copies(9)
     variables = zoo.init(model, jax.random.key(0), jnp.asarray(x))
-    each = [np.asarray(zoo.log_prob(member, variables, jnp.asarray(x)), np.float64) for member in model.members()]
+    each = [
+        np.asarray(zoo.log_prob(member, variables, jnp.asarray(x)), np.float64)
+        for member in model.members()
+    ]
     expected = -np.log(np.mean(np.exp(each), axis=0)).mean()
     assert len(each) == 3
-    assert evaluate(model, variables, Split(x, None), 4, ensemble=True).nats == pytest.approx(expected, rel=1e-5)
+    assert evaluate(model, variables, Split(x, None), 4, ensemble=True).nats == pytest.approx(
+        expected, rel=1e-5
+    )
 
 
 @pytest.mark.parametrize(("seconds", "shown"), [(1e-4, False), (20, True)])
@@ -277,12 +328,16 @@ def test_long_scoring_shows_its_progress(seconds, shown, monkeypatch, capsys):
 
 
 def test_one_example_has_no_standard_error():
-    assert math.isnan(summarise(np.asarray([2.0]), zoo.FVSBN((1,)), np.zeros((1, 1), np.int32)).standard_error)
+    assert math.isnan(
+        summarise(np.asarray([2.0]), zoo.FVSBN((1,)), np.zeros((1, 1), np.int32)).standard_error
+    )
 
 
 def test_data_must_fit_the_model(data):
     assert inputs(tiny(data=data)).train.x.shape == (80, *SHAPE)
-    with pytest.raises(DataError, match=r"shape \[2, 5\].*describes \[28, 28\].*--model.site-shape 2 5"):
+    with pytest.raises(
+        DataError, match=r"shape \[2, 5\].*describes \[28, 28\].*--model.site-shape 2 5"
+    ):
         inputs(dataclasses.replace(tiny(data=data), model=zoo.MADE()))
     grey = dataclasses.replace(tiny(data=Data("digits")), model=zoo.FVSBN((8, 8)))
     with pytest.raises(DataError, match=r"17 levels.*--model.head categorical:17"):
@@ -298,14 +353,24 @@ def test_data_must_fit_the_model(data):
             zoo.PixelCNN(head=zoo.DiscretizedLogisticMixture()),
             "--model.site-shape 2 3 3 --model.head categorical:256, or",
         ),
-        (zoo.PixelCNNpp(), "--model.site-shape 2 3 --model.head discretizedlogisticmixture:10:256:3, or"),
+        (
+            zoo.PixelCNNpp(),
+            "--model.site-shape 2 3 --model.head discretizedlogisticmixture:10:256:3, or",
+        ),
         (zoo.PixelCNNpp(head=zoo.DiscretizedLogisticMixture()), "--model.site-shape 2 3, or"),
     ],
 )
 def test_advice_on_colours_can_be_followed(tmp_path, model, advice):
-    np.save(tmp_path / "rgb.npy", np.random.RandomState(0).randint(0, 256, (30, 2, 3, 3)).astype(np.uint8))
+    np.save(
+        tmp_path / "rgb.npy",
+        np.random.RandomState(0).randint(0, 256, (30, 2, 3, 3)).astype(np.uint8),
+    )
     with pytest.raises(DataError, match=advice):
-        inputs(dataclasses.replace(tiny(data=Data("images", path=str(tmp_path / "rgb.npy"))), model=model))
+        inputs(
+            dataclasses.replace(
+                tiny(data=Data("images", path=str(tmp_path / "rgb.npy"))), model=model
+            )
+        )
 
 
 def test_labels_must_be_there(data):

@@ -16,10 +16,32 @@ import train.__main__ as training
 import zoo
 from benchmarks import lengths
 
-PAIRS = [f"{word} {number}\t{number} {word[::-1]}" for word in ("abc", "bca", "cab", "aab") for number in range(10, 40)]
-OPTIONS = ["--data.name", "pairs", "--model.features", "16", "--model.embedding", "8", "--model.site-shape", "7"]
+PAIRS = [
+    f"{word} {number}\t{number} {word[::-1]}"
+    for word in ("abc", "bca", "cab", "aab")
+    for number in range(10, 40)
+]
+OPTIONS = [
+    "--data.name",
+    "pairs",
+    "--model.features",
+    "16",
+    "--model.embedding",
+    "8",
+    "--model.site-shape",
+    "7",
+]
 
-FIELDS = ("site_shape", "features", "embedding", "unit", "vocabulary", "head", "source_values", "source_vocabulary")
+FIELDS = (
+    "site_shape",
+    "features",
+    "embedding",
+    "unit",
+    "vocabulary",
+    "head",
+    "source_values",
+    "source_vocabulary",
+)
 
 
 pytestmark = pytest.mark.slow  # a training by the command line
@@ -27,7 +49,9 @@ pytestmark = pytest.mark.slow  # a training by the command line
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """A short training by the command line, the same without attention and not trained, and how the sampler was called."""
+    """A short training by the command line, the same without attention and not trained, and how the
+    sampler was called.
+    """
     folder, words = tmp_path_factory.mktemp("runs"), []
     (folder / "pairs.tsv").write_text("\n".join(PAIRS) + "\n")
     with pytest.MonkeyPatch.context() as patch:
@@ -42,12 +66,23 @@ def runs(tmp_path_factory):
             "--warmup",
             "3",
         ]
-        argv += ["--batch-size", "8", "--eval-every", "15", "--run-dir", str(folder / "seq2seq_attention")]
+        argv += [
+            "--batch-size",
+            "8",
+            "--eval-every",
+            "15",
+            "--run-dir",
+            str(folder / "seq2seq_attention"),
+        ]
         assert training.main(argv) == 0
     model, _ = zoo.load(folder / "seq2seq_attention")
     fixed = zoo.Seq2Seq(**{field: getattr(model, field) for field in FIELDS})
     (folder / "seq2seq").mkdir()
-    zoo.save(folder / "seq2seq/model.safetensors", fixed, zoo.init(fixed, jax.random.key(0), *zoo.example(fixed, 2)))
+    zoo.save(
+        folder / "seq2seq/model.safetensors",
+        fixed,
+        zoo.init(fixed, jax.random.key(0), *zoo.example(fixed, 2)),
+    )
     return folder, words
 
 
@@ -59,11 +94,16 @@ def source(runs):
 def test_one_command_trains_and_says_nats_per_token(runs, source):
     folder, words = runs
     run = folder / "seq2seq_attention"
-    results, test = json.loads((run / "results.json").read_text()), (run / "test.tsv").read_text().splitlines()
+    results, test = (
+        json.loads((run / "results.json").read_text()),
+        (run / "test.tsv").read_text().splitlines(),
+    )
     assert results["unit"] == "token" and 0 < results["nats"] < np.log(16)
     assert set(test) <= set(PAIRS) and len(test) == 12 and words[-3:] == ["-m", "sample", str(run)]
     codes = [
-        zoo.formats.vocabulary.codes([list(line.split("\t")[side]) for line in test], vocabulary, end=side == 1)[0]
+        zoo.formats.vocabulary.codes(
+            [list(line.split("\t")[side]) for line in test], vocabulary, end=side == 1
+        )[0]
         for side, vocabulary in enumerate((source[0].source_vocabulary, source[0].vocabulary))
     ]
     assert results["num"] == (codes[1] != 0).sum()
@@ -75,15 +115,22 @@ def test_translations_are_what_the_search_finds(source):
     model, variables = source
     sources = [pair.split("\t")[0] for pair in PAIRS[::7]]
     made = sample.translate(source, sources, beam=3, attention=True, batch_size=4)
-    codes, unknown = zoo.formats.vocabulary.codes([list(each) for each in sources], model.source_vocabulary, end=False)
+    codes, unknown = zoo.formats.vocabulary.codes(
+        [list(each) for each in sources], model.source_vocabulary, end=False
+    )
     found = sample.search(model, variables, codes, beam=3)
-    texts = ["".join(each) for each in zoo.formats.vocabulary.texts_of(np.asarray(found.x[:, 0]), model.vocabulary)]
+    texts = [
+        "".join(each)
+        for each in zoo.formats.vocabulary.texts_of(np.asarray(found.x[:, 0]), model.vocabulary)
+    ]
     assert made.texts == texts and made.unknown == unknown == 0
     np.testing.assert_allclose(made.log_prob, found.log_prob[:, 0], rtol=1e-4, atol=1e-5)
     weights = np.asarray(zoo.attention_weights(model, variables, found.x[:, 0], codes))
     for i, each in enumerate(made.attention):
         assert each.shape == (len(made.texts[i]), len(sources[i]))
-        np.testing.assert_allclose(each, weights[i, : each.shape[0], : each.shape[1]], rtol=1e-3, atol=1e-5)
+        np.testing.assert_allclose(
+            each, weights[i, : each.shape[0], : each.shape[1]], rtol=1e-3, atol=1e-5
+        )
         np.testing.assert_allclose(each.sum(1), 1, rtol=1e-4)
 
 
@@ -121,7 +168,11 @@ def test_unknown_characters_are_counted(source):
         ([" \t"], {}, "the source .* is empty: it has no char"),
         ([], {}, "sources must be a list of texts, at least one"),
         ("abc", {}, "sources must be a list of texts, at least one; got 'abc'"),
-        (["abc"], {"beam": 99}, "beam must be 1..[0-9]+, the size of the model's vocabulary; got 99"),
+        (
+            ["abc"],
+            {"beam": 99},
+            "beam must be 1..[0-9]+, the size of the model's vocabulary; got 99",
+        ),
         (["abc"], {"beam": 0}, "beam must be 1"),
         (["abc"], {"length": 0}, "length must be at least 1; got 0"),
         (["abc"], {"batch_size": 0}, "batch_size must be at least 1; got 0"),
@@ -154,7 +205,11 @@ def test_the_command_line_translates_a_file_and_scores_it(runs, capsys, tmp_path
     run = runs[0] / "seq2seq_attention"
     cli.run(argv(run))
     out, report = capsys.readouterr().out, json.loads((run / "scores.json").read_text())
-    assert f"exact match {100 * report['exact']:.2f} %" in out and report["bleu"] is None and "12 sentences" in out
+    assert (
+        f"exact match {100 * report['exact']:.2f} %" in out
+        and report["bleu"] is None
+        and "12 sentences" in out
+    )
     assert len((run / "translations.tsv").read_text().splitlines()) == report["num"] == 12
     (tmp_path / "own.tsv").write_text("abc 10\t10 cba\n" * 3)
     cli.run(argv(run, pairs=tmp_path / "own.tsv", num=2, beam=0))
@@ -179,7 +234,9 @@ def test_flags_without_meaning_are_refused(runs, name, changes, message):
 
 def test_a_run_without_pairs_asks_for_some(source, tmp_path):
     zoo.save(tmp_path / "model.safetensors", *source)
-    with pytest.raises(ValueError, match="nothing to translate: pass --source TEXT or --pairs FILE.tsv"):
+    with pytest.raises(
+        ValueError, match="nothing to translate: pass --source TEXT or --pairs FILE.tsv"
+    ):
         cli.run(argv(tmp_path))
 
 
@@ -191,10 +248,15 @@ def test_scores():
     with pytest.raises(ValueError, match="each text needs a reference; got 1 and 2"):
         sample.scores(["a"], ["a", "b"], "char")
     assert sample.scores(["one"], ["one"], "word").bleu is None  # too short for BLEU
-    several = sample.scores(["a cat sat on it", "no"], [("a dog sat", "a cat sat on it"), "yes"], "word")
+    several = sample.scores(
+        ["a cat sat on it", "no"], [("a dog sat", "a cat sat on it"), "yes"], "word"
+    )
     assert several.exact == 0.5 and several.bleu > 80
     asian = ["犬が雪の中で遊ぶ"], ["犬が雪の上で遊ぶ"]
-    assert sample.scores(*asian, "char").bleu is None and sample.scores(*asian, "char", tokenize="char").bleu > 30
+    assert (
+        sample.scores(*asian, "char").bleu is None
+        and sample.scores(*asian, "char", tokenize="char").bleu > 30
+    )
 
 
 def test_scores_without_sacrebleu(monkeypatch):
@@ -205,14 +267,26 @@ def test_scores_without_sacrebleu(monkeypatch):
 
 
 def test_alignments_that_do_not_fit_are_refused(tmp_path):
-    with pytest.raises(ValueError, match="an alignment of 3 tokens read and 2 written needs weights of shape .2, 3."):
-        sample.save_alignment(tmp_path / "a.png", np.ones((3, 2), np.float32), ["a", "b"], ["x", "y", "z"])
+    with pytest.raises(
+        ValueError,
+        match="an alignment of 3 tokens read and 2 written needs weights of shape .2, 3.",
+    ):
+        sample.save_alignment(
+            tmp_path / "a.png", np.ones((3, 2), np.float32), ["a", "b"], ["x", "y", "z"]
+        )
 
 
 @pytest.mark.slow
 def test_the_default_recipe_reads_dates(tmp_path):
     """At least 99.5 % of unseen days, with attention."""
-    command = [sys.executable, "-m", "train", "seq2seq_attention", "--run-dir", str(tmp_path / "run")]
+    command = [
+        sys.executable,
+        "-m",
+        "train",
+        "seq2seq_attention",
+        "--run-dir",
+        str(tmp_path / "run"),
+    ]
     subprocess.run(command, check=True, timeout=3600)
     assert json.loads((tmp_path / "run" / "scores.json").read_text())["exact"] >= 0.995
 
@@ -225,7 +299,9 @@ def test_curves_of_exact_match_by_length(runs, source, tmp_path, capsys):
     points = lengths.exact_by_length(*source, [*pairs, (pairs[1][0], right)], 10)
     assert points[:, 2].tolist() == [3, 1] and points[1].tolist() == [27, 0, 1]
     assert points[0, 0] == pytest.approx(17 / 3) and points[0, 1] in (0, pytest.approx(1 / 3))
-    (tmp_path / "pairs.tsv").write_text("".join(f"{source}\t{target}\n" for source, target in pairs))
+    (tmp_path / "pairs.tsv").write_text(
+        "".join(f"{source}\t{target}\n" for source, target in pairs)
+    )
     folders = tuple(str(runs[0] / name) for name in ("seq2seq", "seq2seq_attention"))
     out = tmp_path / "lengths.png"
     lengths.main(lengths.Options(folders, tmp_path / "pairs.tsv", out=out, trained=6))

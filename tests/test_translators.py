@@ -1,4 +1,6 @@
-"""Models of sentences given a source: what padding may not change, where attention looks, what no source is."""
+"""Models of sentences given a source: what padding may not change, where attention looks, what no
+source is.
+"""
 
 import conformance
 import jax
@@ -28,11 +30,16 @@ def test_padding_of_a_source_changes_nothing(name, cell):
     model, variables, x, source = instance(name, cell)
     params = zoo.conditionals(model, variables, x, source)
     padded = np.pad(source, ((0, 0), (0, 7)), constant_values=model.source_pad)
-    np.testing.assert_allclose(zoo.conditionals(model, variables, x, padded), params, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        zoo.conditionals(model, variables, x, padded), params, rtol=1e-5, atol=1e-6
+    )
     for row, each in enumerate(source[:2]):
         alone = each[None, : (each != model.source_pad).sum()]
         np.testing.assert_allclose(
-            zoo.conditionals(model, variables, x[row : row + 1], alone)[0], params[row], rtol=1e-5, atol=1e-6
+            zoo.conditionals(model, variables, x[row : row + 1], alone)[0],
+            params[row],
+            rtol=1e-5,
+            atol=1e-6,
         )
 
 
@@ -54,7 +61,10 @@ def test_weights_are_a_law_over_the_places_that_there_are():
     model, variables, x, source = instance("seq2seq_attention")
     weights = np.asarray(zoo.attention_weights(model, variables, x, source))
     there = source != model.source_pad
-    assert weights.shape == (8, 4, 5) and (weights[~np.broadcast_to(there[:, None], weights.shape)] == 0).all()
+    assert (
+        weights.shape == (8, 4, 5)
+        and (weights[~np.broadcast_to(there[:, None], weights.shape)] == 0).all()
+    )
     np.testing.assert_allclose(weights.sum(-1), 1, rtol=1e-5)
     assert (weights[there.sum(1) > 1].std(-1) > 1e-5).all(), "all places weigh the same"
 
@@ -66,15 +76,23 @@ def test_a_source_is_encoded_once_for_several_rows():
     apart = zoo.decoder(model, variables, 24, np.repeat(source, 3, axis=0))
     canvas, t = jnp.asarray(np.repeat(x, 3, axis=0)), jnp.asarray(0)
     np.testing.assert_allclose(
-        shared.step(shared.init(), canvas, t)[0], apart.step(apart.init(), canvas, t)[0], rtol=1e-5, atol=1e-6
+        shared.step(shared.init(), canvas, t)[0],
+        apart.step(apart.init(), canvas, t)[0],
+        rtol=1e-5,
+        atol=1e-6,
     )
 
 
 def test_dropout_acts_in_training_alone():
     model, variables, x, source = instance("seq2seq_attention")
     dropped = model.clone(dropout=0.5)
-    assert (zoo.log_prob(dropped, variables, x, source) == zoo.log_prob(model, variables, x, source)).all()
-    losses = [zoo.training_loss(dropped, variables, x, source, key=jax.random.key(seed)) for seed in (0, 1)]
+    assert (
+        zoo.log_prob(dropped, variables, x, source) == zoo.log_prob(model, variables, x, source)
+    ).all()
+    losses = [
+        zoo.training_loss(dropped, variables, x, source, key=jax.random.key(seed))
+        for seed in (0, 1)
+    ]
     assert (losses[0] != losses[1]).any() and np.isfinite(losses).all()
 
 
@@ -92,8 +110,16 @@ def test_dropout_acts_in_training_alone():
 )
 def test_what_is_no_source_is_refused(source, message):
     model, variables, *_ = instance("seq2seq_attention")
-    with pytest.raises(ValueError, match=f"Seq2SeqAttention cannot condition on this context: .*{message}"):
-        sample.draw(model, variables, jax.random.key(0), 1 if source is None else len(source), context=source)
+    with pytest.raises(
+        ValueError, match=f"Seq2SeqAttention cannot condition on this context: .*{message}"
+    ):
+        sample.draw(
+            model,
+            variables,
+            jax.random.key(0),
+            1 if source is None else len(source),
+            context=source,
+        )
 
 
 def test_under_jit_a_token_that_cannot_be_gives_no_number():
@@ -117,7 +143,9 @@ def test_rows_are_trimmed_to_few_lengths(longest):
     rows = np.zeros((3, 1000), np.int32)
     rows[1, :longest] = 5
     short = trimmed(rows)
-    assert (short.sum(), short.shape[0]) == (5 * longest, 3) and longest <= short.shape[1] < max(17, 2 * longest)
+    assert (short.sum(), short.shape[0]) == (5 * longest, 3) and longest <= short.shape[1] < max(
+        17, 2 * longest
+    )
     assert short.shape[1] in (1000, 500, 250, 125, 63, 32, 16)
 
 
@@ -135,18 +163,32 @@ def outlier(num, length=20, places=300):
 
 def long_model(name, **fields):
     tiny = zoo.CATALOGUE[name].tiny
-    return tiny.clone(site_shape=(64,), source_values=6, source_pad=0, end=1, pad=0, head=zoo.Categorical(6), **fields)
+    return tiny.clone(
+        site_shape=(64,),
+        source_values=6,
+        source_pad=0,
+        end=1,
+        pad=0,
+        head=zoo.Categorical(6),
+        **fields,
+    )
 
 
 def test_batches_are_as_long_as_their_longest():
     split = outlier(64)
     stream = Batches(split, 8, seed=0, paired=True)
     shapes = [(x.shape[1], source.shape[1]) for x, source in (stream(step) for step in range(8))]
-    assert sorted(source for _, source in shapes)[:7] == [19] * 7 and max(shapes)[1] <= 300 and (16, 300) in shapes
+    assert (
+        sorted(source for _, source in shapes)[:7] == [19] * 7
+        and max(shapes)[1] <= 300
+        and (16, 300) in shapes
+    )
     assert [shortened(batch).context.shape[1] for batch in batches(split, 8)].count(300) == 1
     for step in range(8):
         (x, source), (whole_x, whole) = stream(step), Batches(split, 8, seed=0)(step)
-        assert (x == whole_x[:, : x.shape[1]]).all() and (source == whole[:, : source.shape[1]]).all()
+        assert (x == whole_x[:, : x.shape[1]]).all() and (
+            source == whole[:, : source.shape[1]]
+        ).all()
         assert not whole_x[:, x.shape[1] :].any() and not whole[:, source.shape[1] :].any()
 
 
@@ -163,7 +205,9 @@ def test_the_likelihood_does_not_depend_on_padding(name):
 @pytest.mark.parametrize("name", NAMES[1:])
 def test_training_does_not_depend_on_padding(name):
     split, states = outlier(16), []
-    recipe = Recipe(long_model(name), Data("pairs"), batch_size=4, steps=8, warmup=0, learning_rate=0.01)
+    recipe = Recipe(
+        long_model(name), Data("pairs"), batch_size=4, steps=8, warmup=0, learning_rate=0.01
+    )
     update = make_update(recipe, jax.devices()[:1])
     for paired in (False, True):
         stream = Batches(split, 4, 0, paired=paired)
@@ -177,11 +221,14 @@ def test_training_does_not_depend_on_padding(name):
 def test_one_long_source_is_reported(tmp_path):
     lines = [f"{i} of them\tno {i}" for i in range(40)] + ["x" * 3000 + "\tlong"]
     (tmp_path / "p.tsv").write_text("\n".join(lines))
-    recipe = Recipe(zoo.Seq2Seq((16,), 8, 4), Data("pairs", path=str(tmp_path / "p.tsv")), batch_size=4)
+    recipe = Recipe(
+        zoo.Seq2Seq((16,), 8, 4), Data("pairs", path=str(tmp_path / "p.tsv")), batch_size=4
+    )
     dataset = train.engine.prepare.inputs(recipe)
     assert "sources of up to 3,000, test split" in dataset.description
     assert dataset.notes == (
-        "the longest source has 3,000 chars, 99 % have at most 10: batches with it take that much longer",
+        "the longest source has 3,000 chars, 99 % have at most 10: batches with it take that "
+        "much longer",
     )
     stream = train.engine.prepare.training_batches(recipe, dataset)
     assert max(sorted(stream(step)[1].shape[1] for step in range(8))[:7]) <= 16

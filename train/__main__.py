@@ -20,7 +20,9 @@ USAGE = "python -m train MODEL [flags]; python -m train MODEL --help explains th
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command line and returns the exit code; what a user can put right ends in one line on stderr."""
+    """Runs the command line and returns the exit code; what a user can put right ends in one line
+    on stderr.
+    """
     argv = list(sys.argv[1:] if argv is None else argv)
     any_stdout()
     try:
@@ -32,14 +34,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
     except Exception as error:
         if out_of_memory(error):
-            return _error("out of memory: choose a smaller model, --batch-size or --data.levels.", 1)
+            return _error(
+                "out of memory: choose a smaller model, --batch-size or --data.levels.", 1
+            )
         return _error(complaint(error), 1)
 
 
 def _main(argv):
     if not argv or argv[0] in ("list", "-h", "--help"):
         width = max(map(len, RECIPES))
-        print("\n".join([f"usage: {USAGE}", "", *(f"  {name:{width}}  {describe(name)}" for name in RECIPES)]))
+        print(
+            "\n".join(
+                [
+                    f"usage: {USAGE}",
+                    "",
+                    *(f"  {name:{width}}  {describe(name)}" for name in RECIPES),
+                ]
+            )
+        )
         return 0
     if argv[0].startswith("-"):
         raise UsageError(f"the model comes first, before {argv[0]}: {USAGE}")
@@ -53,7 +65,9 @@ def _main(argv):
 
 
 def _train(name, options, command, holding):
-    """The run, trained and tested; None where there was nothing to do. `holding` keeps others off the run."""
+    """The run, trained and tested; None where there was nothing to do. `holding` keeps others off
+    the run.
+    """
     run = None
     if options.resume:
         run = find(options.run_dir or name)
@@ -81,13 +95,16 @@ def _train(name, options, command, holding):
         seconds = train(run, recipe, dataset)
         print(finish(run, recipe, dataset, seconds, command), flush=True)
     except KeyboardInterrupt:
-        again = shlex.join(["python", "-m", "train", name, "--resume", "--run-dir", str(run.folder)])
+        again = shlex.join(
+            ["python", "-m", "train", name, "--resume", "--run-dir", str(run.folder)]
+        )
         raise KeyboardInterrupt(f"; to continue: {again}") from None
     return run
 
 
 def draw(run: Run, num: int | None) -> None:
-    """Becomes `python -m sample`, so that the memory of the training and its hold on the device are gone.
+    """Becomes `python -m sample`, so that the memory of the training and its hold on the device are
+    gone.
 
     Of pairs (no `num`) that is every source of the test split, translated and scored.
     """

@@ -25,7 +25,14 @@ from zoo.dense.standardised import Standardised
 from zoo.formats.waveform import dequantise, quantise, read_wav, write_wav
 from zoo.foundation.registry import register
 from zoo.foundation.units import bits_per_dim
-from zoo.heads import Bernoulli, Categorical, DiscretizedLogisticMixture, Head, MixtureOfGaussians, MixtureOfLaplacians
+from zoo.heads import (
+    Bernoulli,
+    Categorical,
+    DiscretizedLogisticMixture,
+    Head,
+    MixtureOfGaussians,
+    MixtureOfLaplacians,
+)
 from zoo.images.diagonal_bilstm import DiagonalBiLSTM
 from zoo.images.gated_pixel_cnn import GatedPixelCNN
 from zoo.images.pixel_cnn import PixelCNN

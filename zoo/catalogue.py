@@ -1,4 +1,7 @@
-"""The catalogue: every model by name, in the paper's size and in a tiny one whose whole space can be enumerated."""
+"""The catalogue: every model by name, in the paper's size and in a tiny one whose whole space can
+be
+  enumerated.
+"""
 
 import dataclasses
 import difflib
@@ -18,7 +21,13 @@ from zoo.dense.made import MADE
 from zoo.dense.nade import NADE
 from zoo.dense.rnade import RNADE
 from zoo.foundation.arguments import checked
-from zoo.heads import Bernoulli, Categorical, DiscretizedLogisticMixture, MixtureOfGaussians, MixtureOfLaplacians
+from zoo.heads import (
+    Bernoulli,
+    Categorical,
+    DiscretizedLogisticMixture,
+    MixtureOfGaussians,
+    MixtureOfLaplacians,
+)
 from zoo.images.diagonal_bilstm import DiagonalBiLSTM
 from zoo.images.gated_pixel_cnn import GatedPixelCNN
 from zoo.images.pixel_cnn import PixelCNN
@@ -40,8 +49,8 @@ class Entry:
     Attributes:
       paper: the configuration of the paper.
       tiny: a small instance, on which the conformance suite proves the contract.
-      blind: for the tiny instance, how many pairs of an earlier and a later rank do not depend on each other although
-        the ordering would allow it (0: every allowed dependence exists).
+      blind: for the tiny instance, how many pairs of an earlier and a later rank do not depend on
+        each other although the ordering would allow it (0: every allowed dependence exists).
       example: (model, batch) -> (x, context), valid inputs for any instance.
     """
 
@@ -58,7 +67,10 @@ CATALOGUE: dict[str, Entry] = {
         NADE((8, 8), head=Categorical(17)),
         NADE((2, 2), hidden=5, head=Categorical(3), ordering=Ordering("random", seed=1)),
     ),
-    "rnade": Entry(RNADE(), RNADE((2,), hidden=5, head=MixtureOfGaussians(3, 0.3), ordering=Ordering("reversed"))),
+    "rnade": Entry(
+        RNADE(),
+        RNADE((2,), hidden=5, head=MixtureOfGaussians(3, 0.3), ordering=Ordering("reversed")),
+    ),
     "eonade": Entry(
         EoNADE(num_orderings=128),
         EoNADE((2, 4), hidden=5, ordering=Ordering("random", seed=9), num_orderings=3),
@@ -67,14 +79,21 @@ CATALOGUE: dict[str, Entry] = {
         MADE(hidden=(8000, 8000), num_masks=32),
         MADE((2, 5), hidden=(12, 9), num_masks=3, resample_order=True),
     ),
-    "pixel_cnn": Entry(PixelCNN(), PixelCNN((3, 3), features=8, blocks=2, out_features=16, num_classes=3)),
+    "pixel_cnn": Entry(
+        PixelCNN(), PixelCNN((3, 3), features=8, blocks=2, out_features=16, num_classes=3)
+    ),
     "gated_pixel_cnn": Entry(
         GatedPixelCNN(), GatedPixelCNN((3, 3), features=6, layers=2, out_features=16, num_classes=3)
     ),
-    "pixel_transformer": Entry(PixelTransformer(), PixelTransformer((3, 3), features=6, layers=2, num_classes=3)),
-    "row_lstm": Entry(RowLSTM(), RowLSTM((3, 3), features=6, layers=2, out_features=16, num_classes=3)),
+    "pixel_transformer": Entry(
+        PixelTransformer(), PixelTransformer((3, 3), features=6, layers=2, num_classes=3)
+    ),
+    "row_lstm": Entry(
+        RowLSTM(), RowLSTM((3, 3), features=6, layers=2, out_features=16, num_classes=3)
+    ),
     "diagonal_bilstm": Entry(
-        DiagonalBiLSTM(), DiagonalBiLSTM((3, 3), features=6, layers=2, out_features=16, num_classes=3)
+        DiagonalBiLSTM(),
+        DiagonalBiLSTM((3, 3), features=6, layers=2, out_features=16, num_classes=3),
     ),
     "pixel_cnn_pp": Entry(
         PixelCNNpp((32, 32), head=DiscretizedLogisticMixture(10, 256, 3)),
@@ -82,7 +101,9 @@ CATALOGUE: dict[str, Entry] = {
     ),
     "rnn": Entry(RNN(), RNN((4,), features=5, layers=1, end=2, pad=3, head=Categorical(4))),
     "gru": Entry(GRU(), GRU((4,), features=5, embedding=3, separator=1, head=Categorical(4))),
-    "lstm": Entry(LSTM(), LSTM((4,), features=5, learned_start=True, end=0, pad=3, head=Categorical(4))),
+    "lstm": Entry(
+        LSTM(), LSTM((4,), features=5, learned_start=True, end=0, pad=3, head=Categorical(4))
+    ),
     "attention_lstm": Entry(
         AttentionLSTM(),
         AttentionLSTM((4,), features=6, heads=2, window=3, end=1, pad=3, head=Categorical(4)),
@@ -97,27 +118,61 @@ CATALOGUE: dict[str, Entry] = {
     ),
     "wavenet_16bit": Entry(
         WaveNet(companding="linear", head=DiscretizedLogisticMixture(10, 65_536, 1, -12.0)),
-        WaveNet((4,), 4, 5, (1,), 2, kernel_size=3, companding="linear", head=DiscretizedLogisticMixture(2, 4, 1)),
+        WaveNet(
+            (4,),
+            4,
+            5,
+            (1,),
+            2,
+            kernel_size=3,
+            companding="linear",
+            head=DiscretizedLogisticMixture(2, 4, 1),
+        ),
     ),
     "seq2seq": Entry(
         Seq2Seq(features=1000, embedding=620, head=Categorical(30_000), source_values=30_000),
-        Seq2Seq((4,), 5, 3, "lstm", end=2, pad=3, head=Categorical(4), source_values=6, source_pad=2),
+        Seq2Seq(
+            (4,), 5, 3, "lstm", end=2, pad=3, head=Categorical(4), source_values=6, source_pad=2
+        ),
     ),
     "seq2seq_attention": Entry(
-        Seq2SeqAttention(features=1000, embedding=620, head=Categorical(30_000), source_values=30_000),
+        Seq2SeqAttention(
+            features=1000, embedding=620, head=Categorical(30_000), source_values=30_000
+        ),
         Seq2SeqAttention((4,), 5, 3, end=0, pad=1, head=Categorical(4), source_values=6),
     ),
     "captioner": Entry(
-        Captioner((20,), 512, 512, "lstm", head=Categorical(10_000), image_shape=(224, 224, 3), halvings=4),
-        Captioner((4,), 5, 3, "lstm", head=Categorical(4), image_shape=(5, 6), channels=(3, 4), halvings=1),
+        Captioner(
+            (20,), 512, 512, "lstm", head=Categorical(10_000), image_shape=(224, 224, 3), halvings=4
+        ),
+        Captioner(
+            (4,), 5, 3, "lstm", head=Categorical(4), image_shape=(5, 6), channels=(3, 4), halvings=1
+        ),
     ),
     "show_attend_tell": Entry(
-        ShowAttendTell((20,), 512, 512, "lstm", head=Categorical(10_000), image_shape=(224, 224, 3), halvings=4),
-        ShowAttendTell((4,), 5, 3, "lstm", head=Categorical(4), image_shape=(4, 4, 3), channels=(3, 4), halvings=1),
+        ShowAttendTell(
+            (20,), 512, 512, "lstm", head=Categorical(10_000), image_shape=(224, 224, 3), halvings=4
+        ),
+        ShowAttendTell(
+            (4,),
+            5,
+            3,
+            "lstm",
+            head=Categorical(4),
+            image_shape=(4, 4, 3),
+            channels=(3, 4),
+            halvings=1,
+        ),
     ),
 }
 
-HEADS = (Bernoulli, Categorical, MixtureOfGaussians, MixtureOfLaplacians, DiscretizedLogisticMixture)
+HEADS = (
+    Bernoulli,
+    Categorical,
+    MixtureOfGaussians,
+    MixtureOfLaplacians,
+    DiscretizedLogisticMixture,
+)
 
 
 @checked()
@@ -130,7 +185,9 @@ def entry(name: str) -> Entry:
     if name not in CATALOGUE:
         near = difflib.get_close_matches(name, CATALOGUE, n=1, cutoff=0.5)
         hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"unknown model {name!r}; the catalogue has {', '.join(sorted(CATALOGUE))}.{hint}")
+        raise ValueError(
+            f"unknown model {name!r}; the catalogue has {', '.join(sorted(CATALOGUE))}.{hint}"
+        )
     return CATALOGUE[name]
 
 

@@ -22,7 +22,9 @@ def out_of_memory(error: Exception) -> bool:
 
 
 def complaint(error: Exception) -> str:
-    """What a user is told of an error that can be put right, in one line; any other error is raised again."""
+    """What a user is told of an error that can be put right, in one line; any other error is raised
+    again.
+    """
     if isinstance(error, ValueError | OSError | ImportError):
         return " ".join(str(error).split())
     if isinstance(error, OverflowError):
@@ -54,17 +56,25 @@ def read_flags(options: type, prog: str, **more: Any) -> Any:
 
 
 def _one_line(box: str) -> str:
-    """What stands in tyro's box, or in the plain lines that it writes in ASCII: no title, no frame, no hint at the help."""
+    """What stands in tyro's box, or in the plain lines that it writes in ASCII: no title, no frame,
+    no hint at the help.
+    """
     framed = box.startswith("╭")
     lines = [line.strip("│ ") for line in box.splitlines() if line[:1] not in ("╭", "╰")]
     parts = re.split(r"\n[─-]+\n", "\n".join(lines))[0 if framed else 1 :]
-    kept = [" ".join(part.split()) for part in parts if not part.startswith(("For full helptext", "Argument helptext"))]
+    kept = [
+        " ".join(part.split())
+        for part in parts
+        if not part.startswith(("For full helptext", "Argument helptext"))
+    ]
     return ("; ".join(kept) or " ".join(box.split())).rstrip(".")
 
 
 @contextlib.contextmanager
 def shell() -> Iterator[None]:
-    """What a command line runs in: an error ends in one line and exit code 1, an interrupt in exit code 130."""
+    """What a command line runs in: an error ends in one line and exit code 1, an interrupt in exit
+    code 130.
+    """
     try:
         yield
     except Exception as error:
@@ -80,7 +90,12 @@ def command(main: Callable[[Any], None], options: type, prog: str) -> None:
 
 
 def forward(module: str) -> None:
-    """Runs a command that lies beside the packages and is not installed with them, as `python -m` would."""
+    """Runs a command that lies beside the packages and is not installed with them, as `python -m`
+    would.
+    """
     if importlib.util.find_spec(module.partition(".")[0]) is None:
-        sys.exit(f"error: {module} is not installed with the packages: call it in the folder of the project.")
+        sys.exit(
+            f"error: {module} is not installed with the packages: call it in the folder of the "
+            "project."
+        )
     runpy.run_module(module, run_name="__main__", alter_sys=True)

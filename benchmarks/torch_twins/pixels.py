@@ -1,7 +1,10 @@
-"""The pixel models written in PyTorch, functions of the very weights of ours: what the benches compare with.
+"""The pixel models written in PyTorch, functions of the very weights of ours: what the benches
+compare
+  with.
 
-Each takes the model (for its sizes), its weights as tensors by name, and an image [batch, channels, height, width] of bits,
-scaled to [-1, 1]; and returns logits [batch, height, width]. Memory is channels-last, which is the faster one here too.
+Each takes the model (for its sizes), its weights as tensors by name, and an image [batch, channels,
+height, width] of bits, scaled to [-1, 1]; and returns logits [batch, height, width]. Memory is
+channels-last, which is the faster one here too.
 """
 
 from collections.abc import Callable
@@ -17,14 +20,20 @@ import zoo
 Weights: TypeAlias = dict[str, Any]
 
 
-def _conv(w: Weights, name: str, x: Tensor, kernel_size: tuple[int, int] = (1, 1), mask: str = "B") -> Tensor:
+def _conv(
+    w: Weights, name: str, x: Tensor, kernel_size: tuple[int, int] = (1, 1), mask: str = "B"
+) -> Tensor:
     """A masked convolution of one group, as `zoo.layers.convolutions.MaskedConv`."""
     kernel, (height, width) = w[f"{name}/kernel"], kernel_size
     seen = np.ones(kernel.shape, np.float32)
     seen[-1, width // 2 + (mask == "B") :] = 0
     used = width if height > 1 else width // 2 + 1
     kernel = (kernel * torch.from_numpy(seen))[:, :used].permute(3, 2, 0, 1)
-    x = x if kernel_size == (1, 1) else F.pad(x, (width // 2, used - 1 - width // 2, height // 2, 0))
+    x = (
+        x
+        if kernel_size == (1, 1)
+        else F.pad(x, (width // 2, used - 1 - width // 2, height // 2, 0))
+    )
     return F.conv2d(x, kernel, w[f"{name}/bias"])
 
 
@@ -43,7 +52,9 @@ def pixel_cnn(model: zoo.PixelCNN, w: Weights, x: Tensor) -> Tensor:
     """PixelCNN."""
     h = _conv(w, "first", x, (7, 7), "A")
     for i in range(model.blocks):
-        y = _conv(w, f"convolve_{i}", F.relu(_conv(w, f"reduce_{i}", F.relu(h))), (model.kernel_size,) * 2)
+        y = _conv(
+            w, f"convolve_{i}", F.relu(_conv(w, f"reduce_{i}", F.relu(h))), (model.kernel_size,) * 2
+        )
         h = h + _conv(w, f"expand_{i}", F.relu(y))
     return _readout(w, h)
 
@@ -95,10 +106,14 @@ def diagonal_bilstm(model: zoo.DiagonalBiLSTM, w: Weights, x: Tensor) -> Tensor:
         right = torch.cat([h, x], 1).permute(2, 3, 0, 1).flip(1) @ w[f"recur_{i}/from_right/kernel"]
         right = right + w[f"recur_{i}/from_right/bias"]
         gates = torch.stack([left, right], 2)  # rows, columns, directions, batch, gates
-        skewed = torch.stack([F.pad(gates[r], (0, 0, 0, 0, 0, 0, r, rows - 1 - r)) for r in range(rows)])
+        skewed = torch.stack(
+            [F.pad(gates[r], (0, 0, 0, 0, 0, 0, r, rows - 1 - r)) for r in range(rows)]
+        )
         kernel, outputs = w[f"recur_{i}/kernel"], []
         side = c = gates.new_zeros(2, rows * len(x), model.features)
-        for column in skewed.permute(1, 2, 0, 3, 4).reshape(rows + columns - 1, 2, rows * len(x), -1):
+        for column in skewed.permute(1, 2, 0, 3, 4).reshape(
+            rows + columns - 1, 2, rows * len(x), -1
+        ):
             above = F.pad(side, (0, 0, len(x), 0))[:, : side.shape[1]]
             side, c = _cell(column + torch.cat([side, above], -1) @ kernel, c)
             outputs.append(side)
@@ -120,14 +135,22 @@ def pixel_transformer(model: zoo.PixelTransformer, w: Weights, x: Tensor) -> Ten
 
     bits = (x.permute(0, 2, 3, 1).flatten(1, 2) + 1) / 2
     h = _conv(w, "around", x, (model.kernel_size,) * 2, "A").permute(0, 2, 3, 1).flatten(1, 2)
-    h = h + dense("before", F.pad(bits, (0, 0, 1, 0))[:, :-1]) + (w["row"][:, None] + w["place"]).flatten(0, 1)
+    h = (
+        h
+        + dense("before", F.pad(bits, (0, 0, 1, 0))[:, :-1])
+        + (w["row"][:, None] + w["place"]).flatten(0, 1)
+    )
     seen = None
     if model.attention == "strided":
         apart = torch.arange(model.num_sites)[:, None] - torch.arange(model.num_sites)
         seen = (apart >= 0) & ((apart < model.block) | (apart % model.block == 0))
     for block in (f"blocks_{i}" for i in range(model.layers)):
-        qkv = dense(f"{block}/attention/qkv", norm(f"{block}/norms_0", h)).unflatten(-1, (3, model.heads, -1))
-        y = F.scaled_dot_product_attention(*qkv.permute(2, 0, 3, 1, 4), attn_mask=seen, is_causal=seen is None)
+        qkv = dense(f"{block}/attention/qkv", norm(f"{block}/norms_0", h)).unflatten(
+            -1, (3, model.heads, -1)
+        )
+        y = F.scaled_dot_product_attention(
+            *qkv.permute(2, 0, 3, 1, 4), attn_mask=seen, is_causal=seen is None
+        )
         y = y.transpose(1, 2).flatten(2)
         h = h + dense(f"{block}/attention/out", y)
         wide = F.gelu(dense(f"{block}/widen", norm(f"{block}/norms_1", h)), approximate="tanh")

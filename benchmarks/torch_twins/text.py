@@ -1,7 +1,8 @@
 """The character models written in PyTorch, as one would write them there, with the weights of ours.
 
-Each is called as `module(before, cache=None)`: tokens before those to predict [batch, length], `start` before the first, to
-logits [batch, length, values] and the state or cache with which it goes on.
+Each is called as `module(before, cache=None)`: tokens before those to predict [batch, length],
+`start` before the first, to logits [batch, length, values] and the state or cache with which it
+goes on.
 """
 
 import torch
@@ -19,7 +20,9 @@ class CharLSTM(nn.Module):
         super().__init__()
         self.start = model.start
         self.embed = nn.Parameter(w["embedding"]) if model.embedding else None
-        self.recur = nn.LSTM(model.embedding or model.start, model.features, model.layers, batch_first=True)
+        self.recur = nn.LSTM(
+            model.embedding or model.start, model.features, model.layers, batch_first=True
+        )
         for i in range(model.layers):
             name = f"recur_{i}"
             for theirs, ours in (
@@ -31,10 +34,19 @@ class CharLSTM(nn.Module):
                 getattr(self.recur, f"{theirs}_l{i}").data = torch.cat([i_, f, g, o])
             getattr(self.recur, f"bias_hh_l{i}").data.zero_()
         self.out = nn.Linear(model.features, model.start)
-        self.out.weight.data, self.out.bias.data = w["params_of/kernel"].T.contiguous(), w["params_of/bias"]
+        self.out.weight.data, self.out.bias.data = (
+            w["params_of/kernel"].T.contiguous(),
+            w["params_of/bias"],
+        )
 
-    def forward(self, before: Tensor, cache: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, tuple]:
-        x = F.one_hot(before, self.start + 1)[..., :-1].float() if self.embed is None else self.embed[before]
+    def forward(
+        self, before: Tensor, cache: tuple[Tensor, Tensor] | None = None
+    ) -> tuple[Tensor, tuple]:
+        x = (
+            F.one_hot(before, self.start + 1)[..., :-1].float()
+            if self.embed is None
+            else self.embed[before]
+        )
         h, cache = self.recur(x, cache)
         return self.out(h), cache
 
@@ -45,9 +57,18 @@ class CharGPT(nn.Module):
     def __init__(self, model: Transformer, w: dict[str, Tensor]) -> None:
         super().__init__()
         if model.positions != "rotary" or not model.tied:
-            raise ValueError("the PyTorch twin of a Transformer has rotary positions and tied weights.")
-        self.start, self.layers, self.heads, self.window = model.start, model.layers, model.heads, model.window
-        self.w = nn.ParameterDict({name.replace("/", "-"): nn.Parameter(value) for name, value in w.items()})
+            raise ValueError(
+                "the PyTorch twin of a Transformer has rotary positions and tied weights."
+            )
+        self.start, self.layers, self.heads, self.window = (
+            model.start,
+            model.layers,
+            model.heads,
+            model.window,
+        )
+        self.w = nn.ParameterDict(
+            {name.replace("/", "-"): nn.Parameter(value) for name, value in w.items()}
+        )
 
     def forward(self, before: Tensor, cache: list | None = None) -> tuple[Tensor, list]:
         first = 0 if cache is None else cache[0][0].shape[2]
@@ -62,14 +83,18 @@ class CharGPT(nn.Module):
             kept.append((k, v))
             y = self._attend(q, k, v, cache is None).transpose(1, 2).flatten(2)
             h = h + self._dense(f"{name}-attention-out", y)
-            wide = F.gelu(self._dense(f"{name}-widen", self._norm(f"{name}-norms_1", h)), approximate="tanh")
+            wide = F.gelu(
+                self._dense(f"{name}-widen", self._norm(f"{name}-norms_1", h)), approximate="tanh"
+            )
             h = h + self._dense(f"{name}-narrow", wide)
         return self._norm("norm", h) @ self.w["embedding"][: self.start].T, kept
 
     def _attend(self, q, k, v, whole):
         if whole and k.shape[2] > self.window:
             apart = torch.arange(k.shape[2])[:, None] - torch.arange(k.shape[2])
-            return F.scaled_dot_product_attention(q, k, v, attn_mask=(apart >= 0) & (apart < self.window))
+            return F.scaled_dot_product_attention(
+                q, k, v, attn_mask=(apart >= 0) & (apart < self.window)
+            )
         k, v = k[:, :, -self.window :], v[:, :, -self.window :]
         return F.scaled_dot_product_attention(q, k, v, is_causal=whole)
 
@@ -83,7 +108,9 @@ class CharGPT(nn.Module):
 def _turned(x: Tensor, first: int) -> Tensor:
     """Rotary positions from `first` on; x is [batch, heads, tokens, d]."""
     half = x.shape[-1] // 2
-    angles = torch.arange(first, first + x.shape[2])[:, None] * 10_000.0 ** (-torch.arange(half) / half)
+    angles = torch.arange(first, first + x.shape[2])[:, None] * 10_000.0 ** (
+        -torch.arange(half) / half
+    )
     a, b = x.chunk(2, -1)
     return torch.cat([a * angles.cos() - b * angles.sin(), a * angles.sin() + b * angles.cos()], -1)
 

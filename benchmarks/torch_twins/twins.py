@@ -1,4 +1,6 @@
-"""Models written in PyTorch with the very weights of ours: what the benches compare with. Needs the `bench` extra."""
+"""Models written in PyTorch with the very weights of ours: what the benches compare with. Needs the
+`bench` extra.
+"""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -20,7 +22,8 @@ class Twin(NamedTuple):
     Attributes:
       nats: values [batch, *site_shape] to their mean -log p(x), nats, as a tensor.
       parameters: its weights.
-      draw: (batch) -> samples [batch, length], with the cache or state that is usual; None for pixels.
+      draw: (batch) -> samples [batch, length], with the cache or state that is usual; None for
+        pixels.
       module: for characters, the module of `benchmarks.torch_twins.text`.
     """
 
@@ -56,7 +59,8 @@ def twin(model: Autoregressive, variables: Variables) -> Twin:
         names = ", ".join(kind.__name__ for kind in (*NETWORKS, *MODULES))
         raise ValueError(f"no PyTorch twin of {type(model).__name__}; there are those of {names}.")
     weights = {
-        name: torch.tensor(np.asarray(leaf)) for name, leaf in flatten_dict(variables["params"], sep="/").items()
+        name: torch.tensor(np.asarray(leaf))
+        for name, leaf in flatten_dict(variables["params"], sep="/").items()
     }
     if type(model) in MODULES:
         module = MODULES[type(model)](model, weights)
@@ -67,14 +71,18 @@ def twin(model: Autoregressive, variables: Variables) -> Twin:
             logits, _ = module(F.pad(x[:, :-1], (1, 0), value=module.start))
             return F.cross_entropy(logits.flatten(0, 1), x.flatten(), reduction="sum") / len(x)
 
-        return Twin(of_text, list(module.parameters()), lambda batch: _draw(module, batch, length), module)
+        return Twin(
+            of_text, list(module.parameters()), lambda batch: _draw(module, batch, length), module
+        )
 
     for weight in weights.values():
         weight.requires_grad_()
 
     def of_pixels(bits):
         x = torch.from_numpy(np.asarray(bits, np.float32))[:, None]
-        logits = NETWORKS[type(model)](model, weights, (2 * x - 1).contiguous(memory_format=torch.channels_last))
+        logits = NETWORKS[type(model)](
+            model, weights, (2 * x - 1).contiguous(memory_format=torch.channels_last)
+        )
         return F.binary_cross_entropy_with_logits(logits, x[:, 0], reduction="sum") / len(x)
 
     return Twin(of_pixels, list(weights.values()))

@@ -89,11 +89,19 @@ def ancestral(
 
 
 def begin(
-    model: zoo.Autoregressive, decoder: zoo.Decoder, batch: int, prefix: Prefix | None = None, start: int = 0
+    model: zoo.Autoregressive,
+    decoder: zoo.Decoder,
+    batch: int,
+    prefix: Prefix | None = None,
+    start: int = 0,
 ) -> Drawing:
     """Nothing drawn yet, but the first `start` ranks of the prefix taken in one pass."""
     shape, head = (batch, model.num_sites, *model.head.event_shape), model.head
-    x = jnp.zeros(shape, head.dtype) if prefix is None else jnp.asarray(prefix.values).reshape(shape)
+    x = (
+        jnp.zeros(shape, head.dtype)
+        if prefix is None
+        else jnp.asarray(prefix.values).reshape(shape)
+    )
     cache, nats = decoder.init(), jnp.zeros((model.num_sites, batch), jnp.float32)
     if start:
         assert decoder.prefill is not None
@@ -115,20 +123,25 @@ def finish(
     prefix: Prefix | None = None,
     tempered: Tempered | None = None,
 ) -> Drawn:
-    """Draws the ranks from `first` on, at least up to `end`. What comes after `end` may stay as `begin` left it.
+    """Draws the ranks from `first` on, at least up to `end`. What comes after `end` may stay as
+    `begin` left it.
 
     A model with several blocks is drawn from its first rank to its last.
     """
 
     def block(first, size, drawing):
         cache = decoder.enter(drawing.cache, _canvas(model, drawing.x), first)
-        return advance(model, decoder, u, drawing._replace(cache=cache), first, size, prefix, tempered)
+        return advance(
+            model, decoder, u, drawing._replace(cache=cache), first, size, prefix, tempered
+        )
 
     if decoder.block == model.num_sites:
         drawing = advance(model, decoder, u, drawing, first, end - first, prefix, tempered)
     else:
         whole, rest = divmod(model.num_sites, decoder.block)
-        drawing = jax.lax.fori_loop(0, whole, lambda i, d: block(i * decoder.block, decoder.block, d), drawing)
+        drawing = jax.lax.fori_loop(
+            0, whole, lambda i, d: block(i * decoder.block, decoder.block, d), drawing
+        )
         if rest:
             drawing = block(jnp.asarray(whole * decoder.block, jnp.int32), rest, drawing)
     return Drawn(_canvas(model, drawing.x), drawing.nats.sum(0), drawing.nats.T)
@@ -153,7 +166,9 @@ def advance(
         params, cache = decoder.step(cache, _canvas(model, x), t)
         value = head.quantile(params if tempered is None else tempered(params), u[t])
         if prefix is not None:
-            given = jax.lax.dynamic_index_in_dim(prefix.values.reshape(shape), sites[t], 1, keepdims=False)
+            given = jax.lax.dynamic_index_in_dim(
+                prefix.values.reshape(shape), sites[t], 1, keepdims=False
+            )
             keep = (t < prefix.known).reshape(len(value), *[1] * len(head.event_shape))
             value = jnp.where(keep, given, value)
         x = jax.lax.dynamic_update_index_in_dim(x, value, sites[t], 1)

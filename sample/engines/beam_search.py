@@ -53,26 +53,34 @@ def search(
 ) -> Beams:
     """Searches the likeliest sequences of a model, for all contexts at once.
 
-    At every rank the `beam` likeliest continuations that do not end stay alive. Those that end, among the 2 * beam
-    likeliest, are finished; they compete with each other by score and take no place from the live ones. The search stops
-    when no live hypothesis can reach the score of the worst of the `beam` best that are finished. A beam of 1 is greedy
-    decoding: it stops at the first end. The result is no sample, and in general not the likeliest sequence of all.
+    At every rank the `beam` likeliest continuations that do not end stay alive. Those that end,
+    among the 2 * beam likeliest, are finished; they compete with each other by score and take no
+    place from the live ones. The search stops when no live hypothesis can reach the score of the
+    worst of the `beam` best that are finished. A beam of 1 is greedy decoding: it stops at the
+    first end. The result is no sample, and in general not the likeliest sequence of all.
 
     Args:
       model: a model of sequences, with or without an end.
       variables: its variables.
-      context: what the model conditions on, leading axis `batch`; None for an unconditional model and a batch of 1.
-      beam: how many hypotheses stay alive, and how many sequences are returned; at most as many as there are tokens.
+      context: what the model conditions on, leading axis `batch`; None for an unconditional model
+        and a batch of 1.
+      beam: how many hypotheses stay alive, and how many sequences are returned; at most as many as
+        there are tokens.
       length_penalty: 0 compares log p, which favours short sequences, 1 the mean log p of a token.
       engine: `cached` or `recompute`, as for `draw`.
 
     Raises:
-      ValueError: no sequences of tokens, a beam or penalty without meaning, or a context that does not fit.
+      ValueError: no sequences of tokens, a beam or penalty without meaning, or a context that does
+        not fit.
     """
     if not isinstance(model, zoo.Sequence) or not isinstance(model.head, zoo.Categorical):
-        raise ValueError(f"beam search needs a model of sequences of tokens; got {type(model).__name__}.")
+        raise ValueError(
+            f"beam search needs a model of sequences of tokens; got {type(model).__name__}."
+        )
     if not 1 <= beam <= model.start:
-        raise ValueError(f"beam must be 1..{model.start}, the size of the model's vocabulary; got {beam}.")
+        raise ValueError(
+            f"beam must be 1..{model.start}, the size of the model's vocabulary; got {beam}."
+        )
     if not 0 <= length_penalty < math.inf:
         raise ValueError(f"length_penalty must be a number >= 0; got {length_penalty}.")
     if engine not in ("cached", "recompute"):
@@ -92,10 +100,16 @@ def _search(model, beam, engine, variables, context, penalty):
         return make(model, variables, batch * beam, context, beam)
 
     def cache_of(size):
-        return jax.eval_shape(lambda v, c: decoder_of(v, c, size).init(), variables, batch_axes.resized(context, size))
+        return jax.eval_shape(
+            lambda v, c: decoder_of(v, c, size).init(), variables, batch_axes.resized(context, size)
+        )
 
     batch = len(jax.tree.leaves(context)[0]) if context is not None else 1
-    decoder, length, axes = decoder_of(variables, context, batch), model.num_sites, batch_axes.axes(cache_of)
+    decoder, length, axes = (
+        decoder_of(variables, context, batch),
+        model.num_sites,
+        batch_axes.axes(cache_of),
+    )
     # Each hypothesis has one continuation that ends, so of 2 * beam at least `beam` stay alive.
     # Greedy decoding follows the best alone.
     width = min(2 * beam, beam * model.start) if beam > 1 else 1
@@ -116,16 +130,25 @@ def _search(model, beam, engine, variables, context, penalty):
         parent, token = index // model.start, (index % model.start).astype(x.dtype)
         x = jnp.take_along_axis(search.x, parent[:, :, None], axis=1)  # [batch, width, length]
         x = jax.lax.dynamic_update_index_in_dim(x, token, t, 2)
-        ends = jnp.broadcast_to(t == length - 1, token.shape) | (token == (-1 if model.end is None else model.end))
+        ends = jnp.broadcast_to(t == length - 1, token.shape) | (
+            token == (-1 if model.end is None else model.end)
+        )
         found = _best(search.found, _closed(model, x, t), log_prob, score(log_prob, t + 1), ends)
         log_prob, alive = jax.lax.top_k(jnp.where(ends, -jnp.inf, log_prob), beam)
-        x, parent = jnp.take_along_axis(x, alive[:, :, None], axis=1), jnp.take_along_axis(parent, alive, axis=1)
+        x, parent = (
+            jnp.take_along_axis(x, alive[:, :, None], axis=1),
+            jnp.take_along_axis(parent, alive, axis=1),
+        )
         of_rows = (parent + beam * jnp.arange(batch)[:, None]).ravel()
-        return Search(t + 1, batch_axes.take(cache, axes, of_rows, batch * beam), x, log_prob, found)
+        return Search(
+            t + 1, batch_axes.take(cache, axes, of_rows, batch * beam), x, log_prob, found
+        )
 
     x = jnp.zeros((batch, beam, length), model.head.dtype)
     nothing = jnp.full((batch, beam), -jnp.inf)
-    first = jnp.where(jnp.arange(beam)[None] == 0, 0.0, nothing)  # all beams begin alike, so one of them counts
+    first = jnp.where(
+        jnp.arange(beam)[None] == 0, 0.0, nothing
+    )  # all beams begin alike, so one of them counts
     cache = decoder.enter(decoder.init(), x.reshape(-1, length), jnp.asarray(0))
     start = Search(jnp.asarray(0), cache, x, first, Beams(x, nothing, nothing))
     return jax.lax.while_loop(under_way, step, start).found
@@ -135,7 +158,9 @@ def _closed(
     model: zoo.Sequence, x: Int[Array, "batch width length"], t: Int[Array, ""]
 ) -> Int[Array, "batch width length"]:
     """Sequences with padding after rank t."""
-    return x if model.pad is None else jnp.where(jnp.arange(x.shape[2])[None, None] > t, model.pad, x)
+    return (
+        x if model.pad is None else jnp.where(jnp.arange(x.shape[2])[None, None] > t, model.pad, x)
+    )
 
 
 def _best(
@@ -150,5 +175,7 @@ def _best(
     both = jax.tree.map(lambda a, b: jnp.concatenate([a, b], axis=1), found, now)
     best, index = jax.lax.top_k(both.score, found.x.shape[1])
     return Beams(
-        jnp.take_along_axis(both.x, index[:, :, None], axis=1), jnp.take_along_axis(both.log_prob, index, axis=1), best
+        jnp.take_along_axis(both.x, index[:, :, None], axis=1),
+        jnp.take_along_axis(both.log_prob, index, axis=1),
+        best,
     )

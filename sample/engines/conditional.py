@@ -38,7 +38,12 @@ def written(
     num = len(jax.tree.leaves(context)[0])
     if beam is None:
         drawn = draw(
-            model, variables, jax.random.key(0) if key is None else key, num, context=context, batch_size=batch_size
+            model,
+            variables,
+            jax.random.key(0) if key is None else key,
+            num,
+            context=context,
+            batch_size=batch_size,
         )
         return _written(model, drawn.x, drawn.log_prob)
     parts = []
@@ -55,7 +60,11 @@ def _written(model, x, log_prob):
 
 
 def looked(
-    model: zoo.EncoderDecoder, variables: zoo.Variables, x: np.ndarray, context: PyTree, batch_size: int = BATCH
+    model: zoo.EncoderDecoder,
+    variables: zoo.Variables,
+    x: np.ndarray,
+    context: PyTree,
+    batch_size: int = BATCH,
 ) -> Float[np.ndarray, "num length places"]:
     """Where the model looks when it writes each token of x."""
     parts = [

@@ -17,12 +17,15 @@ def jacobi(
     prefix: Prefix | None = None,
     tempered: Tempered | None = None,
 ) -> Drawn:
-    """Solves x = quantile(params(x), u) by fixed-point iteration; the solution is the ancestral sample for the same u.
+    """Solves x = quantile(params(x), u) by fixed-point iteration; the solution is the ancestral
+    sample for the same u.
 
-    Rank t is right after at most t + 1 iterations, so it ends after at most num_sites + 1; the likelihood of the last
-    iterate comes for free. It pays where one network pass over all sites costs little more than a pass over one.
+    Rank t is right after at most t + 1 iterations, so it ends after at most num_sites + 1; the
+    likelihood of the last iterate comes for free. It pays where one network pass over all sites
+    costs little more than a pass over one.
 
-    **Reference**: Y. Song, C. Meng, R. Liao, S. Ermon, Accelerating feedforward computation via parallel nonlinear
+    **Reference**: Y. Song, C. Meng, R. Liao, S. Ermon, Accelerating feedforward computation via
+      parallel nonlinear
     equation solving, ICML 2021.
     """
     head, batch = model.head, u.shape[1]

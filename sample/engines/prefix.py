@@ -1,4 +1,6 @@
-"""Completion: what is known must be a prefix of the ordering, for only then is drawing the rest exact."""
+"""Completion: what is known must be a prefix of the ordering, for only then is drawing the rest
+exact.
+"""
 
 from typing import Any
 
@@ -14,13 +16,15 @@ def resolve(model: zoo.Autoregressive, prefix: Any, num: int) -> Prefix | None:
 
     Args:
       model: whose ordering decides.
-      prefix: None; or an array (or nested lists) of the first slices along the first axis of the sites (rows of an image,
-        the beginning of a text), one for all draws or, with a leading axis of `num`, one for each; or a pair (values,
-        known) of a whole array of values and a boolean mask of the sites that are known, each for all draws or for each.
+      prefix: None; or an array (or nested lists) of the first slices along the first axis of the
+        sites (rows of an image, the beginning of a text), one for all draws or, with a leading axis
+        of `num`, one for each; or a pair (values, known) of a whole array of values and a boolean
+        mask of the sites that are known, each for all draws or for each.
       num: the number of draws.
 
     Raises:
-      ValueError: shapes or values that do not fit the model, or known sites that are no prefix of its ordering.
+      ValueError: shapes or values that do not fit the model, or known sites that are no prefix of
+        its ordering.
     """
     if prefix is None:
         return None
@@ -28,12 +32,19 @@ def resolve(model: zoo.Autoregressive, prefix: Any, num: int) -> Prefix | None:
     if _is_pair(prefix):
         if len(prefix) != 2:
             raise ValueError(
-                f"prefix must be an array of the first rows or a pair (values, known); got {len(prefix)} items."
+                "prefix must be an array of the first rows or a pair (values, known); got "
+                f"{len(prefix)} items."
             )
-        values, known = array(prefix[0], "prefix: values"), array(prefix[1], "prefix: the mask of known sites")
+        values, known = (
+            array(prefix[0], "prefix: values"),
+            array(prefix[1], "prefix: the mask of known sites"),
+        )
         if known.dtype != bool:
             raise ValueError(f"prefix: the mask of known sites must be boolean; got {known.dtype}.")
-        values, known = _each(values, event, num, "values"), _each(known, model.site_shape, num, "mask of known sites")
+        values, known = (
+            _each(values, event, num, "values"),
+            _each(known, model.site_shape, num, "mask of known sites"),
+        )
     else:
         values, known = _first_slices(array(prefix, "prefix"), model, event, num)
     by_rank = known.reshape(num, -1)[:, model.sites]
@@ -59,11 +70,17 @@ def _boolean(item):
 
 
 def _first_slices(values, model, event, num):
-    rows = values.shape[values.ndim - len(event)] if values.ndim in (len(event), len(event) + 1) else -1
+    rows = (
+        values.shape[values.ndim - len(event)]
+        if values.ndim in (len(event), len(event) + 1)
+        else -1
+    )
     if not 0 <= rows <= event[0] or values.shape[values.ndim - len(event) + 1 :] != event[1:]:
         raise ValueError(
-            f"prefix: expected the first n <= {event[0]} slices of an array of shape {list(event)}, one for all draws or "
-            f"one for each of {num}; got shape {list(values.shape)}. For other sites pass a pair (values, known)."
+            f"prefix: expected the first n <= {event[0]} slices of an array of shape "
+            f"{list(event)}, one for all draws or "
+            f"one for each of {num}; got shape {list(values.shape)}. For other sites pass a pair "
+            "(values, known)."
         )
     values = _each(values, (rows, *event[1:]), num, "values")
     whole = np.zeros((num, *event), values.dtype)
@@ -76,7 +93,8 @@ def _first_slices(values, model, event, num):
 def _each(array, shape, num, what):
     if array.shape not in (tuple(shape), (num, *shape)):
         raise ValueError(
-            f"prefix: {what} must have shape {list(shape)}, or {[num, *shape]} with one for each draw; "
+            f"prefix: {what} must have shape {list(shape)}, or {[num, *shape]} with one for each "
+            "draw; "
             f"got {list(array.shape)}."
         )
     return np.broadcast_to(array, (num, *shape))
@@ -89,10 +107,17 @@ def _check_prefix(model, by_rank, counts):
     example = int(wrong.any(axis=1).argmax())
     missing = int((~by_rank[example]).argmax())
     later = missing + int(by_rank[example, missing:].argmax())
-    name = [tuple(int(i) for i in np.unravel_index(model.sites[t], model.site_shape)) for t in (missing, later)]
+    name = [
+        tuple(int(i) for i in np.unravel_index(model.sites[t], model.site_shape))
+        for t in (missing, later)
+    ]
     raise ValueError(
-        f"prefix of example {example} is no prefix of the ordering: site {name[1]} (rank {later}) is known, but site "
-        f"{name[0]} (rank {missing}), which comes before it, is not. Drawing the rest would not follow the posterior; "
-        "give every site before the last known one, or use a model whose ordering visits the known sites first (an "
-        "order-agnostic one, EoNADE or MADE with resample_order=True, completes any sites: sample.complete)."
+        f"prefix of example {example} is no prefix of the ordering: site {name[1]} (rank "
+        f"{later}) is known, but site "
+        f"{name[0]} (rank {missing}), which comes before it, is not. Drawing the rest would not "
+        "follow the posterior; "
+        "give every site before the last known one, or use a model whose ordering visits the "
+        "known sites first (an "
+        "order-agnostic one, EoNADE or MADE with resample_order=True, completes any sites: "
+        "sample.complete)."
     )

@@ -39,11 +39,13 @@ def draw(
 ) -> Sample:
     """Draws `num` exact samples from the model, or from its posterior given a prefix.
 
-    Sample i is a function of (key, i) alone: it does not depend on `num`, on `batch_size`, on the engine or on the
-    number of devices, but for the last bit of floating-point sums, which decides where a uniform number meets a
-    cumulative probability to within rounding. Work is shared by all local devices.
+    Sample i is a function of (key, i) alone: it does not depend on `num`, on `batch_size`, on the
+    engine or on the number of devices, but for the last bit of floating-point sums, which decides
+    where a uniform number meets a cumulative probability to within rounding. Work is shared by all
+    local devices.
 
-    Few programs are compiled: `num` is filled up to one of a few sizes (1, 2, 4, 8, 16, 32, 48, 64, 96, 128, ...), and
+    Few programs are compiled: `num` is filled up to one of a few sizes (1, 2, 4, 8, 16, 32, 48, 64,
+      96, 128, ...), and
     temperatures and the lengths of prefixes are numbers that a program takes.
 
     Args:
@@ -52,18 +54,21 @@ def draw(
       key: a key of `jax.random.key` or `jax.random.PRNGKey`; consumed.
       num: the number of samples.
       context: what the model conditions on, leading axis `num`.
-      prefix: known sites to keep; the rest is drawn from the exact posterior. An array of the first rows (or tokens),
-        or a pair (values, known); see `sample.engines.prefix.resolve`.
-      engine: `cached` runs the model's `step`, about one network pass a batch; `recompute` the whole network at every
-        rank (the oracle); `jacobi` the whole network until nothing changes.
+      prefix: known sites to keep; the rest is drawn from the exact posterior. An array of the first
+        rows (or tokens), or a pair (values, known); see `sample.engines.prefix.resolve`.
+      engine: `cached` runs the model's `step`, about one network pass a batch; `recompute` the
+        whole network at every rank (the oracle); `jacobi` the whole network until nothing changes.
       batch_size: how many samples a device draws at once.
-      tempered: temperature, top-k, top-p and min-p; the draws are then no exact samples of the model.
+      tempered: temperature, top-k, top-p and min-p; the draws are then no exact samples of the
+        model.
 
     Returns:
-      A Sample: x [num, *site_shape, *event_shape], and log_prob [num], nats of each whole sample (prefix included).
+      A Sample: x [num, *site_shape, *event_shape], and log_prob [num], nats of each whole sample
+        (prefix included).
 
     Raises:
-      ValueError: a count, engine, key, context, prefix or variables that do not fit, or more than memory holds.
+      ValueError: a count, engine, key, context, prefix or variables that do not fit, or more than
+        memory holds.
     """
     drawn = draw_by_rank(
         model,
@@ -94,14 +99,21 @@ def draw_by_rank(
     tempered: Tempered | None = None,
     end: int | None = None,
 ) -> Any:
-    """As `draw`, but a Drawn, with the likelihood of each rank; ranks from `end` on need not be drawn."""
+    """As `draw`, but a Drawn, with the likelihood of each rank; ranks from `end` on need not be
+    drawn.
+    """
     if not all(isinstance(count, int | np.integer) and count >= 1 for count in (num, batch_size)):
-        raise ValueError(f"num and batch_size must be whole numbers >= 1; got num={num!r}, batch_size={batch_size!r}.")
+        raise ValueError(
+            f"num and batch_size must be whole numbers >= 1; got num={num!r}, "
+            f"batch_size={batch_size!r}."
+        )
     event = (*model.site_shape, *model.head.event_shape)
     check_memory(model, jax.ShapeDtypeStruct((num, *event), model.head.dtype), f"{num} draws of it")
     for leaf in jax.tree.leaves(context):
         if np.shape(leaf)[:1] != (num,):
-            raise ValueError(f"context must have a leading axis of num={num}; got shape {list(np.shape(leaf))}.")
+            raise ValueError(
+                f"context must have a leading axis of num={num}; got shape {list(np.shape(leaf))}."
+            )
     zoo.check_context(model, context)
     check_variables(model, variables, context)
     if tempered is not None:
@@ -109,13 +121,20 @@ def draw_by_rank(
     known = prefixes.resolve(model, prefix, num)
     mesh, traced = (
         _mesh(),
-        any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves((variables, key, context))),
+        any(
+            isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves((variables, key, context))
+        ),
     )
     if not traced:  # rows of an array on a device are taken by a program for every number of them
         context = jax.tree.map(np.asarray, narrowed(context))
     prefilled = _prefilled(model, engine, known)
     first, begun = 0, None
-    if known is not None and prefilled is not None and not traced and _alike(model, context, known, prefilled):
+    if (
+        known is not None
+        and prefilled is not None
+        and not traced
+        and _alike(model, context, known, prefilled)
+    ):
         first, prefilled, begun = (
             prefilled,
             0,
@@ -132,14 +151,19 @@ def draw_by_rank(
         whole = size == num
         each = (context, known) if whole else _take((context, known), part)
         dynamic = (tempered, begun, np.int32(first), last)
-        pieces.append(_draw(model, engine, prefilled or 0, mesh, variables, key, part, *each, *dynamic))
+        pieces.append(
+            _draw(model, engine, prefilled or 0, mesh, variables, key, part, *each, *dynamic)
+        )
         done += size
     if len(pieces) == 1 and done == num and mesh.size == 1:
         return pieces[0]
     if traced:
         return jax.tree.map(lambda *parts: jnp.concatenate(parts)[:num], *pieces)
-    # By way of the host: nothing is compiled for a number of samples, and what follows runs on one device.
-    return jax.device_put(jax.tree.map(lambda *parts: np.concatenate(parts)[:num], *jax.device_get(pieces)))
+    # By way of the host: nothing is compiled for a number of samples, and what follows runs on one
+    # device.
+    return jax.device_put(
+        jax.tree.map(lambda *parts: np.concatenate(parts)[:num], *jax.device_get(pieces))
+    )
 
 
 def few(num: int) -> int:
@@ -149,13 +173,18 @@ def few(num: int) -> int:
 
 
 def few_known(known: int) -> int:
-    """How many of `known` ranks are taken in one pass: one of a few numbers, at most a fifth less; 0 if they are few."""
+    """How many of `known` ranks are taken in one pass: one of a few numbers, at most a fifth less;
+    0
+      if they are few.
+    """
     unit = max(_PREFILLED, 1 << max(0, known.bit_length() - 3))
     return known // unit * unit
 
 
 def _prefilled(model, engine, known):
-    """How many ranks of all examples the model takes in one pass; None if it cannot or knows nothing."""
+    """How many ranks of all examples the model takes in one pass; None if it cannot or knows
+    nothing.
+    """
     if known is None or not model.prefills or engine != "cached":
         return None
     return few_known(int(known.known.min()))
@@ -181,7 +210,9 @@ def _go_on(model, variables, context, known, begun, batch):
 
     def cache_of(size):
         shaped = batch_axes.resized(context, size)
-        return jax.eval_shape(lambda *each: zoo.decoder(model, each[0], size, each[1]).init(), variables, shaped)
+        return jax.eval_shape(
+            lambda *each: zoo.decoder(model, each[0], size, each[1]).init(), variables, shaped
+        )
 
     cache = batch_axes.take(cache, batch_axes.axes(cache_of), jnp.zeros(batch, jnp.int32), 1)
     x = known.values.reshape(batch, model.num_sites, *model.head.event_shape)
@@ -193,10 +224,14 @@ def _go_on(model, variables, context, known, begun, batch):
 def uniforms(
     key: Array, indices: Int[Array, " batch"], num_sites: int, per_site: int
 ) -> Float[Array, "num_sites batch per_site"]:
-    """The noise of samples `indices`: U(0, 1) as a function of (key, sample index, rank) alone. The key is consumed."""
+    """The noise of samples `indices`: U(0, 1) as a function of (key, sample index, rank) alone. The
+    key is consumed.
+    """
 
     if not jnp.issubdtype(getattr(indices, "dtype", object), jnp.integer) or np.ndim(indices) != 1:
-        raise ValueError(f"indices must be an array of whole numbers, one a sample; got {shown(indices)}.")
+        raise ValueError(
+            f"indices must be an array of whole numbers, one a sample; got {shown(indices)}."
+        )
 
     def one(index):
         return jax.random.uniform(jax.random.fold_in(key, index), (num_sites, per_site))
@@ -209,22 +244,36 @@ def _take(tree, rows):
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2, 3))
-def _draw(model, engine, start, mesh, variables, key, indices, context, known, tempered, begun, first, end):
+def _draw(
+    model, engine, start, mesh, variables, key, indices, context, known, tempered, begun, first, end
+):
     def on_device(variables, key, tempered, begun, first, end, indices, context, known):
         batch = len(indices)
         u = uniforms(key, indices, model.num_sites, model.head.uniforms)
         if engine == "jacobi":
             return jacobi(model, variables, u, context, known, tempered)
-        decoder = (zoo.decoder if engine == "cached" else zoo.recompute)(model, variables, batch, context)
+        decoder = (zoo.decoder if engine == "cached" else zoo.recompute)(
+            model, variables, batch, context
+        )
         if begun is None:
-            return finish(model, decoder, u, begin(model, decoder, batch, known, start), start, end, known, tempered)
+            return finish(
+                model,
+                decoder,
+                u,
+                begin(model, decoder, batch, known, start),
+                start,
+                end,
+                known,
+                tempered,
+            )
         drawing = _go_on(model, variables, context, known, begun, batch)
         return finish(model, decoder, u, drawing, first, end, known, tempered)
 
     arguments = (variables, key, tempered, begun, first, end), (indices, context, known)
     if mesh.size == 1:
         return on_device(*arguments[0], *arguments[1])
-    # Each device runs a loop of its own and none waits for another, so there is nothing to check between them.
+    # Each device runs a loop of its own and none waits for another, so there is nothing to check
+    # between them.
     sharded = jax.shard_map(
         on_device,
         mesh=mesh,
@@ -238,5 +287,8 @@ def _draw(model, engine, start, mesh, variables, key, indices, context, known, t
 @functools.cache
 def _mesh() -> Mesh:
     return jax.make_mesh(
-        (jax.local_device_count(),), ("data",), axis_types=(AxisType.Auto,), devices=jax.local_devices()
+        (jax.local_device_count(),),
+        ("data",),
+        axis_types=(AxisType.Auto,),
+        devices=jax.local_devices(),
     )

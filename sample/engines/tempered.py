@@ -1,4 +1,6 @@
-"""Changes to the law of a token that make draws more typical, and so no longer exact samples of the model."""
+"""Changes to the law of a token that make draws more typical, and so no longer exact samples of the
+model.
+"""
 
 import dataclasses
 import math
@@ -18,16 +20,21 @@ SMALLEST = 1e-30  # a temperature below it leaves nothing but the likeliest in f
 @jax.tree_util.register_pytree_node_class
 @dataclasses.dataclass(frozen=True)
 class Tempered:
-    """Temperature, top-k, top-p (nucleus) and min-p, applied in this order to the logits of a token.
+    """Temperature, top-k, top-p (nucleus) and min-p, applied in this order to the logits of a
+    token.
 
-    Draws then follow another distribution than the model's; their log_prob stays that of the model. The numbers are leaves
-    of a pytree, so a jitted function that takes a Tempered compiles once for all temperatures.
+    Draws then follow another distribution than the model's; their log_prob stays that of the model.
+    The numbers are leaves of a pytree, so a jitted function that takes a Tempered compiles once for
+    all temperatures.
 
     Attributes:
       temperature: logits are divided by it; 0 takes the likeliest token always.
-      top_k: exactly the k likeliest tokens stay; of equally likely ones the lower goes first. 1 is temperature 0.
-      top_p: exactly the fewest likeliest tokens that have probability p together stay (Holtzman et al. 2020).
-      min_p: only tokens stay that are at least min_p times as likely as the likeliest (Nguyen et al. 2024).
+      top_k: exactly the k likeliest tokens stay; of equally likely ones the lower goes first. 1 is
+        temperature 0.
+      top_p: exactly the fewest likeliest tokens that have probability p together stay (Holtzman et
+        al. 2020).
+      min_p: only tokens stay that are at least min_p times as likely as the likeliest (Nguyen et
+        al. 2024).
     """
 
     temperature: float = 1.0
@@ -39,7 +46,10 @@ class Tempered:
         """Refuses values that have no meaning."""
         convert_fields(self)
         if not (self.temperature >= 0 and math.isfinite(self.temperature)):
-            raise ValueError(f"temperature must be a number >= 0 (0: the likeliest token); got {self.temperature}.")
+            raise ValueError(
+                "temperature must be a number >= 0 (0: the likeliest token); got "
+                f"{self.temperature}."
+            )
         if self.top_k is not None and self.top_k < 1:
             raise ValueError(f"top_k must be at least 1; got {self.top_k}.")
         if self.top_p is not None and not 0 < self.top_p <= 1:
@@ -62,9 +72,12 @@ class Tempered:
         return tempered
 
     def __call__(self, logits: Float[Array, "*batch values"]) -> Float[Array, "*batch values"]:
-        """The logits of the changed distribution, -inf for what is left out. Of equal logits the lower value goes first."""
+        """The logits of the changed distribution, -inf for what is left out. Of equal logits the
+        lower value goes first.
+        """
         logits = logits.astype(jnp.float32)
-        # The likeliest is at 0 whatever the rounding, so that no division can take its own maximum away from it.
+        # The likeliest is at 0 whatever the rounding, so that no division can take its own maximum
+        # away from it.
         most = logits.max(-1, keepdims=True)
         logits = jnp.where(logits == most, 0.0, logits - most)
         scaled = self._scaled(logits)
@@ -82,8 +95,11 @@ class Tempered:
     def _among_likeliest(self, logits):
         """Which values stay by top-k and top-p, bool [*batch, values]."""
         index = _indices(logits)
-        # The sort is stable. It comes before the temperature, since a division can make two logits equal.
-        descending, values = jax.lax.sort((-logits, jnp.broadcast_to(index, logits.shape)), num_keys=1)
+        # The sort is stable. It comes before the temperature, since a division can make two logits
+        # equal.
+        descending, values = jax.lax.sort(
+            (-logits, jnp.broadcast_to(index, logits.shape)), num_keys=1
+        )
         descending = -descending
         last = self._num_likeliest(self._scaled(descending))[..., None] - 1
         least, value = (jnp.take_along_axis(each, last, axis=-1) for each in (descending, values))
@@ -101,16 +117,22 @@ class Tempered:
         reached = jnp.cumsum(mass, axis=-1)
         short = reached < self.top_p * (1 - _rounding(num)) * reached[..., -1:]
         # Probability 1 is all of them, however rare the last ones are.
-        return jnp.where(self.top_p < 1, jnp.minimum(num_kept, 1 + short.sum(-1, dtype=jnp.int32)), num_kept)
+        return jnp.where(
+            self.top_p < 1, jnp.minimum(num_kept, 1 + short.sum(-1, dtype=jnp.int32)), num_kept
+        )
 
     def check(self, model: zoo.Autoregressive) -> None:
         """Raises ValueError unless the model's sites are tokens with a logit for each value."""
         if not isinstance(model.head, zoo.Categorical):
-            raise ValueError(f"only logits of tokens can be tempered; {kind(model)} has a {model.head} head.")
+            raise ValueError(
+                f"only logits of tokens can be tempered; {kind(model)} has a {model.head} head."
+            )
 
 
 def _leaf(number, dtype):
-    """A number of Python as one that a program takes; None, and what is in a program already, stay as they are."""
+    """A number of Python as one that a program takes; None, and what is in a program already, stay
+    as they are.
+    """
     if not isinstance(number, int | float):
         return number
     return dtype(min(number, np.iinfo(np.int32).max)) if dtype is np.int32 else dtype(number)

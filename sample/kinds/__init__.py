@@ -1,4 +1,6 @@
-"""The kinds of things that models describe: one file each, which holds all that sampling does differently for it."""
+"""The kinds of things that models describe: one file each, which holds all that sampling does
+differently for it.
+"""
 
 import zoo
 from sample.kinds import captions, image, sound, table, texts, translation

@@ -27,7 +27,10 @@ class Options:
     run: Run
     """A checkpoint, a run's folder, or a model's name: its newest run."""
     images: Annotated[Path | None, tyro.conf.arg(metavar="PATH")] = None
-    """Images to describe: a picture, a folder of them or an .npy; by default those of the run's test split."""
+    """Images to describe: a picture, a folder of them or an .npy; by default those of the run's
+    test
+      split.
+    """
     num: int | None = None
     """How many images; all by default."""
     seed: int = 0
@@ -40,8 +43,12 @@ class Options:
         check_counts(num=self.num)
 
 
-def show(options: Options, checkpoint: Path, model: zoo.ImageDescriber, variables: zoo.Variables) -> None:
-    """Prints captions; of the test split also how good they are, and how often the model looks at what it names."""
+def show(
+    options: Options, checkpoint: Path, model: zoo.ImageDescriber, variables: zoo.Variables
+) -> None:
+    """Prints captions; of the test split also how good they are, and how often the model looks at
+    what it names.
+    """
     writing, path = options.writing, checkpoint.parent / "test.npz"
     check_attends(writing, model, "show_attend_tell")
     references, corners = None, None
@@ -54,8 +61,17 @@ def show(options: Options, checkpoint: Path, model: zoo.ImageDescriber, variable
         raise ValueError(f"nothing to describe: pass --images PATH (there is no {path}).")
     looking = model.attends and (writing.attention or corners is not None)
     key = jax.random.key(options.seed)
-    made = caption((model, variables), images, writing.beam or None, looking, key=key, batch_size=writing.batch_size)
-    for name, text in list(zip(names, made.texts, strict=True))[: None if references is None else SHOWN]:
+    made = caption(
+        (model, variables),
+        images,
+        writing.beam or None,
+        looking,
+        key=key,
+        batch_size=writing.batch_size,
+    )
+    for name, text in list(zip(names, made.texts, strict=True))[
+        : None if references is None else SHOWN
+    ]:
         print(f"{name}: {text}")
     if references is not None:
         pointing: dict[str, Any] = {}
@@ -67,11 +83,16 @@ def show(options: Options, checkpoint: Path, model: zoo.ImageDescriber, variable
     if writing.attention and made.attention:
         first, out = first_written(made), writing.out or checkpoint.parent / "attention.png"
         image = images[first].astype(np.uint8)
-        print(f"attention: {save_gaze(out, image, made.attention[first], made.tokens[first], made.centres)}")
+        print(
+            "attention: "
+            f"{save_gaze(out, image, made.attention[first], made.tokens[first], made.centres)}"
+        )
 
 
 def _test_split(path, num):
-    """Each image of the test split once: images, their names, all captions of each, and corners if they are known."""
+    """Each image of the test split once: images, their names, all captions of each, and corners if
+    they are known.
+    """
     arrays = read_arrays(path)
     captions: dict[str, list[str]] = {}
     for name, text in zip(arrays["names"].tolist(), arrays["captions"].tolist(), strict=True):

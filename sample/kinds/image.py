@@ -11,7 +11,17 @@ import tyro
 import zoo
 from sample.engines.completion import complete
 from sample.engines.sampler import draw
-from sample.kinds.kind import Computing, Inline, Kind, Run, check_counts, check_out, check_seed, labels, mean
+from sample.kinds.kind import (
+    Computing,
+    Inline,
+    Kind,
+    Run,
+    check_counts,
+    check_out,
+    check_seed,
+    labels,
+    mean,
+)
 from sample.kinds.table import show_drawing
 from sample.media.image_files import read_images
 from sample.media.pixels import as_images, image_shape
@@ -30,7 +40,9 @@ class Picture:
     """How the picture looks, and where it goes."""
 
     out: Annotated[Path | None, tyro.conf.arg(metavar="FILE.png")] = None
-    """Where it goes; by default samples.png, surprise.png of --images or completions.png beside the checkpoint."""
+    """Where it goes; by default samples.png, surprise.png of --images or completions.png beside the
+    checkpoint.
+    """
     columns: int | None = None
     """Columns of the grid; about square by default."""
     scale: int = 2
@@ -49,19 +61,27 @@ class Options:
     run: Run
     """A checkpoint, a run's folder, or a model's name: its newest run."""
     num: int | None = None
-    """How many images, 100 by default (16 of --images); with --complete how many completions of each, 8 by default."""
+    """How many images, 100 by default (16 of --images); with --complete how many completions of
+    each, 8 by default.
+    """
     seed: int = 0
-    """Seed of the key: the same seed gives the same images whatever the engine, the batches and the devices."""
+    """Seed of the key: the same seed gives the same images whatever the engine, the batches and the
+      devices.
+    """
     label: int | None = None
     """Label of every image, for a class-conditional model; by default all labels in turn."""
     complete: Annotated[int | None, tyro.conf.arg(metavar="ROWS")] = None
     """Keep so many upper rows of images, and draw the rest of them from the posterior."""
     surprise: bool = False
-    """Also write maps of the surprise, -log p of every pixel given those before it (by default of the first 16)."""
+    """Also write maps of the surprise, -log p of every pixel given those before it (by default of
+    the first 16).
+    """
     gif: bool = False
     """Also write a GIF that shows the images being drawn site by site."""
     images: Annotated[Path | None, tyro.conf.arg(metavar="PATH")] = None
-    """Images for --surprise or --complete, instead of drawn ones: a picture, a folder of them or an .npy."""
+    """Images for --surprise or --complete, instead of drawn ones: a picture, a folder of them or an
+    .npy.
+    """
     picture: Annotated[Picture, Inline] = Picture()
     computing: Annotated[Computing, Inline] = Computing()
 
@@ -69,15 +89,23 @@ class Options:
         """Raises ValueError for flags that make no sense, or none together."""
         check_seed(self.seed)
         check_counts(num=self.num)
-        if self.complete is not None and (self.gif or self.surprise or self.picture.columns is not None):
-            raise ValueError("--complete makes a picture of its own: drop --gif, --surprise and --columns.")
+        if self.complete is not None and (
+            self.gif or self.surprise or self.picture.columns is not None
+        ):
+            raise ValueError(
+                "--complete makes a picture of its own: drop --gif, --surprise and --columns."
+            )
         if self.images is not None and self.gif:
-            raise ValueError("--gif shows images being drawn, and --images are given: drop one of them.")
+            raise ValueError(
+                "--gif shows images being drawn, and --images are given: drop one of them."
+            )
         if self.images is not None and not self.surprise and self.complete is None:
             raise ValueError("--images are what --surprise or --complete look at: add one of them.")
 
 
-def show(options: Options, checkpoint: Path, model: zoo.Autoregressive, variables: zoo.Variables) -> None:
+def show(
+    options: Options, checkpoint: Path, model: zoo.Autoregressive, variables: zoo.Variables
+) -> None:
     """The picture that was asked for, by default the grid of samples."""
     if options.complete is not None:
         show_completions(options, checkpoint, model, variables)
@@ -92,14 +120,21 @@ def show(options: Options, checkpoint: Path, model: zoo.Autoregressive, variable
 
 
 def context_of(options: Options, model: zoo.Autoregressive, num: int) -> Any:
-    """The context of `num` images: the label asked for, or all labels in turn, which only drawn images can have."""
+    """The context of `num` images: the label asked for, or all labels in turn, which only drawn
+    images
+      can have.
+    """
     context = labels(model, options.label, num)
     if context is not None and options.label is None and options.images is not None:
-        raise ValueError(f"{kind(model)} is conditional on labels: say by --label which one --images have.")
+        raise ValueError(
+            f"{kind(model)} is conditional on labels: say by --label which one --images have."
+        )
     return context
 
 
-def show_samples(options: Options, checkpoint: Path, model: zoo.Autoregressive, variables: zoo.Variables) -> None:
+def show_samples(
+    options: Options, checkpoint: Path, model: zoo.Autoregressive, variables: zoo.Variables
+) -> None:
     """The grid of samples; with it, if asked for, the GIF of its drawing and the maps of surprise."""
     num, picture = options.num or DRAWN, options.picture
     drawn, context = show_drawing(options, checkpoint, model, variables, num)
@@ -108,14 +143,24 @@ def show_samples(options: Options, checkpoint: Path, model: zoo.Autoregressive, 
     print(f"grid of {num}: {path}")
     if options.gif:
         frames = np.stack([grid(frame, picture.columns) for frame in progress(model, drawn.x)])
-        print(f"drawing in {len(frames)} frames: {save_gif(path.with_suffix('.gif'), frames, picture.scale)}")
+        print(
+            f"drawing in {len(frames)} frames: "
+            f"{save_gif(path.with_suffix('.gif'), frames, picture.scale)}"
+        )
     if options.surprise:
         x, context = jax.tree.map(lambda leaf: leaf[: options.num or MAPPED], (drawn.x, context))
-        show_surprise(path.with_name(f"{path.stem}_surprise.png"), options, model, variables, x, context)
+        show_surprise(
+            path.with_name(f"{path.stem}_surprise.png"), options, model, variables, x, context
+        )
 
 
 def show_surprise(
-    path: Path, options: Options, model: zoo.Autoregressive, variables: zoo.Variables, x: Any, context: Any
+    path: Path,
+    options: Options,
+    model: zoo.Autoregressive,
+    variables: zoo.Variables,
+    x: Any,
+    context: Any,
 ) -> None:
     """Images and where they surprise the model."""
     size, parts = options.computing.batch_size, []
@@ -127,13 +172,18 @@ def show_surprise(
     print(f"surprise of {len(x)} images, {mean(nats.reshape(len(x), -1).sum(1))} nats: {path}")
 
 
-def show_completions(options: Options, checkpoint: Path, model: zoo.Autoregressive, variables: zoo.Variables) -> None:
+def show_completions(
+    options: Options, checkpoint: Path, model: zoo.Autoregressive, variables: zoo.Variables
+) -> None:
     """Rows of pictures: an image, what is kept of it, and its completions."""
     height, width = image_shape(model)[:2]
     rows, num, computing = options.complete or 0, options.num or COMPLETIONS, options.computing
     how: dict[str, Any] = {"engine": computing.engine, "batch_size": computing.batch_size}
     if not 1 <= rows < height:
-        raise ValueError(f"--complete keeps 1..{height - 1} rows of a {height}x{width} image; got {options.complete}.")
+        raise ValueError(
+            f"--complete keeps 1..{height - 1} rows of a {height}x{width} image; got "
+            f"{options.complete}."
+        )
     key = jax.random.key(options.seed)
     if options.images is None:
         context = context_of(options, model, COMPLETED)
@@ -143,14 +193,19 @@ def show_completions(options: Options, checkpoint: Path, model: zoo.Autoregressi
         context = context_of(options, model, len(x))
     known = np.zeros(model.site_shape, bool)
     known[:rows] = True
-    # Another key than that of the images, or each would be its own first completion; no sample has this index.
+    # Another key than that of the images, or each would be its own first completion; no sample has
+    # this index.
     key = jax.random.fold_in(key, 2**32 - 1)
     values, contexts = jax.tree.map(lambda leaf: np.repeat(leaf, num, axis=0), (x, context))
     drawn = complete(model, variables, key, len(values), values, known, context=contexts, **how)
     completions = as_images(model, drawn.x).reshape(len(x), num, *image_shape(model))
-    panels = np.concatenate([as_images(model, x)[:, None], partly(model, x, known)[:, None], completions], axis=1)
+    panels = np.concatenate(
+        [as_images(model, x)[:, None], partly(model, x, known)[:, None], completions], axis=1
+    )
     sheet = grid(panels.reshape(-1, *panels.shape[2:]), columns=num + 2)
-    path = save_png(options.picture.out or checkpoint.parent / "completions.png", sheet, options.picture.scale)
+    path = save_png(
+        options.picture.out or checkpoint.parent / "completions.png", sheet, options.picture.scale
+    )
     print(f"{kind(model)} from {checkpoint}, {computing.engine} engine, seed {options.seed}")
     print(f"{rows} of {height} rows of {len(x)} images kept, {num} completions of each: {path}")
 

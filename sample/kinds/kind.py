@@ -1,4 +1,7 @@
-"""What differs between the kinds of things that models describe, on the side of sampling: their flags, and what is shown."""
+"""What differs between the kinds of things that models describe, on the side of sampling: their
+flags,
+  and what is shown.
+"""
 
 import dataclasses
 from collections.abc import Callable
@@ -17,8 +20,10 @@ class Kind(NamedTuple):
 
     Attributes:
       name: as `model.kind` says it.
-      options: the dataclass of its flags, which `python -m sample RUN` reads; `run` is the first of them.
-      show: (options, checkpoint, model, variables) -> None: draws, writes files beside the checkpoint, prints figures.
+      options: the dataclass of its flags, which `python -m sample RUN` reads; `run` is the first of
+        them.
+      show: (options, checkpoint, model, variables) -> None: draws, writes files beside the
+        checkpoint, prints figures.
     """
 
     name: str
@@ -37,7 +42,10 @@ class Computing:
     batch_size: int = 256
     """How many samples a device draws or scores at once."""
     engine: Engine = "cached"
-    """What computes the conditionals: the model's own step, the whole network at every site, or Jacobi iteration."""
+    """What computes the conditionals: the model's own step, the whole network at every site, or
+    Jacobi
+      iteration.
+    """
 
     def check(self) -> None:
         """Raises ValueError for batches of nothing."""
@@ -84,7 +92,9 @@ def check_out(out: Path | None) -> None:
 
 
 def labels(model: zoo.Autoregressive, label: int | None, num: int) -> Any:
-    """The context of `num` samples: the label asked for, or all labels in turn; None for an unconditional model."""
+    """The context of `num` samples: the label asked for, or all labels in turn; None for an
+    unconditional model.
+    """
     return np.full(num, label) if label is not None else model.example(num)[1]
 
 
@@ -95,7 +105,9 @@ def mean(nats: np.ndarray) -> str:
 
 
 def twice(function: Callable[[], Any]) -> tuple[Any, float, float]:
-    """The result of the second of two calls, its seconds, and how much longer the first took: its compilation."""
+    """The result of the second of two calls, its seconds, and how much longer the first took: its
+    compilation.
+    """
     import time
 
     import jax

@@ -27,7 +27,9 @@ from zoo.core.checks import kind
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """Draws sounds from a trained model: .wav files, and a picture of their waveforms and spectrograms."""
+    """Draws sounds from a trained model: .wav files, and a picture of their waveforms and
+    spectrograms.
+    """
 
     run: Run
     """A checkpoint, a run's folder, or a model's name: its newest run."""
@@ -40,9 +42,13 @@ class Options:
     label: int | None = None
     """Label of every sound, for a class-conditional model; by default all labels in turn."""
     seed: int = 0
-    """Seed of the key: the same seed gives the same sounds whatever the engine, the batches and the devices."""
+    """Seed of the key: the same seed gives the same sounds whatever the engine, the batches and the
+      devices.
+    """
     out: Annotated[Path | None, tyro.conf.arg(metavar="FILE.png")] = None
-    """The picture, by default samples.png beside the checkpoint; the sounds lie beside it, each in a .wav."""
+    """The picture, by default samples.png beside the checkpoint; the sounds lie beside it, each in
+    a .wav.
+    """
     truncation: Annotated[Truncation, Inline] = Truncation()
     computing: Annotated[Computing, Inline] = Computing()
 
@@ -52,27 +58,43 @@ class Options:
         check_counts(num=self.num)
         check_out(self.out)
         if self.out is not None and self.out.suffix == ".wav":
-            raise ValueError("--out is the picture of the sounds, a .png; the sounds lie beside it, each in a .wav.")
+            raise ValueError(
+                "--out is the picture of the sounds, a .png; the sounds lie beside it, each in a "
+                ".wav."
+            )
 
 
 def show(options: Options, checkpoint: Path, model: zoo.WaveNet, variables: zoo.Variables) -> None:
-    """Writes the sounds and their picture; prints how likely they are and how much faster than they last."""
+    """Writes the sounds and their picture; prints how likely they are and how much faster than they
+    last.
+    """
     num, context = options.num, labels(model, options.label, options.num)
     how = {**dataclasses.asdict(options.truncation), **dataclasses.asdict(options.computing)}
 
     def once():
         key = jax.random.key(options.seed)
         beginning = options.audio
-        return audio((model, variables), num, options.seconds, key=key, context=context, beginning=beginning, **how)
+        return audio(
+            (model, variables),
+            num,
+            options.seconds,
+            key=key,
+            context=context,
+            beginning=beginning,
+            **how,
+        )
 
     drawn, seconds, compiling = twice(once)
     path = save_waveforms(options.out or checkpoint.parent / "samples.png", drawn.waves, drawn.rate)
     files = save_sounds(path.with_suffix(".wav"), drawn)
     bits = zoo.bits_per_dim(drawn.log_prob.mean(), drawn.waves.shape[1])
-    print(f"{kind(model)} from {checkpoint}, {options.computing.engine} engine, seed {options.seed}")
+    print(
+        f"{kind(model)} from {checkpoint}, {options.computing.engine} engine, seed {options.seed}"
+    )
     print(f"drawn sounds: {bits:.4f} bits/sample by the model's own likelihood")
     print(
-        f"speed: {num * options.seconds / seconds:.2f} times real time ({seconds:.3f} s for {num} x {options.seconds:g} s; "
+        f"speed: {num * options.seconds / seconds:.2f} times real time ({seconds:.3f} s for "
+        f"{num} x {options.seconds:g} s; "
         f"compilation {compiling:.1f} s apart)"
     )
     print(f"{num} sounds: {files[0]} ... {files[-1].name}" if num > 1 else f"sound: {files[0]}")

@@ -10,7 +10,18 @@ import tyro
 
 import zoo
 from sample.engines.sampler import draw
-from sample.kinds.kind import Computing, Inline, Kind, Run, check_counts, check_out, check_seed, labels, mean, twice
+from sample.kinds.kind import (
+    Computing,
+    Inline,
+    Kind,
+    Run,
+    check_counts,
+    check_out,
+    check_seed,
+    labels,
+    mean,
+    twice,
+)
 from zoo.core.checks import kind
 
 
@@ -23,7 +34,9 @@ class Options:
     num: int = 100
     """How many rows."""
     seed: int = 0
-    """Seed of the key: the same seed gives the same rows whatever the engine, the batches and the devices."""
+    """Seed of the key: the same seed gives the same rows whatever the engine, the batches and the
+      devices.
+    """
     label: int | None = None
     """Label of every row, for a class-conditional model; by default all labels in turn."""
     out: Annotated[Path | None, tyro.conf.arg(metavar="FILE.csv")] = None
@@ -39,25 +52,40 @@ class Options:
             raise ValueError(f"--out is the table of what is drawn, a .csv; got {self.out}.")
 
 
-def show(options: Options, checkpoint: Path, model: zoo.Autoregressive, variables: zoo.Variables) -> None:
+def show(
+    options: Options, checkpoint: Path, model: zoo.Autoregressive, variables: zoo.Variables
+) -> None:
     """Writes the rows and prints their likelihood and the speed."""
     drawn, _ = show_drawing(options, checkpoint, model, variables, options.num)
     path = options.out or checkpoint.parent / "samples.csv"
     real = model.head.num_values is None
-    np.savetxt(path, np.asarray(drawn.x).reshape(options.num, -1), delimiter=",", fmt="%.9g" if real else "%d")
+    np.savetxt(
+        path,
+        np.asarray(drawn.x).reshape(options.num, -1),
+        delimiter=",",
+        fmt="%.9g" if real else "%d",
+    )
     print(f"{options.num} rows: {path}")
 
 
 def show_drawing(
     options: Any, checkpoint: Path, model: zoo.Autoregressive, variables: zoo.Variables, num: int
 ) -> tuple[Any, Any]:
-    """The first `num` samples of the seed and their context; prints how likely they are and how fast they came."""
+    """The first `num` samples of the seed and their context; prints how likely they are and how
+    fast they came.
+    """
     context, computing = labels(model, options.label, num), options.computing
 
     def once():
         key = jax.random.key(options.seed)
         return draw(
-            model, variables, key, num, context=context, engine=computing.engine, batch_size=computing.batch_size
+            model,
+            variables,
+            key,
+            num,
+            context=context,
+            engine=computing.engine,
+            batch_size=computing.batch_size,
         )
 
     drawn, seconds, compiling = twice(once)
@@ -65,7 +93,10 @@ def show_drawing(
     bits = zoo.bits_per_dim(-nats.mean(), model.num_dims)
     print(f"{kind(model)} from {checkpoint}, {computing.engine} engine, seed {options.seed}")
     print(f"drawn samples: {mean(nats)} nats, {bits:.4f} bits/dim by the model's own likelihood")
-    print(f"speed: {num / seconds:,.0f} samples/s ({seconds:.3f} s; compilation {compiling:.1f} s apart)")
+    print(
+        f"speed: {num / seconds:,.0f} samples/s ({seconds:.3f} s; compilation {compiling:.1f} s "
+        "apart)"
+    )
     return drawn, context
 
 

@@ -25,11 +25,15 @@ class Options:
     num: int | None = None
     """How many texts; 3 by default, 1 with a prompt."""
     length: int | None = None
-    """How many characters are drawn after the prompt; 500 by default, or as many as the model can read."""
+    """How many characters are drawn after the prompt; 500 by default, or as many as the model can
+    read.
+    """
     stop: tuple[str, ...] = ()
     """Texts end before the first of these."""
     seed: int = 0
-    """Seed of the key: the same seed gives the same texts whatever the engine, the batches and the devices."""
+    """Seed of the key: the same seed gives the same texts whatever the engine, the batches and the
+      devices.
+    """
     truncation: Annotated[Truncation, Inline] = Truncation()
     computing: Annotated[Computing, Inline] = Computing()
 
@@ -42,7 +46,11 @@ class Options:
 def show(options: Options, checkpoint: Path, model: zoo.Sequence, variables: zoo.Variables) -> None:
     """Prints one text while it is drawn, or several with their likelihood."""
     prompt, num = options.prompt or "", options.num or (WRITTEN if options.prompt is None else 1)
-    left = LONG if model.longest is None else max(1, min(LONG, model.longest - len(encode(model, prompt))))
+    left = (
+        LONG
+        if model.longest is None
+        else max(1, min(LONG, model.longest - len(encode(model, prompt))))
+    )
     how: dict[str, Any] = dataclasses.asdict(options.truncation)
     how |= {"length": left if options.length is None else options.length, "stop": options.stop}
     how |= {"key": jax.random.key(options.seed)}
@@ -57,7 +65,10 @@ def show(options: Options, checkpoint: Path, model: zoo.Sequence, variables: zoo
     for each, log_prob in zip(drawn.texts, drawn.log_prob, strict=True):
         length = max(1, len(each) - len(prompt))
         print(f"--- {-log_prob / length:.4f} nats/char by the model's own likelihood\n{each}")
-    print(f"---\n{num} texts from {checkpoint}, {options.computing.engine} engine, seed {options.seed}")
+    print(
+        f"---\n{num} texts from {checkpoint}, {options.computing.engine} engine, seed "
+        f"{options.seed}"
+    )
 
 
 KIND = Kind("text", Options, show)

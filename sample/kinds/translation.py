@@ -42,10 +42,15 @@ class Options:
         if self.source and self.pairs is not None:
             raise ValueError("--source and --pairs are both given: drop one of them.")
         if self.source and self.num is not None:
-            raise ValueError("--num is how many pairs of a file are read, and --source is given: drop one of them.")
+            raise ValueError(
+                "--num is how many pairs of a file are read, and --source is given: drop one of "
+                "them."
+            )
 
 
-def show(options: Options, checkpoint: Path, model: zoo.Translator, variables: zoo.Variables) -> None:
+def show(
+    options: Options, checkpoint: Path, model: zoo.Translator, variables: zoo.Variables
+) -> None:
     """Prints translations; of a file of pairs also how good they are."""
     check_attends(options.writing, model, "seq2seq_attention")
     if options.source:
@@ -56,14 +61,22 @@ def show(options: Options, checkpoint: Path, model: zoo.Translator, variables: z
     else:
         made = _scored(options, checkpoint, model, variables)
     if made.attention:
-        path, first = options.writing.out or checkpoint.parent / "alignment.png", first_written(made)
-        print(f"alignment: {save_alignment(path, made.attention[first], made.tokens[first], made.sources[first])}")
+        path, first = (
+            options.writing.out or checkpoint.parent / "alignment.png",
+            first_written(made),
+        )
+        print(
+            "alignment: "
+            f"{save_alignment(path, made.attention[first], made.tokens[first], made.sources[first])}"
+        )
 
 
 def _scored(options, checkpoint, model, variables):
     path = options.pairs or checkpoint.parent / "test.tsv"
     if options.pairs is None and not path.is_file():
-        raise ValueError(f"nothing to translate: pass --source TEXT or --pairs FILE.tsv (there is no {path}).")
+        raise ValueError(
+            f"nothing to translate: pass --source TEXT or --pairs FILE.tsv (there is no {path})."
+        )
     pairs = read_pairs(path)[: options.num]
     sources, references = ([pair[side] for pair in pairs] for side in (0, 1))
     began = time.perf_counter()
@@ -74,18 +87,30 @@ def _scored(options, checkpoint, model, variables):
     _warn(made, model)
     print(f"{len(sources):,} translations in {seconds:.1f} s with compilation")
     if options.num is None:
-        written = checkpoint.parent / f"translations{'' if options.pairs is None else '_' + options.pairs.stem}.tsv"
+        written = (
+            checkpoint.parent
+            / f"translations{'' if options.pairs is None else '_' + options.pairs.stem}.tsv"
+        )
         written.write_text(rows_of(zip(sources, made.texts, strict=True)), "utf-8")
         print(f"translations: {written}")
     whole = options.num is None and options.pairs is None
-    report(options.writing, checkpoint, model, scores(made.texts, references, model.unit), path, whole)
+    report(
+        options.writing, checkpoint, model, scores(made.texts, references, model.unit), path, whole
+    )
     return made
 
 
-def _made(options: Options, model: zoo.Translator, variables: zoo.Variables, sources: list[str]) -> Translations:
+def _made(
+    options: Options, model: zoo.Translator, variables: zoo.Variables, sources: list[str]
+) -> Translations:
     writing, key = options.writing, jax.random.key(options.seed)
     return translate(
-        (model, variables), sources, writing.beam or None, writing.attention, key=key, batch_size=writing.batch_size
+        (model, variables),
+        sources,
+        writing.beam or None,
+        writing.attention,
+        key=key,
+        batch_size=writing.batch_size,
     )
 
 
@@ -93,7 +118,8 @@ def _warn(made, model):
     if made.unknown:
         total = sum(map(len, made.sources))
         print(
-            f"{made.unknown:,} of {total:,} {model.unit}s read are not in the vocabulary: the model reads <unk> for them"
+            f"{made.unknown:,} of {total:,} {model.unit}s read are not in the vocabulary: the "
+            "model reads <unk> for them"
         )
 
 

@@ -1,4 +1,6 @@
-"""What models that write from a context share: beam search, attention, and a report of how good the texts are."""
+"""What models that write from a context share: beam search, attention, and a report of how good the
+texts are.
+"""
 
 import dataclasses
 from pathlib import Path
@@ -32,31 +34,48 @@ class Writing:
         if self.beam < 0:
             raise ValueError(f"--beam must be at least 1, or 0 to draw samples; got {self.beam}.")
         if self.out is not None and not self.attention:
-            raise ValueError("--out is the picture that --attention draws: add --attention, or drop --out.")
+            raise ValueError(
+                "--out is the picture that --attention draws: add --attention, or drop --out."
+            )
 
 
 def check_attends(writing: Writing, model: zoo.Autoregressive, other: str) -> None:
-    """Raises ValueError if attention is to be drawn of a model that has none; `other` is one that has."""
+    """Raises ValueError if attention is to be drawn of a model that has none; `other` is one that
+    has.
+    """
     if writing.attention and not model.attends:
-        raise ValueError(f"{type(model).__name__} has no attention to draw: drop --attention, or take {other}.")
+        raise ValueError(
+            f"{type(model).__name__} has no attention to draw: drop --attention, or take {other}."
+        )
 
 
 def first_written(made: Any) -> int:
     """The index of the first text that is not empty."""
     first = next((i for i, tokens in enumerate(made.tokens) if tokens), None)
     if first is None:
-        raise ValueError("--attention: nothing was written, so there is nothing to draw; train the model longer.")
+        raise ValueError(
+            "--attention: nothing was written, so there is nothing to draw; train the model longer."
+        )
     return first
 
 
 def report(
-    writing: Writing, checkpoint: Path, model: zoo.Autoregressive, scores: Any, path: Path, whole: bool, **more: Any
+    writing: Writing,
+    checkpoint: Path,
+    model: zoo.Autoregressive,
+    scores: Any,
+    path: Path,
+    whole: bool,
+    **more: Any,
 ) -> None:
     """Prints how good the texts are; of the `whole` test split it is kept beside the checkpoint."""
     how = "exact samples" if writing.beam == 0 else f"beam of {writing.beam}"
     print(f"{type(model).__name__} from {checkpoint}, {how}: {scores} of {path}")
     if more:
-        print(f"pointing accuracy {100 * more['pointing_accuracy']:.2f} % of {more['pointed']:,} digit words")
+        print(
+            f"pointing accuracy {100 * more['pointing_accuracy']:.2f} % of {more['pointed']:,} "
+            "digit words"
+        )
     if whole:
         kept = checkpoint.parent / "scores.json"
         numbers = {**dataclasses.asdict(scores), **more, "pairs": str(path), "beam": writing.beam}

@@ -24,8 +24,8 @@ class Captions(NamedTuple):
       log_prob: nats of each under the model, its end included, [num].
       ended: whether each has an end, or was cut off at the longest that the model writes, [num].
       tokens: the tokens of each caption.
-      attention: of each caption, where the model looked at each token, [tokens, rows, columns] of its grid, sum 1.
-        None unless it was asked for.
+      attention: of each caption, where the model looked at each token, [tokens, rows, columns] of
+        its grid, sum 1. None unless it was asked for.
       centres: the middle of each row and each column of the grid, in pixels.
     """
 
@@ -52,7 +52,8 @@ def caption(
 
     Args:
       source: a checkpoint, a run's folder, a model's name, or a pair (model, variables).
-      images: integers 0..255 [num, height, width(, 3)], or a list of such images; from files by `read_pixels`.
+      images: integers 0..255 [num, height, width(, 3)], or a list of such images; from files by
+        `read_pixels`.
       beam: how many beginnings the search keeps; 1 is greedy. None draws an exact sample instead.
       attention: whether to say where the model looked.
       length_penalty: see `search`.
@@ -60,29 +61,57 @@ def caption(
       batch_size: how many images are seen at once.
 
     Raises:
-      ValueError: no images or of another size, a model that does not describe images, has no vocabulary or no attention, or
-        options without meaning.
+      ValueError: no images or of another size, a model that does not describe images, has no
+        vocabulary or no attention, or options without meaning.
     """
     model: Any
     model, variables = zoo.open(source)
     if model.kind != "captions":
         raise ValueError(f"{type(model).__name__} does not describe images.")
     if not model.vocabulary:
-        raise ValueError(f"this {type(model).__name__} has no vocabulary; train it on images with captions.")
-    if isinstance(images, str | os.PathLike) or not isinstance(images, Iterable) or getattr(images, "ndim", 1) == 0:
-        raise ValueError(f"images must be arrays, from files by sample.read_pixels(model, path); got {shown(images)}.")
+        raise ValueError(
+            f"this {type(model).__name__} has no vocabulary; train it on images with captions."
+        )
+    if (
+        isinstance(images, str | os.PathLike)
+        or not isinstance(images, Iterable)
+        or getattr(images, "ndim", 1) == 0
+    ):
+        raise ValueError(
+            "images must be arrays, from files by sample.read_pixels(model, path); got "
+            f"{shown(images)}."
+        )
     images, wanted = [array(image, "an image") for image in images], list(model.image_shape)
     shapes = sorted({np.shape(image) for image in images})
     if shapes != [tuple(wanted)]:
         got = f"images of {', '.join(str(list(shape)) for shape in shapes)}" if shapes else "none"
-        raise ValueError(f"{type(model).__name__} describes a list of images of shape {wanted}; got {got}.")
+        raise ValueError(
+            f"{type(model).__name__} describes a list of images of shape {wanted}; got {got}."
+        )
     context = np.stack(images)
-    rows = written(model, variables, context, beam, length_penalty=length_penalty, key=key, batch_size=batch_size)
+    rows = written(
+        model,
+        variables,
+        context,
+        beam,
+        length_penalty=length_penalty,
+        key=key,
+        batch_size=batch_size,
+    )
     texts, looks = vocabulary.texts_of(rows.x, model.vocabulary), None
     if attention:
         weights = looked(model, variables, rows.x, context, batch_size)
-        looks = [each[: len(out)].reshape(len(out), *model.grid) for each, out in zip(weights, texts, strict=True)]
-    return Captions([vocabulary.joined(each, model.unit) for each in texts], *rows[1:], texts, looks, model.centres)
+        looks = [
+            each[: len(out)].reshape(len(out), *model.grid)
+            for each, out in zip(weights, texts, strict=True)
+        ]
+    return Captions(
+        [vocabulary.joined(each, model.unit) for each in texts],
+        *rows[1:],
+        texts,
+        looks,
+        model.centres,
+    )
 
 
 @checked(size=1)
@@ -91,12 +120,13 @@ def pointing_accuracy(
 ) -> tuple[float, int]:
     """How often the attention peaks on the digit that is being named.
 
-    The k-th digit word of a caption names the k-th thing of its image. It is a hit if the middle of the place with the
-    largest weight lies within that thing.
+    The k-th digit word of a caption names the k-th thing of its image. It is a hit if the middle of
+    the place with the largest weight lies within that thing.
 
     Args:
       captions: with their attention.
-      corners: (row, column) in pixels of the upper left corner of each thing, in the order of the caption; -1 for none.
+      corners: (row, column) in pixels of the upper left corner of each thing, in the order of the
+        caption; -1 for none.
       size: height and width of a thing in pixels.
 
     Returns:
@@ -108,14 +138,19 @@ def pointing_accuracy(
     if corners.ndim != 3 or corners.shape[::2] != (len(captions.tokens), 2):
         wanted = [len(captions.tokens), "things", 2]
         raise ValueError(
-            f"corners must have shape {wanted}, rows and columns of each thing; got {list(corners.shape)}."
+            f"corners must have shape {wanted}, rows and columns of each thing; got "
+            f"{list(corners.shape)}."
         )
     hits = []
     for words, weights, places in zip(captions.tokens, captions.attention, corners, strict=True):
         named = [i for i, word in enumerate(words) if word in DIGIT_WORDS]
         for k, i in enumerate(named):
             peak = np.unravel_index(weights[i].argmax(), weights[i].shape)
-            middle = np.array([centres[place] for centres, place in zip(captions.centres, peak, strict=True)])
+            middle = np.array(
+                [centres[place] for centres, place in zip(captions.centres, peak, strict=True)]
+            )
             there = k < len(places) and places[k, 0] >= 0
-            hits.append(there and bool(((middle >= places[k]) & (middle <= places[k] + size)).all()))
+            hits.append(
+                there and bool(((middle >= places[k]) & (middle <= places[k] + size)).all())
+            )
     return float(np.mean(hits)) if hits else 0.0, len(hits)

@@ -18,12 +18,14 @@ from zoo.foundation.arguments import checked
 def read_images(
     model: zoo.Autoregressive, path: str | os.PathLike, num: int | None = None
 ) -> Int[np.ndarray, "num *sites_and_event"]:
-    """Reads images for `model`: a picture file, a folder of them (in order of their names), or an .npy.
+    """Reads images for `model`: a picture file, a folder of them (in order of their names), or an
+      .npy.
 
     What is in a folder beside pictures is left out, as their suffixes say it.
 
-    Pictures have the brightnesses of the model's levels, as the pictures that it draws have (0 and 255 for bits); any
-    picture will do for a model of 256 levels. Arrays [num, height, width(, 3)] hold levels from 0, or such brightnesses.
+    Pictures have the brightnesses of the model's levels, as the pictures that it draws have (0 and
+    255 for bits); any picture will do for a model of 256 levels. Arrays [num, height, width(, 3)]
+    hold levels from 0, or such brightnesses.
 
     Args:
       model: an image model.
@@ -34,7 +36,8 @@ def read_images(
       levels [num, *site_shape, *event_shape].
 
     Raises:
-      ValueError: there is nothing to read, or it is of another size, colour or number of levels than the model's images.
+      ValueError: there is nothing to read, or it is of another size, colour or number of levels
+        than the model's images.
     """
     path = Path(os.path.expanduser(path))
     x = read_pixels(model, path, num)
@@ -46,16 +49,23 @@ def read_images(
 def read_pixels(
     model: zoo.Autoregressive, path: str | os.PathLike, num: int | None = None
 ) -> Integer[np.ndarray, "num height width *channels"]:
-    """The numbers in the same files as they are, of the size of the model's images; errors as for `read_images`."""
+    """The numbers in the same files as they are, of the size of the model's images; errors as for
+    `read_images`.
+    """
     path = Path(os.path.expanduser(path))
     image_shape(model)
     if not path.exists():
-        raise ValueError(f"there is nothing at {path}; expected a picture, a folder of pictures or an .npy.")
+        raise ValueError(
+            f"there is nothing at {path}; expected a picture, a folder of pictures or an .npy."
+        )
     if path.suffix == ".npy":
         return _array(model, path, num)
     files = picture_files(path)[:num] if path.is_dir() else [path]
     if not files:
-        raise ValueError(f"{path} holds no pictures; expected files with the suffix of one, such as .png or .jpg.")
+        raise ValueError(
+            f"{path} holds no pictures; expected files with the suffix of one, such as .png or "
+            ".jpg."
+        )
     check_size(len(files) * math.prod(image_shape(model)), path)
     return np.stack([_picture(model, file) for file in files])
 
@@ -73,7 +83,8 @@ def _array(model, path, num):
     x = x[None] if x.ndim == 2 or x.shape == image_shape(model) else x
     if not (x.ndim == 3 or (x.ndim == 4 and x.shape[3] in (1, 3))) or not x.size:
         raise ValueError(
-            f"{path} has the shape {list(x.shape)}; expected [num, height, width] or [num, height, width, 3]."
+            f"{path} has the shape {list(x.shape)}; expected [num, height, width] or [num, "
+            "height, width, 3]."
         )
     x = x[..., 0] if x.shape[3:] == (1,) else x
     _check_shape(model, x.shape[1:], path)
@@ -88,7 +99,9 @@ def _check_shape(model, got, path):
         expected, found = (f"{shape[0]}x{shape[1]}" for shape in (wanted, got))
         if kinds[0] != kinds[1]:
             expected, found = f"{expected} {kinds[0]}", f"{found} {kinds[1]}"
-        raise ValueError(f"the checkpoint describes {expected} images (height x width), {path} has {found}.")
+        raise ValueError(
+            f"the checkpoint describes {expected} images (height x width), {path} has {found}."
+        )
 
 
 def _values(model, x, path, pictures):
@@ -101,10 +114,15 @@ def _values(model, x, path, pictures):
         return cast(x, np.int64, path)
     head = type(model.head).__name__
     raise ValueError(
-        f"{path} has {len(found)} levels from {found[0]} to {found[-1]}, but the checkpoint's {head} head has "
+        f"{path} has {len(found)} levels from {found[0]} to {found[-1]}, but the checkpoint's "
+        f"{head} head has "
         f"{len(bright)}: 0..{len(bright) - 1}, or in a picture their brightnesses, {_list(bright)}."
     )
 
 
 def _list(bright):
-    return ", ".join(map(str, bright)) if len(bright) <= 4 else f"{bright[0]}, {bright[1]}, ..., {bright[-1]}"
+    return (
+        ", ".join(map(str, bright))
+        if len(bright) <= 4
+        else f"{bright[0]}, {bright[1]}, ..., {bright[-1]}"
+    )

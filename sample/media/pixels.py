@@ -43,21 +43,29 @@ def as_images(model: zoo.Autoregressive, x: Any) -> UInt8[np.ndarray, "num heigh
     """Values of an image model as uint8 images, its levels spread over 0..255.
 
     Raises:
-      ValueError: the model's sites form no image (height, width), its values are no levels, or `x` holds none of them.
+      ValueError: the model's sites form no image (height, width), its values are no levels, or `x`
+        holds none of them.
     """
     image_shape(model)
     x, bright = cast(array(x, "x"), np.int64, "x"), levels(model)
     event = (*model.site_shape, *model.head.event_shape)
     if x.shape[1:] != event:
-        raise ValueError(f"{kind(model)}: x must have shape [num, {', '.join(map(str, event))}]; got {list(x.shape)}.")
+        raise ValueError(
+            f"{kind(model)}: x must have shape [num, {', '.join(map(str, event))}]; got "
+            f"{list(x.shape)}."
+        )
     if x.size and not 0 <= x.min() <= x.max() < len(bright):
-        raise ValueError(f"{kind(model)} has levels 0..{len(bright) - 1}; got values from {x.min()} to {x.max()}.")
+        raise ValueError(
+            f"{kind(model)} has levels 0..{len(bright) - 1}; got values from {x.min()} to "
+            f"{x.max()}."
+        )
     pixels = bright[x]
     return pixels[..., 0] if pixels.shape[3:] == (1,) else pixels
 
 
 def image_shape(model: zoo.Autoregressive) -> tuple[int, ...]:
-    """(height, width) of the images that a model draws or describes, or (height, width, 3) in colour.
+    """(height, width) of the images that a model draws or describes, or (height, width, 3) in
+    colour.
 
     Raises:
       ValueError: the model's sites form no image, or its values are no levels.
@@ -66,7 +74,9 @@ def image_shape(model: zoo.Autoregressive) -> tuple[int, ...]:
         return tuple(model.image_shape)
     shape = (*model.site_shape, *model.head.event_shape)
     if model.kind != "images":
-        raise ValueError(f"{kind(model)} with sites and values of shape {shape} describes no images.")
+        raise ValueError(
+            f"{kind(model)} with sites and values of shape {shape} describes no images."
+        )
     return shape[:2] if shape[2:] == (1,) else shape
 
 

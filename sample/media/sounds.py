@@ -22,7 +22,8 @@ class Sounds(NamedTuple):
     Attributes:
       waves: beginning and what was drawn after it, in [-1, 1], [num, samples].
       rate: samples a second.
-      log_prob: nats of each whole wave under the model itself (tempered or not), its beginning included, [num].
+      log_prob: nats of each whole wave under the model itself (tempered or not), its beginning
+        included, [num].
     """
 
     waves: Float32[np.ndarray, "num samples"]
@@ -44,26 +45,32 @@ def audio(
     key: Array | None = None,
     **options: Any,
 ) -> Sounds:
-    """Draws sounds, exactly or tempered, or continues a beginning by draws from the exact posterior.
+    """Draws sounds, exactly or tempered, or continues a beginning by draws from the exact
+    posterior.
 
     Args:
       source: a checkpoint, a run's folder, a model's name, or a pair (model, variables).
       num: how many.
-      seconds: how much is drawn, after the beginning if there is one. It may be longer than what the model was trained on.
-      beginning: a .wav file, converted to the model's rate; or a waveform in [-1, 1] at that rate, [samples] for all
-        sounds or [num, samples].
+      seconds: how much is drawn, after the beginning if there is one. It may be longer than what
+        the model was trained on.
+      beginning: a .wav file, converted to the model's rate; or a waveform in [-1, 1] at that rate,
+        [samples] for all sounds or [num, samples].
       temperature, top_k, top_p, min_p: see `Tempered`; by default the draws are exact.
       key: a key, consumed; `jax.random.key(0)` if None.
       **options: as for `draw`: context (labels [num]), engine, batch_size.
 
     Raises:
-      ValueError: a model of no sounds, a beginning that cannot be read, or options that have no meaning.
+      ValueError: a model of no sounds, a beginning that cannot be read, or options that have no
+        meaning.
     """
     model, variables = opened(source)
     count = round(seconds * model.rate) if math.isfinite(seconds) else 0
     if not 1 <= count <= MOST:
         most = MOST // model.rate
-        raise ValueError(f"seconds must be at most {most} and at least one sample, 1/{model.rate}; got {seconds}.")
+        raise ValueError(
+            f"seconds must be at most {most} and at least one sample, 1/{model.rate}; got "
+            f"{seconds}."
+        )
     begun = _begun(model, beginning, num)
     model = model.clone(site_shape=(begun.shape[-1] + count,))
     law = Tempered(temperature, top_k, top_p, min_p)
@@ -118,8 +125,12 @@ def _begun(model, beginning, num):
     wave = array(beginning, "a beginning")
     if wave.ndim not in (1, 2) or (wave.ndim == 2 and len(wave) != num) or not wave.size:
         raise ValueError(
-            f"a beginning must have shape [samples], or {[num, 'samples']} with one for each sound; got {list(wave.shape)}."
+            f"a beginning must have shape [samples], or {[num, 'samples']} with one for each "
+            f"sound; got {list(wave.shape)}."
         )
     if not np.issubdtype(wave.dtype, np.floating) or not np.abs(wave).max() <= 1:
-        raise ValueError(f"a beginning must hold numbers in [-1, 1]; got {wave.dtype} up to {np.abs(wave).max()}.")
+        raise ValueError(
+            f"a beginning must hold numbers in [-1, 1]; got {wave.dtype} up to "
+            f"{np.abs(wave).max()}."
+        )
     return zoo.quantise(wave, _levels(model), model.companding)

@@ -22,7 +22,8 @@ from zoo.foundation.limits import MOST, check_memory
 from zoo.foundation.precision import without_x64
 
 PIECE = 16  # characters drawn between two looks at what came
-SHORTEST = 64  # a model is made as long as the least power of two, from this on, that has room for the text
+# a model is made as long as the least power of two, from this on, that has room for the text
+SHORTEST = 64
 
 
 class Texts(NamedTuple):
@@ -30,8 +31,8 @@ class Texts(NamedTuple):
 
     Attributes:
       texts: prompt and what was drawn after it.
-      log_prob: nats of what the text has after its prompt, and of its end if it ends by itself, given the prompt, under the
-        model itself (tempered or not), [num].
+      log_prob: nats of what the text has after its prompt, and of its end if it ends by itself,
+        given the prompt, under the model itself (tempered or not), [num].
     """
 
     texts: list[str]
@@ -59,27 +60,36 @@ def text(
       source: a checkpoint, a run's folder, a model's name, or a pair (model, variables).
       prompt: how each text begins, or how all do; prompts may differ in length.
       num: how many texts, 1 by default; of several prompts, one each.
-      length: how many characters are drawn after each prompt. It may be longer than what the model was trained on, but for
-        a Transformer with learned positions.
+      length: how many characters are drawn after each prompt. It may be longer than what the model
+        was trained on, but for a Transformer with learned positions.
       temperature, top_k, top_p, min_p: see `Tempered`; by default the draws are exact.
       stop: texts end before the first of these strings.
       key: a key, consumed; `jax.random.key(0)` if None.
       **options: as for `draw`: engine, batch_size.
 
     Raises:
-      ValueError: a character that is not in the vocabulary, a model without one, or options that have no meaning.
+      ValueError: a character that is not in the vocabulary, a model without one, or options that
+        have no meaning.
     """
     model, variables = opened(source)
     size = (1 if num is None else num, max(1, length))
     check_memory(model, jax.ShapeDtypeStruct(size, np.int32), f"{size[0]} texts of length {length}")
-    prompts = [prompt] * (1 if num is None else num) if isinstance(prompt, str) else strings(prompt, "prompt")
+    prompts = (
+        [prompt] * (1 if num is None else num)
+        if isinstance(prompt, str)
+        else strings(prompt, "prompt")
+    )
     if not prompts or (num is not None and num != len(prompts)):
-        raise ValueError(f"expected one prompt, or one for each of num={num} texts; got {len(prompts)}.")
+        raise ValueError(
+            f"expected one prompt, or one for each of num={num} texts; got {len(prompts)}."
+        )
     tempered, stops = _tempered(temperature, top_k, top_p, min_p), _stops(stop)
     model, prefix, lengths = _prepared(model, prompts, length)
     key = jax.random.key(0) if key is None else key
     end = max(lengths) + length
-    drawn = draw_by_rank(model, variables, key, len(prompts), prefix=prefix, tempered=tempered, end=end, **options)
+    drawn = draw_by_rank(
+        model, variables, key, len(prompts), prefix=prefix, tempered=tempered, end=end, **options
+    )
     nats, x = np.asarray(drawn.nats, np.float64), np.asarray(drawn.x)
     texts, log_prob = [], []
     for row, each, begun in zip(x, nats, lengths, strict=True):
@@ -103,7 +113,9 @@ def stream(
     stop: str | Sequence[str] = (),
     key: Array | None = None,
 ) -> Iterator[str]:
-    """The first text of `text` for the same arguments, in pieces as they are drawn; the prompt is not among them."""
+    """The first text of `text` for the same arguments, in pieces as they are drawn; the prompt is
+    not among them.
+    """
     model, variables = opened(source)
     if not isinstance(prompt, str):
         raise ValueError(f"a prompt must be text; got {shown(prompt)}.")
@@ -122,8 +134,12 @@ def stream(
 
 def _pieces(model, advanced, drawing, begun, length, stops):
     said = begun
-    read = codecs.getincrementaldecoder("utf-8")("replace")  # of bytes; a character may lie in two pieces
-    held = max((len(each.encode()) for each in stops), default=1) - 1  # what may still become the beginning of a stop
+    read = codecs.getincrementaldecoder("utf-8")(
+        "replace"
+    )  # of bytes; a character may lie in two pieces
+    held = (
+        max((len(each.encode()) for each in stops), default=1) - 1
+    )  # what may still become the beginning of a stop
     for first in range(begun, length, PIECE):
         size = min(PIECE, length - first)
         drawing = advanced(drawing, np.int32(first), np.int32(size))
@@ -147,7 +163,9 @@ def opened(source: Any) -> tuple[zoo.Sequence, zoo.Variables]:
     model: Any
     model, variables = zoo.open(source)
     if model.kind in ("translation", "captions"):
-        raise ValueError(f"{type(model).__name__} writes from a context: use sample.translate or sample.caption.")
+        raise ValueError(
+            f"{type(model).__name__} writes from a context: use sample.translate or sample.caption."
+        )
     if model.kind != "text" or not model.vocabulary:
         raise ValueError(f"{type(model).__name__} has no vocabulary, so it cannot write text.")
     check_variables(model, variables)
@@ -166,14 +184,16 @@ def encode(model: zoo.Sequence, text: str) -> np.ndarray:
     if unknown := sorted(set(text) - set(codes)):
         named = ", ".join(map(repr, unknown[:10]))
         raise ValueError(
-            f"the model's vocabulary of {len(codes)} characters has no {named}; it has {''.join(model.vocabulary)!r}."
+            f"the model's vocabulary of {len(codes)} characters has no {named}; it has "
+            f"{''.join(model.vocabulary)!r}."
         )
     return np.array([codes[character] for character in text], np.int32)
 
 
 def _prepared(model, prompts, length):
-    """The model made as long as the longest text or a little longer, the prompts as a prefix (values, known), and how many
-    tokens they have."""
+    """The model made as long as the longest text or a little longer, the prompts as a prefix
+    (values, known), and how many tokens they have.
+    """
     if not 1 <= length <= MOST:
         raise ValueError(f"length must be at most {MOST:,} and at least 1; got {length}.")
     tokens = [encode(model, prompt) for prompt in prompts]
@@ -181,10 +201,13 @@ def _prepared(model, prompts, length):
     total = max(lengths) + int(length)
     if model.longest is not None and total > model.longest:
         raise ValueError(
-            f"this model reads at most {model.longest} characters, and a prompt of {total - length} with length={length} "
+            f"this model reads at most {model.longest} characters, and a prompt of "
+            f"{total - length} with length={length} "
             f"makes {total}: shorten one of them. Only positions of the kind rotary go on for ever."
         )
-    total = max(SHORTEST, 1 << (total - 1).bit_length())  # few lengths, so that few programs are compiled
+    total = max(
+        SHORTEST, 1 << (total - 1).bit_length()
+    )  # few lengths, so that few programs are compiled
     if model.longest is not None:
         total = min(total, model.longest)
     values, known = np.zeros((len(prompts), total), np.int32), np.zeros((len(prompts), total), bool)
@@ -210,7 +233,11 @@ def _end(model, row, begin, end, stops):
     if model.end is not None and (row[begin:end] == model.end).any():
         end = begin + int((row[begin:end] == model.end).argmax())
     drawn: Any = _raw(model, row[begin:end])
-    found = [at for each in stops if (at := drawn.find(each.encode() if isinstance(drawn, bytes) else each)) >= 0]
+    found = [
+        at
+        for each in stops
+        if (at := drawn.find(each.encode() if isinstance(drawn, bytes) else each)) >= 0
+    ]
     return begin + min(found) if found else end
 
 
@@ -234,4 +261,6 @@ def _noise(model, key):
 @without_x64
 @functools.partial(jax.jit, static_argnums=0, donate_argnums=5)
 def _advanced(model, variables, u, known, tempered, drawing, first, size):
-    return advance(model, zoo.decoder(model, variables, 1), u, drawing, first, size, known, tempered)
+    return advance(
+        model, zoo.decoder(model, variables, 1), u, drawing, first, size, known, tempered
+    )

@@ -21,12 +21,14 @@ class Translations(NamedTuple):
     Attributes:
       texts: as text.
       log_prob: nats of each under the model, its end included, [num].
-      ended: whether each has an end, or was cut off at the longest that the model writes (or `length`), [num].
+      ended: whether each has an end, or was cut off at the longest that the model writes (or
+        `length`), [num].
       sources: the tokens of each source.
       tokens: the tokens of each text.
-      unknown: how many tokens of the sources are not in the vocabulary; the model reads <unk> for them.
-      attention: where the model looked when it wrote each token, [tokens, source tokens], rows sum to 1; of each text. None
-        unless it was asked for.
+      unknown: how many tokens of the sources are not in the vocabulary; the model reads <unk> for
+        them.
+      attention: where the model looked when it wrote each token, [tokens, source tokens], rows sum
+        to 1; of each text. None unless it was asked for.
     """
 
     texts: list[str]
@@ -63,8 +65,8 @@ def translate(
       batch_size: how many sources are read at once.
 
     Raises:
-      ValueError: no sources or an empty one, a model that does not translate, has no vocabulary or no attention, or options
-        without meaning.
+      ValueError: no sources or an empty one, a model that does not translate, has no vocabulary or
+        no attention, or options without meaning.
     """
     model, variables = _opened(source)
     if isinstance(sources, str) or not (sources := strings(sources, "sources")):
@@ -76,12 +78,30 @@ def translate(
     context = np.pad(context, ((0, 0), (0, -context.shape[1] % _PLACES)))
     if length is not None:
         model = model.clone(site_shape=(length,))
-    rows = written(model, variables, context, beam, length_penalty=length_penalty, key=key, batch_size=batch_size)
+    rows = written(
+        model,
+        variables,
+        context,
+        beam,
+        length_penalty=length_penalty,
+        key=key,
+        batch_size=batch_size,
+    )
     texts, looks = vocabulary.texts_of(rows.x, model.vocabulary), None
     if attention:
         weights = looked(model, variables, rows.x, context, batch_size)
-        looks = [each[: len(out), : len(into)] for each, out, into in zip(weights, texts, read, strict=True)]
-    return Translations([vocabulary.joined(each, model.unit) for each in texts], *rows[1:], read, texts, unknown, looks)
+        looks = [
+            each[: len(out), : len(into)]
+            for each, out, into in zip(weights, texts, read, strict=True)
+        ]
+    return Translations(
+        [vocabulary.joined(each, model.unit) for each in texts],
+        *rows[1:],
+        read,
+        texts,
+        unknown,
+        looks,
+    )
 
 
 def _opened(source):
@@ -90,5 +110,7 @@ def _opened(source):
     if model.kind != "translation":
         raise ValueError(f"{type(model).__name__} does not translate: it reads no source.")
     if not model.vocabulary or not model.source_vocabulary:
-        raise ValueError(f"this {type(model).__name__} has no vocabulary; train it on pairs of texts.")
+        raise ValueError(
+            f"this {type(model).__name__} has no vocabulary; train it on pairs of texts."
+        )
     return model, variables

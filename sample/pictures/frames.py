@@ -18,7 +18,8 @@ def progress(
 ) -> UInt8[np.ndarray, "frames num height width *channels"]:
     """Images being drawn site by site, in the order of the model.
 
-    An exact sample grows only at its end: what stood after t sites is the final sample at ranks < t. So no second
+    An exact sample grows only at its end: what stood after t sites is the final sample at ranks <
+      t. So no second
     sampling is needed.
 
     Args:
@@ -27,7 +28,8 @@ def progress(
       frames: how many frames at most; evenly spaced, or one after each site where that is fewer.
 
     Returns:
-      uint8 [frames, num, height, width] or [frames, num, height, width, 3]: nothing drawn in the first, all in the last.
+      uint8 [frames, num, height, width] or [frames, num, height, width, 3]: nothing drawn in the
+      first, all in the last.
 
     Raises:
       ValueError: fewer than 2 frames, or a model that describes no images.

@@ -8,11 +8,17 @@ from jaxtyping import Float, Num
 
 from zoo.foundation.arguments import array, checked
 
-_WINDOW, _HOP, _RANGE = 256, 64, 80.0  # of a spectrogram: samples, samples, decibels below the loudest
+_WINDOW, _HOP, _RANGE = (
+    256,
+    64,
+    80.0,
+)  # of a spectrogram: samples, samples, decibels below the loudest
 
 
 @checked(rate=1)
-def save_waveforms(path: str | os.PathLike, waves: Num[np.ndarray, "num samples"], rate: int) -> Path:
+def save_waveforms(
+    path: str | os.PathLike, waves: Num[np.ndarray, "num samples"], rate: int
+) -> Path:
     """Writes a PNG: a row for each sound, its waveform and beside it its spectrogram.
 
     Raises:
@@ -21,10 +27,14 @@ def save_waveforms(path: str | os.PathLike, waves: Num[np.ndarray, "num samples"
     try:
         from matplotlib.figure import Figure
     except ImportError:
-        raise ImportError("this picture needs matplotlib: pip install 'autoregressive-zoo[plots]'.") from None
+        raise ImportError(
+            "this picture needs matplotlib: pip install 'autoregressive-zoo[plots]'."
+        ) from None
     waves = array(waves, "waves")
     if waves.ndim != 2 or not waves.size:
-        raise ValueError(f"waves must have shape [num, samples], none of them 0; got {list(waves.shape)}.")
+        raise ValueError(
+            f"waves must have shape [num, samples], none of them 0; got {list(waves.shape)}."
+        )
     figure = Figure(figsize=(12, 1 + 1.6 * len(waves)), layout="constrained")
     rows = figure.subplots(len(waves), 2, squeeze=False, sharex=True)
     seconds = waves.shape[1] / rate
@@ -33,7 +43,14 @@ def save_waveforms(path: str | os.PathLike, waves: Num[np.ndarray, "num samples"
         left.set_ylim(-1, 1)
         loud = spectrogram(wave)
         extent = (0, seconds, 0, rate / 2000)
-        right.imshow(loud, origin="lower", aspect="auto", extent=extent, vmin=loud.max() - _RANGE, cmap="magma")
+        right.imshow(
+            loud,
+            origin="lower",
+            aspect="auto",
+            extent=extent,
+            vmin=loud.max() - _RANGE,
+            cmap="magma",
+        )
         right.set_ylabel("kHz")
     for axes in rows[-1]:
         axes.set_xlabel("s")
@@ -43,7 +60,9 @@ def save_waveforms(path: str | os.PathLike, waves: Num[np.ndarray, "num samples"
 
 @checked()
 def spectrogram(wave: Num[np.ndarray, " samples"]) -> Float[np.ndarray, "frequencies times"]:
-    """Power in decibels at frequencies 0 .. rate / 2 (129 of them), every 64 samples in a Hann window of 256."""
+    """Power in decibels at frequencies 0 .. rate / 2 (129 of them), every 64 samples in a Hann
+    window of 256.
+    """
     wave = array(wave, "a wave").astype(np.float64)
     if wave.ndim != 1:
         raise ValueError(f"a wave must have shape [samples]; got {list(wave.shape)}.")

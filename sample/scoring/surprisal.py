@@ -13,7 +13,8 @@ from zoo.foundation.precision import without_x64
 def surprise(
     model: zoo.Autoregressive, variables: zoo.Variables, x: zoo.Values, context: PyTree = None
 ) -> Float[Array, "batch *sites"]:
-    """-log p(x[s_t] | x[s_<t], context) of every site, in nats; the sum over the sites is -zoo.log_prob.
+    """-log p(x[s_t] | x[s_<t], context) of every site, in nats; the sum over the sites is
+      -zoo.log_prob.
 
     Args:
       model: any model, of images or not.

@@ -25,10 +25,14 @@ class Options:
     ensemble: tyro.conf.FlagCreatePairsOff[bool] = False
     """Score the mixture of all members (orderings, masks) that the run trained."""
     orderings: int | None = None
-    """Score the mixture of so many orderings instead, by a model that was trained for all of them (EoNADE)."""
+    """Score the mixture of so many orderings instead, by a model that was trained for all of them
+    (EoNADE).
+    """
     batch_size: int | None = None
     """Examples at a time; 500 by default, of sounds as many as in training."""
-    path: Annotated[str | None, tyro.conf.arg(aliases=["--data.path"])] = None  # as `python -m train` calls it
+    path: Annotated[str | None, tyro.conf.arg(aliases=["--data.path"])] = (
+        None  # as `python -m train` calls it
+    )
     """Where the run's own data lie now, if they were moved."""
     data_dir: Annotated[str | None, tyro.conf.arg(aliases=["--data.data-dir"])] = None
     """Where tensorflow_datasets keeps prepared sets now."""
@@ -48,7 +52,9 @@ def main(args: list[str] | None = None) -> int:
         checkpoint = zoo.find(options.run)
         run = Run(checkpoint.parent)
         name, recipe = run.name_and_recipe()
-        if places := {place: where for place in PLACES if (where := getattr(options, place)) is not None}:
+        if places := {
+            place: where for place in PLACES if (where := getattr(options, place)) is not None
+        }:
             recipe = dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, **places))
             check_same(run, name, recipe)
         model, variables = zoo.load(checkpoint)

@@ -27,28 +27,32 @@ class Options:
 
     recipe: Annotated[Recipe, tyro.conf.arg(name="")]
     preset: Literal["cpu", "paper"] = "cpu"
-    """Where the defaults come from: cpu trains in minutes on a laptop, paper follows the publication."""
+    """Where the defaults come from: cpu trains in minutes on a laptop, paper follows the
+    publication.
+    """
     run_dir: Path | None = None
     """Folder of the run (default: runs/MODEL, or runs/MODEL-2, ... when taken)."""
     resume: tyro.conf.FlagCreatePairsOff[bool] = False
     """Continue the newest run of this model, or the one in --run-dir, from its last checkpoint."""
     samples: int = 100
-    """How many samples to draw to a picture at the end (0: none); of texts at most three, and of pairs the whole test
-    split is translated and scored."""
+    """How many samples to draw to a picture at the end (0: none); of texts at most three, and of
+    pairs the whole test split is translated and scored.
+    """
 
 
 def parse(name: str, args: Sequence[str]) -> Options:
     """The options of `python -m train NAME ARGS`; a resumed run's defaults are its own recipe.
 
     Raises:
-      UsageError: there is no such recipe; the message names the nearest.
-      RunError: there is no run to resume.
-      SystemExit: the flags are wrong, or --help was asked for.
+      UsageError: there is no such recipe; the message names the nearest. RunError: there is no run
+      to resume. SystemExit: the flags are wrong, or --help was asked for.
     """
     if name not in RECIPES:
         near = difflib.get_close_matches(name, RECIPES, n=1, cutoff=0.4)
         hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise UsageError(f"there is no recipe for a model {name!r}; there are {', '.join(RECIPES)}.{hint}")
+        raise UsageError(
+            f"there is no recipe for a model {name!r}; there are {', '.join(RECIPES)}.{hint}"
+        )
     first = _look_ahead(args)
     recipe = RECIPES[name].get(first.preset or "cpu") or RECIPES[name]["cpu"]
     if first.resume and not first.preset and not {"-h", "--help"} & set(args):
@@ -78,7 +82,9 @@ def _look_ahead(args):
 
 
 def _registry():
-    """Heads as one word on the command line: `bernoulli`, `categorical:17`, `mixtureofgaussians:10:0.01`."""
+    """Heads as one word on the command line: `bernoulli`, `categorical:17`,
+    `mixtureofgaussians:10:0.01`.
+    """
     registry = tyro.constructors.ConstructorRegistry()
     names = {head.__name__.lower(): head for head in HEADS}
 
@@ -86,7 +92,9 @@ def _registry():
         name, *values = words[0].split(":")
         if name not in names:
             near = difflib.get_close_matches(name, names, n=1, cutoff=0.0)[0]
-            raise ValueError(f"unknown head {name!r}, did you mean {near!r}? Heads: {', '.join(names)}")
+            raise ValueError(
+                f"unknown head {name!r}, did you mean {near!r}? Heads: {', '.join(names)}"
+            )
         kinds: list[Any] = [type(field.default) for field in dataclasses.fields(names[name])]
         if len(values) > len(kinds):
             raise ValueError(f"the head {name} takes at most {len(kinds)} values; got {words[0]!r}")
@@ -112,4 +120,6 @@ def _registry():
 
 
 def _word(head):
-    return ":".join([head.__name__.lower(), *(field.name.upper() for field in dataclasses.fields(head))])
+    return ":".join(
+        [head.__name__.lower(), *(field.name.upper() for field in dataclasses.fields(head))]
+    )

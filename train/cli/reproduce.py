@@ -1,7 +1,8 @@
-"""`python -m train.reproduce ROW` trains and evaluates a row of docs/results.md from scratch; without ROW it lists them.
+"""`python -m train.reproduce ROW` trains and evaluates a row of docs/results.md from scratch;
+without ROW it lists them.
 
-A row is one recipe, or one for each fold. Each is trained in a run folder of its own, and what is there already is
-resumed or taken as it is, so an interrupted row is continued by the same command.
+A row is one recipe, or one for each fold. Each is trained in a run folder of its own, and what is
+there already is resumed or taken as it is, so an interrupted row is continued by the same command.
 """
 
 import dataclasses
@@ -33,7 +34,9 @@ class Options:
     """Which row; all are listed without."""
     runs: Path = Path("runs/reproduce")
     """Where the run folders go, one for each recipe."""
-    path: Annotated[str | None, tyro.conf.arg(aliases=["--data.path"])] = None  # as `python -m train` calls it
+    path: Annotated[str | None, tyro.conf.arg(aliases=["--data.path"])] = (
+        None  # as `python -m train` calls it
+    )
     """The row's data file, for red wine."""
     manual_dir: Annotated[str | None, tyro.conf.arg(aliases=["--data.manual-dir"])] = None
     """Folder with the original downloaded files, taken instead of the network."""
@@ -48,15 +51,24 @@ def reproduce(row: Row, options: Options, command: str) -> str:
         given = {field: getattr(options, field) for field in ("path", "manual_dir", "data_dir")}
         changes = {field: where and os.path.normpath(where) for field, where in given.items()}
         recipe = dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, **changes))
-        folder = options.runs / str(options.row) / str(k) if len(row.recipes) > 1 else options.runs / str(options.row)
+        folder = (
+            options.runs / str(options.row) / str(k)
+            if len(row.recipes) > 1
+            else options.runs / str(options.row)
+        )
         reports.append(_run(row.name, recipe, Run(folder), command))
     scored = [report["ensemble"] if row.number == "ensemble" else report for report in reports]
     numbers = [report["nats" if row.number == "ensemble" else row.number] for report in scored]
-    error = scored[0]["standard_error"] if len(scored) == 1 else np.std(numbers, ddof=1) / np.sqrt(len(numbers))
+    error = (
+        scored[0]["standard_error"]
+        if len(scored) == 1
+        else np.std(numbers, ddof=1) / np.sqrt(len(numbers))
+    )
     seconds = sum(report["seconds"] for report in reports)
     data = reports[0]["data"].partition(", fold ")[0] if len(reports) > 1 else reports[0]["data"]
     return (
-        f"| {options.row} | {data} | {row.unit} | {row.target} | {np.mean(numbers):.2f} +- {error:.2f} | `{command}` | "
+        f"| {options.row} | {data} | {row.unit} | {row.target} | {np.mean(numbers):.2f} +- "
+        f"{error:.2f} | `{command}` | "
         f"{reports[0]['seed']} | {reports[0]['hardware']} | {duration(seconds)} |"
     )
 
@@ -80,17 +92,24 @@ def main(args: list[str] | None = None) -> int:
     """`python -m train.reproduce [ROW]`."""
     options = read_flags(Options, "python -m train.reproduce", args=args)
     if options.row is None:
-        lines = (f"  {name:18}{row.recipes[0].data.name:18}published {row.target}" for name, row in ROWS.items())
+        lines = (
+            f"  {name:18}{row.recipes[0].data.name:18}published {row.target}"
+            for name, row in ROWS.items()
+        )
         print("\n".join(["usage: python -m train.reproduce ROW", "", *lines]))
         return 0
-    command = shlex.join(["python", "-m", "train.reproduce", *(sys.argv[1:] if args is None else args)])
+    command = shlex.join(
+        ["python", "-m", "train.reproduce", *(sys.argv[1:] if args is None else args)]
+    )
     try:
         if options.row not in ROWS:
             near = difflib.get_close_matches(options.row, ROWS, n=1, cutoff=0.4)
             hint = f" Did you mean {near[0]!r}?" if near else ""
             raise ValueError(f"there is no row {options.row!r}; there are {', '.join(ROWS)}.{hint}")
         if options.path is not None and ROWS[options.row].recipes[0].data.name != RED_WINE.name:
-            raise ValueError(f"--path is where red wine lies, and the row {options.row} has other data: drop it.")
+            raise ValueError(
+                f"--path is where red wine lies, and the row {options.row} has other data: drop it."
+            )
         line = reproduce(ROWS[options.row], options, command)
     except Exception as error:
         print(f"error: {complaint(error)}", file=sys.stderr)

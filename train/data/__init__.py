@@ -1,4 +1,7 @@
-"""Data: `load(Data(...))` gives a `Dataset`, `Batches` its training stream, `batches` its evaluation batches."""
+"""Data: `load(Data(...))` gives a `Dataset`, `Batches` its training stream, `batches` its
+evaluation
+  batches.
+"""
 
 from train.data.batching import Batches, Streams, Windows, batches, shortened
 from train.data.dataset import Data, DataError, Dataset, Split, lines, ragged

@@ -12,13 +12,17 @@ _ORDER, _NOISE = 0, 1  # two independent streams of one seed
 
 
 class Batches:
-    """The training stream as a pure function of the step, so that a resumed run sees what it would have seen.
+    """The training stream as a pure function of the step, so that a resumed run sees what it would
+    have seen.
 
-    Epoch e visits the permutation of (seed, e) and drops the remainder; the bits of a dynamic binarisation are those
-    of (seed, step). With `paired`, examples are sequences, whose common padding is left out (`shortened`).
+    Epoch e visits the permutation of (seed, e) and drops the remainder; the bits of a dynamic
+    binarisation are those of (seed, step). With `paired`, examples are sequences, whose common
+    padding is left out (`shortened`).
     """
 
-    def __init__(self, split: Split, batch_size: int, seed: int, dynamic: bool = False, paired: bool = False):
+    def __init__(
+        self, split: Split, batch_size: int, seed: int, dynamic: bool = False, paired: bool = False
+    ):
         if not 0 < batch_size <= len(split.x):
             raise DataError(
                 f"a batch of {batch_size} cannot be taken from {len(split.x)} training examples; "
@@ -33,10 +37,14 @@ class Batches:
         """How many whole batches one epoch holds."""
         return len(self.split.x) // self.batch_size
 
-    def __call__(self, step: int) -> tuple[Shaped[np.ndarray, "B *site"], Shaped[np.ndarray, "B ..."] | None]:
+    def __call__(
+        self, step: int
+    ) -> tuple[Shaped[np.ndarray, "B *site"], Shaped[np.ndarray, "B ..."] | None]:
         """The batch of a step (0, 1, ...): examples and labels, or what they are made from."""
         epoch, i = divmod(step, self.steps_per_epoch)
-        batch = take(self.split, self._order(epoch)[i * self.batch_size : (i + 1) * self.batch_size])
+        batch = take(
+            self.split, self._order(epoch)[i * self.batch_size : (i + 1) * self.batch_size]
+        )
         if self.paired:
             batch = shortened(batch)
         if not self.dynamic:
@@ -52,14 +60,17 @@ class Batches:
 
 
 class Windows:
-    """Pieces of a text or of recordings, at places that are a pure function of (seed, step), each place as likely as any."""
+    """Pieces of a text or of recordings, at places that are a pure function of (seed, step), each
+    place as likely as any.
+    """
 
     def __init__(self, split: Split, length: int, batch_size: int, seed: int):
         self.lines, self.labels = lines(split), split.context
         shortest = min(map(len, self.lines))
         if shortest < length:
             raise DataError(
-                f"the training split has a piece of {shortest:,} tokens or samples; windows of {length} need at least "
+                f"the training split has a piece of {shortest:,} tokens or samples; windows of "
+                f"{length} need at least "
                 "as many: pass a smaller --model.site-shape"
             )
         self.length, self.batch_size, self.seed = length, batch_size, seed
@@ -70,22 +81,29 @@ class Windows:
         """How many batches hold as many tokens as there are."""
         return max(1, sum(map(len, self.lines)) // (self.length * self.batch_size))
 
-    def __call__(self, step: int) -> tuple[Shaped[np.ndarray, "B length"], Shaped[np.ndarray, " B"] | None]:
+    def __call__(
+        self, step: int
+    ) -> tuple[Shaped[np.ndarray, "B length"], Shaped[np.ndarray, " B"] | None]:
         """The windows of a step (0, 1, ...), and the labels of their recordings."""
         place = generator(self.seed, _ORDER, step).integers(self.places[-1], size=self.batch_size)
         which = np.searchsorted(self.places, place, side="right")
         ends = place - self.places[which] + [len(self.lines[i]) + 1 for i in which]
-        x = np.stack([self.lines[i][end - self.length : end] for i, end in zip(which, ends, strict=True)])
+        x = np.stack(
+            [self.lines[i][end - self.length : end] for i, end in zip(which, ends, strict=True)]
+        )
         return x, None if self.labels is None else self.labels[which]
 
 
 class Streams:
-    """One long line of tokens as `batch_size` streams side by side, read on from step to step and then from the start."""
+    """One long line of tokens as `batch_size` streams side by side, read on from step to step and
+    then from the start.
+    """
 
     def __init__(self, tokens: Tokens, length: int, batch_size: int):
         if len(tokens) < length * batch_size:
             raise DataError(
-                f"the training text has {len(tokens):,} tokens; {batch_size} streams of {length} at a time need "
+                f"the training text has {len(tokens):,} tokens; {batch_size} streams of {length} "
+                "at a time need "
                 f"{length * batch_size:,}: pass a smaller --batch-size or --model.site-shape"
             )
         self.length, self.batch_size = length, batch_size
@@ -99,7 +117,9 @@ class Streams:
     def __call__(self, step: int) -> tuple[Shaped[np.ndarray, "B length"], Bool[np.ndarray, " B"]]:
         """The next piece of every stream, and whether it is the first of it."""
         i = step % self.steps_per_epoch
-        return self.streams[:, i * self.length : (i + 1) * self.length], np.full(self.batch_size, i == 0)
+        return self.streams[:, i * self.length : (i + 1) * self.length], np.full(
+            self.batch_size, i == 0
+        )
 
 
 def batches(split: Split, batch_size: int) -> Iterator[Split]:

@@ -21,38 +21,60 @@ class Data:
     """Which data to train on."""
 
     name: str = "mnist_1bit"
-    """mnist_1bit and digits need no network; mnist, fashion_mnist, cifar10 and binarized_mnist are downloaded once;
-    images is your own data, from `path`. Tables of real numbers: wine, breast_cancer and diabetes need no network;
-    red_wine needs its file at `path`; table is your own, from `path`. Texts: python_docs needs no network;
-    tiny_shakespeare is downloaded once; text is your own, from `path`. Sounds: tones needs no network; spoken_digit is
-    downloaded once; sounds is your own, from `path`. Pairs of texts: dates needs no network; multi30k needs its text files
-    at `path`; pairs is your own, from `path`. Captions: scenes and digit_words need no network; captions is your own
-    folder at `path`, with captions.tsv (image and caption; with a header also split)."""
+    """mnist_1bit and digits need no network; mnist, fashion_mnist, cifar10 and binarized_mnist are
+    downloaded once; images is your own data, from `path`. Tables of real numbers: wine,
+    breast_cancer and diabetes need no network; red_wine needs its file at `path`; table is your
+    own, from `path`. Texts: python_docs needs no network; tiny_shakespeare is downloaded once; text
+    is your own, from `path`. Sounds: tones needs no network; spoken_digit is downloaded once;
+    sounds is your own, from `path`. Pairs of texts: dates needs no network; multi30k needs its text
+    files at `path`; pairs is your own, from `path`. Captions: scenes and digit_words need no
+    network; captions is your own folder at `path`, with captions.tsv (image and caption; with a
+    header also split).
+    """
     path: str | None = None
-    """Your own images: .npz, .npy, or a folder of image files; your own table: .csv; your own text in UTF-8; a folder of
-    .wav files; or your own pairs: .tsv, a source and a target a line. `name` then only says the kind of data."""
+    """Your own images: .npz, .npy, or a folder of image files; your own table: .csv; your own text
+    in
+      UTF-8; a folder of
+    .wav files; or your own pairs: .tsv, a source and a target a line. `name` then only says the
+    kind of data.
+    """
     binarise: Literal["none", "dynamic", "threshold"] = "none"
-    """dynamic: Bernoulli(grey/255), anew each time an image is used in training, once with a fixed seed for validation
-    and test. threshold: grey > 127. The likelihoods of the two are not comparable."""
+    """dynamic: Bernoulli(grey/255), anew each time an image is used in training, once with a fixed
+      seed for validation
+    and test. threshold: grey > 127. The likelihoods of the two are not comparable.
+    """
     levels: int = 256
     """Requantise grey or colour values to this many levels (256: as they are)."""
     valid: int = 5000
-    """Training examples held out for validation (the last ones) where the set brings no validation split."""
+    """Training examples held out for validation (the last ones) where the set brings no validation
+    split.
+    """
     fold: int = 0
     """Which tenth of a table is the test split, 0..9; the next tenth is for validation."""
     header: Literal["auto", "yes", "no"] = "auto"
-    """Whether the first line of your own table holds names (auto: if there is a word in it and no number)."""
+    """Whether the first line of your own table holds names (auto: if there is a word in it and no
+    number).
+    """
     drop: tuple[str, ...] = ()
-    """Columns of your own table to leave out, by their names (without a line of names: "column 1" and so on)."""
+    """Columns of your own table to leave out, by their names (without a line of names: "column 1"
+    and so on).
+    """
     rate: int = 8000
     """Samples a second that your own sounds are converted to."""
     seconds: float = 0.0
-    """Recordings are cut to this length or filled up with silence (0: as they are; of spoken_digit 0.5)."""
+    """Recordings are cut to this length or filled up with silence (0: as they are; of spoken_digit
+    0.5).
+    """
     unit: Literal["char", "word", "byte"] | None = None
-    """What a token is: a character; of pairs and captions also a word (default: words of multi30k and of captions, else
-    characters); of a text also a byte."""
+    """What a token is: a character; of pairs and captions also a word (default: words of multi30k
+    and
+      of captions, else
+    characters); of a text also a byte.
+    """
     least: int = 2
-    """Tokens of pairs and captions that the training split has fewer times are unknown, as a model has to expect some."""
+    """Tokens of pairs and captions that the training split has fewer times are unknown, as a model
+    has to expect some.
+    """
     source: str = "de"
     """Language of multi30k that is read."""
     target: str = "en"
@@ -72,9 +94,11 @@ class Data:
 
 
 class Split(NamedTuple):
-    """Examples `[N, *site_shape]` or `[N, *site_shape, 3]`, integers or real numbers, and their labels or sources.
+    """Examples `[N, *site_shape]` or `[N, *site_shape, 3]`, integers or real numbers, and their
+    labels or sources.
 
-    A text is one line of tokens [length]; recordings of any length are an array of N such lines (see `ragged`).
+    A text is one line of tokens [length]; recordings of any length are an array of N such lines
+    (see `ragged`).
     """
 
     x: Shaped[np.ndarray, "N *site"]
@@ -85,13 +109,14 @@ class Split(NamedTuple):
 class Dataset:
     """Three splits and what has to be said beside every number measured on them.
 
-    With `dynamic`, the training images are grey (0..255) and `Batches` draws their bits; `num_levels` is 2. Where
-    values are real numbers `num_levels` is None. A text has a `vocabulary`, and each split is one long line of tokens.
-    Sounds have a `rate`, samples a second, and each split is an array of recordings of any length, int16.
-    Of pairs each example is a sequence of its own, with what it is made from as context; `pairs` is the test split as it was
-    written (of captions the names of the images). `corners` says where in the test images lies what the captions name.
-    `kind` is the kind of thing that an example is, as `model.kind` says it. `notes` say
-    what is remarkable of the data, a sentence each.
+    With `dynamic`, the training images are grey (0..255) and `Batches` draws their bits;
+    `num_levels` is 2. Where values are real numbers `num_levels` is None. A text has a
+    `vocabulary`, and each split is one long line of tokens. Sounds have a `rate`, samples a second,
+    and each split is an array of recordings of any length, int16. Of pairs each example is a
+    sequence of its own, with what it is made from as context; `pairs` is the test split as it was
+    written (of captions the names of the images). `corners` says where in the test images lies what
+    the captions name. `kind` is the kind of thing that an example is, as `model.kind` says it.
+    `notes` say what is remarkable of the data, a sentence each.
     """
 
     name: str
@@ -118,11 +143,17 @@ class Dataset:
 
     @functools.cached_property
     def digest(self) -> str:
-        """What tells these data from others, changed in one value or in their order: a hash of all splits."""
+        """What tells these data from others, changed in one value or in their order: a hash of all
+        splits.
+        """
         whole = hashlib.blake2b(digest_size=16)
         for split in (self.train, self.valid, self.test):
             for array in (*lines(split), split.context):
-                whole.update(b"none" if array is None else f"{array.dtype}{array.shape}".encode() + array.tobytes())
+                whole.update(
+                    b"none"
+                    if array is None
+                    else f"{array.dtype}{array.shape}".encode() + array.tobytes()
+                )
         return whole.hexdigest()
 
     @property
@@ -131,19 +162,24 @@ class Dataset:
         return bool(self.pairs)
 
 
-def hold_out(split: Split, valid: int, keys: Sequence[Hashable] | None = None) -> tuple[Split, Split]:
+def hold_out(
+    split: Split, valid: int, keys: Sequence[Hashable] | None = None
+) -> tuple[Split, Split]:
     """Cuts the last `valid` examples off a training split; examples of equal `keys` stay together."""
     n = len(split.x)
     if not 0 < valid < n:
         raise DataError(
-            f"cannot hold out valid={valid} of {n} training examples; pass --data.valid between 1 and {n - 1}"
+            f"cannot hold out valid={valid} of {n} training examples; pass --data.valid between "
+            f"1 and {n - 1}"
         )
     train, held = split_off(range(n) if keys is None else keys, valid)
     return take(split, train), take(split, held)
 
 
 def split_off(keys: Sequence[Hashable], count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Two disjoint sets of 0..len(keys) - 1, the second of the last `count` or a few more; equal keys stay together."""
+    """Two disjoint sets of 0..len(keys) - 1, the second of the last `count` or a few more; equal
+    keys stay together.
+    """
     group = groups(keys)
     sizes = np.bincount(group)
     if len(sizes) == 1:  # nothing can be kept apart
@@ -154,9 +190,11 @@ def split_off(keys: Sequence[Hashable], count: int) -> tuple[np.ndarray, np.ndar
 
 
 def thirds(keys: Sequence[Hashable], what: str) -> list[np.ndarray]:
-    """Three disjoint sets of 0..len(keys) - 1, of 80, 10 and 10 % of the different keys by a fixed permutation.
+    """Three disjoint sets of 0..len(keys) - 1, of 80, 10 and 10 % of the different keys by a fixed
+    permutation.
 
-    Equal keys stay together, if there are at least three different ones. `what` says it if there are too few examples.
+    Equal keys stay together, if there are at least three different ones. `what` says it if there
+    are too few examples.
     """
     if len(keys) < 10:
         raise DataError(f"{what}; at least 10 are needed to split them 80/10/10")
@@ -169,7 +207,9 @@ def thirds(keys: Sequence[Hashable], what: str) -> list[np.ndarray]:
 
 
 def groups(keys: Sequence[Hashable]) -> Int[np.ndarray, " N"]:
-    """A number for each key, the same for equal ones, counted from 0 in order of their first appearance."""
+    """A number for each key, the same for equal ones, counted from 0 in order of their first
+    appearance.
+    """
     numbers: dict[Hashable, int] = {}
     return np.array([numbers.setdefault(key, len(numbers)) for key in keys], int)
 
@@ -191,7 +231,11 @@ def shared(train: Sequence[Hashable], test: Sequence[Hashable], what: str) -> tu
     """A note on how many keys of the test split are in the training split too, if some are."""
     known = set(train)
     count = sum(key in known for key in test)
-    return (f"{count:,} of the {len(test):,} test {what} are in the training split too",) if count else ()
+    return (
+        (f"{count:,} of the {len(test):,} test {what} are in the training split too",)
+        if count
+        else ()
+    )
 
 
 def take(split: Split, index: np.ndarray | slice) -> Split:
@@ -218,5 +262,7 @@ def generator(*seed: int) -> np.random.Generator:
 
 
 def bernoulli(rng: np.random.Generator, grey: UInt8[np.ndarray, "..."]) -> UInt8[np.ndarray, "..."]:
-    """Exact Bernoulli(grey/255) draws, in integers: a uniform of 0..254 is below `grey` with probability grey/255."""
+    """Exact Bernoulli(grey/255) draws, in integers: a uniform of 0..254 is below `grey` with
+    probability grey/255.
+    """
     return (rng.integers(255, size=grey.shape, dtype=np.uint8) < grey).astype(np.uint8)

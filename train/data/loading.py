@@ -1,4 +1,7 @@
-"""Loading by name: the kinds that there are, with their loaders. `train.kinds` adds its own when it is imported."""
+"""Loading by name: the kinds that there are, with their loaders. `train.kinds` adds its own when it
+is
+  imported.
+"""
 
 import dataclasses
 import difflib
@@ -13,7 +16,9 @@ _KINDS: dict[str, Any] = {}  # values of train.kinds.kind.Kind
 
 
 def add(kind: Any) -> None:
-    """Makes a kind known: models whose `kind` is its name are trained by it, and its data sets are loaded by their names."""
+    """Makes a kind known: models whose `kind` is its name are trained by it, and its data sets are
+    loaded by their names.
+    """
     _KINDS[kind.name] = kind
 
 
@@ -33,7 +38,9 @@ def kind_of_data(name: str) -> Any:
             return kind
     names = data_names()
     near = difflib.get_close_matches(name, names, cutoff=0.4) or names
-    raise DataError(f"there is no data set {name!r}; did you mean {' or '.join(near)}? All: {', '.join(names)}")
+    raise DataError(
+        f"there is no data set {name!r}; did you mean {' or '.join(near)}? All: {', '.join(names)}"
+    )
 
 
 def data_names() -> tuple[str, ...]:
@@ -52,7 +59,9 @@ def load(data: Data) -> Dataset:
     if (data.drop or data.header != "auto") and (
         kind.own != "table" or data.path is None or data.name in kind.published
     ):
-        raise DataError(f"--data.drop and --data.header are for your own table, not for {data.name}: drop them")
+        raise DataError(
+            f"--data.drop and --data.header are for your own table, not for {data.name}: drop them"
+        )
     if data.path is None or data.name in kind.published:
         dataset = kind.loaders[data.name](data)
     else:

@@ -13,15 +13,24 @@ def convert(dataset: Dataset, data: Data) -> Dataset:
     if data.binarise == "none":
         dataset, values = _requantise(dataset, data.levels)
     elif data.levels != 256:
-        raise DataError(f"--data.levels {data.levels} and --data.binarise {data.binarise} exclude each other: drop one")
+        raise DataError(
+            f"--data.levels {data.levels} and --data.binarise {data.binarise} exclude each "
+            "other: drop one"
+        )
     else:
         dataset, values = _binarise(dataset, data.binarise)
-    parts = [dataset.description, *([values] if values else []), f"test split of {len(dataset.test.x):,}"]
+    parts = [
+        dataset.description,
+        *([values] if values else []),
+        f"test split of {len(dataset.test.x):,}",
+    ]
     return dataclasses.replace(dataset, description=", ".join(parts))
 
 
 def seen(x: UInt8[np.ndarray, "N ..."], native: int, data: Data) -> UInt8[np.ndarray, "N ..."]:
-    """What a model is shown of values of `native` levels; of a dynamic binarisation the grey that is drawn from."""
+    """What a model is shown of values of `native` levels; of a dynamic binarisation the grey that
+    is drawn from.
+    """
     if data.binarise == "none":
         return _coarser(x, native, data.levels) if data.levels < native else x
     grey = _grey(x, native)
@@ -31,11 +40,16 @@ def seen(x: UInt8[np.ndarray, "N ..."], native: int, data: Data) -> UInt8[np.nda
 def _requantise(dataset, levels):
     native = dataset.num_levels
     if levels != 256 and not 2 <= levels <= native:
-        raise DataError(f"{dataset.name} has {native} levels; --data.levels must be 256 (as they are) or 2..{native}")
+        raise DataError(
+            f"{dataset.name} has {native} levels; --data.levels must be 256 (as they are) or "
+            f"2..{native}"
+        )
     if levels >= native:
         return dataset, f"{native} levels" if native > 2 else ""
     dataset = _each(dataset, lambda x, _: _coarser(x, native, levels))
-    return dataclasses.replace(dataset, num_levels=levels), f"{native} levels requantised to {levels}"
+    return dataclasses.replace(
+        dataset, num_levels=levels
+    ), f"{native} levels requantised to {levels}"
 
 
 def _binarise(dataset, how):

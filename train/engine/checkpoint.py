@@ -32,8 +32,10 @@ class Progress:
       best: lowest validation nats so far; None before the first evaluation.
       waited: evaluations since then.
       seconds: training time so far.
-      window: (loss, gradient norm) of every step since the last line of metrics, but for those that were skipped.
-      skipped: updates in a row, up to the last, that were skipped because they were infinite or nan.
+      window: (loss, gradient norm) of every step since the last line of metrics, but for those that
+        were skipped.
+      skipped: updates in a row, up to the last, that were skipped because they were infinite or
+        nan.
     """
 
     best: float | None = None
@@ -68,7 +70,9 @@ class Checkpoints:
         return self._manager.latest_step()
 
     def save(self, state: State, progress: Progress) -> None:
-        """Writes a checkpoint of a fetched state, with a digest of it, unless there is one of this step."""
+        """Writes a checkpoint of a fetched state, with a digest of it, unless there is one of this
+        step.
+        """
         step = int(state.step)
         if step == self.latest:
             return
@@ -76,7 +80,8 @@ class Checkpoints:
         state = jax.tree.map(np.asarray, state)
         words = dataclasses.asdict(progress)
         parts = save.Composite(
-            state=save.StandardSave(state), progress=save.JsonSave({**words, "digest": _digest(state, words)})
+            state=save.StandardSave(state),
+            progress=save.JsonSave({**words, "digest": _digest(state, words)}),
         )
         self._manager.save(step, args=parts)
 
@@ -89,7 +94,8 @@ class Checkpoints:
           like: a state of the same training, such as its initial one.
 
         Raises:
-          CheckpointError: there are checkpoints, but each is corrupt or of another model or optimiser.
+          CheckpointError: there are checkpoints, but each is corrupt or of another model or
+            optimiser.
         """
         target = jax.tree.map(np.asarray, like)
         damaged: dict[int, CheckpointError] = {}
@@ -100,12 +106,16 @@ class Checkpoints:
                 damaged[step] = error
                 continue
             for other, complaint in damaged.items():
-                print(f"warning: {complaint}; going on from the checkpoint of step {step}.", file=sys.stderr)
+                print(
+                    f"warning: {complaint}; going on from the checkpoint of step {step}.",
+                    file=sys.stderr,
+                )
                 self._set_aside(other)
             return found
         if damaged:
             raise CheckpointError(
-                f"{next(iter(damaged.values()))}, and no older checkpoint is sound; to train from the first step "
+                f"{next(iter(damaged.values()))}, and no older checkpoint is sound; to train "
+                "from the first step "
                 f"again, delete {self.folder}."
             )
         return like, Progress()
@@ -113,7 +123,9 @@ class Checkpoints:
     def _read(self, step, target):
         where = self.folder / str(step)
         restore = self._ocp.args
-        parts = restore.Composite(state=restore.StandardRestore(target), progress=restore.JsonRestore())
+        parts = restore.Composite(
+            state=restore.StandardRestore(target), progress=restore.JsonRestore()
+        )
         with _quietly():
             try:
                 found = self._manager.restore(step, args=parts)
@@ -129,11 +141,14 @@ class Checkpoints:
         for wanted, got in zip(jax.tree.leaves(target), leaves, strict=True):
             if wanted.shape != got.shape or wanted.dtype != got.dtype:
                 raise CheckpointError(
-                    f"{where} belongs to another training: an array of it is {got.dtype}{list(got.shape)}, "
+                    f"{where} belongs to another training: an array of it is "
+                    f"{got.dtype}{list(got.shape)}, "
                     f"expected {wanted.dtype}{list(wanted.shape)}"
                 )
         if changed:
-            raise CheckpointError(f"{where} is corrupt (its digest is another than when it was written)")
+            raise CheckpointError(
+                f"{where} is corrupt (its digest is another than when it was written)"
+            )
         return state, progress
 
     def _set_aside(self, step):
@@ -156,10 +171,11 @@ def _line(error):
 
 @contextlib.contextmanager
 def _quietly() -> Iterator[None]:
-    """Keeps what orbax and tensorstore say about a damaged checkpoint off stderr; the error itself says it in one line.
+    """Keeps what orbax and tensorstore say about a damaged checkpoint off stderr; the error itself
+    says it in one line.
 
-    When one array of many cannot be read, the loop that waited for all of them ends; the others then report to a
-    closed loop from threads of tensorstore, at any later time.
+    When one array of many cannot be read, the loop that waited for all of them ends; the others
+    then report to a closed loop from threads of tensorstore, at any later time.
     """
     _ignore_closed_loops()
     loggers = [logging.getLogger(name) for name in ("absl", "asyncio")]
@@ -182,7 +198,10 @@ def _ignore_closed_loops():
         return
 
     def hook(unraisable):
-        if not (isinstance(unraisable.exc_value, RuntimeError) and str(unraisable.exc_value) == "Event loop is closed"):
+        if not (
+            isinstance(unraisable.exc_value, RuntimeError)
+            and str(unraisable.exc_value) == "Event loop is closed"
+        ):
             usual(unraisable)
 
     hook.ignores_closed_loops = True  # type: ignore[attr-defined]

@@ -1,4 +1,7 @@
-"""The devices, seen as one row: weights are whole on each of them, batches are cut along their first axis."""
+"""The devices, seen as one row: weights are whole on each of them, batches are cut along their
+first
+  axis.
+"""
 
 import os
 from collections.abc import Sequence
@@ -20,7 +23,8 @@ def share(batch_size: int, devices: Sequence[jax.Device] | None = None) -> tuple
     if most < len(devices) and jax.process_count() > 1:
         raise ValueError(
             f"a batch of {batch_size} cannot be shared equally by the {len(devices)} devices of "
-            f"{jax.process_count()} processes; pass --batch-size {len(devices) * -(-batch_size // len(devices))}."
+            f"{jax.process_count()} processes; pass --batch-size "
+            f"{len(devices) * -(-batch_size // len(devices))}."
         )
     return devices[:most]
 
@@ -40,8 +44,8 @@ def spread(batch: PyTree[np.ndarray], split: NamedSharding) -> PyTree[jax.Array]
 def lag(devices: Sequence[jax.Device] | None = None) -> int:
     """How many updates may be under way before one is waited for.
 
-    A few keep an accelerator busy while the host prepares the next batch. Collectives between several CPU devices can
-    deadlock when updates pile up, so there every update is waited for.
+    A few keep an accelerator busy while the host prepares the next batch. Collectives between
+    several CPU devices can deadlock when updates pile up, so there every update is waited for.
     """
     devices = list(devices or jax.devices())
     return 0 if len(devices) > 1 and devices[0].platform == "cpu" else 16

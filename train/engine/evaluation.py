@@ -41,12 +41,16 @@ class Evaluation(NamedTuple):
     def __str__(self) -> str:
         """The numbers with their units."""
         if self.unit == "example":
-            return f"{self.nats:.2f} +- {self.standard_error:.2f} nats, {self.bits_per_dim:.4f} bits/dim"
+            nats = f"{self.nats:.2f} +- {self.standard_error:.2f} nats"
+            return f"{nats}, {self.bits_per_dim:.4f} bits/dim"
         if self.unit == "sample":
             error = self.standard_error / math.log(2)
-            return f"{self.bits_per_dim:.4f} +- {error:.4f} bits/sample, {self.nats:.4f} nats/sample"
+            return (
+                f"{self.bits_per_dim:.4f} +- {error:.4f} bits/sample, {self.nats:.4f} nats/sample"
+            )
         return (
-            f"{self.nats:.4f} +- {self.standard_error:.4f} nats/{self.unit}, {self.bits_per_dim:.4f} bits/{self.unit}, "
+            f"{self.nats:.4f} +- {self.standard_error:.4f} nats/{self.unit}, "
+            f"{self.bits_per_dim:.4f} bits/{self.unit}, "
             f"perplexity {perplexity(self.nats)}"
         )
 
@@ -72,7 +76,8 @@ def evaluate(
 ) -> Evaluation:
     """Likelihood of every example of a split, over all devices.
 
-    The last batch is filled up by repeating its last example, and the filling is not counted: one compilation serves
+    The last batch is filled up by repeating its last example, and the filling is not counted: one
+      compilation serves
     all batches, and the mean is over exactly the examples of the split.
 
     Args:
@@ -82,8 +87,8 @@ def evaluate(
       batch_size: examples at a time; rounded up to a multiple of the number of devices.
       ensemble: score the mixture of `model.members()` instead of the model itself.
 
-    A text, cut into windows, is scored window by window, each from its beginning; by a recurrent network as a few streams
-    of windows that go on from one another.
+    A text, cut into windows, is scored window by window, each from its beginning; by a recurrent
+    network as a few streams of windows that go on from one another.
     """
     if model.streams:
         return summarise(_stream_nats(model, variables, split.x), model, split.x)
@@ -97,14 +102,22 @@ def evaluate(
             batch = kind.shortened(model, batch)
             count, fitting = len(batch.x), kind.of_length(model, batch.x)
             members = fitting.members() if ensemble else (fitting,)
-            x, context = spread(jax.tree.map(lambda rows: _fill(rows, size), tuple(batch)), split_sharding)
-            nats.append(-np.asarray(zoo.ensemble_log_prob(members, variables, x, context), np.float64)[:count])
+            x, context = spread(
+                jax.tree.map(lambda rows: _fill(rows, size), tuple(batch)), split_sharding
+            )
+            nats.append(
+                -np.asarray(zoo.ensemble_log_prob(members, variables, x, context), np.float64)[
+                    :count
+                ]
+            )
             bar.update(count)
     return summarise(np.concatenate(nats), model, split.x)
 
 
 def _stream_nats(model, variables, windows):
-    """Nats of every window [windows, length], read as streams side by side, the last one perhaps shorter."""
+    """Nats of every window [windows, length], read as streams side by side, the last one perhaps
+    shorter.
+    """
     count = -(-len(windows) // STREAMS)
     streams = np.split(_fill(windows, count * STREAMS), STREAMS)
     carry, nats = zoo.begin(model, variables, STREAMS), []
@@ -115,11 +128,17 @@ def _stream_nats(model, variables, windows):
 
 
 def summarise(nats: np.ndarray, model: zoo.Autoregressive, x: np.ndarray) -> Evaluation:
-    """The evaluation that the nats of single examples `x` amount to: their sum, divided by what is scored in all of them."""
+    """The evaluation that the nats of single examples `x` amount to: their sum, divided by what is
+    scored in all of them.
+    """
     kind, num = kind_of(model), len(nats)
     sites, of = kind.scored_sites(model, x).astype(np.float64), kind.unit(model)
     mean = float(nats.sum() / sites.sum())
-    error = float((nats - mean * sites).std(ddof=1) / sites.mean()) / math.sqrt(num) if num > 1 else math.nan
+    error = (
+        float((nats - mean * sites).std(ddof=1) / sites.mean()) / math.sqrt(num)
+        if num > 1
+        else math.nan
+    )
     bits = zoo.bits_per_dim(-mean, model.num_dims if of == "example" else 1)
     return Evaluation(mean, error, bits, int(sites.sum()), of)
 

@@ -36,15 +36,17 @@ class NonFiniteError(ValueError):
 def train(run: Run, recipe: Recipe, dataset: Dataset) -> float:
     """Trains from the run's newest checkpoint, or from the start, to the end of the recipe.
 
-    The run folder then holds the metrics, checkpoints, and the averaged weights with the best validation nats.
+    The run folder then holds the metrics, checkpoints, and the averaged weights with the best
+    validation nats.
 
     Returns:
       Seconds of training, those before a resume included.
 
     Raises:
-      NonFiniteError: the loss or the gradient was infinite or nan in more than `SKIPS` updates in a row, or the validation
-        nats are.
-      KeyboardInterrupt: SIGINT or SIGTERM came; the step was finished and a checkpoint written first.
+      NonFiniteError: the loss or the gradient was infinite or nan in more than `SKIPS` updates in a
+        row, or the validation nats are.
+      KeyboardInterrupt: SIGINT or SIGTERM came; the step was finished and a checkpoint written
+        first.
     """
     with Checkpoints(run.checkpoints) as checkpoints, _interrupts() as interrupts:
         training = _Training(run, recipe, dataset, checkpoints)
@@ -57,7 +59,8 @@ def train(run: Run, recipe: Recipe, dataset: Dataset) -> float:
 class _Training:
     """A training under way.
 
-    Updates are dispatched ahead of the device: `pending` holds the metrics of those that were not waited for.
+    Updates are dispatched ahead of the device: `pending` holds the metrics of those that were not
+      waited for.
     """
 
     def __init__(self, run, recipe, dataset, checkpoints):
@@ -66,7 +69,8 @@ class _Training:
         self.devices = share(recipe.batch_size)
         if len(self.devices) < jax.device_count():
             print(
-                f"training on {len(self.devices)} of {jax.device_count()} devices, the most that share a batch of "
+                f"training on {len(self.devices)} of {jax.device_count()} devices, the most that "
+                "share a batch of "
                 f"{recipe.batch_size} equally",
                 file=sys.stderr,
             )
@@ -106,7 +110,9 @@ class _Training:
         return self.step >= self.recipe.steps or bool(patience and self.progress.waited >= patience)
 
     def wait(self, most, bar):
-        """Waits until at most `most` updates are under way, and keeps the metrics of those that have come."""
+        """Waits until at most `most` updates are under way, and keeps the metrics of those that
+        have come.
+        """
         while len(self.pending) > most:
             step, metrics = self.pending.popleft()
             loss, norm, rate = (float(value) for value in metrics)
@@ -120,7 +126,9 @@ class _Training:
                 self.log(step, rate)
 
     def skip(self, what, value, step, bar):
-        """Says that an update was left out; gives up after too many in a row, or where the weights are no numbers."""
+        """Says that an update was left out; gives up after too many in a row, or where the weights
+        are no numbers.
+        """
         self.progress.skipped += 1
         if self.progress.skipped > SKIPS or not _finite(self.update.fetch(self.state.variables)):
             self.give_up(what, value, step - self.progress.skipped + 1)
@@ -131,14 +139,24 @@ class _Training:
         window, self.progress.window = self.progress.window, []
         nats, norm = (math.fsum(values) / len(window) for values in zip(*window, strict=True))
         self.run.append(
-            {"step": step, "train_nats": nats, "gradient_norm": norm, "learning_rate": rate, "seconds": self.seconds}
+            {
+                "step": step,
+                "train_nats": nats,
+                "gradient_norm": norm,
+                "learning_rate": rate,
+                "seconds": self.seconds,
+            }
         )
 
     def evaluate(self, bar):
-        """Scores the averaged weights on the validation split, and keeps them if they are the best so far."""
+        """Scores the averaged weights on the validation split, and keeps them if they are the best
+        so far.
+        """
         ema = self.update.fetch(self.state.ema)
         mixture = self.recipe.validate_ensemble
-        valid = evaluate(self.recipe.model, ema, self.dataset.valid, self.recipe.batch_size, ensemble=mixture)
+        valid = evaluate(
+            self.recipe.model, ema, self.dataset.valid, self.recipe.batch_size, ensemble=mixture
+        )
         if not math.isfinite(valid.nats):
             self.give_up("validation nats", valid.nats, self.step)
         self.run.append({"step": self.step, "valid_nats": valid.nats, "seconds": self.seconds})
@@ -162,12 +180,16 @@ class _Training:
 
     def give_up(self, what, value, step):
         last = self.checkpoints.latest
-        kept = "There is no checkpoint yet" if last is None else f"The checkpoint of step {last} stays"
+        kept = (
+            "There is no checkpoint yet" if last is None else f"The checkpoint of step {last} stays"
+        )
         if self.run.model.exists():
             kept += f". The {'last' if self.progress.best is None else 'best'} model so far stays"
         raise NonFiniteError(
-            f"{what} became {value} at step {step}. {kept}. Usual causes: too high a --learning-rate, too short a "
-            "--warmup, no --clip, bfloat16, or a model whose parameters leave the range of its head."
+            f"{what} became {value} at step {step}. {kept}. Usual causes: too high a "
+            "--learning-rate, too short a "
+            "--warmup, no --clip, bfloat16, or a model whose parameters leave the range of its "
+            "head."
         )
 
     @property

@@ -12,8 +12,9 @@ LEAST_WARMUP = 100  # steps, where the recipe asks for as many
 def schedule(recipe: Recipe) -> optax.Schedule:
     """The learning rate of every step: linear warm-up, then half a cosine.
 
-    The warm-up takes at most a tenth of all steps, but in short trainings up to `LEAST_WARMUP` or half of them: a rate
-    that rises within a few steps makes the gradients of recurrent networks jump.
+    The warm-up takes at most a tenth of all steps, but in short trainings up to `LEAST_WARMUP` or
+    half of them: a rate that rises within a few steps makes the gradients of recurrent networks
+    jump.
     """
     warmup = min(recipe.warmup, max(recipe.steps // 10, min(recipe.steps // 2, LEAST_WARMUP)))
     return optax.warmup_cosine_decay_schedule(
@@ -28,9 +29,10 @@ def schedule(recipe: Recipe) -> optax.Schedule:
 def optimiser(recipe: Recipe) -> optax.GradientTransformation:
     """Clipping by global norm, then Adam with decoupled weight decay.
 
-    With `corrected_decay` a step shrinks the weights by decay rate_t^2 / rate_max, as A. Defazio does for layers that are
-    normalised (Why gradients rapidly increase near the end of training, 2025), here all of them: what a plain decay costs
-    in fit then lasts only as long as the rate is high.
+    With `corrected_decay` a step shrinks the weights by decay rate_t^2 / rate_max, as A. Defazio
+    does for layers that are normalised (Why gradients rapidly increase near the end of training,
+    2025), here all of them: what a plain decay costs in fit then lasts only as long as the rate is
+    high.
     """
     clip = optax.clip_by_global_norm(recipe.clip) if recipe.clip else optax.identity()
     rate = schedule(recipe)

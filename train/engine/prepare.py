@@ -23,13 +23,17 @@ def inputs(recipe: Recipe) -> Dataset:
     """
     dataset, kind = load(recipe.data), kind_of(recipe.model)
     if recipe.conditional and dataset.num_classes is None:
-        raise DataError(f"{dataset.name} has no labels, so a model cannot be conditional on them: drop --conditional.")
+        raise DataError(
+            f"{dataset.name} has no labels, so a model cannot be conditional on them: drop "
+            "--conditional."
+        )
     if not (recipe.conditional or dataset.paired):
         dataset = dataset.map(lambda split: split._replace(context=None))
     found = kind_of_data(recipe.data.name)
     if not kind.accepts(found):
         raise DataError(
-            f"{dataset.name} holds {found.holds}, but {checks.kind(recipe.model)} describes {kind.holds}: pass "
+            f"{dataset.name} holds {found.holds}, but {checks.kind(recipe.model)} describes "
+            f"{kind.holds}: pass "
             f"--data.name, such as {kind.example}."
         )
     kind.check_chosen(recipe.model, dataset)
@@ -51,12 +55,20 @@ def training_batches(recipe: Recipe, dataset: Dataset) -> Stream:
 
 
 def check_trainable(recipe: Recipe, dataset: Dataset) -> None:
-    """Raises ValueError if the first step would: everything that can be found out before anything is written."""
+    """Raises ValueError if the first step would: everything that can be found out before anything
+    is
+      written.
+    """
     make_update(recipe)
     members = recipe.model.members()  # refuses more than there can be
     if recipe.validate_ensemble and len(members) == 1:
-        raise ValueError(f"this {checks.kind(recipe.model)} is one model and no ensemble: drop --validate-ensemble.")
+        raise ValueError(
+            f"this {checks.kind(recipe.model)} is one model and no ensemble: drop "
+            "--validate-ensemble."
+        )
     if recipe.calibrate:
         bernoulli(recipe.model)
     batches = training_batches(recipe, dataset)
-    check_memory(recipe.model, jax.eval_shape(lambda: initial_state(recipe, *batches(0))), "its training")
+    check_memory(
+        recipe.model, jax.eval_shape(lambda: initial_state(recipe, *batches(0))), "its training"
+    )

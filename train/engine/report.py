@@ -1,4 +1,6 @@
-"""What a finished training reports: the test numbers, how they came about, and where everything lies."""
+"""What a finished training reports: the test numbers, how they came about, and where everything
+lies.
+"""
 
 import json
 import math
@@ -18,7 +20,9 @@ from zoo.foundation.files import to_json
 
 
 def finish(run: Run, recipe: Recipe, dataset: Dataset, seconds: float, command: str) -> str:
-    """Evaluates the best model on the test split once, writes results.json and curves.png, and returns the report."""
+    """Evaluates the best model on the test split once, writes results.json and curves.png, and
+    returns the report.
+    """
     model, variables = zoo.load(run.model)
     kind = kind_of(model)
     if recipe.calibrate:
@@ -39,19 +43,37 @@ def finish(run: Run, recipe: Recipe, dataset: Dataset, seconds: float, command: 
     if (members := len(model.members())) > 1:
         mixture = evaluate(model, variables, dataset.test, recipe.batch_size, ensemble=True)
         results["ensemble"] = {"members": members, **mixture._asdict()}
-        lines.append(f"test, ensemble of {members}: {mixture}{kind.compare(model, mixture.nats, dataset.test)}")
+        lines.append(
+            f"test, ensemble of {members}: "
+            f"{mixture}{kind.compare(model, mixture.nats, dataset.test)}"
+        )
     steps = max(record["step"] for record in run.records())
     used = hardware(share(recipe.batch_size))
     lines.append(f"trained {steps:,} steps in {duration(seconds)} on {used}")
     try:
         curves(run.records(), run.curves)
     except ImportError:
-        lines.append("no learning curves: they need matplotlib (pip install 'autoregressive-zoo[plots]')")
+        lines.append(
+            "no learning curves: they need matplotlib (pip install 'autoregressive-zoo[plots]')"
+        )
     kind.keep(dataset, run.folder)
-    results |= {"steps": steps, "seed": recipe.seed, "seconds": seconds, "hardware": used, "command": command}
+    results |= {
+        "steps": steps,
+        "seed": recipe.seed,
+        "seconds": seconds,
+        "hardware": used,
+        "command": command,
+    }
     write(run.results, to_json(results, 2) + "\n")
-    files = {"model": run.model, "results": run.results, "metrics": run.metrics, "curves": run.curves}
-    return "\n".join([*lines, *(f"{name}: {path}" for name, path in files.items() if path.exists())])
+    files = {
+        "model": run.model,
+        "results": run.results,
+        "metrics": run.metrics,
+        "curves": run.curves,
+    }
+    return "\n".join(
+        [*lines, *(f"{name}: {path}" for name, path in files.items() if path.exists())]
+    )
 
 
 def finished(run: Run) -> str | None:
@@ -60,10 +82,15 @@ def finished(run: Run) -> str | None:
         return None
     try:
         results = json.loads(run.results.read_text(encoding="utf-8"))
-        nats = math.nan if results["nats"] is None else results["nats"]  # JSON has no other way to say it
-        return f"{run.folder} is finished: {results['steps']:,} steps, test {nats:.4g} nats ({run.results})."
+        nats = (
+            math.nan if results["nats"] is None else results["nats"]
+        )  # JSON has no other way to say it
+        figures = f"{results['steps']:,} steps, test {nats:.4g} nats"
+        return f"{run.folder} is finished: {figures} ({run.results})."
     except (AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
-        raise RunError(f"{run.results} cannot be read ({error!r}); delete it, and the test is scored again.") from None
+        raise RunError(
+            f"{run.results} cannot be read ({error!r}); delete it, and the test is scored again."
+        ) from None
 
 
 def duration(seconds: float) -> str:

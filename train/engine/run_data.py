@@ -19,7 +19,8 @@ def load_data(run: Run, recipe: Recipe) -> Dataset:
         if not any(getattr(recipe.data, place) for place in PLACES):
             raise
         raise RunError(
-            f"{' '.join(str(error).split()).rstrip('.')}. If the data of {run.folder} were moved, say where they are by "
+            f"{' '.join(str(error).split()).rstrip('.')}. If the data of {run.folder} were "
+            "moved, say where they are by "
             "--data.path (--data.data-dir, --data.manual-dir)."
         ) from None
     run.check_data(dataset)

@@ -1,4 +1,7 @@
-"""One update: the loss, its gradient, the optimiser and the average of the weights, on all devices at once."""
+"""One update: the loss, its gradient, the optimiser and the average of the weights, on all devices
+at
+  once.
+"""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -24,7 +27,8 @@ class State(NamedTuple):
     """All arrays of a training.
 
     Attributes:
-      step: updates made so far; with the recipe's seed it determines the batch and the noise of the next.
+      step: updates made so far; with the recipe's seed it determines the batch and the noise of the
+        next.
       variables: the model's, float32.
       ema: their running average, which is what gets evaluated and saved.
       opt_state: the optimiser's.
@@ -39,7 +43,9 @@ class State(NamedTuple):
 
 
 class Metrics(NamedTuple):
-    """What an update reports: the loss and the gradient's global norm before it, and the learning rate of it.
+    """What an update reports: the loss and the gradient's global norm before it, and the learning
+    rate
+      of it.
 
     Where the loss or the norm is infinite or nan, the update was skipped.
     """
@@ -53,7 +59,8 @@ class Update(NamedTuple):
     """An update compiled for a set of devices.
 
     Attributes:
-      step: (state, x, context) -> (state, metrics). The state is donated, and must not be used again.
+      step: (state, x, context) -> (state, metrics). The state is donated, and must not be used
+        again.
       place: a copy of a state as `step` wants it on the devices.
       fetch: (any part of) a state from the devices, as plain arrays without a device axis.
     """
@@ -79,7 +86,9 @@ def initial_state(recipe: Recipe, x: np.ndarray, context: PyTree = None) -> Stat
 
 
 def make_update(recipe: Recipe, devices: Sequence[jax.Device] | None = None) -> Update:
-    """The update of `recipe` over the devices, by default all; over fewer where the batch does not divide among them all."""
+    """The update of `recipe` over the devices, by default all; over fewer where the batch does not
+    divide among them all.
+    """
     make = _by_pmap if recipe.parallel == "pmap" else _by_jit
     update = make(recipe, share(recipe.batch_size, devices))
     return update._replace(step=without_x64(update.step), place=without_x64(update.place))
@@ -94,11 +103,12 @@ def loss(
     carry: PyTree = (),
     axis: str | None = None,
 ) -> tuple[Array, PyTree]:
-    """Mean nats of a batch, -log p(x | context) or the model's estimate of it, in the recipe's dtype; of texts, per token.
-    `axis` names the devices that have the rest of the batch, if there are any.
+    """Mean nats of a batch, -log p(x | context) or the model's estimate of it, in the recipe's
+    dtype; of texts, per token. `axis` names the devices that have the rest of the batch, if there
+    are any.
 
-    A recurrent network goes on from `carry`, or begins anew where `context` says so; no gradient goes back there.
-    The key is consumed.
+    A recurrent network goes on from `carry`, or begins anew where `context` says so; no gradient
+    goes back there. The key is consumed.
 
     Returns:
       (nats, the new carry).
@@ -130,10 +140,11 @@ def _keys(recipe):
 
 
 def _step(recipe, axis, state, x, context):
-    """The update as one device sees it; `axis` names the devices whose gradients are averaged, if that is by hand.
+    """The update as one device sees it; `axis` names the devices whose gradients are averaged, if
+    that is by hand.
 
-    By hand, each device draws noise of its own, by its index. Where the loss or the gradient is infinite or nan the state
-    stays as it is, but for the step.
+    By hand, each device draws noise of its own, by its index. Where the loss or the gradient is
+    infinite or nan the state stays as it is, but for the step.
     """
     _, key = _keys(recipe)
     key = jax.random.fold_in(key, state.step)
@@ -155,19 +166,24 @@ def _step(recipe, axis, state, x, context):
         rate = jnp.asarray(schedule(recipe)(state.step), jnp.float32)
     norm = jnp.sqrt(sum(jnp.square(leaf).sum() for leaf in jax.tree.leaves(grads)))
     decay = ema_decay(recipe, state.step)
-    ema = jax.tree.map(lambda average, new: decay * average + (1 - decay) * new, state.ema, variables)
+    ema = jax.tree.map(
+        lambda average, new: decay * average + (1 - decay) * new, state.ema, variables
+    )
     if recipe.encoder_rate == 0:  # not even by rounding
         ema = {**ema, "params": {**ema["params"], **encoder_params(variables)}}
     updated = State(state.step + 1, variables, ema, opt_state, carry)
     sound = jnp.isfinite(nats) & jnp.isfinite(norm)
-    kept = jax.tree.map(lambda new, old: jnp.where(sound, new, old), updated, state._replace(step=updated.step))
+    kept = jax.tree.map(
+        lambda new, old: jnp.where(sound, new, old), updated, state._replace(step=updated.step)
+    )
     return kept, Metrics(nats, norm, rate)
 
 
 def donated(devices: Sequence[jax.Device]) -> tuple[int, ...]:
     """Which arguments of `_step` give their memory to its results: the state.
 
-    None on CPUs before jaxlib 0.8: LSTMs have diverged there by donation alone, from gradients that were right.
+    None on CPUs before jaxlib 0.8: LSTMs have diverged there by donation alone, from gradients that
+      were right.
     """
     old = tuple(map(int, jaxlib.__version__.split(".")[:2])) < (0, 8)
     return () if old and devices[0].platform == "cpu" else (0,)
@@ -186,11 +202,15 @@ def _by_jit(recipe, devices):
     )
 
     def place(state):
-        each = State(*(jax.tree.map(lambda _, s=s: s, part) for part, s in zip(state, where, strict=True)))
+        each = State(
+            *(jax.tree.map(lambda _, s=s: s, part) for part, s in zip(state, where, strict=True))
+        )
         return jax.device_put(state, each, may_alias=False)
 
     return Update(
-        step=lambda state, x, context: step(state, *spread((x, context), split)), place=place, fetch=lambda tree: tree
+        step=lambda state, x, context: step(state, *spread((x, context), split)),
+        place=place,
+        fetch=lambda tree: tree,
     )
 
 
@@ -220,10 +240,14 @@ def _by_pmap(recipe, devices):
         return jax.tree.map(_first_copy, tree._replace(carry=()))._replace(carry=carry)
 
     return Update(
-        step=lambda state, x, context: step(state, *jax.tree.map(cut, (x, context))), place=place, fetch=fetch
+        step=lambda state, x, context: step(state, *jax.tree.map(cut, (x, context))),
+        place=place,
+        fetch=fetch,
     )
 
 
 def _first_copy(leaf):
-    """What the first device holds; read from there, for slicing the whole would run on all devices at once."""
+    """What the first device holds; read from there, for slicing the whole would run on all devices
+    at once.
+    """
     return np.asarray(leaf.addressable_data(0)).reshape(leaf.shape[1:])

@@ -18,15 +18,21 @@ def with_encoder(recipe: Recipe, variables: zoo.Variables) -> zoo.Variables:
     """
     name, own = type(recipe.model).__name__, encoder_params(variables)
     if not own:
-        raise ValueError(f"{name} has no encoder, so there is none to begin with or to freeze: drop --encoder(-rate).")
+        raise ValueError(
+            f"{name} has no encoder, so there is none to begin with or to freeze: drop "
+            "--encoder(-rate)."
+        )
     if recipe.encoder is None:
         return variables
     model, others = zoo.load(zoo.find(recipe.encoder))
-    wanted, got = (_encoder_config(each, of) for each, of in ((recipe.model, variables), (model, others)))
+    wanted, got = (
+        _encoder_config(each, of) for each, of in ((recipe.model, variables), (model, others))
+    )
     if differing := [field for field in {**wanted, **got} if wanted.get(field) != got.get(field)]:
         field = differing[0]
         raise ValueError(
-            f"the encoder of {recipe.encoder} ({type(model).__name__}) is not that of this {name}: {field} is "
+            f"the encoder of {recipe.encoder} ({type(model).__name__}) is not that of this "
+            f"{name}: {field} is "
             f"{_short(got.get(field))}, expected {_short(wanted.get(field))}."
         )
     return {**variables, "params": {**variables["params"], **encoder_params(others)}}
@@ -40,7 +46,11 @@ def encoder_params(variables):
 def _encoder_config(model, variables):
     """What two encoders must have in common, for the weights of one to mean the same in the other."""
     fields = {field: getattr(model, field) for field in model.encoder_fields}
-    return {"kind": model.kind, **fields, **flatten_dict(jax.tree.map(jnp.shape, encoder_params(variables)), sep="/")}
+    return {
+        "kind": model.kind,
+        **fields,
+        **flatten_dict(jax.tree.map(jnp.shape, encoder_params(variables)), sep="/"),
+    }
 
 
 def _short(value):

@@ -1,4 +1,6 @@
-"""The kinds of things that models describe: one file each, which holds all that training does differently for it."""
+"""The kinds of things that models describe: one file each, which holds all that training does
+differently for it.
+"""
 
 import zoo
 from train.data.loading import add, data_names, kind_of_data, kinds, load

@@ -24,7 +24,8 @@ class Arrays(Kind):
             if event != model.head.event_shape:
                 flags = f" --model.head {_head(event, dataset.num_levels)}"
             raise DataError(
-                f"{dataset.name} has examples of shape {list(got)}, but the {name} describes {list(wanted)}: "
+                f"{dataset.name} has examples of shape {list(got)}, but the {name} describes "
+                f"{list(wanted)}: "
                 f"pass --model.site-shape {' '.join(map(str, sites))}{flags}, or choose other data."
             )
         _check_values(model, dataset)
@@ -35,11 +36,16 @@ class Arrays(Kind):
         if dataset.num_levels is not None:
             return model
         rows = dataset.train.x.reshape(len(dataset.train.x), -1).astype(np.float64)
-        shift, scale = (tuple(float(np.float32(value)) for value in each) for each in (rows.mean(0), rows.std(0)))
+        shift, scale = (
+            tuple(float(np.float32(value)) for value in each)
+            for each in (rows.mean(0), rows.std(0))
+        )
         return zoo.Standardised(model, shift, scale)
 
     def compare(self, model, nats, split):
-        """For a standardised model, the nats that papers on tables print: of the standardised columns."""
+        """For a standardised model, the nats that papers on tables print: of the standardised
+        columns.
+        """
         gain = model.log_jacobian
         return f" ({nats + gain:.2f} nats of the standardised columns)" if gain else ""
 
@@ -52,9 +58,12 @@ def _check_values(model: zoo.Autoregressive, dataset: Dataset) -> None:
     levels = dataset.num_levels
     if (levels is None) != (model.head.num_values is None):
         real = levels is None
-        values, head = ("real values", "mixtureofgaussians:10") if real else ("levels", "categorical")
+        values, head = (
+            ("real values", "mixtureofgaussians:10") if real else ("levels", "categorical")
+        )
         raise DataError(
-            f"{dataset.name} has {values}, but a {type(model.head).__name__} head does not describe them: pass another "
+            f"{dataset.name} has {values}, but a {type(model.head).__name__} head does not "
+            "describe them: pass another "
             f"--model.head, such as {head}."
         )
     if levels is not None and (complaint := model.head.complaint(np.asarray([0, levels - 1]))):
@@ -79,4 +88,6 @@ def _event(model: Any, shape: tuple[int, ...]) -> tuple[int, ...]:
 
 def _head(event, levels):
     """A head of such values, as a flag says it."""
-    return f"discretizedlogisticmixture:10:{levels}:{event[0]}" if event else f"categorical:{levels}"
+    return (
+        f"discretizedlogisticmixture:10:{levels}:{event[0]}" if event else f"categorical:{levels}"
+    )

@@ -27,7 +27,10 @@ class Captions(Paired):
         dataset = super().prepare(model, dataset)
         if complaint := model.complaint(dataset.test.context):
             shape = " ".join(map(str, dataset.test.context.shape[1:]))
-            raise DataError(f"{dataset.name}: {type(model).__name__} {complaint}: pass --model.image-shape {shape}.")
+            raise DataError(
+                f"{dataset.name}: {type(model).__name__} {complaint}: pass --model.image-shape "
+                f"{shape}."
+            )
         return dataset
 
     def keep(self, dataset, folder):

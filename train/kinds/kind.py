@@ -16,7 +16,8 @@ Stream = Batches | Windows | Streams
 
 
 class Kind:
-    """One kind of thing, such as images. A subclass declares the class attributes and overrides what differs.
+    """One kind of thing, such as images. A subclass declares the class attributes and overrides
+    what differs.
 
     Attributes:
       name: as `model.kind` says it.
@@ -39,7 +40,9 @@ class Kind:
     most_samples: ClassVar[int | None] = None
 
     def accepts(self, other: "Kind") -> bool:
-        """Whether models of this kind can be trained on data of another. By default: of this kind only."""
+        """Whether models of this kind can be trained on data of another. By default: of this kind
+        only.
+        """
         return other.name == self.name
 
     def loaded(self, dataset: Dataset, data: Data) -> Dataset:
@@ -63,23 +66,33 @@ class Kind:
         return model.clone(**self.known(dataset))
 
     def check_chosen(self, model: zoo.Autoregressive, dataset: Dataset) -> None:
-        """Raises DataError for fields of the model that were set by the user but are contradicted by the data."""
+        """Raises DataError for fields of the model that were set by the user but are contradicted
+        by the data.
+        """
         known = self.known(dataset)
         for field in dataclasses.fields(model):
             chosen = getattr(model, field.name)
             if field.name in known and chosen not in (field.default, known[field.name]):
                 flag = f"--model.{field.name.replace('_', '-')}"
-                raise DataError(f"{flag} comes from {dataset.name}, which says otherwise: drop {flag}.")
+                raise DataError(
+                    f"{flag} comes from {dataset.name}, which says otherwise: drop {flag}."
+                )
 
-    def batches(self, model: zoo.Autoregressive, dataset: Dataset, batch_size: int, seed: int) -> Stream:
+    def batches(
+        self, model: zoo.Autoregressive, dataset: Dataset, batch_size: int, seed: int
+    ) -> Stream:
         """The training stream, a pure function of the step."""
         return Batches(dataset.train, batch_size, seed, dataset.dynamic)
 
     def shortened(self, model: zoo.Autoregressive, batch: Split) -> Split:
-        """A batch for evaluation, without what costs time and changes nothing. By default: as it is."""
+        """A batch for evaluation, without what costs time and changes nothing. By default: as it
+        is.
+        """
         return batch
 
-    def of_length(self, model: zoo.Autoregressive, x: Shaped[Any, "batch ..."]) -> zoo.Autoregressive:
+    def of_length(
+        self, model: zoo.Autoregressive, x: Shaped[Any, "batch ..."]
+    ) -> zoo.Autoregressive:
         """The model for a batch that may be shorter than its own length. By default: as it is."""
         return model
 
@@ -87,8 +100,12 @@ class Kind:
         """What nats are stated of: `example`, or the name of one site."""
         return "example"
 
-    def scored_sites(self, model: zoo.Autoregressive, x: Shaped[Any, "batch ..."]) -> Float[Any, " batch"]:
-        """What the nats of each example are divided by: 1, or its sites where nats are stated of sites."""
+    def scored_sites(
+        self, model: zoo.Autoregressive, x: Shaped[Any, "batch ..."]
+    ) -> Float[Any, " batch"]:
+        """What the nats of each example are divided by: 1, or its sites where nats are stated of
+        sites.
+        """
         return np.full(len(x), 1 if self.unit(model) == "example" else model.num_sites, np.float32)
 
     def evaluation_batch(self, batch_size: int) -> int:
@@ -111,7 +128,9 @@ class Kind:
         """Leaves in the run's folder what sampling needs of the test split. By default: nothing."""
 
     def samples(self, asked: int) -> int | None:
-        """How many samples to draw at the end of a training; None: as many as the test split has sources."""
+        """How many samples to draw at the end of a training; None: as many as the test split has
+        sources.
+        """
         return asked if self.most_samples is None else min(asked, self.most_samples)
 
 

@@ -1,4 +1,6 @@
-"""What translations and captions share: every example is a sequence that ends, made from something else."""
+"""What translations and captions share: every example is a sequence that ends, made from something
+else.
+"""
 
 import numpy as np
 
@@ -17,7 +19,8 @@ class Paired(Kind):
         longest = max(split.x.shape[1] for split in (dataset.train, dataset.valid, dataset.test))
         if longest > length:
             raise DataError(
-                f"{dataset.name} has sequences of up to {longest} tokens with their end, but the {type(model).__name__} "
+                f"{dataset.name} has sequences of up to {longest} tokens with their end, but the "
+                f"{type(model).__name__} "
                 f"writes at most {length}: pass --model.site-shape {longest}."
             )
 
@@ -36,7 +39,8 @@ class Paired(Kind):
     def check_chosen(self, model, dataset):
         if model.unit not in (type(model).unit, dataset.unit):
             raise DataError(
-                f"a token of {dataset.name} is a {dataset.unit}, not a {model.unit}: pass --data.unit {model.unit} instead."
+                f"a token of {dataset.name} is a {dataset.unit}, not a {model.unit}: pass "
+                f"--data.unit {model.unit} instead."
             )
         super().check_chosen(model, dataset)
 

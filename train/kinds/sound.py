@@ -14,7 +14,9 @@ from train.kinds.text import cut
 
 
 class Sound(Kind):
-    """Models are trained on windows at random places, and scored on windows from where a recording begins."""
+    """Models are trained on windows at random places, and scored on windows from where a recording
+    begins.
+    """
 
     name = "sound"
     holds = "sounds"
@@ -26,9 +28,16 @@ class Sound(Kind):
 
     def prepare(self, model, dataset):
         dataset, length = _quantised(dataset, model), model.num_sites
-        for split, name in ((dataset.train, "training"), (dataset.valid, "validation"), (dataset.test, "test")):
+        for split, name in (
+            (dataset.train, "training"),
+            (dataset.valid, "validation"),
+            (dataset.test, "test"),
+        ):
             _check_length(split, name, dataset, length)
-        valid, test = cut(dataset.valid, "validation", dataset, length), cut(dataset.test, "test", dataset, length)
+        valid, test = (
+            cut(dataset.valid, "validation", dataset, length),
+            cut(dataset.test, "test", dataset, length),
+        )
         return dataclasses.replace(dataset, valid=valid, test=test)
 
     def known(self, dataset):
@@ -58,7 +67,10 @@ class Sound(Kind):
 
 
 def entropy(x: np.ndarray) -> float:
-    """Entropy of the histogram of values, bits: what a code spends on a value if it knows nothing of the others."""
+    """Entropy of the histogram of values, bits: what a code spends on a value if it knows nothing
+    of
+      the others.
+    """
     counts = np.unique(x, return_counts=True)[1]
     return float(-(counts / x.size * np.log2(counts / x.size)).sum())
 
@@ -68,8 +80,10 @@ def _check_length(split, name, dataset, length):
     if shortest < length:
         seconds = math.ceil(100 * length / dataset.rate) / 100
         raise DataError(
-            f"{dataset.name}: the shortest recording of the {name} split has {shortest:,} samples, fewer than one "
-            f"window of {length}: take it out, or pass a smaller --model.site-shape, or --data.seconds of at least "
+            f"{dataset.name}: the shortest recording of the {name} split has {shortest:,} "
+            "samples, fewer than one "
+            f"window of {length}: take it out, or pass a smaller --model.site-shape, or "
+            "--data.seconds of at least "
             f"{seconds:g}, to which all recordings are cut or filled up."
         )
 
@@ -79,18 +93,23 @@ def _quantised(dataset, model):
     levels = model.head.num_values
     if levels is None:
         raise DataError(
-            f"sounds are levels, but a {type(model.head).__name__} head has none: pass another --model.head, such as "
+            f"sounds are levels, but a {type(model.head).__name__} head has none: pass another "
+            "--model.head, such as "
             "categorical:256."
         )
     dtype = np.uint8 if levels <= 256 else np.int32
 
     def quantised(split):
         waves = [line / 2.0**15 for line in split.x]
-        return split._replace(x=ragged([zoo.quantise(wave, levels, model.companding).astype(dtype) for wave in waves]))
+        return split._replace(
+            x=ragged([zoo.quantise(wave, levels, model.companding).astype(dtype) for wave in waves])
+        )
 
     how = "mu-law" if model.companding == "mu_law" else "linear"
     return dataclasses.replace(
-        dataset.map(quantised), num_levels=levels, description=f"{dataset.description}, {levels:,} {how} levels"
+        dataset.map(quantised),
+        num_levels=levels,
+        description=f"{dataset.description}, {levels:,} {how} levels",
     )
 
 

@@ -25,7 +25,10 @@ class Text(Kind):
 
     def prepare(self, model, dataset):
         if model.end is not None:
-            raise DataError(f"{dataset.name} is one long text, in which nothing ends: drop --model.end and --model.pad")
+            raise DataError(
+                f"{dataset.name} is one long text, in which nothing ends: drop --model.end and "
+                "--model.pad"
+            )
         valid, test = (
             cut(split, name, dataset, model.num_sites)
             for split, name in ((dataset.valid, "validation"), (dataset.test, "test"))
@@ -51,8 +54,13 @@ def cut(split: Split, name: str, dataset: Dataset, length: int) -> Split:
     """A split of texts or sounds as windows of `length`, each line from where it begins."""
     check_length(split, name, dataset, length)
     counts = [len(line) // length for line in lines(split)]
-    pieces = [line[: count * length].reshape(count, length) for line, count in zip(lines(split), counts, strict=True)]
-    return Split(np.concatenate(pieces), None if split.context is None else np.repeat(split.context, counts))
+    pieces = [
+        line[: count * length].reshape(count, length)
+        for line, count in zip(lines(split), counts, strict=True)
+    ]
+    return Split(
+        np.concatenate(pieces), None if split.context is None else np.repeat(split.context, counts)
+    )
 
 
 def check_length(split: Split, name: str, dataset: Dataset, length: int) -> None:
@@ -60,7 +68,8 @@ def check_length(split: Split, name: str, dataset: Dataset, length: int) -> None
     shortest = min(map(len, lines(split)))
     if shortest < length:
         raise DataError(
-            f"{dataset.name}: the {name} split has {shortest:,} tokens, fewer than one window of {length}: pass "
+            f"{dataset.name}: the {name} split has {shortest:,} tokens, fewer than one window of "
+            f"{length}: pass "
             "--model.site-shape N with a smaller N, or a longer text."
         )
 

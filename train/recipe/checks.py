@@ -8,4 +8,6 @@ def bernoulli(model: zoo.Autoregressive) -> zoo.Bernoulli:
     if isinstance(model.head, zoo.Bernoulli):
         return model.head
     head = type(model.head).__name__
-    raise ValueError(f"--calibrate fits the temperature of a Bernoulli head, and this one is a {head}: drop it.")
+    raise ValueError(
+        f"--calibrate fits the temperature of a Bernoulli head, and this one is a {head}: drop it."
+    )

@@ -23,37 +23,78 @@ _DOCS, _SHAKESPEARE = Data("python_docs"), Data("tiny_shakespeare")
 
 def _text(model: zoo.Autoregressive, data: Data = _DOCS, **changes: Any) -> Recipe:
     """A recipe for characters: gradients are clipped at norm 1, as recurrent networks need."""
-    return Recipe(model, data, **{"batch_size": 32, "clip": 1.0, "ema": 0.99, "eval_every": 200, **changes})
+    return Recipe(
+        model, data, **{"batch_size": 32, "clip": 1.0, "ema": 0.99, "eval_every": 200, **changes}
+    )
 
 
 def _dates(model: zoo.Autoregressive) -> Recipe:
     """A recipe for written dates."""
     return Recipe(
-        model, Data("dates"), steps=2_000, batch_size=64, learning_rate=4e-3, clip=1.0, ema=0.99, eval_every=250
+        model,
+        Data("dates"),
+        steps=2_000,
+        batch_size=64,
+        learning_rate=4e-3,
+        clip=1.0,
+        ema=0.99,
+        eval_every=250,
     )
 
 
 def _multi30k(model: zoo.Autoregressive) -> Recipe:
     """A recipe for Multi30k, which needs --data.path."""
     data = Data("multi30k")
-    return Recipe(model, data, steps=4_500, batch_size=64, learning_rate=1e-3, clip=1.0, ema=0.995, eval_every=450)
+    return Recipe(
+        model,
+        data,
+        steps=4_500,
+        batch_size=64,
+        learning_rate=1e-3,
+        clip=1.0,
+        ema=0.995,
+        eval_every=450,
+    )
 
 
 def _scenes(model: zoo.Autoregressive) -> Recipe:
     """A recipe for scenes of digits."""
     return Recipe(
-        model, Data("scenes"), steps=4_000, batch_size=64, learning_rate=3e-3, clip=1.0, ema=0.99, eval_every=500
+        model,
+        Data("scenes"),
+        steps=4_000,
+        batch_size=64,
+        learning_rate=3e-3,
+        clip=1.0,
+        ema=0.99,
+        eval_every=500,
     )
 
 
 def _captions(model: zoo.Autoregressive) -> Recipe:
     """A recipe for captions of photographs, which need --data.path."""
-    return Recipe(model, Data("captions"), steps=50_000, batch_size=64, learning_rate=4e-4, clip=1.0)
+    return Recipe(
+        model, Data("captions"), steps=50_000, batch_size=64, learning_rate=4e-4, clip=1.0
+    )
 
 
-_SOUND: dict[str, Any] = {"batch_size": 4, "clip": 1.0, "ema": 0.99, "eval_every": 500, "learning_rate": 2e-3}
-_SMALL: dict[str, Any] = {"features": 32, "skip": 64, "dilations": (1, 2, 4, 8, 16, 32, 64, 128, 256), "cycles": 1}
-_16_BIT: dict[str, Any] = {"companding": "linear", "head": zoo.DiscretizedLogisticMixture(10, 2**16, 1, -12.0)}
+_SOUND: dict[str, Any] = {
+    "batch_size": 4,
+    "clip": 1.0,
+    "ema": 0.99,
+    "eval_every": 500,
+    "learning_rate": 2e-3,
+}
+_SMALL: dict[str, Any] = {
+    "features": 32,
+    "skip": 64,
+    "dilations": (1, 2, 4, 8, 16, 32, 64, 128, 256),
+    "cycles": 1,
+}
+_16_BIT: dict[str, Any] = {
+    "companding": "linear",
+    "head": zoo.DiscretizedLogisticMixture(10, 2**16, 1, -12.0),
+}
 
 RECIPES: dict[str, dict[str, Recipe]] = {
     "fvsbn": {
@@ -67,7 +108,9 @@ RECIPES: dict[str, dict[str, Recipe]] = {
             batch_size=32,
             learning_rate=3e-3,
         ),
-        "paper": Recipe(zoo.CATALOGUE["pixel_cnn"].paper, steps=200_000, batch_size=16, learning_rate=5e-4),
+        "paper": Recipe(
+            zoo.CATALOGUE["pixel_cnn"].paper, steps=200_000, batch_size=16, learning_rate=5e-4
+        ),
     },
     "gated_pixel_cnn": {
         "cpu": Recipe(
@@ -76,30 +119,52 @@ RECIPES: dict[str, dict[str, Recipe]] = {
             batch_size=32,
             learning_rate=3e-3,
         ),
-        "paper": Recipe(zoo.CATALOGUE["gated_pixel_cnn"].paper, steps=200_000, batch_size=16, learning_rate=5e-4),
+        "paper": Recipe(
+            zoo.CATALOGUE["gated_pixel_cnn"].paper, steps=200_000, batch_size=16, learning_rate=5e-4
+        ),
     },
     "row_lstm": {
         "cpu": Recipe(zoo.RowLSTM(layers=3), steps=9_000, batch_size=32, learning_rate=5e-3),
-        "paper": Recipe(zoo.CATALOGUE["row_lstm"].paper, steps=200_000, batch_size=16, learning_rate=1e-3),
+        "paper": Recipe(
+            zoo.CATALOGUE["row_lstm"].paper, steps=200_000, batch_size=16, learning_rate=1e-3
+        ),
     },
     "diagonal_bilstm": {
         "cpu": Recipe(zoo.DiagonalBiLSTM(layers=2), steps=8_000, batch_size=32, learning_rate=5e-3),
-        "paper": Recipe(zoo.CATALOGUE["diagonal_bilstm"].paper, steps=200_000, batch_size=16, learning_rate=1e-3),
+        "paper": Recipe(
+            zoo.CATALOGUE["diagonal_bilstm"].paper, steps=200_000, batch_size=16, learning_rate=1e-3
+        ),
     },
     "pixel_transformer": {
         "cpu": Recipe(
-            zoo.PixelTransformer(features=32, layers=2, heads=1, kernel_size=15, attention="strided"),
+            zoo.PixelTransformer(
+                features=32, layers=2, heads=1, kernel_size=15, attention="strided"
+            ),
             steps=5_000,
             batch_size=32,
             learning_rate=6e-3,
         ),
-        "paper": Recipe(zoo.CATALOGUE["pixel_transformer"].paper, steps=400_000, batch_size=64, learning_rate=1e-3),
+        "paper": Recipe(
+            zoo.CATALOGUE["pixel_transformer"].paper,
+            steps=400_000,
+            batch_size=64,
+            learning_rate=1e-3,
+        ),
     },
     "pixel_cnn_pp": {
         "cpu": Recipe(
-            zoo.PixelCNNpp(features=16, blocks=1, dropout=0.0), steps=3_000, batch_size=32, learning_rate=2e-3
+            zoo.PixelCNNpp(features=16, blocks=1, dropout=0.0),
+            steps=3_000,
+            batch_size=32,
+            learning_rate=2e-3,
         ),
-        "paper": Recipe(zoo.CATALOGUE["pixel_cnn_pp"].paper, Data("cifar10"), steps=200_000, batch_size=64, ema=0.9995),
+        "paper": Recipe(
+            zoo.CATALOGUE["pixel_cnn_pp"].paper,
+            Data("cifar10"),
+            steps=200_000,
+            batch_size=64,
+            ema=0.9995,
+        ),
     },
     "nade": {
         "cpu": Recipe(zoo.NADE(), steps=5_000, learning_rate=4e-3),
@@ -143,7 +208,9 @@ RECIPES: dict[str, dict[str, Recipe]] = {
     },
     "eonade": {  # in random orderings: the raster is no typical one
         "cpu": Recipe(
-            zoo.EoNADE(layers=1, num_orderings=8, ordering=zoo.Ordering("random")), steps=22_000, eval_every=2_000
+            zoo.EoNADE(layers=1, num_orderings=8, ordering=zoo.Ordering("random")),
+            steps=22_000,
+            eval_every=2_000,
         ),
         "paper": Recipe(
             zoo.CATALOGUE["eonade"].paper.clone(ordering=zoo.Ordering("random")),
@@ -161,19 +228,27 @@ RECIPES: dict[str, dict[str, Recipe]] = {
     },
     "gru": {
         "cpu": _text(zoo.GRU((64,), layers=1, dropout=0.2), steps=2_000, learning_rate=2e-3),
-        "paper": _text(zoo.GRU((128,), dropout=0.5), _SHAKESPEARE, steps=10_000, learning_rate=2e-3),
+        "paper": _text(
+            zoo.GRU((128,), dropout=0.5), _SHAKESPEARE, steps=10_000, learning_rate=2e-3
+        ),
     },
     "lstm": {
         "cpu": _text(zoo.LSTM((64,), layers=1, dropout=0.2), steps=2_000, learning_rate=3e-3),
-        "paper": _text(zoo.LSTM((128,), dropout=0.5), _SHAKESPEARE, steps=10_000, learning_rate=2e-3),
+        "paper": _text(
+            zoo.LSTM((128,), dropout=0.5), _SHAKESPEARE, steps=10_000, learning_rate=2e-3
+        ),
     },
     "attention_lstm": {
         "cpu": _text(zoo.AttentionLSTM((128,), features=256), steps=1_500, learning_rate=4e-3),
-        "paper": _text(zoo.CATALOGUE["attention_lstm"].paper, _SHAKESPEARE, steps=10_000, learning_rate=2e-3),
+        "paper": _text(
+            zoo.CATALOGUE["attention_lstm"].paper, _SHAKESPEARE, steps=10_000, learning_rate=2e-3
+        ),
     },
     "transformer": {
         "cpu": _text(
-            zoo.Transformer((256,), 128, 4, heads=4, window=128, dropout=0.1),  # longer than the window, as texts are
+            zoo.Transformer(
+                (256,), 128, 4, heads=4, window=128, dropout=0.1
+            ),  # longer than the window, as texts are
             steps=3_000,
             batch_size=8,
             learning_rate=2e-3,
@@ -189,11 +264,17 @@ RECIPES: dict[str, dict[str, Recipe]] = {
     },
     "wavenet": {
         "cpu": Recipe(zoo.WaveNet((2000,), **_SMALL), Data("tones"), steps=4_000, **_SOUND),
-        "paper": Recipe(zoo.CATALOGUE["wavenet"].paper, Data("spoken_digit"), steps=200_000, **_SOUND),
+        "paper": Recipe(
+            zoo.CATALOGUE["wavenet"].paper, Data("spoken_digit"), steps=200_000, **_SOUND
+        ),
     },
     "wavenet_16bit": {
-        "cpu": Recipe(zoo.WaveNet((2000,), **_SMALL, **_16_BIT), Data("tones"), steps=4_000, **_SOUND),
-        "paper": Recipe(zoo.CATALOGUE["wavenet_16bit"].paper, Data("spoken_digit"), steps=200_000, **_SOUND),
+        "cpu": Recipe(
+            zoo.WaveNet((2000,), **_SMALL, **_16_BIT), Data("tones"), steps=4_000, **_SOUND
+        ),
+        "paper": Recipe(
+            zoo.CATALOGUE["wavenet_16bit"].paper, Data("spoken_digit"), steps=200_000, **_SOUND
+        ),
     },
     "seq2seq": {
         "cpu": _dates(zoo.Seq2Seq((11,), 128)),
@@ -208,7 +289,9 @@ RECIPES: dict[str, dict[str, Recipe]] = {
         "paper": _captions(zoo.CATALOGUE["captioner"].paper),
     },
     "show_attend_tell": {
-        "cpu": _scenes(zoo.ShowAttendTell((20,), 128, 32, "lstm", channels=(16, 32, 64, 64), coverage=0.01)),
+        "cpu": _scenes(
+            zoo.ShowAttendTell((20,), 128, 32, "lstm", channels=(16, 32, 64, 64), coverage=0.01)
+        ),
         "paper": _captions(zoo.CATALOGUE["show_attend_tell"].paper),
     },
 }

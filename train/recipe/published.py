@@ -54,7 +54,9 @@ ROWS: dict[str, Row] = {
         model=zoo.FVSBN(head=CENTRED, ordering=zoo.Ordering("random", seed=1)),
         steps=20_000,
     ),
-    "nade": _row("nade", FIXED, 88.33, steps=15_000, learning_rate=4e-3),  # long enough to overfit; the best is kept
+    "nade": _row(
+        "nade", FIXED, 88.33, steps=15_000, learning_rate=4e-3
+    ),  # long enough to overfit; the best is kept
     "made": _row(
         "made",
         FIXED,
@@ -93,12 +95,21 @@ ROWS: dict[str, Row] = {
         eval_every=1000,
     ),
     "gated_pixel_cnn_dynamic": _row(
-        "gated_pixel_cnn", DYNAMIC, 81.5, steps=43_032, batch_size=64, learning_rate=1e-3, eval_every=5000
+        "gated_pixel_cnn",
+        DYNAMIC,
+        81.5,
+        steps=43_032,
+        batch_size=64,
+        learning_rate=1e-3,
+        eval_every=5000,
     ),
     "nade_categorical": _row("nade_categorical", Data("digits"), None, preset="cpu"),
     "rnade": Row(
         "rnade",
-        tuple(dataclasses.replace(RECIPES["rnade"]["paper"], data=Data("red_wine", fold=k)) for k in range(10)),
+        tuple(
+            dataclasses.replace(RECIPES["rnade"]["paper"], data=Data("red_wine", fold=k))
+            for k in range(10)
+        ),
         9.36,
         "nats of the standardised columns, mean over 10 folds",
         "nats_standardised",

@@ -8,7 +8,11 @@ import zoo
 from train.data import Data
 from zoo.foundation.arguments import convert_fields
 
-PLACES = ("path", "data_dir", "manual_dir")  # fields of the data that say where they lie, and not what they are
+PLACES = (
+    "path",
+    "data_dir",
+    "manual_dir",
+)  # fields of the data that say where they lie, and not what they are
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,9 +24,13 @@ class Recipe:
     data: Data = dataclasses.field(default_factory=Data)
     """The data."""
     conditional: bool = False
-    """Whether the model is given the labels (of images that have some). Sources of pairs are always given."""
+    """Whether the model is given the labels (of images that have some). Sources of pairs are always
+    given.
+    """
     encoder: str | None = None
-    """A trained run (or checkpoint) whose encoder the training begins with, of a model that has one."""
+    """A trained run (or checkpoint) whose encoder the training begins with, of a model that has
+    one.
+    """
     encoder_rate: float = 1.0
     """The encoder's learning rate, as a fraction of that of all other weights (0: it is frozen)."""
     steps: int = 22_000
@@ -34,36 +42,55 @@ class Recipe:
     final_rate: float = 0.0
     """The learning rate at the last step, as a fraction of `learning_rate`."""
     warmup: int = 100
-    """Steps over which the learning rate rises linearly; at most a tenth of all steps, or up to 100 in short trainings."""
+    """Steps over which the learning rate rises linearly; at most a tenth of all steps, or up to 100
+    in short trainings.
+    """
     clip: float = 100.0
     """Gradients with a global norm above this are scaled down to it (0: never)."""
     weight_decay: float = 0.0
-    """Decoupled weight decay, as in AdamW: a step shrinks the weights by `weight_decay` times the learning rate."""
+    """Decoupled weight decay, as in AdamW: a step shrinks the weights by `weight_decay` times the
+      learning rate.
+    """
     corrected_decay: bool = False
     """Whether weight decay falls with the learning rate, in proportion, as in AdamC."""
     ema: float = 0.999
-    """Decay of the running average of the weights that is evaluated, saved and sampled (0: the weights themselves).
-    At step t it is at most (1 + t) / (10 + t), so that a short training is not dominated by its first weights."""
+    """Decay of the running average of the weights that is evaluated, saved and sampled (0: the
+    weights themselves). At step t it is at most (1 + t) / (10 + t), so that a short training is not
+    dominated by its first weights.
+    """
     dtype: Literal["float32", "bfloat16"] = "float32"
-    """What the network computes in while training; weights, their average and all evaluations are float32."""
+    """What the network computes in while training; weights, their average and all evaluations are
+    float32.
+    """
     matmul_precision: Literal["default", "high", "highest"] = "default"
-    """Precision of float32 matmuls and convolutions while training. `default` is the device's fast one (TF32 on a GPU,
-    bfloat16 on a TPU), `highest` is full float32. Evaluations and samples always have full float32."""
+    """Precision of float32 matmuls and convolutions while training. `default` is the device's fast
+    one (TF32 on a GPU, bfloat16 on a TPU), `highest` is full float32. Evaluations and samples
+    always have full float32.
+    """
     seed: int = 0
     """Seed of the initial weights, the order of the data and all noise."""
     eval_every: int = 0
-    """Steps between evaluations on the validation split (0: once an epoch, but at least 25 steps)."""
+    """Steps between evaluations on the validation split (0: once an epoch, but at least 25 steps).
+    """
     validate_ensemble: bool = False
-    """Whether validation scores the mixture of the model's members (masks, orderings), and so chooses the weights for it."""
+    """Whether validation scores the mixture of the model's members (masks, orderings), and so
+    chooses the weights for it.
+    """
     calibrate: bool = False
-    """Whether the temperature of a Bernoulli head is fitted to what validation scores, when all steps are done."""
+    """Whether the temperature of a Bernoulli head is fitted to what validation scores, when all
+    steps are done.
+    """
     checkpoint_every: int = 0
     """Steps between checkpoints (0: one after every evaluation)."""
     patience: int = 0
     """Stop after this many evaluations in a row without a new best (0: never)."""
     parallel: Literal["jit", "pmap"] = "jit"
-    """How the update is spread over the devices: jit over a mesh, or pmap. The results are the same, but for
-    models that draw noise (masks, orderings, dropout): by pmap every device draws its own, so the noise is another."""
+    """How the update is spread over the devices: jit over a mesh, or pmap. The results are the
+    same,
+      but for
+    models that draw noise (masks, orderings, dropout): by pmap every device draws its own, so the
+    noise is another.
+    """
 
     def __post_init__(self):
         """Refuses values that no training can have."""
@@ -115,11 +142,15 @@ def from_json(config: dict[str, Any]) -> Recipe:
 def _check_types(value, prefix=""):
     for name, hint in get_type_hints(type(value)).items():
         if not _is(got := getattr(value, name), hint):
-            raise ValueError(f"{prefix}{name} is {got!r}, expected {getattr(hint, '__name__', hint)}")
+            raise ValueError(
+                f"{prefix}{name} is {got!r}, expected {getattr(hint, '__name__', hint)}"
+            )
 
 
 def _is(value, hint):
-    """Whether a value that was read from JSON is one of that type; a float may be written as an integer."""
+    """Whether a value that was read from JSON is one of that type; a float may be written as an
+    integer.
+    """
     if get_origin(hint) is Literal:
         return value in get_args(hint)
     if isinstance(hint, UnionType):
@@ -130,9 +161,15 @@ def _is(value, hint):
 
 
 def differences(ours: Recipe, theirs: Recipe) -> dict[str, tuple[Any, Any]]:
-    """The fields in which two recipes differ, by dotted name such as `model.hidden`, each with both values."""
+    """The fields in which two recipes differ, by dotted name such as `model.hidden`, each with both
+    values.
+    """
     left, right = _flat(to_json(ours)), _flat(to_json(theirs))
-    return {name: (left.get(name), right.get(name)) for name in {**left, **right} if left.get(name) != right.get(name)}
+    return {
+        name: (left.get(name), right.get(name))
+        for name in {**left, **right}
+        if left.get(name) != right.get(name)
+    }
 
 
 def _flat(config, prefix=""):

@@ -1,4 +1,5 @@
-"""The run folder: where a training keeps its recipe, metrics, checkpoints, best model and results."""
+"""The run folder: where a training keeps its recipe, metrics, checkpoints, best model and results.
+"""
 
 import contextlib
 import dataclasses
@@ -60,7 +61,8 @@ class Run:
 
     @property
     def results(self) -> Path:
-        """The test numbers and how they came about; written last, so a folder with one is finished."""
+        """The test numbers and how they came about; written last, so a folder with one is finished.
+        """
         return self.folder / "results.json"
 
     @property
@@ -79,7 +81,8 @@ class Run:
 
     @property
     def digest(self) -> str | None:
-        """The digest of the data that the run began with; None of a run from before there was one."""
+        """The digest of the data that the run began with; None of a run from before there was one.
+        """
         return self._config()[2]
 
     def _config(self):
@@ -98,7 +101,9 @@ class Run:
             raise RunError(f"{self.config} cannot be read as the recipe of a run: {_short(error)}.") from None
 
     def check_data(self, dataset: Dataset) -> None:
-        """Raises RunError unless the data are those that the run began with (of older runs nothing is known)."""
+        """Raises RunError unless the data are those that the run began with (of older runs nothing
+        is known).
+        """
         digest = self.digest
         if digest not in (None, dataset.digest):
             raise RunError(
@@ -108,7 +113,8 @@ class Run:
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
-        """Keeps the run for this process, which alone trains and writes it; the system lets go when the process ends.
+        """Keeps the run for this process, which alone trains and writes it; the system lets go when
+        the process ends.
 
         Raises:
           RunError: another process has it; the message names that process.
@@ -190,11 +196,12 @@ class Run:
 
 
 def create(name: str, recipe: Recipe, folder: Path | None = None, dataset: Dataset | None = None) -> Run:
-    """A new run folder: `folder`, or runs/NAME, runs/NAME-2, ..., whichever is free; `dataset` is what it will accept.
+    """A new run folder: `folder`, or runs/NAME, runs/NAME-2, ..., whichever is free; `dataset` is
+    what
+      it will accept.
 
     Raises:
-      RunError: `folder` is taken.
-      OSError: the folder cannot be written.
+      RunError: `folder` is taken. OSError: the folder cannot be written.
     """
     run = Run(_claim(name) if folder is None else folder)
     run.folder.mkdir(parents=True, exist_ok=True)
@@ -223,7 +230,8 @@ def find(what: str | Path) -> Run:
 def check_same(run: Run, name: str, recipe: Recipe) -> None:
     """Raises RunError, naming each field that differs, unless the run is of this model and recipe.
 
-    Where the data lie is no part of that, if the run has a digest of them: `Run.check_data` tells whether they are the same.
+    Where the data lie is no part of that, if the run has a digest of them: `Run.check_data` tells
+      whether they are the same.
     """
     stored_name, stored = run.name_and_recipe()
     if name != stored_name:
@@ -245,7 +253,9 @@ def write(path: Path, text: str) -> None:
 
 
 def _claim(name):
-    """A new folder runs/NAME, runs/NAME-2, ...; of several processes that want one, each gets another."""
+    """A new folder runs/NAME, runs/NAME-2, ...; of several processes that want one, each gets
+    another.
+    """
     RUNS.mkdir(exist_ok=True)
     names = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
     return next(folder for name in names if _made(folder := RUNS / name))

@@ -1,4 +1,6 @@
-"""Sequences from a context: an encoder reads it once, a recurrent decoder looks at that while it writes token by token."""
+"""Sequences from a context: an encoder reads it once, a recurrent decoder looks at that while it
+writes token by token.
+"""
 
 import functools
 from typing import ClassVar, Literal, NamedTuple
@@ -24,7 +26,8 @@ class Encoded(NamedTuple):
     """What an encoder made of a context.
 
     Attributes:
-      values: its annotations, [batch, places, d]: words with their surroundings, or parts of an image.
+      values: its annotations, [batch, places, d]: words with their surroundings, or parts of an
+        image.
       mask: which of them there are.
       summary: one vector for all of it, [batch, e].
     """
@@ -35,19 +38,23 @@ class Encoded(NamedTuple):
 
 
 class Memory(NamedTuple):
-    """A context as the decoder sees it: its state before the first token, and what the reader remembers."""
+    """A context as the decoder sees it: its state before the first token, and what the reader
+    remembers.
+    """
 
     first: State
     read: PyTree
 
 
 class EncoderDecoder(Sequence):
-    """A recurrent decoder conditioned on a context. With e_t the embedding of token t - 1 and s the decoder's states,
+    """A recurrent decoder conditioned on a context. With e_t the embedding of token t - 1 and s the
+    decoder's states,
 
-        c_t = what is read of the context, given s_{t-1};   s_t = cell(s_{t-1}, [e_t, c_t]),   s_0 = tanh(W summary)
-        p(x_t | x_<t, context) = softmax(V tanh(U [s_t, c_t, e_t])).
+        c_t = what is read of the context, given s_{t-1};   s_t = cell(s_{t-1}, [e_t, c_t]),   s_0 =
+        tanh(W summary) p(x_t | x_<t, context) = softmax(V tanh(U [s_t, c_t, e_t])).
 
-    A final subclass says by what the context is read and encodes it; it needs a `width`, the size d of its annotations.
+    A final subclass says by what the context is read and encodes it; it needs a `width`, the size d
+    of its annotations.
 
     Attributes:
       site_shape: (length,), of the longest sequence with its end.
@@ -82,12 +89,16 @@ class EncoderDecoder(Sequence):
         raise NotImplementedError(f"{type(self).__name__} must say its width.")
 
     def encoded(self, context: PyTree) -> Encoded:
-        """What the encoder makes of the context; with dropout where there is noise for it (rng stream "train")."""
+        """What the encoder makes of the context; with dropout where there is noise for it (rng
+        stream "train").
+        """
         raise NotImplementedError(f"{type(self).__name__} must define encoded.")
 
     def setup(self):
         self.check()
-        self.embed = self.param("embedding", nn.initializers.normal(1.0), (self.start + 1, self.embedding))
+        self.embed = self.param(
+            "embedding", nn.initializers.normal(1.0), (self.start + 1, self.embedding)
+        )
         self.recur = RecurrentLayer(self.features, self.cell)
         self.read = self.reader(self.width, self.features, GATES[self.cell] * self.features)
         self.begin = nn.Dense(self.recur.num_states * self.features)
@@ -97,13 +108,19 @@ class EncoderDecoder(Sequence):
 
     def encode(self, context):
         encoded = self.encoded(context)
-        first = tuple(jnp.split(jnp.tanh(self.begin(encoded.summary)), self.recur.num_states, axis=-1))
+        first = tuple(
+            jnp.split(jnp.tanh(self.begin(encoded.summary)), self.recur.num_states, axis=-1)
+        )
         return Memory(first, self.read.remember(*encoded))
 
     def unroll(
         self, x: Tokens, memory: Memory, *, train: bool = False
-    ) -> tuple[Float[Array, "batch length values"], Float[Array, "batch length places"] | None, State]:
-        """All conditionals, the weights of the places (None if all of the context is read at once), and the last state."""
+    ) -> tuple[
+        Float[Array, "batch length values"], Float[Array, "batch length places"] | None, State
+    ]:
+        """All conditionals, the weights of the places (None if all of the context is read at once),
+        and the last state.
+        """
         before = self.tokens_before(x)
         e = self.drop(self.embed[before], deterministic=not train)
         look = self.read.over(memory.read)
@@ -135,7 +152,9 @@ class EncoderDecoder(Sequence):
         return self._leave(state[0], glimpse.vector, e, before)
 
     def _leave(self, h, c, e, before, train=False):
-        h = self.drop(jnp.tanh(self.join(jnp.concatenate([h, c, e], axis=-1))), deterministic=not train)
+        h = self.drop(
+            jnp.tanh(self.join(jnp.concatenate([h, c, e], axis=-1))), deterministic=not train
+        )
         return self.closed(self.params_of(h), before)
 
 
@@ -144,7 +163,8 @@ class EncoderDecoder(Sequence):
 def attention_weights(
     model: EncoderDecoder, variables: Variables, x: Values, context: PyTree
 ) -> Float[Array, "batch length places"]:
-    """Where the model looks in its context when it writes each token of x: weights of the places, which sum to 1.
+    """Where the model looks in its context when it writes each token of x: weights of the places,
+      which sum to 1.
 
     Args:
       model: a model that attends.
@@ -156,7 +176,10 @@ def attention_weights(
       ValueError: the model reads all of its context at once, or values that do not fit it.
     """
     if not model.attends:
-        raise ValueError(f"{type(model).__name__} has no attention: it reads all of its context at once, or has none.")
+        raise ValueError(
+            f"{type(model).__name__} has no attention: it reads all of its context at once, or "
+            "has none."
+        )
     check_inputs(model, variables, x, context)
     return _attention_weights(model, variables, *narrowed((x, context)))
 

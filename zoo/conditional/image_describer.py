@@ -21,14 +21,17 @@ class GridEncoder(nn.Module):
     halvings: int
 
     @nn.compact
-    def __call__(self, x: Float[Array, "batch height width c"]) -> Float[Array, "batch rows columns d"]:
+    def __call__(
+        self, x: Float[Array, "batch height width c"]
+    ) -> Float[Array, "batch rows columns d"]:
         for i, channels in enumerate(self.channels):
             x = nn.relu(nn.Conv(channels, (3, 3), strides=2 if i < self.halvings else 1)(x))
         return x
 
 
 class ImageDescriber(EncoderDecoder):
-    """p(caption | image): the image, integers 0..255 [batch, height, width(, 3)], becomes a grid of features.
+    """p(caption | image): the image, integers 0..255 [batch, height, width(, 3)], becomes a grid of
+    features.
 
     The weights of the encoder ("encoder") fit images of any size.
 
@@ -48,8 +51,10 @@ class ImageDescriber(EncoderDecoder):
         fit = len(self.image_shape) in (2, 3) and 0 <= self.halvings <= len(self.channels)
         if not fit or not self.channels:
             raise ValueError(
-                f"{type(self).__name__} needs an image_shape (height, width) or (height, width, 3), at least one layer of "
-                f"channels and halvings of at most its {len(self.channels)} layers; got {self.image_shape}, {self.halvings}."
+                f"{type(self).__name__} needs an image_shape (height, width) or (height, width, "
+                "3), at least one layer of "
+                f"channels and halvings of at most its {len(self.channels)} layers; got "
+                f"{self.image_shape}, {self.halvings}."
             )
         super().setup()
         self.encoder = GridEncoder(self.channels, self.halvings)
@@ -66,28 +71,38 @@ class ImageDescriber(EncoderDecoder):
 
     @property
     def centres(self) -> tuple[np.ndarray, np.ndarray]:
-        """Where in the image the places of the grid look, in pixels: the middle of what each row, and each column, sees."""
+        """Where in the image the places of the grid look, in pixels: the middle of what each row,
+        and
+          each column, sees.
+        """
         axes = []
         for size in self.image_shape[:2]:
             step, first = 1, 0.5
             for _ in range(self.halvings):
-                first += step * (size % 2 == 0)  # of an even size a stride of 2 begins with the second pixel
+                first += step * (
+                    size % 2 == 0
+                )  # of an even size a stride of 2 begins with the second pixel
                 step, size = 2 * step, -(-size // 2)
             axes.append(first + step * np.arange(size))
         return axes[0], axes[1]
 
     def features_of(self, context: Array) -> Float[Array, "batch places d"]:
         """The features of every place of the grid, row by row."""
-        images = context.reshape(len(context), *self.image_shape[:2], -1).astype(self.embed.dtype) / 255
+        images = (
+            context.reshape(len(context), *self.image_shape[:2], -1).astype(self.embed.dtype) / 255
+        )
         grid = self.encoder(images)
         return grid.reshape(len(grid), -1, self.width)
 
     def complaint(self, context):
-        wanted = f"expected images, integers 0..255 of shape [batch, {', '.join(map(str, self.image_shape))}]"
+        shape = ", ".join(map(str, self.image_shape))
+        wanted = f"expected images, integers 0..255 of shape [batch, {shape}]"
         if context is None:
             return f"{wanted}; got none"
         images = np.asarray(context)
-        if images.shape[1:] != tuple(self.image_shape) or not np.issubdtype(images.dtype, np.integer):
+        if images.shape[1:] != tuple(self.image_shape) or not np.issubdtype(
+            images.dtype, np.integer
+        ):
             return f"{wanted}; got {images.dtype} of shape {list(images.shape)}"
         if images.size and (images.min() < 0 or images.max() > 255):
             return f"{wanted}; got values from {images.min()} to {images.max()}"
@@ -98,5 +113,7 @@ class ImageDescriber(EncoderDecoder):
         return "captions"
 
     def example(self, batch):
-        images = np.random.RandomState(1).randint(0, 256, (batch, *self.image_shape)).astype(np.uint8)
+        images = (
+            np.random.RandomState(1).randint(0, 256, (batch, *self.image_shape)).astype(np.uint8)
+        )
         return super().example(batch)[0], images

@@ -13,15 +13,19 @@ from zoo.layers.context_readers import AdditiveAttention
 
 @register
 class ShowAttendTell(ImageDescriber):
-    """Soft attention over the grid of features at every word. Training adds the doubly stochastic regulariser
+    """Soft attention over the grid of features at every word. Training adds the doubly stochastic
+    regulariser
 
         coverage * sum_s (1 - sum_t a_ts)^2,   a_ts the weight of place s at word t,
 
-    which asks that every place be looked at as much as any other; `zoo.attention_weights` gives the weights.
+    which asks that every place be looked at as much as any other; `zoo.attention_weights` gives the
+    weights.
 
-    **Reference**: K. Xu et al., Show, attend and tell: neural image caption generation with visual attention, ICML 2015.
+    **Reference**: K. Xu et al., Show, attend and tell: neural image caption generation with visual
+      attention, ICML 2015.
 
-    Differs from the paper: a learned vector for every place of the grid; no gate scales what is read; a small encoder.
+    Differs from the paper: a learned vector for every place of the grid; no gate scales what is
+      read; a small encoder.
 
     Attributes: those of `ImageDescriber`, and
       coverage: the factor of the regulariser (1 in the paper).

@@ -13,9 +13,11 @@ from zoo.layers.recurrent_layer import RecurrentLayer
 
 
 class BidirectionalEncoder(nn.Module):
-    """Two recurrent layers, one from the left and one from the right: place s knows all tokens, its neighbours best.
+    """Two recurrent layers, one from the left and one from the right: place s knows all tokens, its
+      neighbours best.
 
-    Padding stands at the end of a row and changes nothing: the layer from the right begins at the last token.
+    Padding stands at the end of a row and changes nothing: the layer from the right begins at the
+      last token.
 
     Attributes:
       features: units of each direction.
@@ -26,8 +28,12 @@ class BidirectionalEncoder(nn.Module):
     cell: Cell
 
     @nn.compact
-    def __call__(self, x: Float[Array, "batch places f"], mask: Bool[Array, "batch places"]) -> Encoded:
-        right, left = (RecurrentLayer(self.features, self.cell, name=name) for name in ("right", "left"))
+    def __call__(
+        self, x: Float[Array, "batch places f"], mask: Bool[Array, "batch places"]
+    ) -> Encoded:
+        right, left = (
+            RecurrentLayer(self.features, self.cell, name=name) for name in ("right", "left")
+        )
         zeros, last = right.zeros(len(x)), jnp.maximum(mask.sum(1) - 1, 0)
         places = x.swapaxes(0, 1)
         forward, _ = right(places, zeros, None, zeros)
@@ -39,7 +45,8 @@ class BidirectionalEncoder(nn.Module):
 
 
 class Translator(EncoderDecoder):
-    """p(x | source): the source, int tokens [batch, places] with padding at the end, is read by a bidirectional encoder.
+    """p(x | source): the source, int tokens [batch, places] with padding at the end, is read by a
+    bidirectional encoder.
 
     The length of a source is no part of the weights.
 

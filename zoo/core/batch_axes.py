@@ -1,4 +1,6 @@
-"""Which axis of an array counts the examples of a batch: found out by shapes alone, so for any model."""
+"""Which axis of an array counts the examples of a batch: found out by shapes alone, so for any
+model.
+"""
 
 from collections.abc import Callable
 
@@ -25,7 +27,8 @@ def axes(shapes_of: Callable[[int], PyTree]) -> PyTree[int]:
             return -1
         if len(grown) > 1 or few.shape[grown[0]] * _MORE != more.shape[grown[0]] * _FEW:
             raise ValueError(
-                f"an array grows with the batch from {few.shape} to {more.shape}: no axis counts the rows."
+                f"an array grows with the batch from {few.shape} to {more.shape}: no axis counts "
+                "the rows."
             )
         return grown[0]
 
@@ -35,7 +38,8 @@ def axes(shapes_of: Callable[[int], PyTree]) -> PyTree[int]:
 def take(tree: PyTree, axes: PyTree[int], rows: Int[Array, " taken"], batch: int) -> PyTree:
     """The given rows of every array of a batch, in that order; what all rows share stays as it is.
 
-    Where an axis holds several entries of each row, such as its attention heads, these lie side by side.
+    Where an axis holds several entries of each row, such as its attention heads, these lie side by
+    side.
 
     Args:
       tree: the arrays.
@@ -56,7 +60,9 @@ def take(tree: PyTree, axes: PyTree[int], rows: Int[Array, " taken"], batch: int
 
 def resized(tree: PyTree, batch: int) -> PyTree:
     """The shapes of arrays, as if their leading axis were `batch`."""
-    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((batch, *leaf.shape[1:]), leaf.dtype), tree)
+    return jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct((batch, *leaf.shape[1:]), leaf.dtype), tree
+    )
 
 
 def repeated(function: Callable[[PyTree], PyTree], rows: PyTree, copies: int) -> PyTree:

@@ -1,4 +1,7 @@
-"""One file a model: the arrays in safetensors, the model itself as JSON in the header. Nothing in it is ever executed."""
+"""One file a model: the arrays in safetensors, the model itself as JSON in the header. Nothing in
+it
+  is ever executed.
+"""
 
 import dataclasses
 import difflib
@@ -42,15 +45,20 @@ def save(path: str | os.PathLike, model: Autoregressive, variables: Variables) -
     The header holds a digest of the model and of all arrays, which `load` compares.
 
     Raises:
-      ValueError: `load` could not read it again: the class of the model, its head or its ordering is not registered, or
-        the variables are those of another model.
+      ValueError: `load` could not read it again: the class of the model, its head or its ordering
+        is not registered, or the variables are those of another model.
       OSError: the file cannot be written.
     """
     config = to_config(model)
     if from_config(config) != model:
-        raise ValueError(f"{model} is not the same when read again; its fields must be plain JSON values and tuples.")
+        raise ValueError(
+            f"{model} is not the same when read again; its fields must be plain JSON values and "
+            "tuples."
+        )
     if not isinstance(variables, Mapping):
-        raise ValueError(f"variables must be a dict, as zoo.init and zoo.load return it; got {shown(variables)}.")
+        raise ValueError(
+            f"variables must be a dict, as zoo.init and zoo.load return it; got {shown(variables)}."
+        )
     arrays = {name: np.asarray(leaf) for name, leaf in flatten_dict(variables, sep="/").items()}
     if misfit := _misfit(model, arrays):
         raise ValueError(f"these are not the variables of this {config['class']}: {misfit}.")
@@ -63,36 +71,49 @@ def save(path: str | os.PathLike, model: Autoregressive, variables: Variables) -
 def load(
     path: str | os.PathLike, *, classes: Iterable[type] = (), allow_non_finite: bool = False
 ) -> tuple[Autoregressive, Variables]:
-    """Reads what `save` wrote. `path` is the file, or a folder that holds one named model.safetensors.
+    """Reads what `save` wrote. `path` is the file, or a folder that holds one named
+    model.safetensors.
 
     Args:
       path: the file, or its folder.
       classes: classes that the file may name beside the registered ones; see `zoo.register`.
-      allow_non_finite: load weights that are infinite or nan as well, for a look at what went wrong.
+      allow_non_finite: load weights that are infinite or nan as well, for a look at what went
+        wrong.
 
     Raises:
-      CheckpointError: the file is missing, empty, truncated, corrupt or foreign, its arrays do not fit its model, or a
-        weight is infinite or nan. Files of before there was a digest load without that check.
+      CheckpointError: the file is missing, empty, truncated, corrupt or foreign, its arrays do not
+        fit its model, or a weight is infinite or nan. Files of before there was a digest load
+        without that check.
     """
     path = Path(path)
     if path.is_dir():
         path = path / FILE
     if not path.is_file():
-        raise CheckpointError(f"{path}: no such checkpoint; expected a file that zoo.save wrote or a run's folder.")
+        raise CheckpointError(
+            f"{path}: no such checkpoint; expected a file that zoo.save wrote or a run's folder."
+        )
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
             header = file.metadata() or {}
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
     except (safetensors.SafetensorError, OSError, ValueError) as error:
-        what = "is empty" if path.stat().st_size == 0 else f"is truncated or no safetensors file ({error})"
+        what = (
+            "is empty"
+            if path.stat().st_size == 0
+            else f"is truncated or no safetensors file ({error})"
+        )
         raise CheckpointError(f"{path}: {what}; expected a file that zoo.save wrote.") from None
     if header.get("format") not in (FORMAT, UNSIGNED):
         raise CheckpointError(
-            f"{path}: a safetensors file, but not of this zoo (format {header.get('format')!r}, expected {FORMAT!r})."
+            f"{path}: a safetensors file, but not of this zoo (format {header.get('format')!r}, "
+            f"expected {FORMAT!r})."
         )
-    if header["format"] == FORMAT and header.get("digest") != digest(header.get("model", ""), arrays):
+    if header["format"] == FORMAT and header.get("digest") != digest(
+        header.get("model", ""), arrays
+    ):
         raise CheckpointError(
-            f"{path}: damaged since it was written (its digest is another); take a copy, or train again."
+            f"{path}: damaged since it was written (its digest is another); take a copy, or "
+            "train again."
         )
     try:
         model = from_config(json.loads(header["model"]), classes)
@@ -102,19 +123,24 @@ def load(
         raise CheckpointError(f"{path}: {error}.") from None
     except Exception as error:  # a made-up configuration can fail in any way
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-        raise CheckpointError(f"{path}: its header describes no model of this zoo ({reason}).") from None
+        raise CheckpointError(
+            f"{path}: its header describes no model of this zoo ({reason})."
+        ) from None
     if misfit:
         raise CheckpointError(f"{path}: {misfit}.")
     if not allow_non_finite and (bad := _non_finite(arrays)):
         raise CheckpointError(
-            f"{path}: {bad}, so nothing sound can be computed from it; train again, or load it for a look by "
+            f"{path}: {bad}, so nothing sound can be computed from it; train again, or load it "
+            "for a look by "
             "zoo.load(path, allow_non_finite=True)."
         )
     return model, jax.tree.map(jnp.asarray, variables)
 
 
 def digest(text: str, arrays: Mapping[str, np.ndarray]) -> str:
-    """A hash (BLAKE2b, hexadecimal) of a text and of arrays: their names, types, shapes and bytes, in the order of names."""
+    """A hash (BLAKE2b, hexadecimal) of a text and of arrays: their names, types, shapes and bytes,
+    in the order of names.
+    """
     whole = hashlib.blake2b(text.encode(), digest_size=16)
     for name, array in sorted(arrays.items()):
         whole.update(f"\0{name}\0{array.dtype}\0{array.shape}\0".encode())
@@ -124,7 +150,8 @@ def digest(text: str, arrays: Mapping[str, np.ndarray]) -> str:
 
 @checked()
 def find(run: str | os.PathLike, runs: str | os.PathLike = "runs") -> Path:
-    """The checkpoint file that `run` means: a file, a folder that holds one, or a name whose newest run in `runs` does.
+    """The checkpoint file that `run` means: a file, a folder that holds one, or a name whose newest
+      run in `runs` does.
 
     Raises:
       CheckpointError: there is none.
@@ -133,10 +160,13 @@ def find(run: str | os.PathLike, runs: str | os.PathLike = "runs") -> Path:
     if path.is_file() or (path / FILE).is_file():
         return path if path.is_file() else path / FILE
     numbered = re.compile(rf"{re.escape(str(run))}(-\d+)?")
-    trained = [file for file in Path(runs).glob(f"*/{FILE}") if numbered.fullmatch(file.parent.name)]
+    trained = [
+        file for file in Path(runs).glob(f"*/{FILE}") if numbered.fullmatch(file.parent.name)
+    ]
     if not trained:
         raise CheckpointError(
-            f"no trained model at {path} and none named {run!r} in {runs}; train one first: python -m train MODEL."
+            f"no trained model at {path} and none named {run!r} in {runs}; train one first: "
+            "python -m train MODEL."
         )
     return max(trained, key=lambda file: file.stat().st_mtime)
 
@@ -146,7 +176,10 @@ def to_config(value: Any) -> Any:
     if dataclasses.is_dataclass(value):
         skip = {"parent", "name"} if isinstance(value, nn.Module) else set()
         fields = [field.name for field in dataclasses.fields(value) if field.name not in skip]
-        return {"class": type(value).__name__, **{name: to_config(getattr(value, name)) for name in fields}}
+        return {
+            "class": type(value).__name__,
+            **{name: to_config(getattr(value, name)) for name in fields},
+        }
     if isinstance(value, tuple | list):
         return [to_config(item) for item in value]
     return value
@@ -157,11 +190,11 @@ class UnknownClass(ValueError):
 
 
 def from_config(config: Any, classes: Iterable[type] = ()) -> Any:
-    """The inverse of `to_config`. Class names are looked up in the registry and in `classes`, never imported.
+    """The inverse of `to_config`. Class names are looked up in the registry and in `classes`, never
+    imported.
 
     Raises:
-      UnknownClass: a class that is not registered.
-      ValueError: fields that a class does not have.
+      UnknownClass: a class that is not registered. ValueError: fields that a class does not have.
     """
     if isinstance(config, list):
         return tuple(from_config(item, classes) for item in config)
@@ -173,7 +206,8 @@ def from_config(config: Any, classes: Iterable[type] = ()) -> Any:
         near = difflib.get_close_matches(str(name), known, n=1)
         hint = f" (did you mean {near[0]}?)" if near else ""
         raise UnknownClass(
-            f"the class {name!r} is not registered{hint}; put @zoo.register above its definition and import that first, "
+            f"the class {name!r} is not registered{hint}; put @zoo.register above its definition "
+            "and import that first, "
             f"or pass classes=[{name}] to zoo.load"
         )
     names = {field.name for field in dataclasses.fields(known[name])}

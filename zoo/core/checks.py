@@ -16,7 +16,14 @@ from jaxtyping import PyTree
 from zoo.core.model import Autoregressive
 from zoo.foundation.arguments import checked, shown
 
-NO_COUNTS = {"window", "mask", "end", "pad", "separator", "source_pad"}  # integer fields that may be 0, or None
+NO_COUNTS = {
+    "window",
+    "mask",
+    "end",
+    "pad",
+    "separator",
+    "source_pad",
+}  # integer fields that may be 0, or None
 
 
 def kind(model: Autoregressive) -> str:
@@ -31,26 +38,38 @@ def check_model(model: Any) -> None:
     if isinstance(model, Autoregressive):
         check_fields(model)
         return
-    raise ValueError(f"expected a model such as zoo.MADE(), or the first of what zoo.load returns; got {shown(model)}.")
+    raise ValueError(
+        "expected a model such as zoo.MADE(), or the first of what zoo.load returns; got "
+        f"{shown(model)}."
+    )
 
 
 def check_fields(model: Autoregressive) -> None:
-    """Raises ValueError, in one line, unless the fields of `model` can be: counts at least 1 (0 where that is the default),
-    numbers not negative, dropout in [0, 1), and what is chosen from a few is one of them."""
+    """Raises ValueError, in one line, unless the fields of `model` can be: counts at least 1 (0
+    where
+      that is the default),
+    numbers not negative, dropout in [0, 1), and what is chosen from a few is one of them.
+    """
     name, within = type(model).__name__, getattr(model, "model", None)
     if within is not None:
         check_fields(within)
     if not model.site_shape or not all(size >= 1 for size in model.site_shape):
-        raise ValueError(f"{name} needs a site_shape of sizes from 1; got {tuple(model.site_shape)}.")
+        raise ValueError(
+            f"{name} needs a site_shape of sizes from 1; got {tuple(model.site_shape)}."
+        )
     for field in dataclasses.fields(model):
         value = getattr(model, field.name)
         choices = get_args(field.type) if get_origin(field.type) is Literal else (value,)
         if value not in choices:
-            raise ValueError(f"{name} needs {field.name} to be {' or '.join(choices)}; got {value!r}.")
+            raise ValueError(
+                f"{name} needs {field.name} to be {' or '.join(choices)}; got {value!r}."
+            )
         if field.name == "dropout" and not 0 <= value < 1:
             raise ValueError(f"{name} needs a dropout in [0, 1); got {value}.")
         if isinstance(value, float) and not 0 <= value < math.inf:
-            raise ValueError(f"{name} needs {field.name} to be a finite number of at least 0; got {value}.")
+            raise ValueError(
+                f"{name} needs {field.name} to be a finite number of at least 0; got {value}."
+            )
         sizes = value if isinstance(value, tuple) else (value,)
         if field.name in NO_COUNTS or not all(type(size) is int for size in sizes):
             continue
@@ -60,7 +79,9 @@ def check_fields(model: Autoregressive) -> None:
 
 
 def check_inputs(model: Autoregressive, variables: Any, x: Any, context: PyTree = None) -> None:
-    """Raises ValueError, in one line, unless `variables` are the model's, and `x` and `context` a batch of it."""
+    """Raises ValueError, in one line, unless `variables` are the model's, and `x` and `context` a
+    batch of it.
+    """
     check_batch(model, x, context)
     check_variables(model, variables, context)
 
@@ -72,9 +93,11 @@ def check_batch(model: Autoregressive, x: Any, context: PyTree = None) -> None:
 
 
 def check_values(model: Autoregressive, x: Any, what: str = "x") -> None:
-    """Raises ValueError, in one line, unless `x` is a batch of values of `model`, and its fields can be.
+    """Raises ValueError, in one line, unless `x` is a batch of values of `model`, and its fields
+    can be.
 
-    Shape and dtype are checked always, the values themselves where they are at hand (not under a jax trace).
+    Shape and dtype are checked always, the values themselves where they are at hand (not under a
+    jax trace).
     """
     check_model(model)
     event = (*model.site_shape, *model.head.event_shape)
@@ -82,14 +105,20 @@ def check_values(model: Autoregressive, x: Any, what: str = "x") -> None:
     dtype = getattr(x, "dtype", None)
     if dtype is None:
         raise ValueError(
-            f"{name}: {what} must be an array [batch, {', '.join(map(str, event))}]; got {shown(x)}. "
+            f"{name}: {what} must be an array [batch, {', '.join(map(str, event))}]; got "
+            f"{shown(x)}. "
             f"Convert it: np.asarray({what})."
         )
     shape, discrete = np.shape(x), jnp.issubdtype(model.head.dtype, jnp.integer)
     if shape[1:] != event or len(shape) != len(event) + 1 or shape[0] == 0:
-        raise ValueError(f"{name}: {what} must have shape [batch, {', '.join(map(str, event))}]; got {list(shape)}.")
+        raise ValueError(
+            f"{name}: {what} must have shape [batch, {', '.join(map(str, event))}]; got "
+            f"{list(shape)}."
+        )
     if not (
-        jnp.issubdtype(dtype, jnp.integer) or dtype == np.bool_ if discrete else jnp.issubdtype(dtype, jnp.floating)
+        jnp.issubdtype(dtype, jnp.integer) or dtype == np.bool_
+        if discrete
+        else jnp.issubdtype(dtype, jnp.floating)
     ):
         wanted = "integers" if discrete else "floating-point numbers"
         raise ValueError(
@@ -102,8 +131,9 @@ def check_values(model: Autoregressive, x: Any, what: str = "x") -> None:
 
 @checked(batch=1)
 def check_context(model: Autoregressive, context: PyTree, batch: int | None = None) -> None:
-    """Raises ValueError, in one line, if `model` cannot condition on `context` (not under a jax trace), or not on one of
-    `batch` rows."""
+    """Raises ValueError, in one line, if `model` cannot condition on `context` (not under a jax
+    trace), or not on one of `batch` rows.
+    """
     check_model(model)
     leaves = jax.tree.leaves(context)
     if not any(isinstance(leaf, jax.core.Tracer) for leaf in leaves):
@@ -116,7 +146,8 @@ def check_context(model: Autoregressive, context: PyTree, batch: int | None = No
     for leaf in leaves:
         if not hasattr(leaf, "dtype"):
             raise ValueError(
-                f"{kind(model)}: context must be an array, or arrays in a dict or tuple; got {shown(leaf)} in "
+                f"{kind(model)}: context must be an array, or arrays in a dict or tuple; got "
+                f"{shown(leaf)} in "
                 f"{shown(context)}. Convert it: np.asarray(context)."
             )
         if batch is not None and np.shape(leaf)[:1] != (batch,):
@@ -127,10 +158,17 @@ def check_context(model: Autoregressive, context: PyTree, batch: int | None = No
 
 
 def check_variables(model: Autoregressive, variables: Any, context: PyTree = None) -> None:
-    """Raises ValueError, in one line, unless `variables` are those of `model`, as `zoo.init` and `zoo.load` return them."""
+    """Raises ValueError, in one line, unless `variables` are those of `model`, as `zoo.init` and
+    `zoo.load` return them.
+    """
     if not isinstance(variables, Mapping):
-        raise ValueError(f"variables must be a dict, as zoo.init and zoo.load return it; got {shown(variables)}.")
-    arrays = {"/".join(_name(key) for key in path): leaf for path, leaf in jax.tree.leaves_with_path(variables)}
+        raise ValueError(
+            f"variables must be a dict, as zoo.init and zoo.load return it; got {shown(variables)}."
+        )
+    arrays = {
+        "/".join(_name(key) for key in path): leaf
+        for path, leaf in jax.tree.leaves_with_path(variables)
+    }
     if odd := next((name for name, leaf in arrays.items() if not hasattr(leaf, "dtype")), None):
         raise ValueError(f"variables must hold arrays only; got {shown(arrays[odd])} as {odd!r}.")
     forms = tuple((name, np.shape(leaf), _sort_of(leaf.dtype)) for name, leaf in arrays.items())
@@ -139,12 +177,16 @@ def check_variables(model: Autoregressive, variables: Any, context: PyTree = Non
 
 
 def variable_shapes(model: Autoregressive, context: PyTree = None) -> PyTree[jax.ShapeDtypeStruct]:
-    """The shapes of the model's variables, nothing computed; of a context only the shapes and dtypes are looked at."""
+    """The shapes of the model's variables, nothing computed; of a context only the shapes and
+    dtypes are looked at.
+    """
     return _variable_shapes(model, _forms(context))
 
 
 def misfit(wanted: Mapping[str, Any], got: Mapping[str, Any]) -> str | None:
-    """Why arrays `got`, by name, are not those `wanted`, in words, or None; only shapes and dtypes are compared."""
+    """Why arrays `got`, by name, are not those `wanted`, in words, or None; only shapes and dtypes
+    are compared.
+    """
     if odd := sorted(set(wanted) ^ set(got)):
         return f"array {odd[0]!r} is {'missing' if odd[0] in wanted else 'not part of'} its model"
     for name, array in got.items():
@@ -167,7 +209,9 @@ def _name(key):
 def _forms(context):
     """A context of one row as what can be hashed: (treedef, shape and dtype of every leaf)."""
     leaves, tree = jax.tree.flatten(context)
-    return tree, tuple(((1, *np.shape(leaf)[1:]), jax.dtypes.canonicalize_dtype(leaf.dtype)) for leaf in leaves)
+    return tree, tuple(
+        ((1, *np.shape(leaf)[1:]), jax.dtypes.canonicalize_dtype(leaf.dtype)) for leaf in leaves
+    )
 
 
 @functools.lru_cache(maxsize=128)
@@ -179,7 +223,12 @@ def _variable_shapes(model, forms):
     def variables(key, x, context):
         # Not by `init`, which a member of a mixture refuses.
         out: Any = model.apply(
-            {}, x, context, rngs={"params": key}, mutable=True, method=lambda m, x, context: m(x, m.encode(context))
+            {},
+            x,
+            context,
+            rngs={"params": key},
+            mutable=True,
+            method=lambda m, x, context: m(x, m.encode(context)),
         )
         return out[1]
 
@@ -190,7 +239,8 @@ def _variable_shapes(model, forms):
 def _misfit(model, context, forms):
     got = {name: jax.ShapeDtypeStruct(shape, sort) for name, shape, sort in forms}
     wanted = {
-        "/".join(map(_name, path)): leaf for path, leaf in jax.tree.leaves_with_path(_variable_shapes(model, context))
+        "/".join(map(_name, path)): leaf
+        for path, leaf in jax.tree.leaves_with_path(_variable_shapes(model, context))
     }
     if got and set(wanted) == {f"params/{name}" for name in got}:
         return "they lack the outermost level; pass all that zoo.init returns, {'params': ...}"
@@ -203,4 +253,6 @@ def key_needed(model: Autoregressive) -> Iterator[None]:
     try:
         yield
     except flax.errors.InvalidRngError:
-        raise ValueError(f"{kind(model)} draws noise in training: pass key=jax.random.key(...).") from None
+        raise ValueError(
+            f"{kind(model)} draws noise in training: pass key=jax.random.key(...)."
+        ) from None

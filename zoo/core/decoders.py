@@ -22,18 +22,21 @@ class Decoder(NamedTuple):
 
     Attributes:
       init: () -> cache before the first rank.
-      enter: (cache, canvas, t) -> cache; called once per block of `block` consecutive ranks, at its first rank t.
+      enter: (cache, canvas, t) -> cache; called once per block of `block` consecutive ranks, at its
+        first rank t.
       step: (cache, canvas, t) -> (params [batch, num_params] of the site at rank t, cache).
       block: ranks per block.
-      prefill: (cache, values [batch, n] of the first n ranks) -> (params [batch, n, num_params], cache), in one pass; None
-        if the model has no such.
+      prefill: (cache, values [batch, n] of the first n ranks) -> (params [batch, n, num_params],
+        cache), in one pass; None if the model has no such.
     """
 
     init: Callable[[], Cache]
     enter: Callable[[Cache, Canvas, Rank], Cache]
     step: Callable[[Cache, Canvas, Rank], tuple[Float[Array, "batch num_params"], Cache]]
     block: int
-    prefill: Callable[[Cache, Canvas], tuple[Float[Array, "batch ranks num_params"], Cache]] | None = None
+    prefill: (
+        Callable[[Cache, Canvas], tuple[Float[Array, "batch ranks num_params"], Cache]] | None
+    ) = None
 
 
 @checked(batch=1, copies=1)
@@ -41,7 +44,8 @@ class Decoder(NamedTuple):
 def decoder(
     model: Autoregressive, variables: Variables, batch: int, context: PyTree = None, copies: int = 1
 ) -> Decoder:
-    """The model as a sampler sees it, through `enter` and `step`; the context is encoded once, here.
+    """The model as a sampler sees it, through `enter` and `step`; the context is encoded once,
+    here.
 
     Each row of the context serves `copies` consecutive rows of the batch.
     """
@@ -85,11 +89,17 @@ def recompute(
     check_context(model, context)
     check_variables(model, variables, context)
     del batch  # nothing is cached
-    memory, apply = _encode(model, variables, narrowed(context), copies), without_x64(full_float32(model.apply))
+    memory, apply = (
+        _encode(model, variables, narrowed(context), copies),
+        without_x64(full_float32(model.apply)),
+    )
     return Decoder(
         init=lambda: (),
         enter=lambda cache, x, t: cache,
-        step=lambda cache, x, t: (site_params(model, apply(variables, narrowed(x), memory), t), cache),
+        step=lambda cache, x, t: (
+            site_params(model, apply(variables, narrowed(x), memory), t),
+            cache,
+        ),
         block=model.num_sites,
     )
 
@@ -99,4 +109,8 @@ def recompute(
 @full_float32
 def _encode(model, variables, context, copies):
     encode = functools.partial(model.apply, variables, method="encode")
-    return encode(context) if copies == 1 or context is None else batch_axes.repeated(encode, context, copies)
+    return (
+        encode(context)
+        if copies == 1 or context is None
+        else batch_axes.repeated(encode, context, copies)
+    )

@@ -22,10 +22,12 @@ def ensemble_log_prob(
 ) -> Float[Array, " batch"]:
     """Log likelihood of the uniform mixture: log (1/K) sum_k p_k(x), nats per example.
 
-    Probabilities of whole examples are averaged. Averaging logits or conditionals over orderings is no likelihood.
+    Probabilities of whole examples are averaged. Averaging logits or conditionals over orderings is
+    no likelihood.
 
     Args:
-      models: its K members, such as `[made.member(k) for k in range(made.num_masks)]`, or the model that has them.
+      models: its K members, such as `[made.member(k) for k in range(made.num_masks)]`, or the model
+        that has them.
       variables: those of all members, or one for each.
       x: values [batch, *site_shape, *event_shape].
       context: what the members condition on.
@@ -34,16 +36,22 @@ def ensemble_log_prob(
       ValueError: no members, or not as many variables as members.
     """
     listed = isinstance(models, Iterable) and not hasattr(models, "dtype")
-    if not (listed or isinstance(models, Autoregressive)) or not isinstance(variables, Mapping | Sequence):
+    if not (listed or isinstance(models, Autoregressive)) or not isinstance(
+        variables, Mapping | Sequence
+    ):
         raise ValueError(
-            "an ensemble needs a model with members, or a list of models, and the variables of all or a list of them; "
+            "an ensemble needs a model with members, or a list of models, and the variables of "
+            "all or a list of them; "
             f"got {shown(models)}, {shown(variables)}."
         )
     models = list(models.members() if isinstance(models, Autoregressive) else models)
     each = [variables] * len(models) if isinstance(variables, Mapping) else list(variables)
     if not models or len(each) != len(models):
         raise ValueError(
-            f"an ensemble needs one set of variables a member; got {len(models)} models, {len(each)} sets."
+            f"an ensemble needs one set of variables a member; got {len(models)} models, "
+            f"{len(each)} sets."
         )
-    members = [log_prob(model, member, x, context) for model, member in zip(models, each, strict=True)]
+    members = [
+        log_prob(model, member, x, context) for model, member in zip(models, each, strict=True)
+    ]
     return jax.nn.logsumexp(jnp.stack(members), axis=0) - math.log(len(members))

@@ -15,7 +15,9 @@ from zoo.foundation.precision import full_float32, narrowed, without_x64
 @checked()
 @without_x64
 def init(model: Autoregressive, key: Array, x: Values, context: PyTree = None) -> Variables:
-    """Fresh variables for `model`, shaped by an example batch. The key is consumed. Raises as `log_prob`."""
+    """Fresh variables for `model`, shaped by an example batch. The key is consumed. Raises as
+    `log_prob`.
+    """
     check_batch(model, x, context)
     check_memory(model, variable_shapes(model, context), "its variables")
     params_key, train_key = jax.random.split(key)
@@ -33,21 +35,24 @@ def log_prob(
     train: bool = False,
     key: Array | None = None,
 ) -> Float[Array, " batch"]:
-    """Exact log likelihood log p(x | context) = sum_t log p(x[s_t] | x[s_<t], context), in full float32 on every device.
+    """Exact log likelihood log p(x | context) = sum_t log p(x[s_t] | x[s_<t], context), in full
+    float32 on every device.
 
     Args:
       model: the model.
       variables: its variables.
       x: values [batch, *site_shape, *event_shape]; integers for a discrete head.
       context: what the model conditions on, leading axis `batch`; None for an unconditional model.
-      train: whether dropout, mask resampling and the like are on; matmuls then have the precision that jax is set to.
+      train: whether dropout, mask resampling and the like are on; matmuls then have the precision
+        that jax is set to.
       key: consumed by those; needed only when `train` and the model draws random numbers.
 
     Returns:
       nats, one per example.
 
     Raises:
-      ValueError: `x` has a shape, dtype or values that the model does not describe, `context` or `variables` do not fit.
+      ValueError: `x` has a shape, dtype or values that the model does not describe, `context` or
+        `variables` do not fit.
     """
     check_inputs(model, variables, x, context)
     with key_needed(model):
@@ -57,9 +62,15 @@ def log_prob(
 @checked()
 @without_x64
 def training_loss(
-    model: Autoregressive, variables: Variables, x: Values, context: PyTree = None, *, key: Array | None = None
+    model: Autoregressive,
+    variables: Variables,
+    x: Values,
+    context: PyTree = None,
+    *,
+    key: Array | None = None,
 ) -> Float[Array, " batch"]:
-    """What training minimises, nats of each example: `model.training_loss`. Arguments as for `log_prob`.
+    """What training minimises, nats of each example: `model.training_loss`. Arguments as for
+      `log_prob`.
 
     Matmuls have the precision that jax is set to.
     """
@@ -70,8 +81,12 @@ def training_loss(
 
 @checked()
 @without_x64
-def conditionals(model: Autoregressive, variables: Variables, x: Values, context: PyTree = None) -> Float[Array, "..."]:
-    """All conditionals under teacher forcing: params [batch, *site_shape, num_params]. Raises as `log_prob`."""
+def conditionals(
+    model: Autoregressive, variables: Variables, x: Values, context: PyTree = None
+) -> Float[Array, "..."]:
+    """All conditionals under teacher forcing: params [batch, *site_shape, num_params]. Raises as
+    `log_prob`.
+    """
     check_inputs(model, variables, x, context)
     return _conditionals(model, variables, *narrowed((x, context)))
 
@@ -86,18 +101,29 @@ def _init(model, rngs, x, context):
 def _conditionals(model, variables, x, context, train=False, key=None):
     rngs = {} if key is None else {"train": key}
     apply = model.apply if train else full_float32(model.apply)
-    return apply(variables, x.astype(model.head.dtype), context, train, method=_encode_and_call, rngs=rngs)
+    return apply(
+        variables, x.astype(model.head.dtype), context, train, method=_encode_and_call, rngs=rngs
+    )
 
 
 @functools.partial(jax.jit, static_argnums=(0, 4))
 def _log_prob(model, variables, x, context, train, key):
-    return score(model.head, _conditionals(model, variables, x, context, train, key), x.astype(model.head.dtype))
+    return score(
+        model.head,
+        _conditionals(model, variables, x, context, train, key),
+        x.astype(model.head.dtype),
+    )
 
 
 @functools.partial(jax.jit, static_argnums=0)
 def _training_loss(model, variables, x, context, key):
     x, rngs = x.astype(model.head.dtype), {} if key is None else {"train": key}
-    return model.apply(variables, x, method=lambda model, x: model.training_loss(x, model.encode(context)), rngs=rngs)
+    return model.apply(
+        variables,
+        x,
+        method=lambda model, x: model.training_loss(x, model.encode(context)),
+        rngs=rngs,
+    )
 
 
 def _encode_and_call(model, x, context, train=False):

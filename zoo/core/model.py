@@ -2,8 +2,9 @@
 
     p(x | c) = prod_t p(x[s_t] | x[s_<t], c)
 
-A model gives all conditionals at once (`__call__`) and one at a time (`step`); everything else, from likelihood to
-sampling, completion and coding, is derived here and in `sample` for every model alike.
+A model gives all conditionals at once (`__call__`) and one at a time (`step`); everything else,
+from likelihood to sampling, completion and coding, is derived here and in `sample` for every model
+alike.
 """
 
 import math
@@ -34,17 +35,19 @@ Rank = Int[Array, ""] | int
 class Autoregressive(nn.Module):
     """A distribution over arrays of sites, factorised by the chain rule along an ordering.
 
-    A final subclass declares three fields (or properties), all hashable and JSON-able, so that the module is the whole
-    configuration: two equal models share one compiled function, and a checkpoint holds the model in a header.
+    A final subclass declares three fields (or properties), all hashable and JSON-able, so that the
+    module is the whole configuration: two equal models share one compiled function, and a
+    checkpoint holds the model in a header.
 
       site_shape: shape of the array of sites, such as (28, 28).
       head: the law of one site given its parameters.
       ordering: the order in which the chain rule visits the sites.
 
-    It implements `__call__`, and, to sample fast, `step` (with `enter` where work is better done for a whole block of
-    `block` consecutive ranks, such as a row of pixels). What `step` and `enter` must remember from rank to rank is kept
-    in the linen collection "cache", read by `get_variable(..., default=zeros)` and written by `put_variable`: a cache
-    begins as zeros. Activations follow the dtype of the parameters; heads compute in float32.
+    It implements `__call__`, and, to sample fast, `step` (with `enter` where work is better done
+    for a whole block of `block` consecutive ranks, such as a row of pixels). What `step` and
+    `enter` must remember from rank to rank is kept in the linen collection "cache", read by
+    `get_variable(..., default=zeros)` and written by `put_variable`: a cache begins as zeros.
+    Activations follow the dtype of the parameters; heads compute in float32.
     """
 
     if TYPE_CHECKING:  # fields or properties, as a subclass likes
@@ -61,57 +64,83 @@ class Autoregressive(nn.Module):
         check_limits(self)
         super().__post_init__()
 
-    def __call__(self, x: Canvas, memory: PyTree = None, *, train: bool = False) -> Float[Array, "..."]:
+    def __call__(
+        self, x: Canvas, memory: PyTree = None, *, train: bool = False
+    ) -> Float[Array, "..."]:
         """All conditionals under teacher forcing.
 
         Args:
           x: values [batch, *site_shape, *event_shape].
           memory: what `encode` made of the context.
-          train: whether dropout, mask resampling and the like are on (they take the rng stream "train").
+          train: whether dropout, mask resampling and the like are on (they take the rng stream
+            "train").
 
         Returns:
           params [batch, *site_shape, num_params]: those at rank t depend on `x` at ranks < t only.
         """
-        raise NotImplementedError(f"{type(self).__name__} must define __call__: all conditionals at once.")
+        raise NotImplementedError(
+            f"{type(self).__name__} must define __call__: all conditionals at once."
+        )
 
     joint: ClassVar[bool | None] = None
-    """Whether one site may hold all colours of its pixel; None: a site holds what the head is made for."""
+    """Whether one site may hold all colours of its pixel; None: a site holds what the head is made
+    for.
+    """
     streams: ClassVar[bool] = False
     """Whether training reads streams, the state carried from batch to batch: see `zoo.begin`."""
     attends: ClassVar[bool] = False
     """Whether the model can say where in its context it looks: see `zoo.attention_weights`."""
     encoder_fields: ClassVar[tuple[str, ...]] = ()
-    """The fields that decide what the weights of its encoder mean; () for a model without an encoder."""
+    """The fields that decide what the weights of its encoder mean; () for a model without an
+    encoder.
+    """
 
     def training_loss(self, x: Canvas, memory: PyTree = None) -> Float[Array, " batch"]:
-        """What training minimises, nats: -log p(x) in training mode, or an unbiased estimate (rng stream "train")."""
+        """What training minimises, nats: -log p(x) in training mode, or an unbiased estimate (rng
+        stream "train").
+        """
         return -score(self.head, self(x, memory, train=True), x)
 
     def encode(self, context: PyTree) -> PyTree:
-        """What all sites need (of a label, an image, the weights), computed once per draw. By default: nothing."""
+        """What all sites need (of a label, an image, the weights), computed once per draw. By
+        default: nothing.
+        """
         return None
 
     def complaint(self, context: PyTree) -> str | None:
-        """Why the model cannot condition on `context`, in words, or None if it can. By default it takes none."""
+        """Why the model cannot condition on `context`, in words, or None if it can. By default it
+        takes none.
+        """
         return None if context is None else "it takes no context; pass context=None"
 
     def enter(self, x: Canvas, t: Rank, memory: PyTree = None) -> None:
-        """Work for the `block` ranks that begin at rank t, before the first of them. By default: nothing."""
+        """Work for the `block` ranks that begin at rank t, before the first of them. By default:
+        nothing.
+        """
 
     def step(self, x: Canvas, t: Rank, memory: PyTree = None) -> Float[Array, "batch num_params"]:
-        """Parameters of the site at rank t, given `x` at ranks < t; all other entries of `x` are arbitrary.
+        """Parameters of the site at rank t, given `x` at ranks < t; all other entries of `x` are
+        arbitrary.
 
-        Ranks are visited in order, each once, so `step` may keep a cache. By default: site t of the whole network.
+        Ranks are visited in order, each once, so `step` may keep a cache. By default: site t of the
+          whole network.
         """
         return site_params(self, self(x, memory), t)
 
     @property
     def prefills(self) -> bool:
-        """Whether the model has a `prefill`; without one `step` takes what is known too, rank by rank."""
+        """Whether the model has a `prefill`; without one `step` takes what is known too, rank by
+        rank.
+        """
         return False
 
-    def prefill(self, x: Shaped[Array, "batch ranks"], memory: PyTree = None) -> Float[Array, "batch ranks num_params"]:
-        """Takes the values of the first ranks in one pass: their params, and a cache with which `step` goes on."""
+    def prefill(
+        self, x: Shaped[Array, "batch ranks"], memory: PyTree = None
+    ) -> Float[Array, "batch ranks num_params"]:
+        """Takes the values of the first ranks in one pass: their params, and a cache with which
+        `step`
+          goes on.
+        """
         raise NotImplementedError(f"{type(self).__name__} has no prefill.")
 
     @property
@@ -121,22 +150,28 @@ class Autoregressive(nn.Module):
 
     @property
     def kind(self) -> str:
-        """The kind of thing that the model describes: images, table, text, sound, translation or captions.
+        """The kind of thing that the model describes: images, table, text, sound, translation or
+          captions.
 
-        By default `images` where levels form a picture, (height, width) or (height, width, 1 or 3), else `table`.
+        By default `images` where levels form a picture, (height, width) or (height, width, 1 or 3),
+        else `table`.
         """
         shape = (*self.site_shape, *self.head.event_shape)
         picture = len(shape) == 2 or (len(shape) == 3 and shape[2] in (1, 3))
         return "images" if picture and self.head.num_values is not None else "table"
 
     def example(self, batch: int) -> tuple[Values, PyTree]:
-        """A batch of valid inputs (x, context), the same every time. By default: values by the head, and no context."""
+        """A batch of valid inputs (x, context), the same every time. By default: values by the
+        head, and no context.
+        """
         shape = (batch, *self.site_shape)
         u = np.random.RandomState(0).uniform(size=(*shape, self.head.uniforms)).astype(np.float32)
         return self.head.quantile(jnp.zeros((*shape, self.head.num_params)), jnp.asarray(u)), None
 
     def members(self) -> tuple["Autoregressive", ...]:
-        """The models that these variables describe, whose mixture `ensemble_log_prob` scores. By default: this one."""
+        """The models that these variables describe, whose mixture `ensemble_log_prob` scores. By
+        default: this one.
+        """
         return (self,)
 
     def with_orderings(self, count: int) -> "Autoregressive":
@@ -145,15 +180,22 @@ class Autoregressive(nn.Module):
         Raises:
           ValueError: it was not.
         """
-        raise ValueError(f"{type(self).__name__} was not trained for all orderings of its sites, as an EoNADE is.")
+        raise ValueError(
+            f"{type(self).__name__} was not trained for all orderings of its sites, as an EoNADE "
+            "is."
+        )
 
     @property
     def log_jacobian(self) -> float:
-        """What log p(x) gains by a change of variables that the model makes first; 0 if it makes none."""
+        """What log p(x) gains by a change of variables that the model makes first; 0 if it makes
+        none.
+        """
         return 0.0
 
     def with_known_first(self, known: np.ndarray) -> "Autoregressive":
-        """An order-agnostic model visits the sites `known` (bool, [*site_shape]) first. By default: this model."""
+        """An order-agnostic model visits the sites `known` (bool, [*site_shape]) first. By default:
+        this model.
+        """
         return self
 
     @property

@@ -19,17 +19,20 @@ Scan = Literal["raster", "reversed", "columns", "snake", "diagonal", "spiral", "
 class Ordering:
     """A permutation s of the sites: p(x) = prod_t p(x[s_t] | x[s_<t]).
 
-    Sites are numbered in row-major order of `site_shape`, whatever the scan. An ordering knows no shape: the same
-    one serves every `site_shape` that its scan is defined for.
+    Sites are numbered in row-major order of `site_shape`, whatever the scan. An ordering knows no
+    shape: the same one serves every `site_shape` that its scan is defined for.
 
     Attributes:
-      scan: how the sites are visited. `raster` row by row; `reversed` the raster backwards; `columns` column by
-        column; `snake` rows left to right and right to left in turn; `diagonal` along the anti-diagonals; `spiral`
-        from the first corner inwards (the last three need two axes); `random` a permutation drawn from `seed`.
+      scan: how the sites are visited. `raster` row by row; `reversed` the raster backwards;
+        `columns` column by column; `snake` rows left to right and right to left in turn; `diagonal`
+        along the anti-diagonals; `spiral` from the first corner inwards (the last three need two
+        axes); `random` a permutation drawn from `seed`.
       seed: seed of the `random` scan; no other scan reads it.
-      permutation: the sites themselves, in the order in which they are visited; replaces `scan` when given.
-      mirror: which mirror image of the grid is scanned. Bit i of it says that axis i runs backwards, the bit after those
-        that the axes then change places: of two axes there are 8. No `random` scan and no permutation reads it.
+      permutation: the sites themselves, in the order in which they are visited; replaces `scan`
+        when given.
+      mirror: which mirror image of the grid is scanned. Bit i of it says that axis i runs
+        backwards, the bit after those that the axes then change places: of two axes there are 8. No
+        `random` scan and no permutation reads it.
     """
 
     scan: Scan = "raster"
@@ -52,13 +55,21 @@ class Ordering:
         return np.argsort(self.sites(site_shape)).astype(np.int32)
 
     @checked(num=1)
-    def variants(self, num: int, site_shape: tuple[int, ...], mirrors: bool = False) -> list["Ordering"]:
-        """`num` different orderings, or all that the sites have: this one, with `mirrors` its images, then random ones.
+    def variants(
+        self, num: int, site_shape: tuple[int, ...], mirrors: bool = False
+    ) -> list["Ordering"]:
+        """`num` different orderings, or all that the sites have: this one, with `mirrors` its
+        images,
+          then random ones.
 
         A `random` scan and a permutation have no mirror images.
         """
         num = min(num, math.factorial(math.prod(site_shape)))
-        images = _num_mirrors(site_shape) if mirrors and self.permutation is None and self.scan != "random" else 1
+        images = (
+            _num_mirrors(site_shape)
+            if mirrors and self.permutation is None and self.scan != "random"
+            else 1
+        )
         candidates = itertools.chain(
             (dataclasses.replace(self, mirror=self.mirror ^ k) for k in range(images)),
             (Ordering("random", seed=seed) for seed in itertools.count(1)),
@@ -70,7 +81,9 @@ class Ordering:
         return list(different.values())
 
     def known_first(self, known: np.ndarray) -> "Ordering":
-        """Visits the sites `known` (bool, [*site_shape]) first, and otherwise keeps this ordering's order."""
+        """Visits the sites `known` (bool, [*site_shape]) first, and otherwise keeps this ordering's
+        order.
+        """
         known = array(known, "known")
         if known.dtype != bool:
             raise ValueError(f"known must be boolean, a mask of the sites; got {known.dtype}.")
@@ -86,15 +99,20 @@ def _sites(ordering: Ordering, site_shape: tuple[int, ...]) -> np.ndarray:
         sites = np.asarray(ordering.permutation, np.int32)
         if not np.array_equal(np.sort(sites), np.arange(num_sites)):
             raise ValueError(
-                f"Ordering.permutation must hold each of the sites 0..{num_sites - 1} of site_shape {site_shape} once; "
+                f"Ordering.permutation must hold each of the sites 0..{num_sites - 1} of "
+                f"site_shape {site_shape} once; "
                 f"got {sites.size} entries, {np.unique(sites).size} of them different."
             )
     elif ordering.scan == "random" and not 0 <= ordering.seed < 2**32:
         raise ValueError(f"Ordering.seed must be in 0..2**32 - 1; got {ordering.seed}.")
     elif ordering.scan in _SCANS:
-        sites = _SCANS[ordering.scan](ordering, _mirrored(ordering.mirror, np.arange(num_sites).reshape(site_shape)))
+        sites = _SCANS[ordering.scan](
+            ordering, _mirrored(ordering.mirror, np.arange(num_sites).reshape(site_shape))
+        )
     else:
-        raise ValueError(f"Ordering.scan must be one of {', '.join(_SCANS)}; got {ordering.scan!r}.")
+        raise ValueError(
+            f"Ordering.scan must be one of {', '.join(_SCANS)}; got {ordering.scan!r}."
+        )
     sites = np.ascontiguousarray(sites, np.int32)
     sites.setflags(write=False)
     return sites
@@ -107,7 +125,10 @@ def _num_mirrors(site_shape: tuple[int, ...]) -> int:
 def _mirrored(mirror: int, grid: np.ndarray) -> np.ndarray:
     if not 0 <= mirror < _num_mirrors(grid.shape):
         last = _num_mirrors(grid.shape) - 1
-        raise ValueError(f"Ordering.mirror must be in 0..{last} for a site_shape of {grid.ndim} axes; got {mirror}.")
+        raise ValueError(
+            f"Ordering.mirror must be in 0..{last} for a site_shape of {grid.ndim} axes; got "
+            f"{mirror}."
+        )
     grid = np.flip(grid, tuple(axis for axis in range(grid.ndim) if mirror >> axis & 1))
     return grid.T if mirror >> grid.ndim else grid
 
@@ -134,10 +155,13 @@ def _spiral(grid: np.ndarray) -> np.ndarray:
 
 def _two_axes(scan: str, grid: np.ndarray) -> None:
     if grid.ndim != 2:
-        raise ValueError(f"the {scan!r} scan needs a site_shape of two axes (height, width); got {grid.shape}.")
+        raise ValueError(
+            f"the {scan!r} scan needs a site_shape of two axes (height, width); got {grid.shape}."
+        )
 
 
-# RandomState's stream is frozen by numpy's compatibility policy, so `random` means the same sites for ever.
+# RandomState's stream is frozen by numpy's compatibility policy, so `random` means the same sites
+# for ever.
 _SCANS = {
     "raster": lambda _, grid: grid.ravel(),
     "reversed": lambda _, grid: grid.ravel()[::-1],

@@ -10,14 +10,15 @@ from zoo.foundation.arguments import shown
 
 
 def open(source: Any) -> tuple[Autoregressive, Variables]:
-    """The model and variables of a source: a checkpoint, a run's folder, a model's name with a run under runs/, or a pair.
+    """The model and variables of a source: a checkpoint, a run's folder, a model's name with a run
+      under runs/, or a pair.
 
     Args:
       source: a path, a name, or the pair (model, variables) itself.
 
     Raises:
-      CheckpointError: there is no such run, or it cannot be read.
-      ValueError: the source is none of these.
+      CheckpointError: there is no such run, or it cannot be read. ValueError: the source is none of
+      these.
     """
     if isinstance(source, str | os.PathLike):
         return load(find(source))
@@ -26,6 +27,7 @@ def open(source: Any) -> tuple[Autoregressive, Variables]:
         model, variables = pair
         return model, variables
     raise ValueError(
-        "expected a checkpoint, a run's folder, the name of a model with a run, or a pair (model, variables); "
+        "expected a checkpoint, a run's folder, the name of a model with a run, or a pair "
+        "(model, variables); "
         f"got {' and '.join(map(shown, pair))}."
     )

@@ -1,4 +1,6 @@
-"""Fully visible sigmoid belief network: every conditional a logistic regression on the sites before it."""
+"""Fully visible sigmoid belief network: every conditional a logistic regression on the sites before
+it.
+"""
 
 from zoo.core.model import Autoregressive
 from zoo.core.orderings import Ordering
@@ -11,7 +13,8 @@ from zoo.layers import CausalLinear, block_size
 class FVSBN(Autoregressive):
     """Logistic autoregression: p(x_t = 1 | x_<t) = sigmoid(b_t + sum_{r<t} W[t, r] x_r).
 
-    **Reference**: R. Neal, Connectionist learning of belief networks (1992); B. Frey, Graphical models for machine
+    **Reference**: R. Neal, Connectionist learning of belief networks (1992); B. Frey, Graphical
+      models for machine
     learning and digital communication (1998).
 
     Differs from the paper: any head may take the place of the sigmoid.

@@ -12,18 +12,24 @@ from zoo.foundation.registry import register
 from zoo.heads import Bernoulli, Head
 from zoo.layers import at_ranks, value_before
 
-_BLOCK = 16  # ranks whose hidden units are evaluated by one matmul, and recomputed together in the backward pass
+# ranks whose hidden units are evaluated by one matmul, and recomputed together in the backward pass
+_BLOCK = 16
 
 
 @register
 class NADE(Autoregressive):
-    """Neural autoregressive distribution estimator: h_t = sigmoid(c + sum_{r<t} W_r x_r), params_t = b_t + V_t h_t.
+    """Neural autoregressive distribution estimator: h_t = sigmoid(c + sum_{r<t} W_r x_r), params_t
+    =
+      b_t + V_t h_t.
 
-    The pre-activation is a running sum, so the likelihood and one draw both cost O(num_sites * hidden).
+    The pre-activation is a running sum, so the likelihood and one draw both cost O(num_sites *
+    hidden).
 
-    **Reference**: H. Larochelle, I. Murray, The neural autoregressive distribution estimator, AISTATS 2011.
+    **Reference**: H. Larochelle, I. Murray, The neural autoregressive distribution estimator,
+      AISTATS 2011.
 
-    Differs from the paper: any head; with a categorical one, x_r is one-hot and W_r x_r a column of W_r.
+    Differs from the paper: any head; with a categorical one, x_r is one-hot and W_r x_r a column of
+      W_r.
 
     Attributes:
       site_shape: shape of the array of sites.
@@ -39,24 +45,35 @@ class NADE(Autoregressive):
     ordering: Ordering = Ordering()
     activation: Literal["sigmoid", "relu"] = "sigmoid"
 
-    _rescaled = False  # whether the pre-activation at each site is multiplied by a factor of its own, 1 at first
+    # whether the pre-activation at each site is multiplied by a factor of its own, 1 at first
+    _rescaled = False
 
     def setup(self):
         init = nn.initializers.normal(0.05)
         self.inward = self.param("inward", init, (self.num_sites, self._num_seen, self.hidden))  # W
         self.inward_bias = self.param("inward_bias", nn.initializers.zeros, (self.hidden,))  # c
-        self.outward = self.param("outward", init, (self.num_sites, self.hidden, self.head.num_params))  # V
+        self.outward = self.param(
+            "outward", init, (self.num_sites, self.hidden, self.head.num_params)
+        )  # V
         self.outward_bias = self.param(
             "outward_bias", nn.initializers.zeros, (self.num_sites, self.head.num_params)
         )  # b
-        self.rho = self.param("rho", nn.initializers.ones, (self.num_sites, 1)) if self._rescaled else None
+        self.rho = (
+            self.param("rho", nn.initializers.ones, (self.num_sites, 1)) if self._rescaled else None
+        )
 
     def __call__(self, x, memory=None, *, train=False):
-        seen = self._seen(self.head.features(x).reshape(len(x), self.num_sites, -1)).astype(self.inward.dtype)
+        seen = self._seen(self.head.features(x).reshape(len(x), self.num_sites, -1)).astype(
+            self.inward.dtype
+        )
         by_rank = (seen.swapaxes(0, 1), self.inward, self.outward, self.outward_bias, self.rho)
-        blocks = jax.tree.map(lambda leaf: _blocks(at_ranks(leaf, 0, self.num_sites, self.sites, 0)), by_rank)
+        blocks = jax.tree.map(
+            lambda leaf: _blocks(at_ranks(leaf, 0, self.num_sites, self.sites, 0)), by_rank
+        )
         before = jnp.broadcast_to(self.inward_bias, (len(x), self.hidden))
-        params = jax.lax.scan(self._params_of_block, before, blocks)[1].reshape(-1, len(x), self.head.num_params)
+        params = jax.lax.scan(self._params_of_block, before, blocks)[1].reshape(
+            -1, len(x), self.head.num_params
+        )
         params = params[self.ordering.ranks(self.site_shape)].swapaxes(0, 1)
         return params.reshape(len(x), *self.site_shape, -1)
 
@@ -75,13 +92,18 @@ class NADE(Autoregressive):
         return params + at_ranks(self.outward_bias, t, 1, self.sites, 0)
 
     def _params_of_block(self, before, block):
-        """Params of a block of ranks, given the pre-activation before it; returns the one after it as well."""
+        """Params of a block of ranks, given the pre-activation before it; returns the one after it
+        as well.
+        """
 
-        @jax.checkpoint  # the [batch, ranks, hidden] activations are cheaper to recompute than to keep
+        # the [batch, ranks, hidden] activations are cheaper to recompute than to keep
+        @jax.checkpoint
         def run(before, block):
             seen, inward, outward, bias, rho = block
             earlier = jnp.tril(jnp.ones((len(bias), len(bias)), seen.dtype), -1)
-            known = jnp.einsum("ts,sbf->btsf", earlier, seen)  # batch first: 4x faster gradients on CPU
+            known = jnp.einsum(
+                "ts,sbf->btsf", earlier, seen
+            )  # batch first: 4x faster gradients on CPU
             pre = before[:, None] + jnp.tensordot(known, inward, 2)
             units = self._units(pre if rho is None else pre * rho[None])
             params = jnp.einsum("bth,thp->tbp", units, outward) + bias[:, None, :]
@@ -98,7 +120,9 @@ class NADE(Autoregressive):
         return self._units(pre)
 
     def _seen(self, features):
-        """What is summed up of a known value, given its features [..., num_features]: [..., num_seen]."""
+        """What is summed up of a known value, given its features [..., num_features]: [...,
+        num_seen].
+        """
         return features
 
     @property
@@ -107,7 +131,9 @@ class NADE(Autoregressive):
 
     @property
     def _units_first(self):
-        """Whether a step has its units as [hidden, batch]: faster if a matmul follows, slower if none does."""
+        """Whether a step has its units as [hidden, batch]: faster if a matmul follows, slower if
+        none does.
+        """
         return False
 
 

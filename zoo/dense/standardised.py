@@ -1,4 +1,6 @@
-"""Standardisation as part of the model, so that likelihoods and samples are those of the data as given."""
+"""Standardisation as part of the model, so that likelihoods and samples are those of the data as
+given.
+"""
 
 import jax.numpy as jnp
 import numpy as np
@@ -14,14 +16,18 @@ from zoo.layers import at_ranks
 
 @register
 class Standardised(Autoregressive):
-    """A model of z = (x - shift) / scale, seen as a model of x: log p(x) = log p_z(z) - sum_i log scale_i.
+    """A model of z = (x - shift) / scale, seen as a model of x: log p(x) = log p_z(z) - sum_i log
+    scale_i.
 
-    It is a model like any other: samples, prefixes and nats are in the units of x, and `shift` and `scale` lie in the
-    checkpoint with the rest of the configuration. They reach the head as two more params of each site.
+    It is a model like any other: samples, prefixes and nats are in the units of x, and `shift` and
+      `scale` lie in the
+    checkpoint with the rest of the configuration. They reach the head as two more params of each
+    site.
 
     Attributes:
       model: the model of z; its head is for real numbers.
-      shift: of every site, in row-major order, such as the means of the columns of the training data.
+      shift: of every site, in row-major order, such as the means of the columns of the training
+        data.
       scale: of every site, positive, such as their standard deviations.
     """
 
@@ -32,14 +38,21 @@ class Standardised(Autoregressive):
     def __post_init__(self):
         convert_fields(self)
         fit = len(self.shift) == len(self.scale) == self.model.num_sites
-        if not fit or not np.isfinite(self.shift).all() or not all(LEAST <= scale < np.inf for scale in self.scale):
+        if (
+            not fit
+            or not np.isfinite(self.shift).all()
+            or not all(LEAST <= scale < np.inf for scale in self.scale)
+        ):
             raise ValueError(
-                f"Standardised needs a finite shift and a positive scale for each of the {self.model.num_sites} sites; "
-                f"got {len(self.shift)} shifts, {len(self.scale)} scales, the least of them {min(self.scale, default=None)}."
+                "Standardised needs a finite shift and a positive scale for each of the "
+                f"{self.model.num_sites} sites; "
+                f"got {len(self.shift)} shifts, {len(self.scale)} scales, the least of them "
+                f"{min(self.scale, default=None)}."
             )
         if self.model.head.num_values is not None:
             raise ValueError(
-                f"Standardised needs a model of real numbers; got a {type(self.model.head).__name__} head."
+                "Standardised needs a model of real numbers; got a "
+                f"{type(self.model.head).__name__} head."
             )
         super().__post_init__()
 
@@ -88,7 +101,9 @@ class Standardised(Autoregressive):
         self.model.enter(self._z(x), t, memory)
 
     def step(self, x, t, memory=None):
-        return _join(at_ranks(self._affine, t, 1, self.sites, 0), self.model.step(self._z(x), t, memory))
+        return _join(
+            at_ranks(self._affine, t, 1, self.sites, 0), self.model.step(self._z(x), t, memory)
+        )
 
     def members(self):
         return tuple(self.clone(model=member) for member in self.model.members())
@@ -104,10 +119,16 @@ class Standardised(Autoregressive):
         return jnp.stack([jnp.asarray(self.shift), jnp.log(jnp.asarray(self.scale))], axis=-1)
 
     def _z(self, x):
-        shift, scale = (jnp.asarray(each).reshape(1, *self.site_shape) for each in (self.shift, self.scale))
+        shift, scale = (
+            jnp.asarray(each).reshape(1, *self.site_shape) for each in (self.shift, self.scale)
+        )
         return (x - shift) / scale
 
 
 def _join(affine, params):
-    """The two params of `Affine` before those of its head, in float32 whatever the network computes in."""
-    return jnp.concatenate([jnp.broadcast_to(affine, (*params.shape[:-1], 2)), params.astype(jnp.float32)], axis=-1)
+    """The two params of `Affine` before those of its head, in float32 whatever the network computes
+    in.
+    """
+    return jnp.concatenate(
+        [jnp.broadcast_to(affine, (*params.shape[:-1], 2)), params.astype(jnp.float32)], axis=-1
+    )

@@ -1,4 +1,7 @@
-"""Arrays of numbers in files: how large they are is known before memory is taken for them, and no cast changes a value."""
+"""Arrays of numbers in files: how large they are is known before memory is taken for them, and no
+cast
+  changes a value.
+"""
 
 import math
 import os
@@ -11,15 +14,19 @@ import numpy as np
 from jaxtyping import Shaped
 
 SHARE = 4  # of the machine's memory that one file may fill: one part in this many
-PACKED, TIMES = 2**30, 100  # a packed array of more bytes may be at most so many times as large as its file
+PACKED, TIMES = (
+    2**30,
+    100,
+)  # a packed array of more bytes may be at most so many times as large as its file
 
 
 def read_arrays(path: str | os.PathLike) -> dict[str, Shaped[np.ndarray, "..."]]:
     """The arrays of an .npz by their names, or that of an .npy under the name "images".
 
     Raises:
-      ValueError: there are none, or they would fill more than a quarter of the memory, or a packed one of more than 1 GiB
-        is more than 100 times as large as its file. Pickled objects are never loaded.
+      ValueError: there are none, or they would fill more than a quarter of the memory, or a packed
+        one of more than 1 GiB is more than 100 times as large as its file. Pickled objects are
+        never loaded.
     """
     path = Path(path)
     try:
@@ -28,13 +35,18 @@ def read_arrays(path: str | os.PathLike) -> dict[str, Shaped[np.ndarray, "..."]]
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
             check_size(sum(member.file_size for member in members), path)
-            return {member.filename.removesuffix(".npy"): _member(path, archive, member) for member in members}
+            return {
+                member.filename.removesuffix(".npy"): _member(path, archive, member)
+                for member in members
+            }
     except Exception as error:
         raise _unreadable(path, error) from None
 
 
 def map_array(path: str | os.PathLike) -> Shaped[np.ndarray, "..."]:
-    """The array of an .npy, which stays in its file until it is used. Raises as `read_arrays`, but for the memory."""
+    """The array of an .npy, which stays in its file until it is used. Raises as `read_arrays`, but
+    for the memory.
+    """
     path = Path(path)
     try:
         with path.open("rb") as file:
@@ -49,7 +61,8 @@ def check_size(num_bytes: int, what: Any) -> None:
     most = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // SHARE
     if num_bytes > most:
         raise TooLarge(
-            f"{what} takes {num_bytes / 2**30:,.1f} GiB of memory; at most {most / 2**30:,.1f} GiB, a quarter of this "
+            f"{what} takes {num_bytes / 2**30:,.1f} GiB of memory; at most {most / 2**30:,.1f} "
+            "GiB, a quarter of this "
             "machine's, are read: make it smaller."
         )
 
@@ -65,7 +78,8 @@ def cast(x: Any, dtype: Any, what: Any) -> Shaped[np.ndarray, "..."]:
         raise ValueError(f"{what} holds {x.dtype}; expected integers.")
     if x.size and (int(x.min()) < info.min or int(x.max()) > info.max):
         raise ValueError(
-            f"{what} holds numbers from {x.min()} to {x.max()}; expected {info.min} to {info.max} ({np.dtype(dtype)})."
+            f"{what} holds numbers from {x.min()} to {x.max()}; expected {info.min} to "
+            f"{info.max} ({np.dtype(dtype)})."
         )
     return x.astype(dtype)
 
@@ -75,18 +89,23 @@ class TooLarge(ValueError):
 
 
 def _unreadable(path: Path, error: Exception) -> ValueError:
-    """What foreign and damaged files raise, in one line; numpy and zipfile raise whatever they stumble over."""
+    """What foreign and damaged files raise, in one line; numpy and zipfile raise whatever they
+    stumble over.
+    """
     if isinstance(error, TooLarge):
         return error
     why = " ".join(str(error).split()) or type(error).__name__
-    return ValueError(f"{path} cannot be read as arrays of numbers ({why}); pickled objects are never loaded.")
+    return ValueError(
+        f"{path} cannot be read as arrays of numbers ({why}); pickled objects are never loaded."
+    )
 
 
 def _member(path, archive, member):
     packed, size = member.compress_size, member.file_size
     if size > PACKED and size > TIMES * packed:
         raise TooLarge(
-            f"{path} packs {size / 2**30:,.1f} GiB of `{member.filename}` into {packed / 2**20:,.1f} MiB; at most {TIMES} "
+            f"{path} packs {size / 2**30:,.1f} GiB of `{member.filename}` into "
+            f"{packed / 2**20:,.1f} MiB; at most {TIMES} "
             f"times as much is unpacked above {PACKED / 2**30:g} GiB: write it as an .npy."
         )
     return _read(path, lambda: archive.open(member), size)
@@ -112,5 +131,6 @@ def _check_header(file, size):
         raise ValueError("it holds objects")
     if promised > there or min(shape, default=0) < 0:
         raise ValueError(
-            f"its header promises {promised:,} bytes, {dtype} of shape {list(shape)}, but there are {there:,}"
+            f"its header promises {promised:,} bytes, {dtype} of shape {list(shape)}, but there "
+            f"are {there:,}"
         )

@@ -1,4 +1,7 @@
-"""Pictures in files, as arrays: what a viewer shows, where that is unambiguous; all else is refused by name."""
+"""Pictures in files, as arrays: what a viewer shows, where that is unambiguous; all else is refused
+by
+  name.
+"""
 
 import warnings
 from pathlib import Path
@@ -16,19 +19,20 @@ _STEPS = {"L;2": 85, "L;4": 17}  # between two greys of few bits, which files co
 def read_picture(path: str | Path) -> tuple[str, UInt8[np.ndarray, "height width *channels"]]:
     """The mode of a picture, one of `MODES`, and its pixels; bits are 0 and 1.
 
-    The orientation that EXIF asks for is applied. A palette becomes its colours, grey if all of them are; 16 bits of grey
-    become 8. Transparency is dropped where nothing shines through.
+    The orientation that EXIF asks for is applied. A palette becomes its colours, grey if all of
+    them are; 16 bits of grey become 8. Transparency is dropped where nothing shines through.
 
     Raises:
-      ValueError: the file is no picture, an animation or one of several pages, transparent, larger than `PIXELS`, or of a
-        mode that viewers show differently.
+      ValueError: the file is no picture, an animation or one of several pages, transparent, larger
+        than `PIXELS`, or of a mode that viewers show differently.
     """
     from PIL import Image
 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of what is checked here
-            # A file, not its name: by name, rotated TIFFs without compression come out wrong (mapped in Pillow 13).
+            # A file, not its name: by name, rotated TIFFs without compression come out wrong
+            # (mapped in Pillow 13).
             with Path(path).open("rb") as file, Image.open(file) as image:
                 _check_size(path, image)
                 step = _step(image)
@@ -39,7 +43,9 @@ def read_picture(path: str | Path) -> tuple[str, UInt8[np.ndarray, "height width
     except Image.DecompressionBombError:
         raise ValueError(f"{path} {_TOO_LARGE}") from None
     except Exception as error:  # damaged and foreign files raise whatever the decoders stumble over
-        raise ValueError(f"{path} is not a readable picture ({' '.join(str(error).split())}).") from None
+        raise ValueError(
+            f"{path} is not a readable picture ({' '.join(str(error).split())})."
+        ) from None
     return mode, pixels
 
 
@@ -58,7 +64,8 @@ def _check_size(path, image):
     # Cameras write MPO: a JPEG with previews behind it, which no viewer shows.
     if image.format != "MPO" and getattr(image, "is_animated", False):
         raise _Refused(
-            f"{path} has several frames or pages; expected one picture: save the one that is meant by itself."
+            f"{path} has several frames or pages; expected one picture: save the one that is "
+            "meant by itself."
         )
 
 
@@ -76,7 +83,9 @@ def _shown(path, image, step):
     if image.mode in _WITH_ALPHA:
         full = image.convert("RGBA")
         _check_opaque(path, image.mode, np.asarray(full.getchannel("A")) < 255)
-        return _colours(full, is_grey=image.mode in ("LA", "La"), may_be_grey=image.mode in ("P", "PA"))
+        return _colours(
+            full, is_grey=image.mode in ("LA", "La"), may_be_grey=image.mode in ("P", "PA")
+        )
     if image.mode == "YCbCr":
         image = image.convert("RGB")
     mode, pixels = image.mode, np.asarray(image)
@@ -112,7 +121,8 @@ def _eight_bits(pixels):
 def _check_opaque(path, mode, transparent):
     if transparent.any():
         raise _Refused(
-            f"{path} has the mode {mode}; expected {_EXPECTED}, but it is transparent in places: put it on a background."
+            f"{path} has the mode {mode}; expected {_EXPECTED}, but it is transparent in places: "
+            "put it on a background."
         )
 
 
@@ -122,10 +132,14 @@ def brightness(mode: str, pixels: UInt8[np.ndarray, "*shape"]) -> UInt8[np.ndarr
 
 
 def picture_files(folder: Path) -> list[Path]:
-    """The files in a folder and below whose suffix is that of a picture, in order of their names; hidden ones left out."""
+    """The files in a folder and below whose suffix is that of a picture, in order of their names;
+    hidden ones left out.
+    """
     from PIL import Image
 
     suffixes = Image.registered_extensions()
     return sorted(
-        file for file in folder.rglob("*") if file.is_file() and file.name[0] != "." and file.suffix.lower() in suffixes
+        file
+        for file in folder.rglob("*")
+        if file.is_file() and file.name[0] != "." and file.suffix.lower() in suffixes
     )

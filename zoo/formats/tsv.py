@@ -9,13 +9,16 @@ _SPACES = dict.fromkeys(map(ord, "\t\n\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"), 
 
 
 def one_line(text: str) -> str:
-    """A text as a column of a line holds it: tabs and ends of lines become spaces, blanks around it are cut off."""
+    """A text as a column of a line holds it: tabs and ends of lines become spaces, blanks around it
+    are cut off.
+    """
     return text.translate(_SPACES).strip()
 
 
 def lines_of(text: str) -> list[str]:
-    """The lines of a text. They end with a line feed, behind a carriage return or not; with a carriage return alone if there
-    is no line feed in the text; and with nothing else."""
+    """The lines of a text. They end with a line feed, behind a carriage return or not; with a
+    carriage return alone if there is no line feed in the text; and with nothing else.
+    """
     text = text if "\n" in text else text.replace("\r", "\n")
     return text.removesuffix("\n").split("\n")
 
@@ -33,28 +36,41 @@ def read_pairs(path: str | Path) -> list[tuple[str, str]]:
     return [(source, target) for source, target in read_rows(path, ("source", "target"))]
 
 
-def read_rows(path: str | Path, names: Sequence[str], optional: Sequence[str] = ()) -> list[tuple[str, ...]]:
-    """The rows of a tab-separated file in UTF-8: the columns `names`, then the `optional` ones ("" where there are none).
+def read_rows(
+    path: str | Path, names: Sequence[str], optional: Sequence[str] = ()
+) -> list[tuple[str, ...]]:
+    """The rows of a tab-separated file in UTF-8: the columns `names`, then the `optional` ones (""
+    where there are none).
 
-    Without a header there are the columns `names` in this order. A header is a first line that has all of these names; it
-    may have others. Blank lines are left out.
+    Without a header there are the columns `names` in this order. A header is a first line that has
+    all of these names; it may have others. Blank lines are left out.
 
     Raises:
-      ValueError: there is none, it is no text, or a line (which is named) has another number of columns or an empty one.
+      ValueError: there is none, it is no text, or a line (which is named) has another number of
+        columns or an empty one.
     """
-    path, expected = Path(os.path.expanduser(path)), f"expected {' and '.join(names)} separated by a tab on each line."
+    path, expected = (
+        Path(os.path.expanduser(path)),
+        f"expected {' and '.join(names)} separated by a tab on each line.",
+    )
     if not path.is_file():
         what = f"{path} is a folder, not a file" if path.is_dir() else f"there is no file {path}"
         raise ValueError(f"{what}; {expected}")
     try:
         lines = lines_of(path.read_bytes().decode("utf-8-sig"))
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not a text in UTF-8 ({error.reason}); convert it first.") from None
+        raise ValueError(
+            f"{path} is not a text in UTF-8 ({error.reason}); convert it first."
+        ) from None
     cells = (
-        (number, [one_line(cell) for cell in line.split("\t")]) for number, line in enumerate(lines, 1) if line.strip()
+        (number, [one_line(cell) for cell in line.split("\t")])
+        for number, line in enumerate(lines, 1)
+        if line.strip()
     )
     header, rows = list(names), []
-    for first, (number, columns) in zip(itertools.chain([True], itertools.repeat(False)), cells, strict=False):
+    for first, (number, columns) in zip(
+        itertools.chain([True], itertools.repeat(False)), cells, strict=False
+    ):
         if first and {cell.lower() for cell in columns} >= set(names):
             header = [cell.lower() for cell in columns]
             expected = f"expected {len(header)} as in the header: {', '.join(header)}."

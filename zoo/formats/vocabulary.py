@@ -12,7 +12,11 @@ from jaxtyping import Int32
 Unit: TypeAlias = Literal["char", "word"]
 
 
-PAD, END, UNKNOWN = "<pad>", "<end>", "<unk>"  # tokens 0, 1 and 2 of every vocabulary made here; no text has them
+PAD, END, UNKNOWN = (
+    "<pad>",
+    "<end>",
+    "<unk>",
+)  # tokens 0, 1 and 2 of every vocabulary made here; no text has them
 
 
 SPECIAL = (PAD, END, UNKNOWN)
@@ -25,7 +29,9 @@ BYTES = tuple(f"<0x{byte:02X}>" for byte in range(256))  # the vocabulary of a m
 
 
 def pieces(text: str, unit: Unit) -> list[str]:
-    """The tokens of a text in normal form C: its characters, or its words in lower case and its marks as Moses parts them.
+    """The tokens of a text in normal form C: its characters, or its words in lower case and its
+    marks
+      as Moses parts them.
 
     Raises:
       ImportError: words, and sacremoses is not installed.
@@ -41,7 +47,11 @@ def joined(tokens: Iterable[str], unit: Unit) -> str:
     Raises:
       ImportError: words, and sacremoses is not installed.
     """
-    return "".join(tokens) if unit == "char" else _moses().detokenizer.detokenize(list(tokens), unescape=False)
+    return (
+        "".join(tokens)
+        if unit == "char"
+        else _moses().detokenizer.detokenize(list(tokens), unescape=False)
+    )
 
 
 class _Moses(NamedTuple):
@@ -56,12 +66,16 @@ def _moses() -> _Moses:
     try:
         from sacremoses import MosesDetokenizer, MosesTokenizer
     except ImportError:
-        raise ImportError("words need sacremoses: pip install 'autoregressive-zoo[text]'.") from None
+        raise ImportError(
+            "words need sacremoses: pip install 'autoregressive-zoo[text]'."
+        ) from None
     return _Moses(MosesTokenizer("en"), MosesDetokenizer("en"))
 
 
 def vocabulary(texts: Iterable[Sequence[str]], least: int = 1) -> tuple[str, ...]:
-    """The special tokens, then every token that occurs at least so many times, in order of their code points."""
+    """The special tokens, then every token that occurs at least so many times, in order of their
+    code points.
+    """
     counts = Counter(token for text in texts for token in text)
     return (*SPECIAL, *sorted(token for token, count in counts.items() if count >= least))
 
@@ -88,10 +102,13 @@ def codes(
     return padded, sum(token not in numbers for text in texts for token in text)
 
 
-def trimmed(rows: Int32[np.ndarray, "texts length"], pad: int = 0) -> Int32[np.ndarray, "texts shorter"]:
+def trimmed(
+    rows: Int32[np.ndarray, "texts length"], pad: int = 0
+) -> Int32[np.ndarray, "texts shorter"]:
     """Rows of tokens without most of the padding that all of them end with.
 
-    The length is halved as often as the longest row allows, so that few lengths, each compiled once, serve all batches.
+    The length is halved as often as the longest row allows, so that few lengths, each compiled
+    once, serve all batches.
     """
     length, longest = rows.shape[1], 1 + int(np.flatnonzero((rows != pad).any(0)).max(initial=-1))
     while length > SHORT and -(-length // 2) >= longest:
@@ -99,11 +116,15 @@ def trimmed(rows: Int32[np.ndarray, "texts length"], pad: int = 0) -> Int32[np.n
     return rows[:, :length]
 
 
-def texts_of(rows: Int32[np.ndarray, "texts length"], vocabulary: tuple[str, ...]) -> list[list[str]]:
+def texts_of(
+    rows: Int32[np.ndarray, "texts length"], vocabulary: tuple[str, ...]
+) -> list[list[str]]:
     """The tokens of each row as strings, up to its end."""
     over = {PAD, END}
     texts = []
     for row in rows:
         tokens = [vocabulary[number] for number in row]
-        texts.append(tokens[: next((i for i, token in enumerate(tokens) if token in over), len(tokens))])
+        texts.append(
+            tokens[: next((i for i, token in enumerate(tokens) if token in over), len(tokens))]
+        )
     return texts

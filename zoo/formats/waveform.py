@@ -1,11 +1,12 @@
 """Waveforms: how levels stand for them, and .wav files.
 
-A waveform is a line of numbers in [-1, 1]. With mu = levels - 1, mu-law companding (ITU-T G.711 without its pieces)
+A waveform is a line of numbers in [-1, 1]. With mu = levels - 1, mu-law companding (ITU-T G.711
+without its pieces)
 
     F(x) = sign(x) ln(1 + mu |x|) / ln(1 + mu),    level = floor((F(x) + 1) / 2 * mu + 1/2)
 
-spends its levels on what is quiet; linear quantisation is level = round((x + 1) * levels / 2), the 16 bits of a .wav where
-there are 65,536 of them.
+spends its levels on what is quiet; linear quantisation is level = round((x + 1) * levels / 2), the
+16 bits of a .wav where there are 65,536 of them.
 """
 
 import math
@@ -27,7 +28,9 @@ RATE = 768_000  # samples a second of a file, at most
 def quantise(
     wave: Num[np.ndarray, "*batch samples"], levels: int = 256, companding: Companding = "mu_law"
 ) -> Int32[np.ndarray, "*batch samples"]:
-    """The levels 0..levels - 1 of a waveform; silence is the level levels / 2, what lies beyond [-1, 1] is clipped."""
+    """The levels 0..levels - 1 of a waveform; silence is the level levels / 2, what lies beyond
+    [-1, 1] is clipped.
+    """
     x = array(wave, "a wave").astype(np.float64)
     if not np.isfinite(x).all():
         raise ValueError("a wave must hold finite numbers; got some that are not.")
@@ -35,17 +38,23 @@ def quantise(
     if companding == "linear":
         return np.minimum(np.round((x + 1) * (levels / 2)), levels - 1).astype(np.int32)
     mu = levels - 1
-    return np.floor((np.sign(x) * np.log1p(mu * np.abs(x)) / np.log1p(mu) + 1) / 2 * mu + 0.5).astype(np.int32)
+    return np.floor(
+        (np.sign(x) * np.log1p(mu * np.abs(x)) / np.log1p(mu) + 1) / 2 * mu + 0.5
+    ).astype(np.int32)
 
 
 @checked(levels=2)
 def dequantise(
-    levels_of: Num[np.ndarray, "*batch samples"], levels: int = 256, companding: Companding = "mu_law"
+    levels_of: Num[np.ndarray, "*batch samples"],
+    levels: int = 256,
+    companding: Companding = "mu_law",
 ) -> Float32[np.ndarray, "*batch samples"]:
     """The waveform that levels stand for: `quantise` gives the same levels again."""
     k = array(levels_of, "levels").astype(np.float64)
     if k.size and not (k.min() >= 0 and k.max() < levels and (k == np.round(k)).all()):
-        raise ValueError(f"levels must be whole numbers 0..{levels - 1}; got some from {k.min()} to {k.max()}.")
+        raise ValueError(
+            f"levels must be whole numbers 0..{levels - 1}; got some from {k.min()} to {k.max()}."
+        )
     if companding == "linear":
         return (k * (2 / levels) - 1).astype(np.float32)
     mu = levels - 1
@@ -58,8 +67,9 @@ def read_wav(path: str | os.PathLike, rate: int) -> Float32[np.ndarray, " sample
     """A sound file, its channels averaged and resampled to `rate` samples a second.
 
     Raises:
-      ValueError: there is no such file, or it is no sound, one without samples, cut short, of a rate beyond 100..`RATE`, too
-        long for a quarter of the memory, or of floats that are not finite or beyond [-1, 1].
+      ValueError: there is no such file, or it is no sound, one without samples, cut short, of a
+        rate beyond 100..`RATE`, too long for a quarter of the memory, or of floats that are not
+        finite or beyond [-1, 1].
       ImportError: soundfile is not installed.
     """
     soundfile = _soundfile()
@@ -67,7 +77,9 @@ def read_wav(path: str | os.PathLike, rate: int) -> Float32[np.ndarray, " sample
     if not path.is_file():
         raise ValueError(f"there is no file {path}; expected a .wav.")
     if missing := _missing(path):
-        raise ValueError(f"{path} is cut short, its last {missing:,} bytes are missing; copy or fetch it again.")
+        raise ValueError(
+            f"{path} is cut short, its last {missing:,} bytes are missing; copy or fetch it again."
+        )
     try:
         with soundfile.SoundFile(path) as file:
             own, frames, subtype = file.samplerate, file.frames, file.subtype
@@ -81,12 +93,18 @@ def read_wav(path: str | os.PathLike, rate: int) -> Float32[np.ndarray, " sample
     if not len(wave):
         raise ValueError(f"{path} holds no samples; expected a .wav with some.")
     if len(wave) < frames:
-        raise ValueError(f"{path} is cut short, it holds {len(wave):,} of {frames:,} samples; copy or fetch it again.")
+        raise ValueError(
+            f"{path} is cut short, it holds {len(wave):,} of {frames:,} samples; copy or fetch "
+            "it again."
+        )
     if not np.isfinite(wave).all():
-        raise ValueError(f"{path} holds samples that are no finite numbers; write it anew as 16 bit.")
+        raise ValueError(
+            f"{path} holds samples that are no finite numbers; write it anew as 16 bit."
+        )
     if subtype in ("FLOAT", "DOUBLE") and (peak := float(np.abs(wave).max())) > 1:
         raise ValueError(
-            f"{path} holds samples up to {peak:g}; expected them in [-1, 1]: divide them by {peak:g} or more."
+            f"{path} holds samples up to {peak:g}; expected them in [-1, 1]: divide them by "
+            f"{peak:g} or more."
         )
     wave = wave.mean(axis=1)
     if own != rate:
@@ -100,7 +118,10 @@ def read_wav(path: str | os.PathLike, rate: int) -> Float32[np.ndarray, " sample
 def _check_rate(path, own, rate, frames, channels):
     """Refuses what would take more time or memory than it can be worth, by the header alone."""
     if not 100 <= own <= RATE:
-        raise TooLarge(f"{path} has a rate of {own:,} samples a second; expected 100 to {RATE:,}: correct its header.")
+        raise TooLarge(
+            f"{path} has a rate of {own:,} samples a second; expected 100 to {RATE:,}: correct "
+            "its header."
+        )
     check_size(8 * max(frames * channels, frames * rate // own), path)
 
 
@@ -134,7 +155,10 @@ def write_wav(path: str | os.PathLike, wave: Num[np.ndarray, " samples"], rate: 
     """
     wave = array(wave, "a wave").astype(np.float64)
     if wave.ndim != 1 or not np.isfinite(wave).all():
-        raise ValueError(f"a wave must have shape [samples] and hold finite numbers; got shape {list(wave.shape)}.")
+        raise ValueError(
+            "a wave must have shape [samples] and hold finite numbers; got shape "
+            f"{list(wave.shape)}."
+        )
     pcm = np.clip(np.round(wave * 2**15), -(2**15), 2**15 - 1).astype(np.int16)
     _soundfile().write(path, pcm, rate, subtype="PCM_16", format="WAV")
     return Path(path)
@@ -144,5 +168,7 @@ def _soundfile() -> Any:
     try:
         import soundfile
     except (ImportError, OSError) as error:  # OSError: without the C library
-        raise ImportError(f"sounds need soundfile: pip install 'autoregressive-zoo[audio]' ({error}).") from None
+        raise ImportError(
+            f"sounds need soundfile: pip install 'autoregressive-zoo[audio]' ({error})."
+        ) from None
     return soundfile

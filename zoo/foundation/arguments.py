@@ -1,7 +1,10 @@
-"""Fields and arguments by their annotations: what is near enough is converted, the rest is refused in one line.
+"""Fields and arguments by their annotations: what is near enough is converted, the rest is refused
+in
+  one line.
 
-One table of kinds serves the fields of models, heads and orderings (`convert_fields`) and the arguments of public functions
-(`checked`): numbers of numpy and JAX become Python's, lists become tuples, so that equal models are equal and hashable.
+One table of kinds serves the fields of models, heads and orderings (`convert_fields`) and the
+arguments of public functions (`checked`): numbers of numpy and JAX become Python's, lists become
+tuples, so that equal models are equal and hashable.
 """
 
 import dataclasses
@@ -41,7 +44,8 @@ class Unfit(ValueError):
 
 
 def convert(kind: Any, value: Any) -> Any:
-    """`value` as the annotation `kind` wants it; unchanged where the annotation says nothing that is checked here.
+    """`value` as the annotation `kind` wants it; unchanged where the annotation says nothing that
+    is checked here.
 
     Raises:
       Unfit: it cannot be.
@@ -77,17 +81,23 @@ def _one_of(kinds, value):
 
 
 def _choice(choices, value):
-    if any(value is choice or (type(value) is type(choice) and value == choice) for choice in choices):
+    if any(
+        value is choice or (type(value) is type(choice) and value == choice) for choice in choices
+    ):
         return value
     near = difflib.get_close_matches(str(value), list(map(str, choices)), n=1)
     raise Unfit(" or ".join(map(str, choices)), f"Did you mean {near[0]!r}?" if near else "")
 
 
 def _tuple(kind, value):
-    if type(value) is tuple and set(map(type, value)) <= {kind}:  # quick, however long a vocabulary is
+    if type(value) is tuple and set(map(type, value)) <= {
+        kind
+    }:  # quick, however long a vocabulary is
         return value
     wanted = f"a tuple of {_PLURALS.get(kind, 'values')}"
-    listed = getattr(value, "ndim", 0) == 1 or (isinstance(value, Sequence) and not isinstance(value, str | bytes))
+    listed = getattr(value, "ndim", 0) == 1 or (
+        isinstance(value, Sequence) and not isinstance(value, str | bytes)
+    )
     if not listed:
         try:
             advice = f"Pass ({convert(kind, value)!r},)."
@@ -113,7 +123,9 @@ def _whole(value):
 def _number(value):
     real = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
     if real or (
-        isinstance(value, np.ndarray | jax.Array) and value.ndim == 0 and getattr(value.dtype, "kind", "O") in "iuf"
+        isinstance(value, np.ndarray | jax.Array)
+        and value.ndim == 0
+        and getattr(value.dtype, "kind", "O") in "iuf"
     ):
         try:
             return float(value)
@@ -155,7 +167,9 @@ _PLURALS = {int: "whole numbers", float: "numbers", str: "strings"}
 
 
 def shown(value: Any) -> str:
-    """A value as an error message shows it: short, in one line, with its type where that is not plain."""
+    """A value as an error message shows it: short, in one line, with its type where that is not
+    plain.
+    """
     if hasattr(value, "dtype") and np.ndim(value):
         return f"an array of {value.dtype} of shape {list(np.shape(value))}"
     if value is None or isinstance(value, str | bool):
@@ -166,7 +180,9 @@ def shown(value: Any) -> str:
 
 
 def convert_fields(owner: Any) -> None:
-    """Brings every field of a model, head or another frozen dataclass to its annotation; called by its `__post_init__`.
+    """Brings every field of a model, head or another frozen dataclass to its annotation; called by
+    its
+    `__post_init__`.
 
     Raises:
       ValueError: a value that cannot be; in one line.
@@ -184,7 +200,9 @@ def _kinds(cls: Any) -> tuple[tuple[str, Any], ...]:
     """The fields that a user gives, with their annotations."""
     kinds = []
     for field in dataclasses.fields(cls):
-        if field.name not in ("parent", "name") or "parent" not in cls.__dataclass_fields__:  # linen's own
+        if (
+            field.name not in ("parent", "name") or "parent" not in cls.__dataclass_fields__
+        ):  # linen's own
             kinds.append((field.name, field.type))
     return tuple(kinds)
 
@@ -195,8 +213,12 @@ def _argument(owner, name, kind, value, least=None):
     except Unfit as unfit:
         if get_origin(kind) is Literal and isinstance(value, str):
             there = ", ".join(map(str, get_args(kind)))
-            raise ValueError(f"{owner}: unknown {name} {value!r}; there are {there}.{unfit.advice}") from None
-        raise ValueError(f"{owner}: {name} must be {unfit.wanted}; got {shown(value)}.{unfit.advice}") from None
+            raise ValueError(
+                f"{owner}: unknown {name} {value!r}; there are {there}.{unfit.advice}"
+            ) from None
+        raise ValueError(
+            f"{owner}: {name} must be {unfit.wanted}; got {shown(value)}.{unfit.advice}"
+        ) from None
     if least is not None and value is not None and not value >= least:
         what = "a whole number" if isinstance(value, int) else "a number"
         raise ValueError(f"{owner}: {name} must be {what} of at least {least}; got {value}.")
@@ -206,7 +228,9 @@ def _argument(owner, name, kind, value, least=None):
 
 
 def checked(**least: int) -> Callable[[Function], Function]:
-    """A decorator for public functions: arguments are brought to their annotations, `key` to a key of `jax.random.key`.
+    """A decorator for public functions: arguments are brought to their annotations, `key` to a key
+    of
+      `jax.random.key`.
 
     Args:
       **least: the least value of a numeric argument, by its name.
@@ -221,7 +245,9 @@ def checked(**least: int) -> Callable[[Function], Function]:
             try:
                 bound = signature.bind(*args, **kwargs)
             except TypeError as error:
-                raise TypeError(f"{owner}: {error}; it takes {', '.join(signature.parameters)}.") from None
+                raise TypeError(
+                    f"{owner}: {error}; it takes {', '.join(signature.parameters)}."
+                ) from None
             for name, value in bound.arguments.items():
                 parameter = signature.parameters[name]
                 if parameter.kind is parameter.VAR_KEYWORD:
@@ -229,7 +255,9 @@ def checked(**least: int) -> Callable[[Function], Function]:
                 if name == "key" and (value is not None or parameter.default is not None):
                     bound.arguments[name] = one_key(value)
                 else:
-                    bound.arguments[name] = _argument(owner, name, parameter.annotation, value, least.get(name))
+                    bound.arguments[name] = _argument(
+                        owner, name, parameter.annotation, value, least.get(name)
+                    )
             return function(*bound.args, **bound.kwargs)
 
         wrapper.__signature__ = signature  # type: ignore[attr-defined]
@@ -276,7 +304,9 @@ def strings(value: Any, name: str) -> list[str]:
     Raises:
       ValueError: they are none, or one alone.
     """
-    found = list(value) if isinstance(value, list | tuple) or getattr(value, "ndim", 0) == 1 else None
+    found = (
+        list(value) if isinstance(value, list | tuple) or getattr(value, "ndim", 0) == 1 else None
+    )
     if found is None or not all(isinstance(item, str) for item in found):
         odd = value if found is None else next(item for item in found if not isinstance(item, str))
         advice = f" Pass [{value!r}]." if isinstance(value, str) else ""

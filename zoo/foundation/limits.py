@@ -19,7 +19,9 @@ DEPTHS, WIDTHS = (
 
 
 def check_limits(owner: Any) -> None:
-    """Raises ValueError, in one line, if a field of a model or head is a size that no model has; nothing is computed."""
+    """Raises ValueError, in one line, if a field of a model or head is a size that no model has;
+    nothing is computed.
+    """
     fields = _fields(owner)
     for name, value in fields.items():
         sizes = value if _is_sizes(value) else (value,)
@@ -30,17 +32,28 @@ def check_limits(owner: Any) -> None:
             raise ValueError(_too_large(owner, name, value, f"the limit is {most:,}"))
     if (layers := math.prod(_depth(*field) for field in fields.items())) > DEEPEST:
         name = max(fields, key=lambda name: _depth(name, fields[name]))
-        raise ValueError(_too_large(owner, name, fields[name], f"it makes {layers:,} layers, the limit is {DEEPEST}"))
+        raise ValueError(
+            _too_large(
+                owner, name, fields[name], f"it makes {layers:,} layers, the limit is {DEEPEST}"
+            )
+        )
 
 
 def least_arrays(model: Any) -> int:
     """How many arrays a model has at the least, by its depth: a layer has one."""
     within = getattr(model, "model", None)
-    return max(1 if within is None else least_arrays(within), *(_depth(*field) for field in _fields(model).items()))
+    return max(
+        1 if within is None else least_arrays(within),
+        *(_depth(*field) for field in _fields(model).items()),
+    )
 
 
 def _fields(owner):
-    return {field.name: getattr(owner, field.name) for field in dataclasses.fields(owner) if field.name != "parent"}
+    return {
+        field.name: getattr(owner, field.name)
+        for field in dataclasses.fields(owner)
+        if field.name != "parent"
+    }
 
 
 def _is_sizes(value):
@@ -61,20 +74,28 @@ def _too_large(owner, name, value, limit):
 
 
 def check_memory(model: Any, arrays: PyTree, what: str) -> None:
-    """Raises ValueError if arrays (or their shapes) are larger than the memory of this machine, or of its device.
+    """Raises ValueError if arrays (or their shapes) are larger than the memory of this machine, or
+    of its device.
 
     Args:
       model: whose they are; its largest field is named.
       arrays: anything with a size and a dtype.
       what: what they are, in words.
     """
-    needed, there = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(arrays)), memory()
+    needed, there = (
+        sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(arrays)),
+        memory(),
+    )
     if needed <= there:
         return
-    name, value = max(_sizes(model), key=lambda pair: max(pair[1]) if isinstance(pair[1], tuple) else pair[1])
+    name, value = max(
+        _sizes(model), key=lambda pair: max(pair[1]) if isinstance(pair[1], tuple) else pair[1]
+    )
     raise ValueError(
-        f"{type(getattr(model, 'model', model)).__name__}: {what} would take {needed / 2**30:,.1f} GiB, and the limit is "
-        f"the memory of this machine, {there / 2**30:,.1f} GiB: choose a smaller model; its largest size is "
+        f"{type(getattr(model, 'model', model)).__name__}: {what} would take "
+        f"{needed / 2**30:,.1f} GiB, and the limit is "
+        f"the memory of this machine, {there / 2**30:,.1f} GiB: choose a smaller model; its "
+        "largest size is "
         f"{name}={value} (--model.{name.split('.')[0].replace('_', '-')})."
     )
 
@@ -92,7 +113,10 @@ def _sizes(owner, prefix=""):
 
 
 def memory() -> int:
-    """The bytes that there are for arrays: of the device where it says so, otherwise of the machine or its container."""
+    """The bytes that there are for arrays: of the device where it says so, otherwise of the machine
+    or
+      its container.
+    """
     stats = getattr(jax.local_devices()[0], "memory_stats", lambda: None)() or {}
     if "bytes_limit" in stats:
         return int(stats["bytes_limit"])

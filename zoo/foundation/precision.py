@@ -1,4 +1,7 @@
-"""The policy for precision: likelihoods and samples are computed in float32, in full, on every device and in every mode."""
+"""The policy for precision: likelihoods and samples are computed in float32, in full, on every
+device
+  and in every mode.
+"""
 
 import functools
 import importlib
@@ -18,9 +21,10 @@ _Result = TypeVar("_Result")
 def full_float32(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
     """Every matmul and convolution that `function` traces is computed in full float32.
 
-    By default a GPU may round their operands to 10 bits (TF32) and a TPU to 7 (bfloat16). Then two engines draw different
-    values for the same key, and a likelihood is off in its first decimals. The precision is part of what is traced, so a
-    jitted function has it whatever precision its caller has set.
+    By default a GPU may round their operands to 10 bits (TF32) and a TPU to 7 (bfloat16). Then two
+    engines draw different values for the same key, and a likelihood is off in its first decimals.
+    The precision is part of what is traced, so a jitted function has it whatever precision its
+    caller has set.
     """
 
     @functools.wraps(function)
@@ -32,10 +36,12 @@ def full_float32(function: Callable[_Arguments, _Result]) -> Callable[_Arguments
 
 
 def without_x64(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
-    """`function` runs as if `jax_enable_x64` were off, so the values and the noise of a key are the same in both modes.
+    """`function` runs as if `jax_enable_x64` were off, so the values and the noise of a key are the
+    same in both modes.
 
-    It goes around jitted functions, since the mode is part of what they are compiled for. Inside a caller's trace it holds
-    for what is traced meanwhile. Arrays of 64 bits that the caller already has are made `narrowed` once they are checked.
+    It goes around jitted functions, since the mode is part of what they are compiled for. Inside a
+    caller's trace it holds for what is traced meanwhile. Arrays of 64 bits that the caller already
+    has are made `narrowed` once they are checked.
     """
 
     @functools.wraps(function)

@@ -1,4 +1,6 @@
-"""The classes that a checkpoint may name. A name in a file is looked up here, and nothing is ever imported from it."""
+"""The classes that a checkpoint may name. A name in a file is looked up here, and nothing is ever
+imported from it.
+"""
 
 import dataclasses
 from collections.abc import Iterable, Mapping
@@ -10,13 +12,15 @@ _CLASSES: dict[str, type] = {}
 
 
 def register(cls: C) -> C:
-    """Class decorator: models, heads and orderings of this class can be saved and loaded, by the name of the class.
+    """Class decorator: models, heads and orderings of this class can be saved and loaded, by the
+    name
+      of the class.
 
     Defining the same class again, as a notebook cell does that is run twice, replaces it.
 
     Raises:
-      TypeError: `cls` is no dataclass (every linen module is one).
-      ValueError: another class has that name.
+      TypeError: `cls` is no dataclass (every linen module is one). ValueError: another class has
+      that name.
 
     Example:
       >>> import zoo
@@ -27,18 +31,23 @@ def register(cls: C) -> C:
       True
     """
     if not (isinstance(cls, type) and dataclasses.is_dataclass(cls)):
-        raise TypeError(f"register takes a class of models, heads or orderings (a dataclass); got {cls!r}.")
+        raise TypeError(
+            f"register takes a class of models, heads or orderings (a dataclass); got {cls!r}."
+        )
     old = _CLASSES.get(cls.__name__)
     if old is not None and _origin(old) != _origin(cls):
         raise ValueError(
-            f"the name {cls.__name__} is taken by {'.'.join(_origin(old))}: give {'.'.join(_origin(cls))} another name."
+            f"the name {cls.__name__} is taken by {'.'.join(_origin(old))}: give "
+            f"{'.'.join(_origin(cls))} another name."
         )
     _CLASSES[cls.__name__] = cls
     return cls
 
 
 def registered(classes: Iterable[type] = ()) -> Mapping[str, type]:
-    """The registered classes by name, and beside them `classes`, which win over those of the same name."""
+    """The registered classes by name, and beside them `classes`, which win over those of the same
+    name.
+    """
     return {**_CLASSES, **{cls.__name__: cls for cls in classes}}
 
 

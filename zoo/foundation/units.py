@@ -17,6 +17,11 @@ def bits_per_dim(log_prob: Shaped[Array, "..."] | float, num_dims: int) -> Any:
       log_prob: log likelihood in nats, as `log_prob` returns it (a mean of them serves as well).
       num_dims: the number of dimensions of one example, `model.num_dims`.
     """
-    if not (isinstance(log_prob, int | float) or jnp.issubdtype(getattr(log_prob, "dtype", object), jnp.number)):
-        raise ValueError(f"log_prob must be a number or an array of them, in nats; got {shown(log_prob)}.")
+    if not (
+        isinstance(log_prob, int | float)
+        or jnp.issubdtype(getattr(log_prob, "dtype", object), jnp.number)
+    ):
+        raise ValueError(
+            f"log_prob must be a number or an array of them, in nats; got {shown(log_prob)}."
+        )
     return -log_prob / (num_dims * math.log(2.0))

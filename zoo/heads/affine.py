@@ -10,7 +10,8 @@ from zoo.heads.base import Head
 
 @dataclasses.dataclass(frozen=True)
 class Affine:
-    """The law of shift + scale z, where z follows another head; params are (shift, log scale, params of z).
+    """The law of shift + scale z, where z follows another head; params are (shift, log scale,
+    params of z).
 
     Attributes:
       head: the law of z.

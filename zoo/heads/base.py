@@ -1,12 +1,15 @@
 """Heads: the law of one site given the network's parameters for it.
 
-A head is a frozen value without arrays. A discrete one owns three readings of one cumulative distribution function: the
-log mass of a value (likelihood), the value at a uniform number (sampling by inversion) and the interval of uniform numbers
-that give a value (coding). They agree by construction: `quantile(params, u) == x` exactly when `low <= u < high` for
-`low, high = interval(params, x)`. A head for real numbers has the first two: a density is no mass.
+A head is a frozen value without arrays. A discrete one owns three readings of one cumulative
+  distribution function: the
+log mass of a value (likelihood), the value at a uniform number (sampling by inversion) and the
+interval of uniform numbers that give a value (coding). They agree by construction:
+`quantile(params, u) == x` exactly when `low <= u < high` for `low, high = interval(params, x)`. A
+head for real numbers has the first two: a density is no mass.
 
-Arithmetic is float32 and uniforms are multiples of 2^-23, so what is rarer than that has an empty interval and is not drawn
-(or, at the end of a row of values, drawn once in 2^23): a coder gives every value at least one count.
+Arithmetic is float32 and uniforms are multiples of 2^-23, so what is rarer than that has an empty
+interval and is not drawn (or, at the end of a row of values, drawn once in 2^23): a coder gives
+every value at least one count.
 """
 
 from typing import Protocol, runtime_checkable
@@ -22,7 +25,8 @@ class Head(Protocol):
 
     Attributes:
       num_params: how many numbers of the network parameterise one site.
-      event_shape: shape of one site's value: `()` for a scalar, `(3,)` where one site is an RGB pixel.
+      event_shape: shape of one site's value: `()` for a scalar, `(3,)` where one site is an RGB
+        pixel.
       uniforms: how many U(0, 1) numbers one draw consumes.
       num_features: how many numbers represent one site's value to a network.
       num_values: how many values a scalar takes, 0..num_values - 1; None for real numbers.
@@ -46,11 +50,15 @@ class Head(Protocol):
         """Values as a network sees them, float32."""
         ...
 
-    def log_prob(self, params: Float[Array, "... num_params"], x: Shaped[Array, "..."]) -> Float[Array, "..."]:
+    def log_prob(
+        self, params: Float[Array, "... num_params"], x: Shaped[Array, "..."]
+    ) -> Float[Array, "..."]:
         """Log probability (density) of a site's value, in nats."""
         ...
 
-    def quantile(self, params: Float[Array, "... num_params"], u: Float[Array, "... uniforms"]) -> Shaped[Array, "..."]:
+    def quantile(
+        self, params: Float[Array, "... num_params"], u: Float[Array, "... uniforms"]
+    ) -> Shaped[Array, "..."]:
         """The value at uniforms u in [0, 1): exact inverse-transform sampling."""
         ...
 
@@ -62,7 +70,9 @@ class Head(Protocol):
 def checked_log_prob(
     head: Head, params: Float[Array, "... num_params"], x: Shaped[Array, "..."]
 ) -> Float[Array, "..."]:
-    """Log probability of a site's value; -inf for a level that cannot be, as under a trace none is refused."""
+    """Log probability of a site's value; -inf for a level that cannot be, as under a trace none is
+    refused.
+    """
     nats = head.log_prob(params, x)
     if head.num_values is None:
         return nats

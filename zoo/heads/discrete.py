@@ -20,9 +20,10 @@ class Bernoulli:
     """A bit: P(x = 1) = sigmoid(logit / temperature). Values are integers 0 and 1.
 
     Attributes:
-      centre: 0..1, subtracted from a bit before a network sees it. A network with biases is as expressive either way;
-        near the mean of the bits, its training is better conditioned.
-      temperature: what logits are divided by. Fitted after a training, it makes the law as certain as it is right.
+      centre: 0..1, subtracted from a bit before a network sees it. A network with biases is as
+        expressive either way; near the mean of the bits, its training is better conditioned.
+      temperature: what logits are divided by. Fitted after a training, it makes the law as certain
+        as it is right.
     """
 
     centre: float = 0.0
@@ -39,9 +40,13 @@ class Bernoulli:
         """Refuses what is no centre of bits, and no temperature."""
         convert_fields(self)
         if not 0 <= self.centre <= 1:
-            raise ValueError(f"the centre of a Bernoulli head must be in [0, 1]; got {self.centre}.")
+            raise ValueError(
+                f"the centre of a Bernoulli head must be in [0, 1]; got {self.centre}."
+            )
         if not (self.temperature > 0 and math.isfinite(self.temperature)):
-            raise ValueError(f"the temperature of a Bernoulli head must be a number > 0; got {self.temperature}.")
+            raise ValueError(
+                f"the temperature of a Bernoulli head must be a number > 0; got {self.temperature}."
+            )
 
     def features(self, x):
         return x[..., None].astype(jnp.float32) - self.centre
@@ -71,7 +76,8 @@ class Bernoulli:
 @register
 @dataclasses.dataclass(frozen=True)
 class Categorical:
-    """One of `num_classes` values by softmax: P(x = k) = exp(a_k) / sum_j exp(a_j). Values are integers 0..K-1.
+    """One of `num_classes` values by softmax: P(x = k) = exp(a_k) / sum_j exp(a_j). Values are
+      integers 0..K-1.
 
     Attributes:
       num_classes: K, the number of values.
@@ -106,9 +112,12 @@ class Categorical:
         return jax.nn.one_hot(x, self.num_classes, dtype=jnp.float32)
 
     def log_prob(self, params, x):
-        # Entries of a canvas that are not drawn yet may be anything; only a value in range has a probability.
+        # Entries of a canvas that are not drawn yet may be anything; only a value in range has a
+        # probability.
         log_probs = jax.nn.log_softmax(params.astype(jnp.float32))
-        picked = jnp.take_along_axis(log_probs, jnp.clip(x, 0, self.num_classes - 1)[..., None], axis=-1)
+        picked = jnp.take_along_axis(
+            log_probs, jnp.clip(x, 0, self.num_classes - 1)[..., None], axis=-1
+        )
         return picked[..., 0]
 
     def quantile(self, params, u):
@@ -121,7 +130,9 @@ class Categorical:
         return jnp.where(x > 0, low, 0.0), jnp.take_along_axis(cdf, x[..., None], axis=-1)[..., 0]
 
     def complaint(self, x):
-        return outside_range(x, self.num_classes, f"a Categorical head of {self.num_classes} classes takes classes")
+        return outside_range(
+            x, self.num_classes, f"a Categorical head of {self.num_classes} classes takes classes"
+        )
 
     def _cdf(self, params):
         """P(X <= k), its last entries exactly 1: a value without mass is never drawn."""

@@ -1,17 +1,20 @@
-"""A head for levels that are close where their numbers are: the discretised mixture of logistics of PixelCNN++.
+"""A head for levels that are close where their numbers are: the discretised mixture of logistics of
+  PixelCNN++.
 
-    P(k) = sum_j pi_j [ F((x_k + d/2 - mu_j) / s_j) - F((x_k - d/2 - mu_j) / s_j) ],    F = sigmoid,  pi = softmax(a)
+    P(k) = sum_j pi_j [ F((x_k + d/2 - mu_j) / s_j) - F((x_k - d/2 - mu_j) / s_j) ],    F = sigmoid,
+    pi = softmax(a)
 
-with x_k = -1 + k d the level k on the scale [-1, 1], d = 2 / (levels - 1); the first interval is open to the left and the
-last to the right, so all levels together have mass 1. A pixel in colour is one value: its channels share the component j,
-and the mean of a channel is linear in the channels before it, as they are on the grid of levels:
+with x_k = -1 + k d the level k on the scale [-1, 1], d = 2 / (levels - 1); the first interval is
+open to the left and the last to the right, so all levels together have mass 1. A pixel in colour is
+one value: its channels share the component j, and the mean of a channel is linear in the channels
+before it, as they are on the grid of levels:
 
     mu_G = m_G + c_0 x_R,    mu_B = m_B + c_1 x_R + c_2 x_G
 
-The difference of the two sigmoids is computed without cancellation, F(a) - F(b) = F(a) F(-b) (1 - exp(b - a)), so no
-mass vanishes, however small, and no density stands in for it (in float32: to some thousandths of a nat where s is a fraction
-of one of 65,536 levels). Nothing is computed for the other levels: 65,536 of them, a
-sample of 16 bits, cost what 256 do.
+The difference of the two sigmoids is computed without cancellation, F(a) - F(b) = F(a) F(-b) (1 -
+exp(b - a)), so no mass vanishes, however small, and no density stands in for it (in float32: to
+some thousandths of a nat where s is a fraction of one of 65,536 levels). Nothing is computed for
+the other levels: 65,536 of them, a sample of 16 bits, cost what 256 do.
 """
 
 import dataclasses
@@ -38,14 +41,17 @@ _SMALL = -14.0  # log w below which log(1 - exp(-w)) is log w in float32
 class DiscretizedLogisticMixture:
     """A mixture of logistics over levels 0..levels-1, of a grey pixel or of the R, G and B of one.
 
-    Params of a site are K logits, and for each component the means, the log scales (on the scale [-1, 1], floored at
-    `min_log_scale`) and the raw coefficients c (by tanh in -1..1) of its channels: 3 K numbers for grey, 10 K for colour.
+    Params of a site are K logits, and for each component the means, the log scales (on the scale
+    [-1, 1], floored at `min_log_scale`) and the raw coefficients c (by tanh in -1..1) of its
+    channels: 3 K numbers for grey, 10 K for colour.
 
-    A draw takes a uniform for the component and one for each channel, which inverts the logistic distribution function
-    and is rounded to the nearest level: exact. The uniforms that give a value are no interval (each component has its
-    own), so there is no `interval`: to be coded, a value must be split into a component and levels.
+    A draw takes a uniform for the component and one for each channel, which inverts the logistic
+    distribution function and is rounded to the nearest level: exact. The uniforms that give a value
+    are no interval (each component has its own), so there is no `interval`: to be coded, a value
+    must be split into a component and levels.
 
-    **Reference**: T. Salimans, A. Karpathy, X. Chen, D. P. Kingma, PixelCNN++: improving the PixelCNN with discretized
+    **Reference**: T. Salimans, A. Karpathy, X. Chen, D. P. Kingma, PixelCNN++: improving the
+      PixelCNN with discretized
     logistic mixture likelihood and other modifications, ICLR 2017.
 
     Differs from the paper: no density in place of a mass that would underflow, for none does.
@@ -69,7 +75,10 @@ class DiscretizedLogisticMixture:
         convert_fields(self)
         check_limits(self)
         if self.channels not in (1, 3) or not 2 <= self.levels <= 2**16 or self.components < 1:
-            raise ValueError(f"a pixel has 1 or 3 channels, 2 to 65,536 levels and at least 1 component; got {self}.")
+            raise ValueError(
+                "a pixel has 1 or 3 channels, 2 to 65,536 levels and at least 1 component; got "
+                f"{self}."
+            )
         if not -30 <= self.min_log_scale <= 0:
             raise ValueError(f"the floor of log s must be in [-30, 0]; got {self.min_log_scale}.")
 
@@ -99,7 +108,9 @@ class DiscretizedLogisticMixture:
 
     def log_prob(self, params, x):
         logits, means, log_scales, coefficients = self._split(params)
-        values = [self.features(x)[..., i : i + 1] for i in range(self.channels)]  # one axis for all components
+        values = [
+            self.features(x)[..., i : i + 1] for i in range(self.channels)
+        ]  # one axis for all components
         total = jax.nn.log_softmax(logits)
         for i in range(self.channels):
             mean = self._mean(means, coefficients, values[:i])
@@ -111,20 +122,28 @@ class DiscretizedLogisticMixture:
         logits, *rest = self._split(params)
         mass = jnp.cumsum(jax.nn.softmax(logits), axis=-1)
         picked = (mass / mass[..., -1:] <= u[..., :1]).sum(-1)[..., None, None]
-        means, log_scales, coefficients = (jnp.take_along_axis(each, picked, axis=-2)[..., 0, :] for each in rest)
+        means, log_scales, coefficients = (
+            jnp.take_along_axis(each, picked, axis=-2)[..., 0, :] for each in rest
+        )
         scales = jnp.exp(jnp.minimum(log_scales, _LARGE)) * self._per_unit
         levels: list[Array] = []
         for i in range(self.channels):
             mean = self._mean(means, coefficients, [self._scaled(level) for level in levels])
             p = jnp.minimum(u[..., 1 + i] + HALF_STEP, 1 - HALF_STEP)
             mean = self._level(mean)
-            nearest = jnp.round(mean)  # apart, so that the rest is exact to the last bits of a small scale
-            value = nearest + jnp.round(mean - nearest + scales[..., i] * (jnp.log(p) - jnp.log1p(-p)))
+            nearest = jnp.round(
+                mean
+            )  # apart, so that the rest is exact to the last bits of a small scale
+            value = nearest + jnp.round(
+                mean - nearest + scales[..., i] * (jnp.log(p) - jnp.log1p(-p))
+            )
             levels.append(jnp.clip(value, 0, self.levels - 1))
         return (jnp.stack(levels, axis=-1) if self.event_shape else levels[0]).astype(self.dtype)
 
     def complaint(self, x):
-        return outside_range(x, self.levels, f"a {type(self).__name__} head of {self.levels} levels takes levels")
+        return outside_range(
+            x, self.levels, f"a {type(self).__name__} head of {self.levels} levels takes levels"
+        )
 
     @property
     def _sizes(self) -> tuple[int, int, int, int]:
@@ -156,12 +175,18 @@ class DiscretizedLogisticMixture:
         return mean
 
     def _log_mass(self, mean, log_scale, level):
-        """log of the logistic mass of the interval about a level, [..., K]; the mean too counts levels, so that the edge
-        between two of them is the same number for both however many there are."""
+        """log of the logistic mass of the interval about a level, [..., K]; the mean too counts
+        levels, so that the edge between two of them is the same number for both however many there
+        are.
+        """
         precision = jnp.exp(-log_scale) / self._per_unit
         upper, lower = ((level - mean + side) * precision for side in (0.5, -0.5))
         log_width = -math.log(self._per_unit) - log_scale
         small = log_width < _SMALL
-        log_gap = jnp.where(small, log_width, jnp.log(-jnp.expm1(-jnp.exp(jnp.where(small, 0.0, log_width)))))
+        log_gap = jnp.where(
+            small, log_width, jnp.log(-jnp.expm1(-jnp.exp(jnp.where(small, 0.0, log_width))))
+        )
         below, above = -jax.nn.softplus(-upper), -jax.nn.softplus(lower)
-        return jnp.where(level < 0.5, below, jnp.where(level > self.levels - 1.5, above, below + above + log_gap))
+        return jnp.where(
+            level < 0.5, below, jnp.where(level > self.levels - 1.5, above, below + above + log_gap)
+        )

@@ -1,15 +1,18 @@
 """Heads for real numbers: mixtures of Gaussians and of Laplacians.
 
-    p(x) = sum_k pi_k f((x - mu_k) / sigma_k) / sigma_k,    pi = softmax(a_k),    sigma_k = min_scale + softplus(b_k + c)
+    p(x) = sum_k pi_k f((x - mu_k) / sigma_k) / sigma_k,    pi = softmax(a_k),    sigma_k =
+    min_scale + softplus(b_k + c)
 
-Params of a site are K logits a, K means mu and K raw scales b; c is such that b = 0 means a scale of min_scale + 1.
-The floor min_scale is stated because the likelihood of a value that occurs twice is unbounded without one; softplus
-because it is linear for large b, where exp leaves the range of float32.
+Params of a site are K logits a, K means mu and K raw scales b; c is such that b = 0 means a scale
+of min_scale + 1. The floor min_scale is stated because the likelihood of a value that occurs twice
+is unbounded without one; softplus because it is linear for large b, where exp leaves the range of
+float32.
 
-A draw takes two uniforms: one picks the component, the other inverts that component's distribution function. One uniform
-would have to be split between the two, and a component of little weight would be left with few of its 23 bits.
-A density is no mass, so there is no interval of uniforms for a value: real-valued heads have no `interval`, and values
-must be quantised before they can be coded.
+A draw takes two uniforms: one picks the component, the other inverts that component's distribution
+  function. One uniform
+would have to be split between the two, and a component of little weight would be left with few of
+its 23 bits. A density is no mass, so there is no interval of uniforms for a value: real-valued
+heads have no `interval`, and values must be quantised before they can be coded.
 """
 
 import dataclasses
@@ -52,7 +55,10 @@ class _Mixture:
         convert_fields(self)
         check_limits(self)
         if self.components < 1 or not LEAST <= self.min_scale < math.inf:
-            raise ValueError(f"a mixture needs at least 1 component and a min_scale above 0 in float32; got {self}.")
+            raise ValueError(
+                "a mixture needs at least 1 component and a min_scale above 0 in float32; got "
+                f"{self}."
+            )
 
     @property
     def num_params(self) -> int:
@@ -70,7 +76,9 @@ class _Mixture:
         logits, means, scales = self._split(params)
         mass = jnp.cumsum(jax.nn.softmax(logits), axis=-1)
         picked = (mass / mass[..., -1:] <= u[..., :1]).sum(-1, keepdims=True)
-        mean, scale = (jnp.take_along_axis(each, picked, axis=-1)[..., 0] for each in (means, scales))
+        mean, scale = (
+            jnp.take_along_axis(each, picked, axis=-1)[..., 0] for each in (means, scales)
+        )
         return mean + scale * self._inverse(jnp.minimum(u[..., 1] + HALF_STEP, 1 - HALF_STEP))
 
     def cdf(self, params, x):
@@ -79,10 +87,13 @@ class _Mixture:
         return (jax.nn.softmax(logits) * self._cdf((x[..., None] - means) / scales)).sum(-1)
 
     def complaint(self, x):
-        count = int((~(np.abs(x) <= np.finfo(self.dtype).max)).sum())  # nan is not, nor is what overflows float32
+        count = int(
+            (~(np.abs(x) <= np.finfo(self.dtype).max)).sum()
+        )  # nan is not, nor is what overflows float32
         if count == 0:
             return None
-        return f"a {type(self).__name__} head takes finite numbers; {count} of {x.size} values are not finite"
+        name = type(self).__name__
+        return f"a {name} head takes finite numbers; {count} of {x.size} values are not finite"
 
     def _split(self, params):
         logits, means, raw = jnp.split(params.astype(jnp.float32), 3, axis=-1)

@@ -14,21 +14,26 @@ from zoo.layers.convolutions import HiddenConv, Image, rows_of
 
 @register
 class DiagonalBiLSTM(PixelRNN):
-    """Two recurrences a layer: one comes from the left and from above, the other from the right and from above.
+    """Two recurrences a layer: one comes from the left and from above, the other from the right and
+      from above.
 
-    Gates at (i, j) are K_is x(i, j) + K_side h(i, j -+ 1) + K_above h(i-1, j), the state is carried from (i, j -+ 1). The
-    outputs of the one from the right are moved down by a row before the two are added, so that no pixel sees the rest of
-    its own row. Nothing that comes before is blind.
+    Gates at (i, j) are K_is x(i, j) + K_side h(i, j -+ 1) + K_above h(i-1, j), the state is carried
+    from (i, j -+ 1). The outputs of the one from the right are moved down by a row before the two
+    are added, so that no pixel sees the rest of its own row. Nothing that comes before is blind.
 
-    The likelihood runs over diagonals, on which all pixels are independent of each other: row i is moved i places to the
-    right, and a scan of width + height - 1 columns does both recurrences. Sampling runs the left one pixel by pixel
-    (`step`), and the right one along the last row when that is complete (`enter`).
+    The likelihood runs over diagonals, on which all pixels are independent of each other: row i is
+      moved i places to the
+    right, and a scan of width + height - 1 columns does both recurrences. Sampling runs the left
+    one pixel by pixel (`step`), and the right one along the last row when that is complete
+    (`enter`).
 
-    **Reference**: A. van den Oord, N. Kalchbrenner, K. Kavukcuoglu, Pixel recurrent neural networks, ICML 2016.
+    **Reference**: A. van den Oord, N. Kalchbrenner, K. Kavukcuoglu, Pixel recurrent neural
+      networks, ICML 2016.
 
-    Differs from the paper: values enter scaled to [-1, 1]; the recurrence from the right is also given the pixels
-    themselves, for the features behind mask A say nothing of their own pixel, and the last pixel of the row above would be
-    seen by none but its neighbours.
+    Differs from the paper: values enter scaled to [-1, 1]; the recurrence from the right is also
+      given the pixels
+    themselves, for the features behind mask A say nothing of their own pixel, and the last pixel of
+    the row above would be seen by none but its neighbours.
 
     Attributes: those of `PixelRNN`.
     """
@@ -53,10 +58,14 @@ class DiagonalLayer(nn.Module):
     groups: int
 
     def setup(self):
-        h, init = self.features, nn.initializers.variance_scaling(1.0, "fan_in", "truncated_normal", batch_axis=0)
+        h, init = (
+            self.features,
+            nn.initializers.variance_scaling(1.0, "fan_in", "truncated_normal", batch_axis=0),
+        )
         self.from_left = HiddenConv(2 * h, 4 * h, groups=self.groups)
         self.from_right = nn.Dense(4 * h)
-        # The kernels of the one from the left and the one from the right; the upper half is K_side, the lower K_above.
+        # The kernels of the one from the left and the one from the right; the upper half is K_side,
+        # the lower K_above.
         self.kernel = self.param("kernel", init, (2, 2 * h, 4 * h))
 
     def __call__(self, x: Image, image: Image, bias: Float[Array, "_ gates"]) -> Image:
@@ -76,7 +85,9 @@ class DiagonalLayer(nn.Module):
             return (side, c), side
 
         gates = _skew(jnp.stack([left, right]).transpose(2, 3, 0, 1, 4)).transpose(1, 2, 0, 3, 4)
-        _, outputs = jax.lax.scan(column, (start, start), gates.reshape(-1, 2, height * batch, 4 * h))
+        _, outputs = jax.lax.scan(
+            column, (start, start), gates.reshape(-1, 2, height * batch, 4 * h)
+        )
         outputs = _unskew(outputs.reshape(-1, 2, height, batch, h).transpose(2, 0, 1, 3, 4))
         right = jnp.pad(outputs[:-1, :, 1], ((1, 0), (0, 0), (0, 0), (0, 0)))
         return (outputs[:, :, 0] + jnp.flip(right, axis=1)).transpose(2, 0, 1, 3)
@@ -111,7 +122,11 @@ class DiagonalLayer(nn.Module):
             name: self.get_variable("cache", name) for name in ("x", "left", "c", "above", "right")
         }
         above, right = (
-            of_group(jax.lax.dynamic_index_in_dim(cache[name], column, 0, keepdims=False), group, self.groups)
+            of_group(
+                jax.lax.dynamic_index_in_dim(cache[name], column, 0, keepdims=False),
+                group,
+                self.groups,
+            )
             for name in ("above", "right")
         )
         side = jax.lax.dynamic_index_in_dim(cache["left"], column, 0, keepdims=False)
@@ -121,14 +136,20 @@ class DiagonalLayer(nn.Module):
         for name, value, start in (("x", x[None], column), ("left", h[None], column + 1)):
             at = (start, 0, group * value.shape[2])
             self.put_variable("cache", name, jax.lax.dynamic_update_slice(cache[name], value, at))
-        self.put_variable("cache", "c", jax.lax.dynamic_update_slice(cache["c"], c, (0, group * c.shape[1])))
+        self.put_variable(
+            "cache", "c", jax.lax.dynamic_update_slice(cache["c"], c, (0, group * c.shape[1]))
+        )
         return h + right
 
 
 def _skew(image: Array) -> Array:
-    """[rows, columns, ...] with row i moved i places to the right: [rows, columns + rows - 1, ...], zeros around."""
+    """[rows, columns, ...] with row i moved i places to the right: [rows, columns + rows - 1, ...],
+    zeros around.
+    """
     (rows, columns), rest = image.shape[:2], image.shape[2:]
-    padded = jnp.pad(image, ((0, 0), (0, rows), *[(0, 0)] * len(rest))).reshape(rows * (columns + rows), *rest)
+    padded = jnp.pad(image, ((0, 0), (0, rows), *[(0, 0)] * len(rest))).reshape(
+        rows * (columns + rows), *rest
+    )
     return padded[: rows * (columns + rows - 1)].reshape(rows, columns + rows - 1, *rest)
 
 

@@ -1,4 +1,6 @@
-"""Gated PixelCNN: two stacks of convolutions without a blind spot, gated units, conditional on a label."""
+"""Gated PixelCNN: two stacks of convolutions without a blind spot, gated units, conditional on a
+label.
+"""
 
 import flax.linen as nn
 import jax
@@ -14,14 +16,18 @@ from zoo.layers.convolutions import HiddenConv, InputConv, Readout, RowsAbove, r
 
 @register
 class GatedPixelCNN(Raster):
-    """A vertical stack sees the rows above, a horizontal stack the row so far and the vertical stack: no blind spot.
+    """A vertical stack sees the rows above, a horizontal stack the row so far and the vertical
+    stack:
+      no blind spot.
 
-    Each layer of each stack is gated, y = tanh(W_f x + V_f c) * sigmoid(W_g x + V_g c), with c the label; the horizontal
-    stack is residual.
+    Each layer of each stack is gated, y = tanh(W_f x + V_f c) * sigmoid(W_g x + V_g c), with c the
+    label; the horizontal stack is residual.
 
-    Sampling computes the vertical stack once a row (`enter`), the horizontal one pixel by pixel (`step`).
+    Sampling computes the vertical stack once a row (`enter`), the horizontal one pixel by pixel
+    (`step`).
 
-    **Reference**: A. van den Oord, N. Kalchbrenner, O. Vinyals, L. Espeholt, A. Graves, K. Kavukcuoglu, Conditional image
+    **Reference**: A. van den Oord, N. Kalchbrenner, O. Vinyals, L. Espeholt, A. Graves, K.
+      Kavukcuoglu, Conditional image
     generation with PixelCNN decoders, NeurIPS 2016.
 
     Differs from the paper: values enter scaled to [-1, 1].
@@ -32,7 +38,8 @@ class GatedPixelCNN(Raster):
       layers: gated layers after the first.
       kernel_size: of these layers; the first has 7.
       out_features: channels of the last hidden layer.
-      num_classes: the number of labels that the model is conditional on; 0 for an unconditional model.
+      num_classes: the number of labels that the model is conditional on; 0 for an unconditional
+        model.
       head: the law of one site.
       ordering: the raster; the masks know no other.
     """
@@ -50,7 +57,10 @@ class GatedPixelCNN(Raster):
         self.check()
         g, p, n = self.groups, self.features, self.kernel_size
         sizes = [7] + [n] * self.layers
-        self.vertical = [RowsAbove(g if i == 0 else p, 2 * p, size, strict=i == 0) for i, size in enumerate(sizes)]
+        self.vertical = [
+            RowsAbove(g if i == 0 else p, 2 * p, size, strict=i == 0)
+            for i, size in enumerate(sizes)
+        ]
         self.down = [nn.Dense(2 * p) for _ in sizes]
         self.first = InputConv(g, 2 * p, (1, 7), "A", g)
         self.horizontal = [HiddenConv(p, 2 * p, (1, n), groups=g) for _ in range(self.layers)]

@@ -13,23 +13,30 @@ from zoo.layers.convolutions import HiddenConv, InputConv, Readout
 
 @register
 class PixelCNN(Raster):
-    """A 7x7 convolution with mask A, residual bottleneck blocks with mask B, two 1x1 layers: p(x) over the raster.
+    """A 7x7 convolution with mask A, residual bottleneck blocks with mask B, two 1x1 layers: p(x)
+    over
+      the raster.
 
-    A block maps 2h channels to h (1x1), convolves (3x3, mask B) and maps back to 2h (1x1), each after a ReLU. In colour
-    the channels fall into three groups, so that R sees no channel of its own pixel, G sees R, and B both.
+    A block maps 2h channels to h (1x1), convolves (3x3, mask B) and maps back to 2h (1x1), each
+    after a ReLU. In colour the channels fall into three groups, so that R sees no channel of its
+    own pixel, G sees R, and B both.
 
-    **Reference**: A. van den Oord, N. Kalchbrenner, K. Kavukcuoglu, Pixel recurrent neural networks, ICML 2016.
+    **Reference**: A. van den Oord, N. Kalchbrenner, K. Kavukcuoglu, Pixel recurrent neural
+      networks, ICML 2016.
 
-    Differs from the paper: values enter scaled to [-1, 1]. As in the paper the stacked masks leave a blind spot to the
+    Differs from the paper: values enter scaled to [-1, 1]. As in the paper the stacked masks leave
+      a blind spot to the
     upper right; `GatedPixelCNN` has none.
 
     Attributes:
       site_shape: (height, width), or (height, width, 3) with a site for each colour.
-      features: h, the channels inside a block (of all colours together); outside there are twice as many.
+      features: h, the channels inside a block (of all colours together); outside there are twice as
+        many.
       blocks: the number of residual blocks.
       kernel_size: of the convolution inside a block.
       out_features: channels of the last hidden layer.
-      num_classes: the number of labels that the model is conditional on; 0 for an unconditional model.
+      num_classes: the number of labels that the model is conditional on; 0 for an unconditional
+        model.
       head: the law of one site.
       ordering: the raster; the masks know no other.
     """
@@ -48,7 +55,9 @@ class PixelCNN(Raster):
         g, h = self.groups, self.features
         self.first = InputConv(g, 2 * h, (7, 7), "A", g)
         self.reduce = [HiddenConv(2 * h, h, groups=g) for _ in range(self.blocks)]
-        self.convolve = [HiddenConv(h, h, (self.kernel_size,) * 2, groups=g) for _ in range(self.blocks)]
+        self.convolve = [
+            HiddenConv(h, h, (self.kernel_size,) * 2, groups=g) for _ in range(self.blocks)
+        ]
         self.expand = [HiddenConv(h, 2 * h, groups=g) for _ in range(self.blocks)]
         self.readout = Readout(2 * h, self.out_features, self.head.num_params, g)
 

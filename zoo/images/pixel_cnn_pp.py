@@ -1,4 +1,6 @@
-"""PixelCNN++: gated resnets at several resolutions, shortcuts across, a mixture of logistics for each pixel."""
+"""PixelCNN++: gated resnets at several resolutions, shortcuts across, a mixture of logistics for
+each pixel.
+"""
 
 import math
 from typing import Any, ClassVar
@@ -21,33 +23,41 @@ Pixel = Float[Array, "batch features"]
 
 @register
 class PixelCNNpp(Raster):
-    """Two streams, u of the rows above a pixel and ul of what is above or to the left, down to coarser images and up again.
+    """Two streams, u of the rows above a pixel and ul of what is above or to the left, down to
+    coarser images and up again.
 
     A gated resnet adds a * sigmoid(b) to its input x, with
 
-        (a, b) = conv(dropout(elu(conv(elu(x)) + elu(aside) A))) + V c,    elu(x) = ELU of x and of -x side by side
+        (a, b) = conv(dropout(elu(conv(elu(x)) + elu(aside) A))) + V c,    elu(x) = ELU of x and of
+        -x side by side
 
-    where `aside` is u for the stream ul, and the activation of equal resolution on the way down for a resnet on the way
-    up; c is the label. Convolutions see 2 x 3 pixels in u (the row, the one above) and 2 x 2 in ul (the pixel, those above
-    and to the left). All weights are normalised, and initialised by the first batch (zoo/layers/convolutions.py).
+    where `aside` is u for the stream ul, and the activation of equal resolution on the way down for
+    a resnet on the way up; c is the label. Convolutions see 2 x 3 pixels in u (the row, the one
+    above) and 2 x 2 in ul (the pixel, those above and to the left). All weights are normalised, and
+    initialised by the first batch (zoo/layers/convolutions.py).
 
-    Pixel (i, j) of the resolution k stands at pixel (2^k i, 2^k j) of the image and sees what comes before it, so it is
-    computed when that pixel is drawn, once. `enter` computes u of a row, and what the rows above give to ul, at the
-    resolutions that have this row; `step` computes ul of a pixel, at the resolutions that have this pixel.
+    Pixel (i, j) of the resolution k stands at pixel (2^k i, 2^k j) of the image and sees what comes
+    before it, so it is computed when that pixel is drawn, once. `enter` computes u of a row, and
+    what the rows above give to ul, at the resolutions that have this row; `step` computes ul of a
+    pixel, at the resolutions that have this pixel.
 
-    **Reference**: T. Salimans, A. Karpathy, X. Chen, D. P. Kingma, PixelCNN++: improving the PixelCNN with discretized
+    **Reference**: T. Salimans, A. Karpathy, X. Chen, D. P. Kingma, PixelCNN++: improving the
+      PixelCNN with discretized
     logistic mixture likelihood and other modifications, ICLR 2017.
 
-    Differs from the paper: the 1x1 convolutions of u and of the shortcut into ul are normalised apart; u is enlarged by
+    Differs from the paper: the 1x1 convolutions of u and of the shortcut into ul are normalised
+      apart; u is enlarged by
     2 x 2 pixels, as ul is, not by 2 x 3; no dropout while the first batch initialises the weights.
 
     Attributes:
       site_shape: (height, width); of a colour image too, whose pixel is one site.
       features: channels of either stream.
-      blocks: resnets at each resolution on the way down (one more on the way up, but for the coarsest).
+      blocks: resnets at each resolution on the way down (one more on the way up, but for the
+        coarsest).
       scales: how many resolutions, each half of the one before, rounded up.
       dropout: the share of activations set to zero while training.
-      num_classes: the number of labels that the model is conditional on; 0 for an unconditional model.
+      num_classes: the number of labels that the model is conditional on; 0 for an unconditional
+        model.
       head: the law of one pixel; a `DiscretizedLogisticMixture` in the paper.
       ordering: the raster; the convolutions know no other.
     """
@@ -66,13 +76,16 @@ class PixelCNNpp(Raster):
         self.check()
         if len(self.site_shape) != 2:
             raise ValueError(
-                f"a pixel of PixelCNNpp is one site, in colour by its head (event_shape (3,)): site_shape must be "
+                "a pixel of PixelCNNpp is one site, in colour by its head (event_shape (3,)): "
+                "site_shape must be "
                 f"(height, width); got {self.site_shape}."
             )
         channels = 1 + math.prod(self.head.event_shape)  # a channel of ones shows the border
         self.first_u = RowsAbove(channels, self.features, 3, strict=True, height=2, spread=1.0)
         self.first_ul = InputConv(channels, self.features, (3, 3), "A", spread=1.0)
-        self.finest = Scale(self.features, self.blocks, self.scales - 1, self.dropout, self.num_classes)
+        self.finest = Scale(
+            self.features, self.blocks, self.scales - 1, self.dropout, self.num_classes
+        )
         self.readout = HiddenConv(2 * self.features, self.head.num_params, spread=1.0)
 
     def image(self, x):
@@ -82,7 +95,9 @@ class PixelCNNpp(Raster):
         """Labels [batch] to the biases of every resnet."""
         if not self.num_classes:
             return self.finest.encode(None)
-        return self.finest.encode(class_labels.one_hot(context, self.num_classes, self.first_u.bias.dtype))
+        return self.finest.encode(
+            class_labels.one_hot(context, self.num_classes, self.first_u.bias.dtype)
+        )
 
     def __call__(self, x, memory=None, *, train=False):
         image = self.image(x)
@@ -118,8 +133,13 @@ class Resnet(nn.Module):
 
     def setup(self):
         f = self.features
-        self.u = [RowsAbove(2 * f, out, 3, strict=False, spread=s) for out, s in ((f, 1.0), (2 * f, 0.1))]
-        self.ul = [HiddenConv(2 * f, out, (3, 3), right=False, spread=s) for out, s in ((f, 1.0), (2 * f, 0.1))]
+        self.u = [
+            RowsAbove(2 * f, out, 3, strict=False, spread=s) for out, s in ((f, 1.0), (2 * f, 0.1))
+        ]
+        self.ul = [
+            HiddenConv(2 * f, out, (3, 3), right=False, spread=s)
+            for out, s in ((f, 1.0), (2 * f, 0.1))
+        ]
         self.aside = HiddenConv(2 * f, f, spread=1.0)
         self.across = [HiddenConv(2 * f, f, spread=1.0) for _ in range(2 * self.shortcut)]
         self.drop = nn.Dropout(self.dropout, rng_collection="train")
@@ -128,11 +148,19 @@ class Resnet(nn.Module):
 
     def encode(self, label):
         """The biases of the gates of u and ul, [batch, 2 features] each, or zeros."""
-        return jnp.split(self.label(label), 2, axis=-1) if self.num_classes else (jnp.zeros((1, 1)),) * 2
+        return (
+            jnp.split(self.label(label), 2, axis=-1)
+            if self.num_classes
+            else (jnp.zeros((1, 1)),) * 2
+        )
 
-    def __call__(self, u: Image, ul: Image, skip: Any, memory: Any, train: bool) -> tuple[Image, Image]:
+    def __call__(
+        self, u: Image, ul: Image, skip: Any, memory: Any, train: bool
+    ) -> tuple[Image, Image]:
         of_u, of_ul = (bias[:, None, None].astype(u.dtype) for bias in memory)
-        aside: Any = [layer(concat_elu(each)) for layer, each in zip(self.across, skip, strict=True)] or (0, 0)
+        aside: Any = [
+            layer(concat_elu(each)) for layer, each in zip(self.across, skip, strict=True)
+        ] or (0, 0)
 
         def drop(h):
             return self.drop(h, deterministic=not train)
@@ -156,7 +184,9 @@ class Resnet(nn.Module):
     def step(self, ul: Pixel, skip: Any, column: Array) -> Pixel:
         aside = self.across[1].step(concat_elu(skip), column, 0) if self.shortcut else 0
         first, second = self.ul
-        return _gated(ul, lambda h: first.step(h, column, 0) + aside, lambda h: second.step(h, column, 0))
+        return _gated(
+            ul, lambda h: first.step(h, column, 0) + aside, lambda h: second.step(h, column, 0)
+        )
 
 
 class Scale(nn.Module):
@@ -231,9 +261,11 @@ class Scale(nn.Module):
 
 
 class Below(nn.Module):
-    """The coarser resolutions as the finer sees them: enlarged; while drawing, computed only where they have a pixel.
+    """The coarser resolutions as the finer sees them: enlarged; while drawing, computed only where
+      they have a pixel.
 
-    A coarse pixel becomes 2 x 2 fine ones by a 1x1 convolution to four times the channels, which are then laid out.
+    A coarse pixel becomes 2 x 2 fine ones by a 1x1 convolution to four times the channels, which
+    are then laid out.
 
     Attributes:
       scale: the coarser resolution, and whatever is below it.
@@ -245,10 +277,16 @@ class Below(nn.Module):
         f = self.scale.features
         self.enlarge_u, self.enlarge_ul = (HiddenConv(f, 4 * f, spread=1.0) for _ in range(2))
 
-    def __call__(self, u: Image, ul: Image, memory: Any, train: bool, shape: tuple[int, ...]) -> Any:
+    def __call__(
+        self, u: Image, ul: Image, memory: Any, train: bool, shape: tuple[int, ...]
+    ) -> Any:
         def laid_out(y):
             batch, height, width, _ = y.shape
-            y = y.reshape(batch, height, width, 2, 2, -1).swapaxes(2, 3).reshape(batch, 2 * height, 2 * width, -1)
+            y = (
+                y.reshape(batch, height, width, 2, 2, -1)
+                .swapaxes(2, 3)
+                .reshape(batch, 2 * height, 2 * width, -1)
+            )
             return y[:, : shape[1], : shape[2]]
 
         u, ul = self.scale(u, ul, memory, train)
@@ -266,12 +304,16 @@ class Below(nn.Module):
     def step(self, ul: Pixel, row: Array, column: Array) -> None:
         """Keeps ul of the 2 x 2 fine pixels that a coarse one covers."""
         y = self.enlarge_ul.step(self.scale.step(ul, row, column), column, 0)
-        kept = jax.lax.dynamic_update_slice(self.get_variable("cache", "ul"), y[None], (column, 0, 0))
+        kept = jax.lax.dynamic_update_slice(
+            self.get_variable("cache", "ul"), y[None], (column, 0, 0)
+        )
         self.put_variable("cache", "ul", kept)
 
     def u(self, row: Array, width: int) -> Row:
         """u at a fine row."""
-        return jax.lax.dynamic_index_in_dim(self.get_variable("cache", "u"), row % 2, 0, keepdims=False)[:width]
+        return jax.lax.dynamic_index_in_dim(
+            self.get_variable("cache", "u"), row % 2, 0, keepdims=False
+        )[:width]
 
     def ul(self, row: Array, column: Array) -> Pixel:
         """ul at a fine pixel."""
@@ -284,7 +326,13 @@ class Below(nn.Module):
         """`method(*args)` if `here`; in any case while the cache gets its shape."""
         if not self.has_variable("cache", "u"):
             return getattr(self, method)(*args)
-        return nn.cond(here, lambda below, *args: getattr(below, method)(*args), lambda below, *args: None, self, *args)
+        return nn.cond(
+            here,
+            lambda below, *args: getattr(below, method)(*args),
+            lambda below, *args: None,
+            self,
+            *args,
+        )
 
 
 def concat_elu(x: Float[Array, "*batch features"]) -> Float[Array, "*batch twice_features"]:

@@ -16,16 +16,19 @@ from zoo.layers.convolutions import HiddenConv, InputConv, Readout
 class PixelRNN(Raster):
     """A 7x7 convolution with mask A, residual recurrent layers, two 1x1 layers.
 
-    A final subclass says in `recurrent` what one layer is: a module from 2h channels (and the image itself) to h, with the
-    causal dependences of mask B, called as `layer(x, image, bias)`, and with `enter(image, row, bias)` and
-    `step(x, column, group, bias)`. A 1x1 convolution brings its output back to 2h channels and adds it to its input.
+    A final subclass says in `recurrent` what one layer is: a module from 2h channels (and the image
+      itself) to h, with the
+    causal dependences of mask B, called as `layer(x, image, bias)`, and with `enter(image, row,
+    bias)` and `step(x, column, group, bias)`. A 1x1 convolution brings its output back to 2h
+    channels and adds it to its input.
 
     Attributes:
       site_shape: (height, width), or (height, width, 3) with a site for each colour.
       features: h, the units of a layer (of all colours together).
       layers: the number of recurrent layers.
       out_features: channels of the last hidden layer.
-      num_classes: the number of labels that the model is conditional on; 0 for an unconditional model.
+      num_classes: the number of labels that the model is conditional on; 0 for an unconditional
+        model.
       head: the law of one site.
       ordering: the raster; the layers know no other.
     """
@@ -86,11 +89,16 @@ class PixelRNN(Raster):
         return self.readout.step(h, *at)
 
     def _bias(self, memory, layer):
-        return jnp.zeros((1, self.num_gates), self.first.bias.dtype) if memory is None else memory[layer]
+        return (
+            jnp.zeros((1, self.num_gates), self.first.bias.dtype)
+            if memory is None
+            else memory[layer]
+        )
 
 
 def gate_major(gates: Array, groups: int) -> Array:
-    """Channels ordered group by group, each with its four gates, as the cell takes them: gate by gate.
+    """Channels ordered group by group, each with its four gates, as the cell takes them: gate by
+    gate.
 
     Units then come group by group within each gate.
     """

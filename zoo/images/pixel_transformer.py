@@ -16,18 +16,24 @@ from zoo.layers.convolutions import InputConv
 
 @register
 class PixelTransformer(Raster):
-    """A decoder-only Transformer over the raster, a token for every site: p(x_t | x_<t) from token t of the last layer.
+    """A decoder-only Transformer over the raster, a token for every site: p(x_t | x_<t) from token
+    t of the last layer.
 
-    Token t enters as an embedding of x_{t-1}, plus a convolution with mask A around site t, plus embeddings of its
-    row and of its column (and colour). Layers are pre-norm: h += attention(norm(h)), h += mlp(norm(h)).
+    Token t enters as an embedding of x_{t-1}, plus a convolution with mask A around site t, plus
+    embeddings of its row and of its column (and colour). Layers are pre-norm: h +=
+    attention(norm(h)), h += mlp(norm(h)).
 
     Sampling keeps the keys and values of every layer.
 
-    **References**: M. Chen et al., Generative pretraining from pixels, ICML 2020 (full attention); R. Child, S. Gray,
-    A. Radford, I. Sutskever, Generating long sequences with sparse transformers, 2019 (strided attention).
+    **References**: M. Chen et al., Generative pretraining from pixels, ICML 2020 (full attention);
+      R. Child, S. Gray,
+    A. Radford, I. Sutskever, Generating long sequences with sparse transformers, 2019 (strided
+    attention).
 
-    Differs from the papers: the convolution, which spares the first layers learning what is near; values enter scaled
-    to [-1, 1] instead of as a table of embeddings. In the strided form each head sees both the row and the column.
+    Differs from the papers: the convolution, which spares the first layers learning what is near;
+      values enter scaled
+    to [-1, 1] instead of as a table of embeddings. In the strided form each head sees both the row
+    and the column.
 
     Attributes:
       site_shape: (height, width), or (height, width, 3) with a site for each colour.
@@ -37,7 +43,8 @@ class PixelTransformer(Raster):
       kernel_size: of the convolution, odd.
       attention: `full`, or `strided`: the last row's length of tokens, and the column above.
       dropout: the rate at which the outputs of attention and mlp are dropped in training.
-      num_classes: the number of labels that the model is conditional on; 0 for an unconditional model.
+      num_classes: the number of labels that the model is conditional on; 0 for an unconditional
+        model.
       head: the law of one site.
       ordering: the raster; the convolution knows no other.
     """
@@ -61,8 +68,13 @@ class PixelTransformer(Raster):
         self.of_row = self.param("row", init, (self.site_shape[0], d))
         self.of_place = self.param("place", init, (self.block, d))
         stride = self.block if self.attention == "strided" else 0
-        page = 0 if stride else -(-self.site_shape[0] // 3) * self.block  # of three, a step reads 2/3 on average
-        attends = [CausalAttention(d, self.heads, self.num_sites, stride, page=page) for _ in range(self.layers)]
+        page = (
+            0 if stride else -(-self.site_shape[0] // 3) * self.block
+        )  # of three, a step reads 2/3 on average
+        attends = [
+            CausalAttention(d, self.heads, self.num_sites, stride, page=page)
+            for _ in range(self.layers)
+        ]
         self.blocks = [Block(attention, self.dropout) for attention in attends]
         self.norm = nn.LayerNorm()
         self.params_of = nn.Dense(self.head.num_params)
@@ -72,7 +84,9 @@ class PixelTransformer(Raster):
     def encode(self, context):
         """Labels [batch] to what every token gets, [batch, features]."""
         return (
-            self.label(class_labels.one_hot(context, self.num_classes, self.of_row.dtype)) if self.num_classes else None
+            self.label(class_labels.one_hot(context, self.num_classes, self.of_row.dtype))
+            if self.num_classes
+            else None
         )
 
     def __call__(self, x, memory=None, *, train=False):

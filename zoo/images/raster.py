@@ -12,9 +12,11 @@ from zoo.layers import class_labels
 
 
 class Raster(Autoregressive):
-    """An image visited row by row, a block of ranks each; in colour the sites of a pixel are its R, G and B in turn.
+    """An image visited row by row, a block of ranks each; in colour the sites of a pixel are its R,
+    G and B in turn.
 
-    A final subclass declares, beside the fields of every model, `num_classes`: the number of labels that it is
+    A final subclass declares, beside the fields of every model, `num_classes`: the number of labels
+      that it is
     conditional on, 0 for an unconditional model. It calls `check` in its `setup`.
     """
 
@@ -29,11 +31,13 @@ class Raster(Autoregressive):
         """Raises ValueError unless the sites are an image, visited in raster order."""
         if len(self.site_shape) not in (2, 3) or self.site_shape[2:] not in ((), (3,)):
             raise ValueError(
-                f"{type(self).__name__} needs a site_shape (height, width) or (height, width, 3); got {self.site_shape}."
+                f"{type(self).__name__} needs a site_shape (height, width) or (height, width, "
+                f"3); got {self.site_shape}."
             )
         if self.head.event_shape and not self.joint:
             raise ValueError(
-                f"{type(self).__name__} takes scalars, a site for each colour: site_shape (height, width, 3); got a head "
+                f"{type(self).__name__} takes scalars, a site for each colour: site_shape "
+                "(height, width, 3); got a head "
                 f"whose values have shape {self.head.event_shape}."
             )
         if self.ordering != Ordering():
@@ -55,12 +59,16 @@ class Raster(Autoregressive):
     def place(self, t: Rank) -> tuple[Array, Array]:
         """The column of rank t, and its group."""
         place = jax.lax.rem(jnp.asarray(t, jnp.int32), jnp.int32(self.block))
-        return jax.lax.div(place, jnp.int32(self.groups)), jax.lax.rem(place, jnp.int32(self.groups))
+        return jax.lax.div(place, jnp.int32(self.groups)), jax.lax.rem(
+            place, jnp.int32(self.groups)
+        )
 
     def image(self, x: Array) -> Float[Array, "batch height width channels"]:
         """Pixel values scaled to [-1, 1], channels last."""
         image = x.reshape(*x.shape[:3], -1).astype(jnp.float32)
-        return image if self.head.num_values is None else image * (2 / (self.head.num_values - 1)) - 1
+        return (
+            image if self.head.num_values is None else image * (2 / (self.head.num_values - 1)) - 1
+        )
 
     def complaint(self, context):
         return class_labels.complaint(context, self.num_classes)

@@ -1,4 +1,6 @@
-"""Row LSTM: a recurrence from row to row, in which a pixel sees a widening triangle of those above it."""
+"""Row LSTM: a recurrence from row to row, in which a pixel sees a widening triangle of those above
+it.
+"""
 
 import flax.linen as nn
 import jax
@@ -14,16 +16,19 @@ from zoo.layers.convolutions import HiddenConv, Image
 
 @register
 class RowLSTM(PixelRNN):
-    """Recurrent layers whose state runs down the rows; gates = K_is * x_i + K_ss * h_{i-1}, both convolutions of width 3.
+    """Recurrent layers whose state runs down the rows; gates = K_is * x_i + K_ss * h_{i-1}, both
+    convolutions of width 3.
 
-    K_is has mask B and sees the row so far, K_ss the whole row above. A pixel thus misses what lies outside of a triangle
-    that opens upwards, but for the first convolution.
+    K_is has mask B and sees the row so far, K_ss the whole row above. A pixel thus misses what lies
+    outside of a triangle that opens upwards, but for the first convolution.
 
     Sampling computes K_ss * h_{i-1} once a row (`enter`), the rest pixel by pixel (`step`).
 
-    **Reference**: A. van den Oord, N. Kalchbrenner, K. Kavukcuoglu, Pixel recurrent neural networks, ICML 2016.
+    **Reference**: A. van den Oord, N. Kalchbrenner, K. Kavukcuoglu, Pixel recurrent neural
+      networks, ICML 2016.
 
-    Differs from the paper: values enter scaled to [-1, 1]; the paper does not say how many layers its MNIST model has.
+    Differs from the paper: values enter scaled to [-1, 1]; the paper does not say how many layers
+      its MNIST model has.
 
     Attributes:
       kernel_size: the width of both convolutions, odd; the other fields are those of `PixelRNN`.
@@ -56,7 +61,9 @@ class RowLayer(nn.Module):
         h = self.features
         self.of_input = HiddenConv(2 * h, 4 * h, (1, self.kernel_size), groups=self.groups)
         self.kernel = self.param(
-            "kernel", nn.initializers.variance_scaling(1.0, "fan_in", "truncated_normal"), (self.kernel_size * h, 4 * h)
+            "kernel",
+            nn.initializers.variance_scaling(1.0, "fan_in", "truncated_normal"),
+            (self.kernel_size * h, 4 * h),
         )
 
     def __call__(self, x: Image, image: Image, bias: Float[Array, "_ gates"]) -> Image:
@@ -77,7 +84,9 @@ class RowLayer(nn.Module):
         batch, _, width, _ = image.shape
         zeros = jnp.zeros((width, batch, self.features), self.kernel.dtype)
         last, c = self.get_variable("cache", "h", zeros), self.get_variable("cache", "c", zeros)
-        self.put_variable("cache", "above", _neighbours(last, self.kernel_size, 0) @ self.kernel + bias[None])
+        self.put_variable(
+            "cache", "above", _neighbours(last, self.kernel_size, 0) @ self.kernel + bias[None]
+        )
         self.put_variable("cache", "c_above", c)
         self.put_variable("cache", "h", zeros)
         self.put_variable("cache", "c", zeros)
@@ -96,7 +105,9 @@ class RowLayer(nn.Module):
 
     def _at(self, name, column, group):
         row: Array = self.get_variable("cache", name)
-        return of_group(jax.lax.dynamic_index_in_dim(row, column, 0, keepdims=False), group, self.groups)
+        return of_group(
+            jax.lax.dynamic_index_in_dim(row, column, 0, keepdims=False), group, self.groups
+        )
 
 
 def _neighbours(row: Array, kernel_size: int, axis: int) -> Array:

@@ -2,8 +2,9 @@
 
     y_t = sum_{s in A(t)} softmax_s(q_t . k_s / sqrt(d)) v_s
 
-A(t) is everything up to t, or with a stride l (Child et al. 2019) the last l tokens and every l-th before them. For an image
-whose rows are l tokens long that is the row so far, the rest of the row above, and the column above: two layers see all.
+A(t) is everything up to t, or with a stride l (Child et al. 2019) the last l tokens and every l-th
+before them. For an image whose rows are l tokens long that is the row so far, the rest of the row
+above, and the column above: two layers see all.
 """
 
 from typing import Any
@@ -17,7 +18,8 @@ from jaxtyping import Array, Float
 from zoo.core.model import Rank
 
 Tokens = Float[Array, "_ _ _"]  # batch, tokens, features
-QUERIES = 128  # at a time: later keys are not even computed, and the scores of a long sequence need not be in memory
+# at a time: later keys are not even computed, and the scores of a long sequence need not be in memory
+QUERIES = 128
 
 
 class CausalAttention(nn.Module):
@@ -27,12 +29,14 @@ class CausalAttention(nn.Module):
       features: of a token, in all heads together.
       heads: the number of heads.
       length: the number of tokens of a whole sequence.
-      stride: 0 for full attention, otherwise a divisor of `length`: the last `stride` tokens and every stride-th before.
+      stride: 0 for full attention, otherwise a divisor of `length`: the last `stride` tokens and
+        every stride-th before.
       window: of full attention, the number of tokens that are seen; 0 for all.
-      rotary: whether queries and keys are turned by their position (Su et al. 2021), so that their products depend on how
-        far they are apart.
-      page: the tokens of a page of the cache, 0 for one page of all. A step reads only the pages begun so far, and who calls
-        it says when a page may be full (`turn`); there is no `prefill` then.
+      rotary: whether queries and keys are turned by their position (Su et al. 2021), so that their
+        products depend on how far they are apart.
+      page: the tokens of a page of the cache, 0 for one page of all. A step reads only the pages
+        begun so far, and who calls it says when a page may be full (`turn`); there is no `prefill`
+        then.
     """
 
     features: int
@@ -50,11 +54,16 @@ class CausalAttention(nn.Module):
                 f"{' of even size' if self.rotary else ''}."
             )
         if self.window < 0:
-            raise ValueError(f"the window of attention must be at least 1 token, or 0 for all; got {self.window}.")
+            raise ValueError(
+                "the window of attention must be at least 1 token, or 0 for all; got "
+                f"{self.window}."
+            )
         if self.page and (self.stride or self.window):
             raise ValueError("the pages of a cache are for full attention without a window.")
         if self.stride and self.length % self.stride:
-            raise ValueError(f"the stride of attention must divide the {self.length} tokens; got {self.stride}.")
+            raise ValueError(
+                f"the stride of attention must divide the {self.length} tokens; got {self.stride}."
+            )
         self.qkv = nn.Dense(3 * self.features)
         self.out = nn.Dense(self.features)
 
@@ -66,7 +75,9 @@ class CausalAttention(nn.Module):
         y, *kv = self._whole(x)
         kept = min(x.shape[1], self._room)
         # The last of them, each where `step` would have put it.
-        slots = (np.arange(x.shape[1] - kept, x.shape[1]) + self.stride) % (self.stride + self._room)
+        slots = (np.arange(x.shape[1] - kept, x.shape[1]) + self.stride) % (
+            self.stride + self._room
+        )
         for name, new in zip(("keys", "values"), kv, strict=True):
             by_head = new[:, -kept:].swapaxes(1, 2).reshape(-1, kept, new.shape[-1])
             self.put_variable("cache", name, self._empty(len(x), x.dtype).at[:, slots].set(by_head))
@@ -74,7 +85,10 @@ class CausalAttention(nn.Module):
 
     def step(self, x: Float[Array, "batch features"], t: Rank) -> Float[Array, "batch features"]:
         """The token at t, after those before it."""
-        q, *kv = (each.reshape(len(x) * self.heads, 1, -1) for each in self._split(x[:, None], jnp.asarray(t)[None]))
+        q, *kv = (
+            each.reshape(len(x) * self.heads, 1, -1)
+            for each in self._split(x[:, None], jnp.asarray(t)[None])
+        )
         t = jnp.asarray(t, jnp.int32)
         slot = self.stride + jax.lax.rem(t, jnp.int32(self._room))
         cached = []
@@ -87,14 +101,19 @@ class CausalAttention(nn.Module):
             y = _weighted(q[:, 0], [cached], seen)
         else:
             full: list[Any] = [
-                [self.get_variable("cache", f"{name}_{i}") for name in ("keys", "values")] for i in self._pages
+                [self.get_variable("cache", f"{name}_{i}") for name in ("keys", "values")]
+                for i in self._pages
             ]
             # A ring that is full holds nothing but what is seen.
             begun = [
-                lambda q, pages, t, n=i + 1: _weighted(q, [*pages[: n - 1], pages[-1]], jnp.arange(n * self._room) <= t)
+                lambda q, pages, t, n=i + 1: _weighted(
+                    q, [*pages[: n - 1], pages[-1]], jnp.arange(n * self._room) <= t
+                )
                 for i in range(len(full) + 1)
             ]
-            y = jax.lax.switch(jax.lax.div(t, jnp.int32(self._room)), begun, q[:, 0], [*full, cached], t)
+            y = jax.lax.switch(
+                jax.lax.div(t, jnp.int32(self._room)), begun, q[:, 0], [*full, cached], t
+            )
         return self.out(y.reshape(x.shape))
 
     def turn(self, batch: int, t: Rank, dtype: jnp.dtype) -> None:
@@ -104,13 +123,18 @@ class CausalAttention(nn.Module):
             page = self.get_variable("cache", name, empty)
             for i in self._pages:
                 old = self.get_variable("cache", f"{name}_{i}", empty)
-                self.put_variable("cache", f"{name}_{i}", jnp.where(t == (i + 1) * self.page, page, old))
+                self.put_variable(
+                    "cache", f"{name}_{i}", jnp.where(t == (i + 1) * self.page, page, old)
+                )
 
     def _empty(self, batch, dtype):
-        """A cache [batch * heads, tokens, d]: batch and heads are one axis, for with one head an axis of their own makes the
-        compiler copy the cache. A stride's length of zeros comes first, so that every window lies inside; with a window,
-        its tokens form a ring."""
-        return jnp.zeros((batch * self.heads, self.stride + self._room, self.features // self.heads), dtype)
+        """A cache [batch * heads, tokens, d]: batch and heads are one axis, for with one head an
+        axis of their own makes the compiler copy the cache. A stride's length of zeros comes first,
+        so that every window lies inside; with a window, its tokens form a ring.
+        """
+        return jnp.zeros(
+            (batch * self.heads, self.stride + self._room, self.features // self.heads), dtype
+        )
 
     @property
     def _room(self) -> int:
@@ -134,7 +158,10 @@ class CausalAttention(nn.Module):
 
     def _seen(self, t, cached):
         """What a strided token sees: the window and the column, of keys and of values."""
-        rows, column = 1 + self.length // self.stride, jax.lax.rem(jnp.asarray(t, jnp.int32), jnp.int32(self.stride))
+        rows, column = (
+            1 + self.length // self.stride,
+            jax.lax.rem(jnp.asarray(t, jnp.int32), jnp.int32(self.stride)),
+        )
         row = jax.lax.div(jnp.asarray(t, jnp.int32), jnp.int32(self.stride))
         window = jnp.arange(self.stride) + t + 1 >= self.stride
         above = (jnp.arange(rows) > 0) & (jnp.arange(rows) <= row)
@@ -143,7 +170,9 @@ class CausalAttention(nn.Module):
             lines = cache.reshape(len(cache), rows, self.stride, -1)
             last = jax.lax.dynamic_slice_in_dim(cache, t + 1, self.stride, 1)
             picked.append(
-                jnp.concatenate([last, jax.lax.dynamic_index_in_dim(lines, column, 2, keepdims=False)], axis=1)
+                jnp.concatenate(
+                    [last, jax.lax.dynamic_index_in_dim(lines, column, 2, keepdims=False)], axis=1
+                )
             )
         return jnp.concatenate([window, above]), picked
 
@@ -153,10 +182,17 @@ def _softmax(scores: Array, seen: Array) -> Array:
 
 
 def _weighted(q, pages, seen):
-    """softmax(q . k / sqrt(d)) v for one token, [n, d], over pages of (keys, values), [n, tokens, d] each."""
-    scores = jnp.concatenate([jnp.einsum("nd,nsd->ns", q, keys) for keys, _ in pages], axis=-1) * q.shape[-1] ** -0.5
+    """softmax(q . k / sqrt(d)) v for one token, [n, d], over pages of (keys, values), [n, tokens,
+    d] each.
+    """
+    scores = (
+        jnp.concatenate([jnp.einsum("nd,nsd->ns", q, keys) for keys, _ in pages], axis=-1)
+        * q.shape[-1] ** -0.5
+    )
     weights = jnp.split(_softmax(scores, seen[None]), len(pages), axis=-1)
-    return sum(jnp.einsum("ns,nsd->nd", w, values) for w, (_, values) in zip(weights, pages, strict=True))
+    return sum(
+        jnp.einsum("ns,nsd->nd", w, values) for w, (_, values) in zip(weights, pages, strict=True)
+    )
 
 
 @jax.checkpoint
@@ -177,7 +213,9 @@ def _full(q, k, v, window):
 
 
 def _turned(x: Array, positions: Array) -> Array:
-    """Pairs of features turned by position * 10000^(-i / d), the rotary embedding; x is [batch, tokens, heads, d]."""
+    """Pairs of features turned by position * 10000^(-i / d), the rotary embedding; x is [batch,
+    tokens, heads, d].
+    """
     half = x.shape[-1] // 2
     angles = positions[:, None].astype(jnp.float32) * 10_000.0 ** (-jnp.arange(half) / half)[None]
     cos, sin = (f(angles)[None, :, None].astype(x.dtype) for f in (jnp.cos, jnp.sin))
@@ -186,7 +224,8 @@ def _turned(x: Array, positions: Array) -> Array:
 
 
 class Block(nn.Module):
-    """A pre-norm layer of a Transformer: h += attention(norm(h)), then h += narrow(gelu(widen(norm(h)))).
+    """A pre-norm layer of a Transformer: h += attention(norm(h)), then h +=
+    narrow(gelu(widen(norm(h)))).
 
     Attributes:
       attention: its attention, which says the features of a token.
@@ -219,7 +258,9 @@ class Block(nn.Module):
 
 
 def _strided(q, k, v, stride):
-    """Strided causal attention, [batch, tokens, heads, d]: the row so far, the rest of the row above, the column above."""
+    """Strided causal attention, [batch, tokens, heads, d]: the row so far, the rest of the row
+    above, the column above.
+    """
     q, k, v = (a.reshape(len(a), -1, stride, *a.shape[2:]) for a in (q, k, v))
     rows, scale = q.shape[1], q.shape[-1] ** -0.5
     before = [jnp.pad(a[:, :-1], ((0, 0), (1, 0), (0, 0), (0, 0), (0, 0))) for a in (k, v)]

@@ -2,9 +2,9 @@
 
 With x the part of the gates that comes from the input and U the kernel of the state:
 
-    Elman   h' = tanh(x + h U)
-    GRU     r, z = sigmoid(x_rz + h U_rz),  n = tanh(x_n + r (h U_n + b)),  h' = (1 - z) n + z h
-    LSTM    i, f, o, g = x + h U,  c' = sigmoid(f) c + sigmoid(i) tanh(g),  h' = sigmoid(o) tanh(c')
+    Elman   h' = tanh(x + h U) GRU     r, z = sigmoid(x_rz + h U_rz),  n = tanh(x_n + r (h U_n +
+    b)),  h' = (1 - z) n + z h LSTM    i, f, o, g = x + h U,  c' = sigmoid(f) c + sigmoid(i)
+    tanh(g),  h' = sigmoid(o) tanh(c')
 """
 
 import functools
@@ -21,15 +21,20 @@ GATES: dict[str, int] = {"elman": 1, "gru": 3, "lstm": 4}
 
 
 def lstm(gates: Float[Array, "*shape gates"], c: Float[Array, "*shape h"]) -> tuple[Array, Array]:
-    """The LSTM cell: from the gates' pre-activations i, f, o, g and the state c to the new output h and state c."""
-    # sigmoid(x) = (1 + tanh(x / 2)) / 2: one tanh of all gates is several times faster than five of parts of them.
+    """The LSTM cell: from the gates' pre-activations i, f, o, g and the state c to the new output h
+    and state c.
+    """
+    # sigmoid(x) = (1 + tanh(x / 2)) / 2: one tanh of all gates is several times faster than five of
+    # parts of them.
     halves = jnp.repeat(jnp.array([0.5, 0.5, 0.5, 1], gates.dtype), c.shape[-1])
     i, f, o, g = jnp.split(jnp.tanh(gates * jnp.expand_dims(halves, range(c.ndim - 1))), 4, axis=-1)
     c = ((1 + f) * c + (1 + i) * g) / 2
     return (1 + o) / 2 * jnp.tanh(c), c
 
 
-def advance(cell: Cell, gates: Float[Array, "*shape gates"], own: Float[Array, "*shape gates"], state: State) -> State:
+def advance(
+    cell: Cell, gates: Float[Array, "*shape gates"], own: Float[Array, "*shape gates"], state: State
+) -> State:
     """The next state, from what the input and the state's kernel add to the gates."""
     if cell == "lstm":
         return lstm(gates + own, state[1])
@@ -51,9 +56,11 @@ def unroll(
     anew: Bool[Array, "length batch"] | None,
     first: State,
 ) -> tuple[Float[Array, "length batch h"], State]:
-    """The outputs for all tokens, and the state after the last; before tokens marked `anew` the state is `first`.
+    """The outputs for all tokens, and the state after the last; before tokens marked `anew` the
+    state is `first`.
 
-    The gradient of the kernel is one matmul over all tokens; to differentiate the loop would add up a kernel at each.
+    The gradient of the kernel is one matmul over all tokens; to differentiate the loop would add up
+    a kernel at each.
     """
     return _unroll_forward(cell, gates, kernel, bias, state, anew, first)[0]
 
@@ -85,12 +92,24 @@ def _unroll_backward(cell, residuals, gradients):
         if begins is not None:
             of_first = jax.tree.map(jnp.add, of_first, begun(begins, of_before, _zeros(first)))
             of_before = begun(begins, _zeros(first), of_before)
-        return (of_before, of_first), (of_own, of_gates if cell == "gru" else None)  # equal in the other cells
+        return (of_before, of_first), (
+            of_own,
+            of_gates if cell == "gru" else None,
+        )  # equal in the other cells
 
     inputs = (of_outputs, gates, own, before, anew)
-    (of_state, of_first), (of_own, of_gates) = jax.lax.scan(body, (of_last, _zeros(first)), inputs, reverse=True)
+    (of_state, of_first), (of_own, of_gates) = jax.lax.scan(
+        body, (of_last, _zeros(first)), inputs, reverse=True
+    )
     of_kernel = jnp.einsum("lbh,lbg->hg", before[0], of_own)
-    return of_own if of_gates is None else of_gates, of_kernel, of_own.sum((0, 1)), of_state, None, of_first
+    return (
+        of_own if of_gates is None else of_gates,
+        of_kernel,
+        of_own.sum((0, 1)),
+        of_state,
+        None,
+        of_first,
+    )
 
 
 unroll.defvjp(_unroll_forward, _unroll_backward)

@@ -9,10 +9,16 @@ from jaxtyping import Array, Float
 
 
 def one_hot(labels: Any, num_classes: int, dtype: Any) -> Float[Array, "batch num_classes"]:
-    """Labels [batch] as rows with a single one; NaN for a label that cannot be, which under a trace is not refused."""
+    """Labels [batch] as rows with a single one; NaN for a label that cannot be, which under a trace
+    is not refused.
+    """
     labels = jnp.asarray(labels)
     inside = (labels >= 0) & (labels < num_classes)
-    return jnp.where(inside[:, None], jax.nn.one_hot(labels, num_classes, dtype=dtype), jnp.asarray(jnp.nan, dtype))
+    return jnp.where(
+        inside[:, None],
+        jax.nn.one_hot(labels, num_classes, dtype=dtype),
+        jnp.asarray(jnp.nan, dtype),
+    )
 
 
 def complaint(labels: Any, num_classes: int) -> str | None:

@@ -1,7 +1,9 @@
-"""How a decoder reads what an encoder made of a context: the same vector at every token, or a new look for each.
+"""How a decoder reads what an encoder made of a context: the same vector at every token, or a new
+look
+  for each.
 
-A reader remembers a context once (`remember`) and then looks at it (`over`), given the decoder's state. What was read also
-enters the gates of the decoder.
+A reader remembers a context once (`remember`) and then looks at it (`over`), given the decoder's
+state. What was read also enters the gates of the decoder.
 """
 
 from collections.abc import Callable
@@ -38,7 +40,10 @@ class Reader(Protocol):
         mask: Bool[Array, "batch places"],
         summary: Float[Array, "batch e"],
     ) -> PyTree:
-        """What to keep of a context: its annotations, which of them there are, and one vector for all of them."""
+        """What to keep of a context: its annotations, which of them there are, and one vector for
+        all
+          of them.
+        """
         ...
 
     def over(self, memory: Any) -> Look:
@@ -85,9 +90,11 @@ class Annotations(NamedTuple):
 class AdditiveAttention(nn.Module):
     """Additive attention: with h the state of the decoder and v_s the annotations,
 
-        e_s = u . tanh(h W + v_s V + b),   a = softmax(e) over the places that there are,   c = sum_s a_s v_s.
+        e_s = u . tanh(h W + v_s V + b),   a = softmax(e) over the places that there are,   c =
+        sum_s a_s v_s.
 
-    **Reference**: D. Bahdanau, K. Cho, Y. Bengio, Neural machine translation by jointly learning to align and translate,
+    **Reference**: D. Bahdanau, K. Cho, Y. Bengio, Neural machine translation by jointly learning to
+      align and translate,
     ICLR 2015.
 
     Attributes:
@@ -111,7 +118,11 @@ class AdditiveAttention(nn.Module):
         return Annotations(values, self.key(values), mask)
 
     def over(self, memory):
-        query, score, to_gates = self.query, self.score[:, 0], self.to_gates  # bound here: a scan may call `look`
+        query, score, to_gates = (
+            self.query,
+            self.score[:, 0],
+            self.to_gates,
+        )  # bound here: a scan may call `look`
 
         def look(h):
             scores = jnp.tanh(memory.keys + (h @ query)[:, None]) @ score

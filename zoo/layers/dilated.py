@@ -13,10 +13,11 @@ Line = Float[Array, "_ _ _"]  # batch, length, features
 
 
 class DilatedLayer(nn.Module):
-    """A gated unit over taps d samples apart, z = tanh(W_f * h) sigmoid(W_g * h), its residual h + V z and its share U z.
+    """A gated unit over taps d samples apart, z = tanh(W_f * h) sigmoid(W_g * h), its residual h +
+    V z and its share U z.
 
-    Cached, the inputs h of the last (k - 1) d ranks and of this one are a ring [slots, batch, features]: a step writes one
-    slot in place, and reads its taps from what was written.
+    Cached, the inputs h of the last (k - 1) d ranks and of this one are a ring [slots, batch,
+    features]: a step writes one slot in place, and reads its taps from what was written.
 
     Attributes:
       features: of h and of z.
@@ -37,24 +38,35 @@ class DilatedLayer(nn.Module):
         self.outputs = nn.Dense(self.skip if self.last else self.features + self.skip)
 
     def __call__(self, h: Line, bias: Array | None) -> tuple[Line, Line]:
-        """The residual and the share; `bias` [batch, 2 features] is what the context adds to the gates."""
-        return self._finish(h, shifted(h, self.kernel_size, self.dilation), None if bias is None else bias[:, None])
+        """The residual and the share; `bias` [batch, 2 features] is what the context adds to the
+        gates.
+        """
+        return self._finish(
+            h, shifted(h, self.kernel_size, self.dilation), None if bias is None else bias[:, None]
+        )
 
     def prefill(self, h: Line, bias: Array | None) -> tuple[Line, Line]:
         """The first ranks at once; `step` goes on after them."""
         kept = min(h.shape[1], self._slots)
         slots = np.arange(h.shape[1] - kept, h.shape[1]) % self._slots
-        self.put_variable("cache", "ring", self._empty(h).at[slots].set(h[:, -kept:].swapaxes(0, 1)))
+        self.put_variable(
+            "cache", "ring", self._empty(h).at[slots].set(h[:, -kept:].swapaxes(0, 1))
+        )
         return self(h, bias)
 
-    def step(self, h: Float[Array, "batch features"], t: Rank, bias: Array | None) -> tuple[Array, Array]:
+    def step(
+        self, h: Float[Array, "batch features"], t: Rank, bias: Array | None
+    ) -> tuple[Array, Array]:
         """The rank t, after those before it."""
         ring = self.get_variable("cache", "ring", self._empty(h))
         ring = jax.lax.dynamic_update_index_in_dim(ring, h, place_in_block(t, self._slots), 0)
         self.put_variable("cache", "ring", ring)
         before = [
             jax.lax.dynamic_index_in_dim(
-                ring, place_in_block(t + self._slots - back * self.dilation, self._slots), 0, keepdims=False
+                ring,
+                place_in_block(t + self._slots - back * self.dilation, self._slots),
+                0,
+                keepdims=False,
             )
             for back in range(self.kernel_size - 1, 0, -1)
         ]
@@ -75,7 +87,11 @@ class DilatedLayer(nn.Module):
 
 
 def shifted(h: Line, taps: int, dilation: int) -> Line:
-    """Each rank beside those `dilation`, 2 `dilation`, ... before it, oldest first; zeros before the first rank."""
+    """Each rank beside those `dilation`, 2 `dilation`, ... before it, oldest first; zeros before
+    the first rank.
+    """
     length = h.shape[1]
     back = (min(i * dilation, length) for i in range(taps - 1, -1, -1))
-    return jnp.concatenate([jnp.pad(h[:, : length - i], ((0, 0), (i, 0), (0, 0))) for i in back], axis=-1)
+    return jnp.concatenate(
+        [jnp.pad(h[:, : length - i], ((0, 0), (i, 0), (0, 0))) for i in back], axis=-1
+    )

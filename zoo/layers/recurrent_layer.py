@@ -1,4 +1,6 @@
-"""A recurrent layer, run over a sequence or one token at a time. The cells are in `zoo.layers.cells`."""
+"""A recurrent layer, run over a sequence or one token at a time. The cells are in
+`zoo.layers.cells`.
+"""
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -9,7 +11,8 @@ from zoo.layers.cells import GATES, Cell, State, advance, unroll
 
 
 class OneHot(nn.Module):
-    """A linear layer of one-hot vectors, given as tokens: each picks a row of the kernel, the token `values` picks none.
+    """A linear layer of one-hot vectors, given as tokens: each picks a row of the kernel, the token
+    `values` picks none.
 
     Attributes:
       values: how many tokens there are.
@@ -58,8 +61,12 @@ class RecurrentLayer(nn.Module):
         anew: Bool[Array, "length batch"] | None,
         first: State,
     ) -> tuple[Float[Array, "length batch h"], State]:
-        """The outputs for all tokens, and the state after the last; before tokens marked `anew` the state is `first`."""
-        return unroll(self.cell, self.of_input(x), self.kernel, self._own_bias(), state, anew, first)
+        """The outputs for all tokens, and the state after the last; before tokens marked `anew` the
+        state is `first`.
+        """
+        return unroll(
+            self.cell, self.of_input(x), self.kernel, self._own_bias(), state, anew, first
+        )
 
     def step(self, x: Float[Array, "batch f"] | Int[Array, " batch"], state: State) -> State:
         """The state after one more token; its first array is the output."""
@@ -76,7 +83,10 @@ class RecurrentLayer(nn.Module):
 
     def kept(self, first: State, t: Rank) -> State:
         """What `keep` was given; `first` at rank 0."""
-        kept = (self.get_variable("cache", f"state_{i}", jnp.zeros_like(values)) for i, values in enumerate(first))
+        kept = (
+            self.get_variable("cache", f"state_{i}", jnp.zeros_like(values))
+            for i, values in enumerate(first)
+        )
         return tuple(jnp.where(t > 0, old, new) for old, new in zip(kept, first, strict=True))
 
     def advance(self, gates: Float[Array, "batch gates"], state: State) -> State:

@@ -13,15 +13,19 @@ from zoo.sequences.sequence import Sequence
 
 @register
 class AttentionLSTM(Sequence):
-    """An LSTM whose output at t attends to its outputs up to t: p(x_t | x_<t) from tanh(W [h_t, sum_{s<=t} a_ts V h_s]).
+    """An LSTM whose output at t attends to its outputs up to t: p(x_t | x_<t) from tanh(W [h_t,
+      sum_{s<=t} a_ts V h_s]).
 
-    a_ts = softmax_s(q_t . k_s / sqrt(d)) over the last `window` outputs; q, k and v are linear in h.
+    a_ts = softmax_s(q_t . k_s / sqrt(d)) over the last `window` outputs; q, k and v are linear in
+    h.
 
-    **References**: J. Cheng, L. Dong, M. Lapata, Long short-term memory-networks for machine reading, EMNLP 2016;
-    M. Daniluk, T. Rocktäschel, J. Welbl, S. Riedel, Frustratingly short attention spans in neural language modeling,
-    ICLR 2017.
+    **References**: J. Cheng, L. Dong, M. Lapata, Long short-term memory-networks for machine
+      reading, EMNLP 2016;
+    M. Daniluk, T. Rocktäschel, J. Welbl, S. Riedel, Frustratingly short attention spans in neural
+    language modeling, ICLR 2017.
 
-    Differs from the papers: attention stands behind the recurrence and does not enter it (Cheng); dot products instead of
+    Differs from the papers: attention stands behind the recurrence and does not enter it (Cheng);
+      dot products instead of
     additive scores, several heads.
 
     Attributes:
@@ -51,9 +55,13 @@ class AttentionLSTM(Sequence):
 
     def setup(self):
         self.check()
-        self.embedding = self.param("embedding", nn.initializers.normal(1.0), (self.start + 1, self.features))
+        self.embedding = self.param(
+            "embedding", nn.initializers.normal(1.0), (self.start + 1, self.features)
+        )
         self.recur = [RecurrentLayer(self.features, "lstm") for _ in range(self.layers)]
-        self.attention = CausalAttention(self.features, self.heads, self.num_sites, window=self.window)
+        self.attention = CausalAttention(
+            self.features, self.heads, self.num_sites, window=self.window
+        )
         self.join = nn.Dense(self.features)
         self.drop = nn.Dropout(self.dropout, rng_collection="train")
         self.params_of = nn.Dense(self.head.num_params)
@@ -87,4 +95,6 @@ class AttentionLSTM(Sequence):
         return h.swapaxes(0, 1), states
 
     def _leave(self, h, attended, before):
-        return self.closed(self.params_of(jnp.tanh(self.join(jnp.concatenate([h, attended], axis=-1)))), before)
+        return self.closed(
+            self.params_of(jnp.tanh(self.join(jnp.concatenate([h, attended], axis=-1)))), before
+        )

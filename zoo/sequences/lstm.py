@@ -9,9 +9,11 @@ from zoo.sequences.recurrent import RecurrentNetwork
 
 @register
 class LSTM(RecurrentNetwork):
-    """Long short-term memory: h_t = sigmoid(o) tanh(c_t), c_t = sigmoid(f) c_{t-1} + sigmoid(i) tanh(g).
+    """Long short-term memory: h_t = sigmoid(o) tanh(c_t), c_t = sigmoid(f) c_{t-1} + sigmoid(i)
+    tanh(g).
 
-    **Reference**: S. Hochreiter, J. Schmidhuber, Long short-term memory, Neural Computation 1997; F. A. Gers,
+    **Reference**: S. Hochreiter, J. Schmidhuber, Long short-term memory, Neural Computation 1997;
+      F. A. Gers,
     J. Schmidhuber, F. Cummins, Learning to forget, Neural Computation 2000.
 
     Differs from the papers: no peepholes.

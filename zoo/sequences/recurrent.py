@@ -26,9 +26,11 @@ class Carry(NamedTuple):
 
 
 class RecurrentNetwork(Sequence):
-    """Embedding, recurrent layers, a linear layer to the logits: p(x_t | x_<t) from the state after x_{t-1}.
+    """Embedding, recurrent layers, a linear layer to the logits: p(x_t | x_<t) from the state after
+      x_{t-1}.
 
-    A final subclass says which cell. The length of a sequence is no part of the weights: `model.clone(site_shape=(5000,))`
+    A final subclass says which cell. The length of a sequence is no part of the weights:
+      `model.clone(site_shape=(5000,))`
     draws longer ones with the same variables.
 
     Attributes:
@@ -38,7 +40,8 @@ class RecurrentNetwork(Sequence):
       embedding: size of the learned vector of each token; 0 for one-hot input.
       learned_start: whether the state before the first token is learned, or zero.
       dropout: the rate at which the outputs of the layers are dropped in training.
-      separator: a token after which the state begins anew, so that documents of one stream are independent; None for none.
+      separator: a token after which the state begins anew, so that documents of one stream are
+        independent; None for none.
       end, pad: the tokens that end a sequence and fill the rest; see `Sequence`.
       vocabulary: the text of each token, if tokens stand for text.
       head: the law of one token.
@@ -66,14 +69,17 @@ class RecurrentNetwork(Sequence):
         self.check()
         if self.separator is not None and not 0 <= self.separator < self.start:
             raise ValueError(
-                f"{type(self).__name__}: the separator must be a token, 0..{self.start - 1}, or None; got {self.separator}."
+                f"{type(self).__name__}: the separator must be a token, 0..{self.start - 1}, or "
+                f"None; got {self.separator}."
             )
         tokens = [0 if i or self.embedding else self.start for i in range(self.layers)]
         self.recur = [RecurrentLayer(self.features, self.cell, each) for each in tokens]
         self.params_of = nn.Dense(self.head.num_params)
         self.drop = nn.Dropout(self.dropout, rng_collection="train")
         if self.embedding:
-            self.embed = self.param("embedding", nn.initializers.normal(1.0), (self.start + 1, self.embedding))
+            self.embed = self.param(
+                "embedding", nn.initializers.normal(1.0), (self.start + 1, self.embedding)
+            )
         if self.learned_start:
             shape = (self.layers, self.recur[0].num_states, self.features)
             self.first = self.param("start", nn.initializers.zeros, shape)
@@ -123,4 +129,8 @@ class RecurrentNetwork(Sequence):
 
     def _first(self, layer, batch):
         zeros = self.recur[layer].zeros(batch)
-        return tuple(each + self.first[layer, i][None] for i, each in enumerate(zeros)) if self.learned_start else zeros
+        return (
+            tuple(each + self.first[layer, i][None] for i, each in enumerate(zeros))
+            if self.learned_start
+            else zeros
+        )

@@ -13,11 +13,14 @@ Tokens = Int[Array, "batch length"]
 
 
 def check_line(model: Autoregressive) -> None:
-    """Raises ValueError unless the model's sites are a line, visited in order, each with a whole number as its value."""
+    """Raises ValueError unless the model's sites are a line, visited in order, each with a whole
+    number as its value.
+    """
     name = type(model).__name__
     if len(model.site_shape) != 1 or model.ordering != Ordering():
         raise ValueError(
-            f"{name} needs a site_shape (length,) and reads it in order; got {model.site_shape}, {model.ordering}."
+            f"{name} needs a site_shape (length,) and reads it in order; got {model.site_shape}, "
+            f"{model.ordering}."
         )
     if model.head.num_values is None or model.head.event_shape:
         raise ValueError(f"{name} reads tokens; a {type(model.head).__name__} head has none.")
@@ -28,9 +31,10 @@ class Sequence(Autoregressive):
 
     A final subclass declares, beside the fields of every model:
 
-      end: the token that ends a sequence, after which all the rest is `pad` with probability 1; None if none does.
-      pad: the token after the end, which has probability 0 before it. So the probabilities of all sequences of whatever
-        length still sum to 1.
+      end: the token that ends a sequence, after which all the rest is `pad` with probability 1;
+        None if none does.
+      pad: the token after the end, which has probability 0 before it. So the probabilities of all
+        sequences of whatever length still sum to 1.
       vocabulary: the text of each token; () if tokens stand for no text.
 
     The token before the first is `start`, which no site can hold.
@@ -68,13 +72,20 @@ class Sequence(Autoregressive):
         return None
 
     def check(self) -> None:
-        """Raises ValueError unless the sites are a line, visited in order, and `end` and `pad` are two of its tokens."""
+        """Raises ValueError unless the sites are a line, visited in order, and `end` and `pad` are
+        two of its tokens.
+        """
         name = type(self).__name__
         check_line(self)
         special = [token for token in (self.end, self.pad) if token is not None]
-        if len(special) == 1 or len(set(special)) != len(special) or not all(0 <= s < self.start for s in special):
+        if (
+            len(special) == 1
+            or len(set(special)) != len(special)
+            or not all(0 <= s < self.start for s in special)
+        ):
             raise ValueError(
-                f"{name}: end and pad must be two tokens of 0..{self.start - 1}, or both None; got {self.end}, {self.pad}."
+                f"{name}: end and pad must be two tokens of 0..{self.start - 1}, or both None; "
+                f"got {self.end}, {self.pad}."
             )
 
     @property

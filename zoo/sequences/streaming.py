@@ -1,4 +1,7 @@
-"""Streams: sequences too long for one pass, scored piece by piece with the state carried from one to the next."""
+"""Streams: sequences too long for one pass, scored piece by piece with the state carried from one
+to
+  the next.
+"""
 
 import functools
 from typing import Any
@@ -23,7 +26,10 @@ def begin(model: Autoregressive, variables: Variables, batch: int) -> PyTree:
       ValueError: the model is no recurrent network.
     """
     if not model.streams:
-        raise ValueError(f"only a recurrent network carries a state from piece to piece; got a {type(model).__name__}.")
+        raise ValueError(
+            "only a recurrent network carries a state from piece to piece; got a "
+            f"{type(model).__name__}."
+        )
     check_variables(model, variables)
     return model.apply(variables, batch, method="begin")
 
@@ -56,7 +62,10 @@ def stream_log_prob(
       ValueError: `x` holds no tokens of the model, or the carry is of another number of streams.
     """
     if not model.streams or not isinstance(carry, Carry):
-        raise ValueError(f"expected a recurrent network and a carry of zoo.begin; got {shown(model)}, {shown(carry)}.")
+        raise ValueError(
+            f"expected a recurrent network and a carry of zoo.begin; got {shown(model)}, "
+            f"{shown(carry)}."
+        )
     if not hasattr(x, "dtype") or np.ndim(x) != 2 or len(carry.last) != len(x):
         raise ValueError(
             f"expected tokens [{len(carry.last)}, length], one row a stream of the carry; "

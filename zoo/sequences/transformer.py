@@ -14,16 +14,20 @@ from zoo.sequences.sequence import Sequence
 
 @register
 class Transformer(Sequence):
-    """A decoder-only Transformer, pre-norm: p(x_t | x_<t) from token t of the last layer, which has read x_{t-1}.
+    """A decoder-only Transformer, pre-norm: p(x_t | x_<t) from token t of the last layer, which has
+    read x_{t-1}.
 
-    A token sees the last `window` tokens, in training and in sampling alike. With rotary positions that is all there is to
-    say of positions, and sequences may be longer than the window: nothing changes but that the cache is a ring.
-    With learned positions there are `window` of them, and a longer sequence is refused.
+    A token sees the last `window` tokens, in training and in sampling alike. With rotary positions
+    that is all there is to say of positions, and sequences may be longer than the window: nothing
+    changes but that the cache is a ring. With learned positions there are `window` of them, and a
+    longer sequence is refused.
 
     A prompt is taken in one pass (`prefill`).
 
-    **References**: A. Vaswani et al., Attention is all you need, NIPS 2017; A. Radford et al., Language models are
-    unsupervised multitask learners, 2019; J. Su et al., RoFormer: enhanced transformer with rotary position embedding, 2021.
+    **References**: A. Vaswani et al., Attention is all you need, NIPS 2017; A. Radford et al.,
+      Language models are
+    unsupervised multitask learners, 2019; J. Su et al., RoFormer: enhanced transformer with rotary
+    position embedding, 2021.
 
     Differs from the papers: decoder only (Vaswani); rotary positions by default (Radford).
 
@@ -35,7 +39,8 @@ class Transformer(Sequence):
       window: how many tokens are seen, the own one included.
       positions: `rotary`, or `learned`: a vector for each.
       tied: whether the embedding of tokens is also the kernel of the logits.
-      dropout: the rate at which embeddings and the outputs of attention and mlp are dropped in training.
+      dropout: the rate at which embeddings and the outputs of attention and mlp are dropped in
+        training.
       end, pad: the tokens that end a sequence and fill the rest; see `Sequence`.
       vocabulary: the text of each token, if tokens stand for text.
       head: the law of one token.
@@ -59,10 +64,13 @@ class Transformer(Sequence):
     def setup(self):
         self.check()
         if self.window < 1:
-            raise ValueError(f"{type(self).__name__} needs a window of at least 1 token; got {self.window}.")
+            raise ValueError(
+                f"{type(self).__name__} needs a window of at least 1 token; got {self.window}."
+            )
         if self.positions == "learned" and self.num_sites > self.window:
             raise ValueError(
-                f"a {type(self).__name__} with learned positions reads at most its window of {self.window} tokens; got a "
+                f"a {type(self).__name__} with learned positions reads at most its window of "
+                f"{self.window} tokens; got a "
                 f"site_shape of {self.site_shape}. Positions of the kind rotary go on for ever."
             )
         d, rotary = self.features, self.positions == "rotary"
@@ -111,4 +119,6 @@ class Transformer(Sequence):
 
     def _leave(self, h, before):
         h = self.norm(h)
-        return self.closed(h @ self.embedding[: self.start].T if self.tied else self.params_of(h), before)
+        return self.closed(
+            h @ self.embedding[: self.start].T if self.tied else self.params_of(h), before
+        )

@@ -16,12 +16,15 @@ from zoo.sequences.sequence import check_line
 
 @register
 class WaveNet(Autoregressive):
-    """Dilated causal convolutions: h = W * (x_{t-1}, ..., x_{t-k}), then layers of gated units with dilations 1, 2, 4, ...
+    """Dilated causal convolutions: h = W * (x_{t-1}, ..., x_{t-k}), then layers of gated units with
+      dilations 1, 2, 4, ...
     in cycles; p(x_t | x_<t) from the sum of what all layers give, through relu, 1x1, relu, 1x1.
 
-    A sample sees the `receptive_field` samples before it: 1 + (k - 1)(1 + the sum of all dilations).
+    A sample sees the `receptive_field` samples before it: 1 + (k - 1)(1 + the sum of all
+      dilations).
 
-    **Reference**: A. van den Oord et al., WaveNet: a generative model for raw audio, 2016. The mixture of logistics for 16
+    **Reference**: A. van den Oord et al., WaveNet: a generative model for raw audio, 2016. The
+      mixture of logistics for 16
     bits: A. van den Oord et al., Parallel WaveNet: fast high-fidelity speech synthesis, ICML 2018.
 
     Differs from the papers: global conditioning on a class only.
@@ -33,7 +36,8 @@ class WaveNet(Autoregressive):
       dilations: of one cycle of layers.
       cycles: how often they are repeated.
       kernel_size: k, the taps of a layer.
-      num_classes: the number of labels that the model is conditional on; 0 for an unconditional model.
+      num_classes: the number of labels that the model is conditional on; 0 for an unconditional
+        model.
       companding: how levels stand for a waveform, see `zoo.formats.waveform`.
       rate: samples a second.
       head: the law of one sample.
@@ -56,14 +60,19 @@ class WaveNet(Autoregressive):
         check_line(self)
         if self.kernel_size < 2 or self.cycles < 1 or min(self.dilations, default=0) < 1:
             raise ValueError(
-                f"{type(self).__name__} needs at least 2 taps, 1 cycle and dilations from 1; got kernel_size="
+                f"{type(self).__name__} needs at least 2 taps, 1 cycle and dilations from 1; got "
+                "kernel_size="
                 f"{self.kernel_size}, cycles={self.cycles}, dilations={self.dilations}."
             )
         taps, c, s = self.kernel_size, self.features, self.skip
         inputs, every = self.head.num_features, self.dilations * self.cycles
-        init = nn.initializers.variance_scaling(1.0 if inputs == 1 else inputs, "fan_in", "normal", (0, 1), 2)
+        init = nn.initializers.variance_scaling(
+            1.0 if inputs == 1 else inputs, "fan_in", "normal", (0, 1), 2
+        )
         self.kernel = self.param("kernel", init, (taps, inputs, c))
-        self.layers = [DilatedLayer(c, s, d, taps, i == len(every) - 1) for i, d in enumerate(every)]
+        self.layers = [
+            DilatedLayer(c, s, d, taps, i == len(every) - 1) for i, d in enumerate(every)
+        ]
         self.hidden, self.params_of = nn.Dense(s), nn.Dense(self.head.num_params)
         if self.num_classes:
             self.label = nn.Dense(len(every) * 2 * c, use_bias=False)
@@ -123,7 +132,9 @@ class WaveNet(Autoregressive):
         return self._leave(total)
 
     def _look(self, x, tap):
-        """What values give through one tap of the first convolution; a row of its kernel, where they are one-hot."""
+        """What values give through one tap of the first convolution; a row of its kernel, where
+        they are one-hot.
+        """
         if self.head.num_features == self.head.num_values:
             return self.kernel[tap].at[x].get(mode="clip")
         return self.head.features(x).astype(self.kernel.dtype) @ self.kernel[tap]

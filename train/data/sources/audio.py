@@ -1,9 +1,9 @@
 """Sounds: a seeded synthesiser, spoken digits, or your own folder of .wav files.
 
-A recording is a line of int16; a split is an array of recordings of any length. A folder holds .wav files, or one
-sub-folder of them a class, whose names in alphabetical order become the labels 0, 1, ...; they are converted to one channel
-of `--data.rate` and split 80/10/10 by a fixed permutation, equal recordings together.
-`--data.seconds` cuts recordings, or fills them up with silence.
+A recording is a line of int16; a split is an array of recordings of any length. A folder holds .wav
+files, or one sub-folder of them a class, whose names in alphabetical order become the labels 0, 1,
+...; they are converted to one channel of `--data.rate` and split 80/10/10 by a fixed permutation,
+equal recordings together. `--data.seconds` cuts recordings, or fills them up with silence.
 """
 
 import os
@@ -12,7 +12,17 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int16
 
-from train.data.dataset import Data, DataError, Dataset, Split, content_keys, generator, ragged, take, thirds
+from train.data.dataset import (
+    Data,
+    DataError,
+    Dataset,
+    Split,
+    content_keys,
+    generator,
+    ragged,
+    take,
+    thirds,
+)
 from train.data.sources.standard import splits_of
 
 RATE = 8000  # of the sets that are not your own
@@ -23,7 +33,10 @@ _PARTIALS = np.arange(1, 9)
 
 
 def tones(data: Data) -> Dataset:
-    """Half a second each, by class: 0 a held note of eight partials, 1 a plucked string, 2 a chirp, 3 a vowel."""
+    """Half a second each, by class: 0 a held note of eight partials, 1 a plucked string, 2 a chirp,
+    3
+      a vowel.
+    """
     splits = {}
     for number, (name, count) in enumerate(_TONES.items()):
         labels = np.arange(count, dtype=np.int32) % len(_CLASSES)
@@ -34,7 +47,9 @@ def tones(data: Data) -> Dataset:
 
 
 def spoken_digit(data: Data) -> Dataset:
-    """2,500 English digits of five speakers (free spoken digit dataset 1.0.9); the label is the digit."""
+    """2,500 English digits of five speakers (free spoken digit dataset 1.0.9); the label is the
+    digit.
+    """
     splits, title, num_classes = splits_of(data)
     return _dataset(data, title, splits, RATE, num_classes, data.seconds or CLIP)
 
@@ -53,12 +68,20 @@ def sounds(data: Data) -> Dataset:
     folders = [each for each in sorted(path.iterdir()) if each.is_dir() and _wavs(each)]
     loose = _wavs(path, deep=False)
     if folders and loose:
-        raise DataError(f"{path} mixes sub-folders and files ({loose[0].name}); expected one or the other")
+        raise DataError(
+            f"{path} mixes sub-folders and files ({loose[0].name}); expected one or the other"
+        )
     groups = [_wavs(folder) for folder in folders] or [loose]
     files = [file for group in groups for file in group]
     if len(files) < 10:
-        raise DataError(f"{path} holds {len(files)} .wav files; at least 10 are needed to split them 80/10/10")
-    labels = np.repeat(np.arange(len(groups), dtype=np.int32), list(map(len, groups))) if folders else None
+        raise DataError(
+            f"{path} holds {len(files)} .wav files; at least 10 are needed to split them 80/10/10"
+        )
+    labels = (
+        np.repeat(np.arange(len(groups), dtype=np.int32), list(map(len, groups)))
+        if folders
+        else None
+    )
     whole = Split(ragged([_int16(read_wav(file, data.rate)) for file in files]), labels)
     keys = content_keys(_cut(whole, size).x)
     parts = thirds(keys, f"{path} holds {len(files)} .wav files")
@@ -68,13 +91,18 @@ def sounds(data: Data) -> Dataset:
 
 def _wavs(folder, deep=True):
     found = folder.rglob("*") if deep else folder.iterdir()
-    return sorted(file for file in found if file.is_file() and file.suffix.lower() == ".wav" and file.name[0] != ".")
+    return sorted(
+        file
+        for file in found
+        if file.is_file() and file.suffix.lower() == ".wav" and file.name[0] != "."
+    )
 
 
 def _dataset(data, title, splits, rate, num_classes, seconds):
     if data.binarise != "none" or data.levels != 256:
         raise DataError(
-            f"{data.name} is sound, whose levels are those of the model's head: drop --data.binarise and --data.levels"
+            f"{data.name} is sound, whose levels are those of the model's head: drop "
+            "--data.binarise and --data.levels"
         )
     size = _samples(seconds, rate)
     if size:
@@ -82,16 +110,22 @@ def _dataset(data, title, splits, rate, num_classes, seconds):
         splits = {name: _cut(split, size) for name, split in splits.items()}
     hours = {name: sum(map(len, split.x)) / rate for name, split in splits.items()}
     description = (
-        f"{title}, {rate} Hz, {sum(hours.values()):,.0f} s, test split of {len(splits['test'].x):,} recordings, "
+        f"{title}, {rate} Hz, {sum(hours.values()):,.0f} s, test split of "
+        f"{len(splits['test'].x):,} recordings, "
         f"{hours['test']:,.0f} s"
     )
-    return Dataset(data.name, description, **splits, num_levels=2**16, num_classes=num_classes, rate=rate)
+    return Dataset(
+        data.name, description, **splits, num_levels=2**16, num_classes=num_classes, rate=rate
+    )
 
 
 def _samples(seconds, rate):
     """How long recordings shall be, in samples; 0: as they are."""
     if not (seconds == 0 or 1 <= seconds * rate <= LONGEST * rate):
-        raise DataError(f"--data.seconds must be 0, or at least one sample and at most {LONGEST:,}; got {seconds}")
+        raise DataError(
+            f"--data.seconds must be 0, or at least one sample and at most {LONGEST:,}; got "
+            f"{seconds}"
+        )
     return round(seconds * rate)
 
 
@@ -99,7 +133,9 @@ def _cut(split, size):
     """Recordings cut to `size` samples, or filled up with silence; as they are if it is 0."""
     if not size:
         return split
-    return split._replace(x=ragged([np.pad(line[:size], (0, max(0, size - len(line)))) for line in split.x]))
+    return split._replace(
+        x=ragged([np.pad(line[:size], (0, max(0, size - len(line)))) for line in split.x])
+    )
 
 
 def _int16(wave: Float[np.ndarray, " samples"]) -> Int16[np.ndarray, " samples"]:

@@ -1,7 +1,8 @@
-"""Images and what they show, in words: scenes of digits, single digits, or your own folder with captions.tsv.
+"""Images and what they show, in words: scenes of digits, single digits, or your own folder with
+  captions.tsv.
 
-An example is a caption with its end, int32 [longest caption], filled up with padding (token 0); the context is its image,
-uint8 [height, width(, 3)], 0 black and 255 white.
+An example is a caption with its end, int32 [longest caption], filled up with padding (token 0); the
+context is its image, uint8 [height, width(, 3)], 0 black and 255 white.
 """
 
 import dataclasses
@@ -13,7 +14,17 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int32, UInt8
 
-from train.data.dataset import Data, DataError, Dataset, Split, content_keys, generator, shared, split_off, thirds
+from train.data.dataset import (
+    Data,
+    DataError,
+    Dataset,
+    Split,
+    content_keys,
+    generator,
+    shared,
+    split_off,
+    thirds,
+)
 from train.data.sources.embedded import mnist_1bit
 from train.data.sources.images import read_files
 from train.data.sources.translations import chosen, code
@@ -26,7 +37,9 @@ SPLITS = ("train", "valid", "test")
 
 
 class Scenes(NamedTuple):
-    """Images, their captions, and the upper left corner (row, column) of every digit in the order of the caption, or -1."""
+    """Images, their captions, and the upper left corner (row, column) of every digit in the order
+    of the caption, or -1.
+    """
 
     images: UInt8[np.ndarray, "N height width"]
     captions: list[str]
@@ -34,47 +47,66 @@ class Scenes(NamedTuple):
 
 
 def scenes(data: Data) -> Dataset:
-    """Scenes of 1 to 4 digits of the embedded MNIST, at most one in each quarter; a caption such as "two at top left, one at
-    bottom right" names all of them row by row. Training scenes are made of training digits only, and so on; seeded."""
+    """Scenes of 1 to 4 digits of the embedded MNIST, at most one in each quarter; a caption such as
+    "two at top left, one at bottom right" names all of them row by row. Training scenes are made of
+    training digits only, and so on; seeded.
+    """
     digits = mnist_1bit(data)
     splits = (digits.train, digits.valid, digits.test)
     made = [
         _scenes(split, count, seed)
-        for seed, (split, count) in enumerate(zip(splits, (TRAINED, HELD_OUT, HELD_OUT), strict=True))
+        for seed, (split, count) in enumerate(
+            zip(splits, (TRAINED, HELD_OUT, HELD_OUT), strict=True)
+        )
     ]
     images, captions, corners = zip(*made, strict=True)
     names = [f"scene {i}" for i in range(len(images[2]))]
-    return _dataset(data, "scenes of 1 to 4 MNIST digits (1 bit, seeded)", images, captions, names, corners[2])
+    return _dataset(
+        data, "scenes of 1 to 4 MNIST digits (1 bit, seeded)", images, captions, names, corners[2]
+    )
 
 
 def digit_words(data: Data) -> Dataset:
-    """Single digits of the embedded MNIST and their names: the task on which an encoder of images learns what digits are."""
+    """Single digits of the embedded MNIST and their names: the task on which an encoder of images
+    learns what digits are.
+    """
     digits = mnist_1bit(data)
     splits = (digits.train, digits.valid, digits.test)
     captions = [[NAMES[label] for label in np.asarray(split.context)] for split in splits]
     names = [f"digit {i}" for i in range(len(digits.test.x))]
     return _dataset(
-        data, "names of MNIST digits (1 bit)", [split.x * np.uint8(255) for split in splits], captions, names
+        data,
+        "names of MNIST digits (1 bit)",
+        [split.x * np.uint8(255) for split in splits],
+        captions,
+        names,
     )
 
 
 def captions(data: Data) -> Dataset:
-    """Your own images: a folder `data.path` with captions.tsv, an image's file name and its caption on each line.
+    """Your own images: a folder `data.path` with captions.tsv, an image's file name and its caption
+    on
+      each line.
 
-    An image may have several captions; images are split 80/10/10, equal ones together. With a header `image`,
-    `caption`, `split` (train, valid or test) they are split so; if none is for validation, the last tenth of the
-    training images is.
+    An image may have several captions; images are split 80/10/10, equal ones together. With a
+    header `image`, `caption`, `split` (train, valid or test) they are split so; if none is for
+    validation, the last tenth of the training images is.
     """
     from zoo.formats.pictures import brightness
     from zoo.formats.tsv import read_rows
 
     if data.path is None:
-        raise DataError("captions needs your own data: pass --data.path FOLDER with images and captions.tsv")
+        raise DataError(
+            "captions needs your own data: pass --data.path FOLDER with images and captions.tsv"
+        )
     folder = Path(os.path.expanduser(data.path))
     rows = read_rows(folder / "captions.tsv", ("image", "caption"), ("split",))
     names = list(dict.fromkeys(name for name, _, _ in rows))
     if absent := next((name for name in names if not (folder / name).is_file()), None):
-        raise DataError(f"{folder}/captions.tsv names {absent}, which is not there: put it there or take its lines out")
+        raise DataError(
+            f"{folder}/captions.tsv names {absent}, which is not there: put it there or take its "
+            "lines out"
+        )
     for name in names:
         _check_within(folder, name)
     images = brightness(*read_files([folder / name for name in names]))
@@ -97,21 +129,35 @@ def captions(data: Data) -> Dataset:
 def _check_within(folder: Path, name: str) -> None:
     """Refuses an image outside the folder, be it by its path or by a link."""
     if Path(name).is_absolute() or not (folder / name).resolve().is_relative_to(folder.resolve()):
-        raise DataError(f"{folder}/captions.tsv names {name}, which is outside the folder: copy it into the folder")
+        raise DataError(
+            f"{folder}/captions.tsv names {name}, which is outside the folder: copy it into the "
+            "folder"
+        )
 
 
 def _as_said(folder: Path, said: list[tuple[str, str]], keys: list[bytes]) -> list[np.ndarray]:
-    """The images of each split; `said` is an image and its split on each line, `keys` tell the images apart."""
+    """The images of each split; `said` is an image and its split on each line, `keys` tell the
+    images apart.
+    """
     split_of: dict[str, str] = {}
     for name, split in said:
         if (first := split_of.setdefault(name, split)) != split:
-            raise DataError(f"{folder}/captions.tsv has {name} in {first} and in {split}: give all its lines one split")
+            raise DataError(
+                f"{folder}/captions.tsv has {name} in {first} and in {split}: give all its lines "
+                "one split"
+            )
     if strange := set(split_of.values()) - set(SPLITS):
-        raise DataError(f"{folder}/captions.tsv has the split {min(strange)!r}; expected one of {', '.join(SPLITS)}")
-    train, valid, test = (np.flatnonzero([split == name for split in split_of.values()]) for name in SPLITS)
+        raise DataError(
+            f"{folder}/captions.tsv has the split {min(strange)!r}; expected one of "
+            f"{', '.join(SPLITS)}"
+        )
+    train, valid, test = (
+        np.flatnonzero([split == name for split in split_of.values()]) for name in SPLITS
+    )
     if len(train) < 2 or not len(test):
         raise DataError(
-            f"{folder}/captions.tsv has {len(train)} images for training and {len(test)} for the test; 2 and 1 are needed"
+            f"{folder}/captions.tsv has {len(train)} images for training and {len(test)} for the "
+            "test; 2 and 1 are needed"
         )
     if not len(valid):
         parts = split_off([keys[i] for i in train], max(1, len(train) // 10))
@@ -132,7 +178,9 @@ def _scenes(split: Split, count: int, seed: int) -> Scenes:
     for k in range(places):
         i = np.flatnonzero(there[:, k])
         rows, columns = (corners[i, k, axis][:, None] + side for axis in range(2))
-        images[i[:, None, None], rows[:, :, None], columns[:, None, :]] = split.x[digits[i, k]] * np.uint8(255)
+        images[i[:, None, None], rows[:, :, None], columns[:, None, :]] = split.x[
+            digits[i, k]
+        ] * np.uint8(255)
     words = np.array([[f"{name} at {place}" for place in PLACES] for name in NAMES], object)[
         labels[digits], range(places)
     ]
@@ -156,10 +204,12 @@ def _dataset(
         images, title = [np.zeros_like(each) for each in images], f"{title}, images blackened"
     train, valid, test = (Split(x, context) for x, context in zip(side.rows, images, strict=True))
     description = (
-        f"{title}, {len(train.x):,} training captions, {len(side.vocabulary)} {unit}s, test split of {len(test.x):,} "
+        f"{title}, {len(train.x):,} training captions, {len(side.vocabulary)} {unit}s, test "
+        f"split of {len(test.x):,} "
         f"({side.unknown:,} of its {side.size:,} {unit}s are unknown)"
     )
     return Dataset(
         data.name, description, train, valid, test, len(side.vocabulary),
-        vocabulary=side.vocabulary, unit=unit, pairs=tuple(zip(names, captions[2], strict=True)), corners=corners,
+        vocabulary=side.vocabulary, unit=unit, pairs=tuple(zip(names, captions[2], strict=True)),
+        corners=corners,
     )  # fmt: skip

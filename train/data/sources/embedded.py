@@ -18,11 +18,15 @@ def mnist_1bit(data: Data) -> Dataset:
 
 
 def digits(data: Data) -> Dataset:
-    """1,797 digits of 8x8 pixels and 17 grey levels, split 1,297 / 250 / 250 by a fixed permutation."""
+    """1,797 digits of 8x8 pixels and 17 grey levels, split 1,297 / 250 / 250 by a fixed
+    permutation.
+    """
     try:
         from sklearn.datasets import load_digits
     except ImportError as error:
-        raise DataError(f"digits needs scikit-learn: pip install 'autoregressive-zoo[data]' ({error})") from None
+        raise DataError(
+            f"digits needs scikit-learn: pip install 'autoregressive-zoo[data]' ({error})"
+        ) from None
     bunch = load_digits()
     whole = Split(bunch.images.astype(np.uint8), bunch.target.astype(np.int32))
     order = generator(0).permutation(len(whole.x))

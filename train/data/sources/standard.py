@@ -41,7 +41,8 @@ def splits_of(data: Data) -> tuple[dict[str, Split], str, int | None]:
             splits = {split: _read(builder, split) for split in builder.info.splits}
     except ImportError as error:
         raise DataError(
-            f"{data.name} needs tensorflow-datasets: pip install 'autoregressive-zoo[data]' ({error})"
+            f"{data.name} needs tensorflow-datasets: pip install 'autoregressive-zoo[data]' "
+            f"({error})"
         ) from None
     return splits, title, builder.num_classes
 
@@ -53,11 +54,16 @@ def _builder(data, manual_dir):
 
     tfds.disable_progress_bar()
     title, config = _TITLES[data.name], None
-    if data.name == "cifar10" and manual_dir and not list(manual_dir.glob("cifar-10-binary.tar.gz*")):
+    if (
+        data.name == "cifar10"
+        and manual_dir
+        and not list(manual_dir.glob("cifar-10-binary.tar.gz*"))
+    ):
         batches = tfds_builders.cifar_batches(manual_dir)
         if batches and (len(batches) < 2 or batches[-1] != "test_batch.bin"):
             raise DataError(
-                f"cifar10: {manual_dir} needs test_batch.bin and a data_batch_N.bin; found {', '.join(batches)}"
+                f"cifar10: {manual_dir} needs test_batch.bin and a data_batch_N.bin; found "
+                f"{', '.join(batches)}"
             )
         if batches:
             numbers = "".join(name[11] for name in batches[:-1])
@@ -82,7 +88,9 @@ def _read(builder, split):
     examples = source.__getitems__(list(range(len(source))))
     values = [e[builder.kind] for e in examples]
     x = np.stack(values) if builder.kind == "image" else ragged(values)
-    return Split(x, np.array([e["label"] for e in examples], np.int32) if builder.num_classes else None)
+    return Split(
+        x, np.array([e["label"] for e in examples], np.int32) if builder.num_classes else None
+    )
 
 
 @contextlib.contextmanager

@@ -1,7 +1,10 @@
-"""Text as tokens, characters or bytes: the documentation that comes with Python, tiny Shakespeare, or your own file.
+"""Text as tokens, characters or bytes: the documentation that comes with Python, tiny Shakespeare,
+or
+  your own file.
 
-The first 90 % of a text are for training, the next 5 % for validation, the last 5 % for the test (the splits of
-tensorflow_datasets' tiny_shakespeare). The vocabulary is every character of the whole text, in order of code point.
+The first 90 % of a text are for training, the next 5 % for validation, the last 5 % for the test
+(the splits of tensorflow_datasets' tiny_shakespeare). The vocabulary is every character of the
+whole text, in order of code point.
 """
 
 import codecs
@@ -18,11 +21,15 @@ _PIECE = 1 << 20  # characters of a file that are looked at together
 
 
 def python_docs(data: Data) -> Dataset:
-    """The help topics of Python's own documentation, about 460,000 characters (they differ between versions of Python)."""
+    """The help topics of Python's own documentation, about 460,000 characters (they differ between
+    versions of Python).
+    """
     from pydoc_data.topics import topics
 
     return _dataset(
-        data, "help topics of Python's documentation", lambda: iter([topics[name] for name in sorted(topics)])
+        data,
+        "help topics of Python's documentation",
+        lambda: iter([topics[name] for name in sorted(topics)]),
     )
 
 
@@ -55,12 +62,16 @@ def _decode(decoder, piece, path):
     try:
         return decoder.decode(piece, final=not piece)
     except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not a text in UTF-8 ({error.reason}); convert it first") from None
+        raise DataError(
+            f"{path} is not a text in UTF-8 ({error.reason}); convert it first"
+        ) from None
 
 
 def _dataset(data, title, pieces, path=None):
     if data.unit == "word":
-        raise DataError(f"{title}: --data.unit of a text is char or byte; words are for pairs and captions")
+        raise DataError(
+            f"{title}: --data.unit of a text is char or byte; words are for pairs and captions"
+        )
     if data.unit == "byte":
         from zoo.formats.vocabulary import BYTES
 
@@ -74,7 +85,9 @@ def _dataset(data, title, pieces, path=None):
     train, valid, test = (Split(part, None) for part in parts)
     what = "bytes" if data.unit == "byte" else f"characters of {len(vocabulary)} kinds"
     description = f"{title}, {len(tokens):,} {what}, test split of {len(test.x):,}"
-    return Dataset(data.name, description, train, valid, test, len(vocabulary), vocabulary=vocabulary)
+    return Dataset(
+        data.name, description, train, valid, test, len(vocabulary), vocabulary=vocabulary
+    )
 
 
 def _characters(pieces):

@@ -1,6 +1,9 @@
-"""The standard sets as tensorflow_datasets builders that need no TensorFlow: prepared as array_record by numpy alone.
+"""The standard sets as tensorflow_datasets builders that need no TensorFlow: prepared as
+array_record
+  by numpy alone.
 
-The stock builders of the same sets unpack through TensorFlow. Importing this module imports tensorflow_datasets.
+The stock builders of the same sets unpack through TensorFlow. Importing this module imports
+tensorflow_datasets.
 """
 
 import gzip
@@ -33,11 +36,18 @@ class _Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
     @property
     def url_infos(self):
-        return {f.url: checksums.UrlInfo(tfds.core.utils.Size(f.size), f.sha256, f.name) for f in FILES[self.source]}
+        return {
+            f.url: checksums.UrlInfo(tfds.core.utils.Size(f.size), f.sha256, f.name)
+            for f in FILES[self.source]
+        }
 
     def _info(self):
         values = tfds.features.Tensor(shape=self.shape, dtype=self.dtype, encoding="bytes")
-        label = {"label": tfds.features.ClassLabel(num_classes=self.num_classes)} if self.num_classes else {}
+        label = (
+            {"label": tfds.features.ClassLabel(num_classes=self.num_classes)}
+            if self.num_classes
+            else {}
+        )
         features = tfds.features.FeaturesDict({self.kind: values, **label})
         return tfds.core.DatasetInfo(builder=self, features=features, disable_shuffling=True)
 
@@ -52,7 +62,9 @@ class _Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         if self.manual_dir:
             content = read_manual(self.manual_dir, file.name, file.sha256)
             if content is None:
-                raise DataError(f"{self.source}: neither {file.name} nor {file.name}.xz in {self.manual_dir}")
+                raise DataError(
+                    f"{self.source}: neither {file.name} nor {file.name}.xz in {self.manual_dir}"
+                )
             return content
         cached = dl_manager.download_dir / self.name / resource.get_dl_fname(file.url, file.sha256)
         try:
@@ -62,13 +74,17 @@ class _Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             return Path(dl_manager.download(file.url)).read_bytes()
         except (requests.RequestException, tfds.download.DownloadError) as error:
             offline = isinstance(error, requests.ConnectionError | requests.Timeout)
-            why = f"no network ({type(error).__name__})" if offline else " ".join(str(error).split())
+            why = (
+                f"no network ({type(error).__name__})" if offline else " ".join(str(error).split())
+            )
         except download_manager.NonMatchingChecksumError:
             why = f"what came is not the original of sha256 {file.sha256}"
         names = ", ".join(f.name for f in FILES[self.source])
         raise DataError(
-            f"{self.source}: could not download {file.url}: {why}. Put the original files {names} into a folder and "
-            f"pass --data.manual-dir FOLDER, or use what needs no network: --data.name {self.embedded}"
+            f"{self.source}: could not download {file.url}: {why}. Put the original files "
+            f"{names} into a folder and "
+            "pass --data.manual-dir FOLDER, or use what needs no network: --data.name "
+            f"{self.embedded}"
         )
 
 
@@ -79,8 +95,13 @@ class ZooMnist(_Builder):
 
     def _split_generators(self, dl_manager):
         contents = zip(self._fetch(dl_manager), FILES[self.source], strict=True)
-        x, y, test_x, test_y = (parse_idx(gzip.decompress(content), file.name) for content, file in contents)
-        return {"train": self._generate_examples(x, y), "test": self._generate_examples(test_x, test_y)}
+        x, y, test_x, test_y = (
+            parse_idx(gzip.decompress(content), file.name) for content, file in contents
+        )
+        return {
+            "train": self._generate_examples(x, y),
+            "test": self._generate_examples(test_x, test_y),
+        }
 
 
 class ZooFashionMnist(ZooMnist):
@@ -90,14 +111,18 @@ class ZooFashionMnist(ZooMnist):
 
 
 class ZooBinarizedMnist(_Builder):
-    """Larochelle's fixed binarisation of MNIST: text, one image a line, in an order of its own and without labels."""
+    """Larochelle's fixed binarisation of MNIST: text, one image a line, in an order of its own and
+    without labels.
+    """
 
     source = "binarized_mnist"
     num_classes = None
 
     def _split_generators(self, dl_manager):
         # "0 1 ... 0\n": every second byte is a bit
-        bits = (np.frombuffer(content, np.uint8)[::2] - ord("0") for content in self._fetch(dl_manager))
+        bits = (
+            np.frombuffer(content, np.uint8)[::2] - ord("0") for content in self._fetch(dl_manager)
+        )
         return {
             split: self._generate_examples(x.reshape(-1, 28, 28))
             for split, x in zip(("train", "valid", "test"), bits, strict=True)
@@ -105,7 +130,9 @@ class ZooBinarizedMnist(_Builder):
 
 
 class ZooCifar10(_Builder):
-    """CIFAR-10, 32x32 RGB; a config named `batches_N...` holds only those of the five training batches."""
+    """CIFAR-10, 32x32 RGB; a config named `batches_N...` holds only those of the five training
+    batches.
+    """
 
     source = "cifar10"
     shape = (32, 32, 3)
@@ -117,7 +144,9 @@ class ZooCifar10(_Builder):
             batches = [content for content in contents if content]
         else:
             with tarfile.open(fileobj=io.BytesIO(self._fetch(dl_manager)[0])) as archive:
-                members = (archive.extractfile(f"cifar-10-batches-bin/{name}") for name in CIFAR_BATCHES)
+                members = (
+                    archive.extractfile(f"cifar-10-batches-bin/{name}") for name in CIFAR_BATCHES
+                )
                 batches = [member.read() for member in members if member]
         *train, test = batches
         return {
@@ -135,12 +164,16 @@ class ZooTinyShakespeare(_Builder):
     embedded = "python_docs"
 
     def _split_generators(self, dl_manager):
-        return {"whole": self._generate_examples([np.frombuffer(self._fetch(dl_manager)[0], np.uint8)])}
+        return {
+            "whole": self._generate_examples([np.frombuffer(self._fetch(dl_manager)[0], np.uint8)])
+        }
 
 
 class ZooSpokenDigit(_Builder):
-    """Spoken digits of 8 kHz, int16: of every speaker and digit recordings 0-4 are for the test, as the set's README says,
-    5-9 here for validation."""
+    """Spoken digits of 8 kHz, int16: of every speaker and digit recordings 0-4 are for the test, as
+      the set's README says,
+    5-9 here for validation.
+    """
 
     source = "spoken_digit"
     shape = (None,)
@@ -159,23 +192,43 @@ class ZooSpokenDigit(_Builder):
                 member = archive.extractfile(name)
                 assert member is not None, f"{name} is no file"
                 rate, wave = wavfile.read(io.BytesIO(member.read()))
-                assert (rate, wave.dtype) == (8000, np.int16), f"{name} has {rate} samples of {wave.dtype} a second"
+                assert (rate, wave.dtype) == (8000, np.int16), (
+                    f"{name} has {rate} samples of {wave.dtype} a second"
+                )
                 which = "test" if int(index) < 5 else "valid" if int(index) < 10 else "train"
                 splits[which].append((wave, int(digit)))
-        return {split: self._generate_examples(*zip(*pairs, strict=True)) for split, pairs in splits.items()}
+        return {
+            split: self._generate_examples(*zip(*pairs, strict=True))
+            for split, pairs in splits.items()
+        }
 
 
 def cifar_batches(folder: Path) -> list[str]:
     """The batches of CIFAR-10 that lie in a folder, as .bin or .bin.xz, the test batch last."""
-    return [name for name in CIFAR_BATCHES if (folder / name).is_file() or (folder / f"{name}.xz").is_file()]
+    return [
+        name
+        for name in CIFAR_BATCHES
+        if (folder / name).is_file() or (folder / f"{name}.xz").is_file()
+    ]
 
 
 BUILDERS = {
     builder.source: builder
-    for builder in (ZooMnist, ZooFashionMnist, ZooBinarizedMnist, ZooCifar10, ZooTinyShakespeare, ZooSpokenDigit)
+    for builder in (
+        ZooMnist,
+        ZooFashionMnist,
+        ZooBinarizedMnist,
+        ZooCifar10,
+        ZooTinyShakespeare,
+        ZooSpokenDigit,
+    )
 }
 
 
 def _records(content):
-    rows = np.frombuffer(content, np.uint8).reshape(-1, 1 + 3 * 32 * 32)  # label, red plane, green, blue
-    return np.ascontiguousarray(rows[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)), rows[:, 0]
+    rows = np.frombuffer(content, np.uint8).reshape(
+        -1, 1 + 3 * 32 * 32
+    )  # label, red plane, green, blue
+    return np.ascontiguousarray(rows[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)), rows[
+        :, 0
+    ]

@@ -1,8 +1,11 @@
-"""Pairs of texts, a source and what to make of it: written dates, Multi30k, or your own tab-separated file.
+"""Pairs of texts, a source and what to make of it: written dates, Multi30k, or your own
+tab-separated
+  file.
 
-A pair is an example: the context is the source, int32 [longest source], and x the target with its end, int32 [longest
-target], both filled up with padding (token 0). The vocabularies are those of the training split; what it does not know is
-the token <unk>, and counted in the description.
+A pair is an example: the context is the source, int32 [longest source], and x the target with its
+  end, int32 [longest
+target], both filled up with padding (token 0). The vocabularies are those of the training split;
+what it does not know is the token <unk>, and counted in the description.
 """
 
 import os
@@ -20,17 +23,20 @@ from train.data.sources.published_files import unpacked
 Pair = tuple[str, str]
 TRAINED, HELD_OUT = 40_000, 2_000  # written dates
 _LOCALES = (
-    "en_US", "en_GB", "de", "fr", "es", "it", "pt", "nl", "sv", "da", "pl", "cs", "fi", "tr", "hu", "ro", "ru", "el",
+    "en_US", "en_GB", "de", "fr", "es", "it", "pt", "nl", "sv", "da", "pl", "cs", "fi", "tr",
+    "hu", "ro", "ru", "el",
     "ja", "ko",
 )  # fmt: skip
 _YEARS = (1900, 2100)
 
 
 def dates(data: Data) -> Dataset:
-    """Dates as written in 20 languages and regions, long and short, and as ISO 8601: seeded, from Babel's locale data.
+    """Dates as written in 20 languages and regions, long and short, and as ISO 8601: seeded, from
+      Babel's locale data.
 
-    Years have four digits and a month in figures stands after its day or after its year, so that a text means one day. The
-    days of the three splits are disjoint. With `data.items` above 1, up to so many dates stand in a line.
+    Years have four digits and a month in figures stands after its day or after its year, so that a
+    text means one day. The days of the three splits are disjoint. With `data.items` above 1, up to
+    so many dates stand in a line.
     """
     import datetime
 
@@ -40,13 +46,17 @@ def dates(data: Data) -> Dataset:
         from babel import Locale
         from babel import dates as written
     except ImportError as error:
-        raise DataError(f"dates needs babel: pip install 'autoregressive-zoo[text]' ({error})") from None
+        raise DataError(
+            f"dates needs babel: pip install 'autoregressive-zoo[text]' ({error})"
+        ) from None
     styles = {}
     for code in _LOCALES:
         locale = Locale.parse(code)
         for style in locale.date_formats.values():
             pattern = style.pattern.replace("yy", "y")
-            month_first = "MMM" not in pattern and pattern.index("M") < min(pattern.index("d"), pattern.index("y"))
+            month_first = "MMM" not in pattern and pattern.index("M") < min(
+                pattern.index("d"), pattern.index("y")
+            )
             if not month_first:
                 styles[code, pattern] = (pattern, locale)
     first = datetime.date(_YEARS[0], 1, 1).toordinal()
@@ -64,11 +74,15 @@ def dates(data: Data) -> Dataset:
             pairs.append(("; ".join(text for text, _ in drawn), " ".join(iso for _, iso in drawn)))
         splits.append(pairs)
     title = f"dates as written in {len(_LOCALES)} languages and regions (seeded)"
-    return _dataset(data, title if data.items == 1 else f"{title}, 1 to {data.items} in a line", splits, "char")
+    return _dataset(
+        data, title if data.items == 1 else f"{title}, 1 to {data.items} in a line", splits, "char"
+    )
 
 
 def pairs(data: Data) -> Dataset:
-    """Your own pairs at `data.path`, a source and a target separated by a tab on each line, split 80/10/10 by source."""
+    """Your own pairs at `data.path`, a source and a target separated by a tab on each line, split
+    80/10/10 by source.
+    """
     if data.path is None:
         raise DataError("pairs needs your own data: pass --data.path FILE.tsv")
     from zoo.formats.tsv import read_pairs
@@ -82,16 +96,22 @@ def pairs(data: Data) -> Dataset:
 
 
 def multi30k(data: Data) -> Dataset:
-    """Multi30k, sentences about pictures in several languages, from its text files in the folder `data.path`."""
+    """Multi30k, sentences about pictures in several languages, from its text files in the folder
+    `data.path`.
+    """
     if data.path is None:
         raise DataError(
-            "multi30k needs its text files: pass --data.path FOLDER with train.de.gz, train.en.gz and so on"
+            "multi30k needs its text files: pass --data.path FOLDER with train.de.gz, "
+            "train.en.gz and so on"
         )
     splits, folder = [], Path(os.path.expanduser(data.path))
     for split in ("train", "val", "test_2016_flickr"):
         source, target = (_lines(folder, f"{split}.{each}") for each in (data.source, data.target))
         if len(source) != len(target):
-            raise DataError(f"{split} has {len(source):,} lines of {data.source} but {len(target):,} of {data.target}")
+            raise DataError(
+                f"{split} has {len(source):,} lines of {data.source} but {len(target):,} of "
+                f"{data.target}"
+            )
         splits.append([pair for pair in zip(source, target, strict=True) if all(pair)])
     return _dataset(data, f"Multi30k {data.source}-{data.target}", splits, "word")
 
@@ -112,12 +132,15 @@ def _lines(folder, name):
                 raise DataError(f"{path} cannot be read ({error}); fetch it again") from None
             return [one_line(line) for line in lines_of(text)]
     raise DataError(
-        f"multi30k: there is no {name} or {name}.gz in {folder}; fetch github.com/multi30k/dataset, data/task1/raw"
+        f"multi30k: there is no {name} or {name}.gz in {folder}; fetch "
+        "github.com/multi30k/dataset, data/task1/raw"
     )
 
 
 class Side(NamedTuple):
-    """One side of the pairs of all splits as tokens: how many there are in the test split, and how many are unknown."""
+    """One side of the pairs of all splits as tokens: how many there are in the test split, and how
+    many are unknown.
+    """
 
     vocabulary: tuple[str, ...]
     rows: list[Int32[np.ndarray, "texts longest"]]
@@ -128,7 +151,9 @@ class Side(NamedTuple):
 def chosen(data: Data, unit: Literal["char", "word"], title: str) -> Literal["char", "word"]:
     """What a token is, if not `unit`."""
     if data.unit == "byte":
-        raise DataError(f"{title}: --data.unit is char or word; bytes are for a text without a source")
+        raise DataError(
+            f"{title}: --data.unit is char or word; bytes are for a text without a source"
+        )
     return data.unit or unit
 
 
@@ -142,8 +167,17 @@ def keys(texts: Sequence[str], unit: Literal["char", "word"], title: str) -> lis
         raise DataError(f"{title}: {error}") from None
 
 
-def code(splits: Sequence[Sequence[str]], unit: Literal["char", "word"], least: int, *, end: bool, title: str) -> Side:
-    """The tokens of texts; the vocabulary holds those that occur at least so many times in the first split."""
+def code(
+    splits: Sequence[Sequence[str]],
+    unit: Literal["char", "word"],
+    least: int,
+    *,
+    end: bool,
+    title: str,
+) -> Side:
+    """The tokens of texts; the vocabulary holds those that occur at least so many times in the
+    first split.
+    """
     from zoo.formats import vocabulary as tokens
 
     try:
@@ -152,35 +186,49 @@ def code(splits: Sequence[Sequence[str]], unit: Literal["char", "word"], least: 
         raise DataError(f"{title}: {error}") from None
     for texts, each in zip(splits, pieces, strict=True):
         if not all(each):
-            raise DataError(f"{title}: the text {texts[each.index([])]!r} has no {unit}; take it out")
+            raise DataError(
+                f"{title}: the text {texts[each.index([])]!r} has no {unit}; take it out"
+            )
     vocabulary = tokens.vocabulary(pieces[0], least)
     coded = [tokens.codes(each, vocabulary, end=end) for each in pieces]
     return Side(vocabulary, [rows for rows, _ in coded], sum(map(len, pieces[2])), coded[2][1])
 
 
-def _dataset(data: Data, title: str, splits: Sequence[Sequence[Pair]], unit: Literal["char", "word"]) -> Dataset:
+def _dataset(
+    data: Data, title: str, splits: Sequence[Sequence[Pair]], unit: Literal["char", "word"]
+) -> Dataset:
     unit = chosen(data, unit, title)
     texts = [[[pair[side] for pair in split] for split in splits] for side in (0, 1)]
-    source, target = (code(each, unit, data.least, end=side == 1, title=title) for side, each in enumerate(texts))
-    train, valid, test = (Split(x, context) for context, x in zip(source.rows, target.rows, strict=True))
+    source, target = (
+        code(each, unit, data.least, end=side == 1, title=title) for side, each in enumerate(texts)
+    )
+    train, valid, test = (
+        Split(x, context) for context, x in zip(source.rows, target.rows, strict=True)
+    )
     lengths = np.concatenate([(rows != 0).sum(1) for rows in source.rows])
     longest, usual = int(lengths.max()), int(np.quantile(lengths, 0.99, method="lower"))
     unknown, size = source.unknown + target.unknown, source.size + target.size
     description = (
-        f"{title}, {len(train.x):,} training pairs, {len(source.vocabulary)} and {len(target.vocabulary)} {unit}s, "
-        f"sources of up to {longest:,}, test split of {len(test.x):,} ({unknown:,} of its {size:,} {unit}s are unknown)"
+        f"{title}, {len(train.x):,} training pairs, {len(source.vocabulary)} and "
+        f"{len(target.vocabulary)} {unit}s, "
+        f"sources of up to {longest:,}, test split of {len(test.x):,} ({unknown:,} of its "
+        f"{size:,} {unit}s are unknown)"
     )
     return Dataset(
         data.name, description, train, valid, test, len(target.vocabulary),
-        vocabulary=target.vocabulary, source_vocabulary=source.vocabulary, unit=unit, pairs=tuple(splits[2]),
+        vocabulary=target.vocabulary, source_vocabulary=source.vocabulary, unit=unit,
+        pairs=tuple(splits[2]),
         notes=_long_sources(longest, usual, unit),
     )  # fmt: skip
 
 
 def _long_sources(longest, usual, unit):
-    """A note if a source is far longer than 99 % of them, as every batch takes as long as its longest."""
+    """A note if a source is far longer than 99 % of them, as every batch takes as long as its
+    longest.
+    """
     if longest <= 4 * usual:
         return ()
     return (
-        f"the longest source has {longest:,} {unit}s, 99 % have at most {usual:,}: batches with it take that much longer",
+        f"the longest source has {longest:,} {unit}s, 99 % have at most {usual:,}: batches with "
+        "it take that much longer",
     )
