@@ -1,25 +1,145 @@
-"""The example of docs/adding_a_model.md is run as it stands, and keeps the contract."""
+"""The documents: their code runs, their links lead somewhere, their terms are explained."""
 
 import re
+import string
 from pathlib import Path
 
 import conformance
+import jax
+import numpy as np
 import pytest
+from PIL import Image
 
 import zoo
+from zoo.formats import vocabulary
 
-PAGE = Path(__file__).parents[1] / "docs" / "adding_a_model.md"
+ROOT = Path(__file__).parents[1]
+ADDING_A_MODEL = ROOT / "docs" / "adding_a_model.md"
+DOCUMENTS = [
+    *ROOT.glob("*.md"),
+    *(ROOT / "docs").rglob("*.md"),
+    *(ROOT / "train").rglob("*.md"),
+]
+
+
+def python_of(page):
+    """The blocks of Python in a document."""
+    return re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
+
+
+def anchors_of(page):
+    """The anchors of a document's headings, as a viewer of Markdown makes them."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.M)
+    return {re.sub(r"[^\w\- ]", "", heading).lower().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", DOCUMENTS, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page):
+    for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        if re.match(r"[a-z]+:", link):
+            continue
+        path, _, anchor = link.partition("#")
+        target = page.parent / path if path else page
+        assert target.exists(), f"{page.name}: {link} leads nowhere"
+        assert not anchor or anchor in anchors_of(target), f"{page.name}: {link} has no heading"
+
+
+def test_every_document_is_linked_from_the_readme():
+    """Directly, or from a document that the README links."""
+    links = {page: set(re.findall(r"\]\(([^)#\s]+)", page.read_text())) for page in DOCUMENTS}
+    reached, waiting = set(), [ROOT / "README.md"]
+    while waiting:
+        page = waiting.pop()
+        if page not in reached and page in links:
+            reached.add(page)
+            waiting += [(page.parent / link).resolve() for link in links[page]]
+    assert {page for page in DOCUMENTS if page.parent != ROOT} <= reached
+
+
+def test_readme_starts_with_what_it_is_two_commands_and_a_picture():
+    first = "\n".join((ROOT / "README.md").read_text().splitlines()[:30])
+    assert "make train MODEL=made" in first and "make sample MODEL=made" in first
+    assert re.search(r"!\[[^]]+\]\(docs/\w+\.png\)", first)
+
+
+def test_glossary_is_in_order():
+    terms = re.findall(r"^\*\*(.+?)\.\*\*", (ROOT / "docs" / "glossary.md").read_text(), re.M)
+    assert terms == sorted(terms, key=str.lower) and len(set(terms)) == len(terms) > 30
+
+
+def tiny_models():
+    """A model for each run that README's code opens, by the name of the run."""
+    special = (vocabulary.PAD, vocabulary.END, vocabulary.UNKNOWN)
+    characters, words = (*special, *string.printable), (*special, "a", "b")
+    num = len(characters)
+    return {
+        "made": zoo.MADE(hidden=(8,)),
+        "eonade": zoo.EoNADE(hidden=4),
+        "lstm": zoo.LSTM(
+            (16,), features=5, layers=1, vocabulary=characters, head=zoo.Categorical(num)
+        ),
+        "wavenet": zoo.WaveNet((64,), 4, 5, dilations=(1, 2), cycles=1, rate=500),
+        "seq2seq_attention": zoo.Seq2SeqAttention(
+            (5,),
+            5,
+            3,
+            end=1,
+            pad=0,
+            vocabulary=characters,
+            head=zoo.Categorical(num),
+            source_vocabulary=characters,
+            source_values=num,
+        ),
+        "show_attend_tell": zoo.ShowAttendTell(
+            (5,),
+            5,
+            3,
+            end=1,
+            pad=0,
+            vocabulary=words,
+            head=zoo.Categorical(len(words)),
+            image_shape=(8, 8),
+            channels=(3,),
+            halvings=1,
+        ),
+    }
+
+
+@pytest.fixture
+def runs(tmp_path, monkeypatch):
+    """A folder with a run of each tiny model, a sound and a folder of pictures."""
+    monkeypatch.chdir(tmp_path)
+    for name, model in tiny_models().items():
+        (tmp_path / "runs" / name).mkdir(parents=True)
+        variables = zoo.init(model, jax.random.key(0), *model.example(1))
+        zoo.save(tmp_path / "runs" / name / "model.safetensors", model, variables)
+    zoo.write_wav("start.wav", np.zeros(50, np.float32), 500)
+    Path("photos").mkdir()
+    for i in range(2):
+        Image.fromarray(np.full((8, 8), 100 * i, np.uint8)).save(f"photos/{i}.png")
+    return tmp_path
+
+
+def test_code_of_the_readme_runs(runs):
+    """All blocks in turn, as a reader would paste them."""
+    scope = {"__name__": "readme"}
+    for block in python_of(ROOT / "README.md"):
+        exec(compile(block, "README.md", "exec"), scope)
+    assert scope["drawn"].texts and all(text.startswith("def ") for text in scope["drawn"].texts)
+    assert (np.asarray(scope["completed"].x[:, :14]) == np.asarray(scope["upper"])).all()
+    assert scope["frames"].shape[1:] == (64, 28, 28) and (runs / "drawn.gif").exists()
+    assert scope["best"].x.shape == (2, 5, 5) and len(scope["said"].texts) == 2
 
 
 @pytest.fixture(params=["default step", "own step"])
 def example(request, monkeypatch):
     monkeypatch.setattr(zoo.catalogue, "CATALOGUE", dict(zoo.CATALOGUE))
     monkeypatch.setattr(zoo, "CATALOGUE", zoo.catalogue.CATALOGUE)
-    blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    blocks = python_of(ADDING_A_MODEL)
     assert len(blocks) == 2
     scope = {"__name__": "example"}
     for block in blocks[: 1 + (request.param == "own step")]:
-        exec(compile(block, str(PAGE), "exec"), scope)
+        exec(compile(block, str(ADDING_A_MODEL), "exec"), scope)
     conformance.variables_of.cache_clear()
     return zoo.CATALOGUE["leaky_memory"]
 
