@@ -130,7 +130,10 @@ def from_json(config: dict[str, Any]) -> Recipe:
     Raises:
       ValueError, TypeError, KeyError: `config` is not a recipe.
     """
-    model, data = zoo.from_config(config["model"]), Data(**config["data"])
+    model = zoo.from_config(config["model"])
+    # JSON has no tuples
+    fields: Any = {k: tuple(v) if isinstance(v, list) else v for k, v in config["data"].items()}
+    data = Data(**fields)
     if not isinstance(model, zoo.Autoregressive):
         raise ValueError(f"expected the configuration of a model; got {config['model']!r}")
     recipe = Recipe(**{**config, "model": model, "data": data})

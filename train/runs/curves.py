@@ -19,16 +19,25 @@ def curves(records: list[dict[str, Any]], path: Path) -> None:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(12, 3.6), layout="constrained")
-    for axes, (title, series) in zip(figure.subplots(1, len(_PANELS)), _PANELS.items(), strict=True):
+    for axes, (title, series) in zip(
+        figure.subplots(1, len(_PANELS)), _PANELS.items(), strict=True
+    ):
         for key, label in series.items():
             points = [(record["step"], record[key]) for record in records if key in record]
-            axes.plot(*zip(*points, strict=True), label=label, marker="." if len(points) < 50 else None)
+            axes.plot(
+                *zip(*points, strict=True), label=label, marker="." if len(points) < 50 else None
+            )
         axes.set(title=title, xlabel="step")
         axes.grid(alpha=0.3)
         if any(series.values()):
             axes.legend()
-    if nats := sorted(record[key] for record in records for key in _PANELS["nats"] if key in record):
-        low, high = nats[0], nats[len(nats) * 9 // 10]  # the first steps would flatten everything after them
+    if nats := sorted(
+        record[key] for record in records for key in _PANELS["nats"] if key in record
+    ):
+        low, high = (
+            nats[0],
+            nats[len(nats) * 9 // 10],
+        )  # the first steps would flatten everything after them
         margin = (high - low) / 20 + 0.1
         figure.axes[0].set_ylim(low - margin, high + margin)
     figure.savefig(path, dpi=120)

@@ -1,5 +1,4 @@
-"""The run folder: where a training keeps its recipe, metrics, checkpoints, best model and results.
-"""
+"""The run folder: where a training keeps its recipe, metrics, checkpoints, best model and results."""
 
 import contextlib
 import dataclasses
@@ -12,20 +11,20 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from train.data import DataError, Dataset
+
+from train.data import Dataset
 from train.recipe.recipe import PLACES, Recipe, differences, from_json, to_json
 from zoo.foundation import files
 
-
 RUNS = Path("runs")
-
-
 FORMAT = "autoregressive-zoo/run/1"
-
-
-NUMBERS = {"train_nats", "valid_nats", "gradient_norm", "learning_rate", "seconds"}  # of a line of metrics
-
-
+NUMBERS = {
+    "train_nats",
+    "valid_nats",
+    "gradient_norm",
+    "learning_rate",
+    "seconds",
+}  # of a line of metrics
 LOCK, HOLDER = ".lock", ".holder"  # the lock itself, and who has it
 
 
@@ -61,8 +60,7 @@ class Run:
 
     @property
     def results(self) -> Path:
-        """The test numbers and how they came about; written last, so a folder with one is finished.
-        """
+        """The test numbers and how they came about; written last, so a folder with one is finished."""
         return self.folder / "results.json"
 
     @property
@@ -81,8 +79,7 @@ class Run:
 
     @property
     def digest(self) -> str | None:
-        """The digest of the data that the run began with; None of a run from before there was one.
-        """
+        """The digest of the data that the run began with; None of a run from before there was one."""
         return self._config()[2]
 
     def _config(self):
@@ -98,23 +95,23 @@ class Run:
         except FileNotFoundError:
             raise RunError(f"{self.folder} holds no run (no config.json).") from None
         except (AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
-            raise RunError(f"{self.config} cannot be read as the recipe of a run: {_short(error)}.") from None
+            raise RunError(
+                f"{self.config} cannot be read as the recipe of a run: {_short(error)}."
+            ) from None
 
     def check_data(self, dataset: Dataset) -> None:
-        """Raises RunError unless the data are those that the run began with (of older runs nothing
-        is known).
-        """
+        """Raises RunError unless the data are those the run began with (old runs have no digest)."""
         digest = self.digest
         if digest not in (None, dataset.digest):
             raise RunError(
-                f"{self.folder} was trained on other data than {dataset.description}: they have changed since "
-                f"({dataset.digest}, the run's were {digest}). Put them back, or train anew."
+                f"{self.folder} was trained on other data than {dataset.description}: they have "
+                f"changed since ({dataset.digest}, the run's were {digest}). Put them back, or "
+                "train anew."
             )
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
-        """Keeps the run for this process, which alone trains and writes it; the system lets go when
-        the process ends.
+        """Locks the run for this process; the system releases the lock when the process ends.
 
         Raises:
           RunError: another process has it; the message names that process.
@@ -126,8 +123,8 @@ class Run:
             lock.acquire(timeout=0)
         except filelock.Timeout:
             raise RunError(
-                f"{self.folder} is being trained by {self._holder()}: wait until it ends or stop it, or choose another "
-                "--run-dir."
+                f"{self.folder} is being trained by {self._holder()}: wait until it ends or stop it, "
+                "or choose another --run-dir."
             ) from None
         try:
             now = datetime.datetime.now().astimezone().isoformat(" ", "seconds")
@@ -146,8 +143,13 @@ class Run:
     def check_free(self) -> None:
         """Raises RunError unless the folder is empty or does not exist."""
         if self.config.exists():
-            raise RunError(f"{self.folder} already holds a run: pass --resume to continue it, or another --run-dir.")
-        if self.folder.is_dir() and any(path.name not in (LOCK, HOLDER) for path in self.folder.iterdir()):
+            raise RunError(
+                f"{self.folder} already holds a run: pass --resume to continue it, or another "
+                "--run-dir."
+            )
+        if self.folder.is_dir() and any(
+            path.name not in (LOCK, HOLDER) for path in self.folder.iterdir()
+        ):
             raise RunError(f"{self.folder} is not empty and holds no run: pass another --run-dir.")
 
     def append(self, record: dict[str, Any]) -> None:
@@ -169,17 +171,22 @@ class Run:
             record = json.loads(line)
             if type(record["step"]) is not int:
                 raise ValueError(f"its step is {record['step']!r}")
-            if odd := [key for key in NUMBERS & set(record) if not isinstance(record[key], int | float)]:
+            if odd := [
+                key for key in NUMBERS & set(record) if not isinstance(record[key], int | float)
+            ]:
                 raise ValueError(f"its {odd[0]} is {record[odd[0]]!r}")
             return record
         except (AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
             raise RunError(
-                f"{self.metrics}, line {number} is no line of metrics ({_short(error)}): delete that line."
+                f"{self.metrics}, line {number} is no line of metrics ({_short(error)}): delete "
+                "that line."
             ) from None
 
     def cut(self, step: int) -> None:
         """Drops the metrics beyond a step, which a resumed training will write again."""
-        lines = [files.to_json(record) + "\n" for record in self.records() if record["step"] <= step]
+        lines = [
+            files.to_json(record) + "\n" for record in self.records() if record["step"] <= step
+        ]
         write(self.metrics, "".join(lines))
 
     def move_data(self, recipe: Recipe) -> None:
@@ -192,13 +199,19 @@ class Run:
 
     def _write_config(self, name, recipe, digest):
         data = {} if digest is None else {"data": digest}
-        write(self.config, files.to_json({"format": FORMAT, "name": name, "recipe": to_json(recipe), **data}, 2) + "\n")
+        write(
+            self.config,
+            files.to_json({"format": FORMAT, "name": name, "recipe": to_json(recipe), **data}, 2)
+            + "\n",
+        )
 
 
-def create(name: str, recipe: Recipe, folder: Path | None = None, dataset: Dataset | None = None) -> Run:
-    """A new run folder: `folder`, or runs/NAME, runs/NAME-2, ..., whichever is free; `dataset` is
-    what
-      it will accept.
+def create(
+    name: str, recipe: Recipe, folder: Path | None = None, dataset: Dataset | None = None
+) -> Run:
+    """A new run folder: `folder`, or runs/NAME, runs/NAME-2, ..., whichever is free.
+
+    The run will accept the data of `dataset` only.
 
     Raises:
       RunError: `folder` is taken. OSError: the folder cannot be written.
@@ -220,30 +233,42 @@ def find(what: str | Path) -> Run:
     if (run := Run(Path(what))).config.exists():
         return run
     numbered = re.compile(rf"{re.escape(str(what))}(-\d+)?")
-    folders = [folder for folder in RUNS.iterdir() if numbered.fullmatch(folder.name)] if RUNS.is_dir() else []
+    folders = (
+        [folder for folder in RUNS.iterdir() if numbered.fullmatch(folder.name)]
+        if RUNS.is_dir()
+        else []
+    )
     runs = [run for run in map(Run, folders) if run.config.exists()]
     if not runs:
-        raise RunError(f"no run {what}: neither a run folder nor a model with a run under {RUNS.absolute()}.")
+        raise RunError(
+            f"no run {what}: neither a run folder nor a model with a run under {RUNS.absolute()}."
+        )
     return max(runs, key=lambda run: run.config.stat().st_mtime_ns)
 
 
 def check_same(run: Run, name: str, recipe: Recipe) -> None:
     """Raises RunError, naming each field that differs, unless the run is of this model and recipe.
 
-    Where the data lie is no part of that, if the run has a digest of them: `Run.check_data` tells
-      whether they are the same.
+    Where the data lie does not count if the run has a digest of them, which `Run.check_data` compares.
     """
     stored_name, stored = run.name_and_recipe()
     if name != stored_name:
         raise RunError(f"{run.folder} is a run of {stored_name}, not of {name}.")
     changed = differences(stored, recipe)
     if run.digest is not None:
-        changed = {field: both for field, both in changed.items() if field not in {f"data.{place}" for place in PLACES}}
+        changed = {
+            field: both
+            for field, both in changed.items()
+            if field not in {f"data.{place}" for place in PLACES}
+        }
     if changed:
-        fields = ", ".join(f"{field} is {old!r} in the run but {new!r} here" for field, (old, new) in changed.items())
+        fields = ", ".join(
+            f"{field} is {old!r} in the run but {new!r} here"
+            for field, (old, new) in changed.items()
+        )
         raise RunError(
-            f"{run.folder} cannot be resumed with another configuration: {fields}. Give what is in the run, or another "
-            "run folder."
+            f"{run.folder} cannot be resumed with another configuration: {fields}. Give what is in "
+            "the run, or another run folder."
         )
 
 
@@ -253,9 +278,7 @@ def write(path: Path, text: str) -> None:
 
 
 def _claim(name):
-    """A new folder runs/NAME, runs/NAME-2, ...; of several processes that want one, each gets
-    another.
-    """
+    """A new folder runs/NAME, runs/NAME-2, ...; each process that asks gets another one."""
     RUNS.mkdir(exist_ok=True)
     names = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
     return next(folder for name in names if _made(folder := RUNS / name))

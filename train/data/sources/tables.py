@@ -7,14 +7,9 @@ part after it validation, the other eight training. Values are as they are in th
 `train.engine.prepare.fitted` makes standardisation a part of the model.
 """
 
-import csv
 import dataclasses
-import itertools
-import math
 import os
 import re
-import shlex
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +24,7 @@ from train.data.dataset import (
     groups,
     members,
 )
+from train.data.sources.csv_files import drop_flag, has_names, read_csv
 from train.data.sources.published_files import File, read_manual
 
 FOLDS = 10
@@ -42,7 +38,6 @@ PAPER_FOLDS = File(
     "2c68a6970e234f1c76c21b140042fcdba21b4b34a841babaeb42cde2beed9d42",
 )
 _OFFSET = 2144
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 _INDEX = re.compile(
     r"column \d+|unnamed.*|index|level_\d+|id|row|rows|row.?names?|rownum.*|nr|no|n|#",
     re.IGNORECASE,
@@ -103,101 +98,9 @@ def table(data: Data) -> Dataset:
         raise DataError(f"there is no file {path}; --data.path needs a .csv")
     names, rows = read_csv(path, data.header, data.drop)
     dataset = _folded(
-        data, path.name if _named(names) else f"{path.name}, no line of names", rows, names
+        data, path.name if has_names(names) else f"{path.name}, no line of names", rows, names
     )
     return dataclasses.replace(dataset, notes=_notes(names, rows))
-
-
-def read_csv(
-    path: Path, header: str = "auto", drop: Sequence[str] = ()
-) -> tuple[list[str], np.ndarray]:
-    """Column names and float64 values of a table separated by commas or semicolons, with a line of
-    names or without.
-
-    Args:
-      path: the file.
-      header: whether the first line holds names: yes, no, or auto, if there is a word in it and no
-        number.
-      drop: names of columns to leave out, which then may hold anything.
-
-    Raises:
-      DataError: it is no table of numbers; the message names the column and the line.
-    """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} cannot be read as text ({error})") from None
-    lines = list(_cells(path, text))
-    if not lines:
-        raise DataError(f"{path} is empty; expected one row of numbers a line")
-    cells = lines[0][1]
-    if header == "auto":
-        _check_numbers(path, lines)
-    names = [f"column {i + 1}" for i in range(len(cells))]
-    if header == "yes" or (header == "auto" and _header(cells)):
-        given = [cell.strip() for cell in lines.pop(0)[1]]
-        names = [
-            f"{one} ({other})" if given.count(one) > 1 else one or other
-            for one, other in zip(given, names, strict=True)
-        ]
-    if strange := [name for name in drop if name not in names]:
-        raise DataError(
-            f"{path} has no column {strange[0]!r} to drop; its columns are "
-            f"{', '.join(map(repr, names))}"
-        )
-    kept = [i for i, name in enumerate(names) if name not in drop]
-    if not kept:
-        raise DataError(f"{path}: --data.drop leaves no column")
-    rows = [_row(path, names, kept, *line) for line in lines]
-    return [names[i] for i in kept], np.array(rows).reshape(-1, len(kept))
-
-
-def _cells(path, text):
-    """The lines that are not blank: the number of each, and its cells."""
-    bare = re.sub('"[^"]*"', "", text).split("\n")
-    first = next((line for line in bare if line.strip()), "")
-    reader = csv.reader(text.split("\n"), delimiter=";" if ";" in first else ",", strict=True)
-    while True:
-        number = reader.line_num + 1
-        try:
-            cells = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            raise DataError(
-                f"{path}, line {number}: {error}; is a quote not closed there?"
-            ) from None
-        if any(cell.strip() for cell in cells):
-            yield number, cells
-
-
-def _check_numbers(path, lines):
-    """Refuses a first line of numbers that are probably names: they count, or are whole where all
-    others are not.
-    """
-    cells = [cell.strip() for cell in lines[0][1] if not _missing(cell)]
-    if not cells or not all(re.fullmatch(r"[+-]?\d+", cell, re.ASCII) for cell in cells):
-        return
-    steps = {int(b) - int(a) for a, b in itertools.pairwise(cells)}
-    others = [cell.strip() for _, line in lines[1:] for cell in line]
-    if steps == {1} or (
-        others and not any(re.fullmatch(r"[+-]?\d+", cell, re.ASCII) for cell in others)
-    ):
-        shown = ",".join(lines[0][1][:5])
-        raise DataError(
-            f"{path}: is the first line, {shown}, a line of names or a row? Pass --data.header "
-            "yes or --data.header no"
-        )
-
-
-def _header(cells):
-    """Whether a line holds names: some word and no number."""
-    return not all(map(_missing, cells)) and all(_number(cell) is None for cell in cells)
-
-
-def _named(names):
-    """Whether there was a line of names."""
-    return not all(re.fullmatch(r"column \d+", name) for name in names)
 
 
 def _counts(column):
@@ -209,7 +112,7 @@ def _notes(names, rows):
     """What is remarkable of the columns that a model describes."""
     counting = [
         (
-            f"{name!r} counts the rows, from {column[0]:g} to {column[-1]:g}; {_drop(name)} leaves "
+            f"{name!r} counts the rows, from {column[0]:g} to {column[-1]:g}; {drop_flag(name)} leaves "
             "it out"
         )
         for name, column in zip(names, rows.T, strict=True)
@@ -217,56 +120,10 @@ def _notes(names, rows):
     ]
     first = (
         ()
-        if _named(names)
+        if has_names(names)
         else ("the first line is a row, not names; if it holds names pass --data.header yes",)
     )
     return (*first, *counting)
-
-
-def _drop(name):
-    return f"--data.drop {shlex.quote(name)}"
-
-
-def _row(path, names, kept, line, cells):
-    if len(cells) != len(names):
-        raise DataError(f"{path}, line {line}: {len(cells)} cells, expected {len(names)}")
-    names_here = (
-        " (a line of names must not hold numbers, unless --data.header yes says so)"
-        if line == 1
-        else ""
-    )
-    for name, cell in ((names[i], cells[i]) for i in kept):
-        if _missing(cell):
-            raise DataError(
-                f"{path}, line {line}: {name!r} is missing ({cell!r}); fill it in, or drop the "
-                "row or column "
-                f"({_drop(name)}){names_here}"
-            )
-        if _number(cell) is None:
-            advice = f"{_advice(cell)}{names_here}"
-            raise DataError(
-                f"{path}, line {line}: {name!r} is {cell!r}, no finite number; {advice}"
-            )
-    return [float(cells[i]) for i in kept]
-
-
-def _advice(cell):
-    if any(_number(part) is not None for part in cell.split()[1:]):
-        return "columns are separated by commas or semicolons"
-    if re.fullmatch(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?", cell.strip()):
-        return "write no comma between thousands, and a point for the decimal comma"
-    if _number(cell.replace(",", ".")) is not None:
-        return "write a point for the decimal comma"
-    return "drop the column (--data.drop) or encode it"
-
-
-def _number(cell):
-    """The number that a cell is, if it is one as everyone writes it (Python also takes 1_000)."""
-    return float(cell) if _NUMBER.fullmatch(cell.strip()) and math.isfinite(float(cell)) else None
-
-
-def _missing(cell):
-    return cell.strip().lower() in ("", "?", "na", "n/a", "nan", "null", "none")
 
 
 def _check_column(title, name, train, column):
@@ -276,13 +133,13 @@ def _check_column(title, name, train, column):
     if train.min() == train.max():
         raise DataError(
             f"{title}: {name!r} is constant, {train[0]:g} in every training row; drop the column "
-            f"({_drop(name)})"
+            f"({drop_flag(name)})"
         )
     if _counts(column) and _INDEX.fullmatch(name):
         raise DataError(
             f"{title}: {name!r} counts the rows, from {column[0]:g} to {column[-1]:g}, like an "
             "index that was written with "
-            f"the table: pass {_drop(name)}, or give it another name in the first line to keep it"
+            f"the table: pass {drop_flag(name)}, or give it another name in the first line to keep it"
         )
     most, deviation = abs(column).max(), train.std()
     if most > 1e30 or deviation < 1e-30:

@@ -1,0 +1,154 @@
+"""Reads a .csv as column names and numbers; errors name the line and the column."""
+
+import csv
+import itertools
+import math
+import re
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from train.data.dataset import DataError
+
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
+
+
+def read_csv(
+    path: Path, header: str = "auto", drop: Sequence[str] = ()
+) -> tuple[list[str], np.ndarray]:
+    """Column names and float64 values of a table separated by commas or semicolons, with a line of
+    names or without.
+
+    Args:
+      path: the file.
+      header: whether the first line holds names: yes, no, or auto, if there is a word in it and no
+        number.
+      drop: names of columns to leave out, which then may hold anything.
+
+    Raises:
+      DataError: it is no table of numbers; the message names the column and the line.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} cannot be read as text ({error})") from None
+    lines = list(_cells(path, text))
+    if not lines:
+        raise DataError(f"{path} is empty; expected one row of numbers a line")
+    cells = lines[0][1]
+    if header == "auto":
+        _check_numbers(path, lines)
+    names = [f"column {i + 1}" for i in range(len(cells))]
+    if header == "yes" or (header == "auto" and _header(cells)):
+        given = [cell.strip() for cell in lines.pop(0)[1]]
+        names = [
+            f"{one} ({other})" if given.count(one) > 1 else one or other
+            for one, other in zip(given, names, strict=True)
+        ]
+    if strange := [name for name in drop if name not in names]:
+        raise DataError(
+            f"{path} has no column {strange[0]!r} to drop; its columns are "
+            f"{', '.join(map(repr, names))}"
+        )
+    kept = [i for i, name in enumerate(names) if name not in drop]
+    if not kept:
+        raise DataError(f"{path}: --data.drop leaves no column")
+    rows = [_row(path, names, kept, *line) for line in lines]
+    return [names[i] for i in kept], np.array(rows).reshape(-1, len(kept))
+
+
+def _cells(path, text):
+    """The lines that are not blank: the number of each, and its cells."""
+    bare = re.sub('"[^"]*"', "", text).split("\n")
+    first = next((line for line in bare if line.strip()), "")
+    reader = csv.reader(text.split("\n"), delimiter=";" if ";" in first else ",", strict=True)
+    while True:
+        number = reader.line_num + 1
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            raise DataError(
+                f"{path}, line {number}: {error}; is a quote not closed there?"
+            ) from None
+        if any(cell.strip() for cell in cells):
+            yield number, cells
+
+
+def _check_numbers(path, lines):
+    """Refuses a first line of numbers that are probably names: they count, or are whole where all
+    others are not.
+    """
+    cells = [cell.strip() for cell in lines[0][1] if not _missing(cell)]
+    if not cells or not all(re.fullmatch(r"[+-]?\d+", cell, re.ASCII) for cell in cells):
+        return
+    steps = {int(b) - int(a) for a, b in itertools.pairwise(cells)}
+    others = [cell.strip() for _, line in lines[1:] for cell in line]
+    if steps == {1} or (
+        others and not any(re.fullmatch(r"[+-]?\d+", cell, re.ASCII) for cell in others)
+    ):
+        shown = ",".join(lines[0][1][:5])
+        raise DataError(
+            f"{path}: is the first line, {shown}, a line of names or a row? Pass --data.header "
+            "yes or --data.header no"
+        )
+
+
+def _header(cells):
+    """Whether a line holds names: some word and no number."""
+    return not all(map(_missing, cells)) and all(_number(cell) is None for cell in cells)
+
+
+def has_names(names: Sequence[str]) -> bool:
+    """Whether the column names of `read_csv` come from the file, and not from counting."""
+    return not all(re.fullmatch(r"column \d+", name) for name in names)
+
+
+def drop_flag(name: str) -> str:
+    """The flag that leaves a column out, quoted for a shell."""
+    return f"--data.drop {shlex.quote(name)}"
+
+
+def _row(path, names, kept, line, cells):
+    if len(cells) != len(names):
+        raise DataError(f"{path}, line {line}: {len(cells)} cells, expected {len(names)}")
+    names_here = (
+        " (a line of names must not hold numbers, unless --data.header yes says so)"
+        if line == 1
+        else ""
+    )
+    for name, cell in ((names[i], cells[i]) for i in kept):
+        if _missing(cell):
+            raise DataError(
+                f"{path}, line {line}: {name!r} is missing ({cell!r}); fill it in, or drop the "
+                "row or column "
+                f"({drop_flag(name)}){names_here}"
+            )
+        if _number(cell) is None:
+            advice = f"{_advice(cell)}{names_here}"
+            raise DataError(
+                f"{path}, line {line}: {name!r} is {cell!r}, no finite number; {advice}"
+            )
+    return [float(cells[i]) for i in kept]
+
+
+def _advice(cell):
+    if any(_number(part) is not None for part in cell.split()[1:]):
+        return "columns are separated by commas or semicolons"
+    if re.fullmatch(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?", cell.strip()):
+        return "write no comma between thousands, and a point for the decimal comma"
+    if _number(cell.replace(",", ".")) is not None:
+        return "write a point for the decimal comma"
+    return "drop the column (--data.drop) or encode it"
+
+
+def _number(cell):
+    """The number that a cell is, if it is one as everyone writes it (Python also takes 1_000)."""
+    return float(cell) if _NUMBER.fullmatch(cell.strip()) and math.isfinite(float(cell)) else None
+
+
+def _missing(cell):
+    return cell.strip().lower() in ("", "?", "na", "n/a", "nan", "null", "none")
