@@ -1,5 +1,6 @@
 """Exact and fast sampling for every model of the zoo."""
 
+import sample.testing
 from sample.engines.ancestral_loop import Prefix, Sample, ancestral
 from sample.engines.beam_search import Beams, search
 from sample.engines.completion import complete

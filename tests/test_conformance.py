@@ -4,7 +4,6 @@ import itertools
 
 import conformance
 import pytest
-from marks import slow_but
 
 import zoo
 
@@ -30,6 +29,7 @@ OF_THE_MODEL = {
     conformance.check_engines,
     conformance.check_gradients,
     conformance.check_precision,
+    conformance.check_checkpoint,
 }
 
 
@@ -46,8 +46,3 @@ def cases():
 @pytest.mark.parametrize(("name", "check"), list(cases()))
 def test_conformance(name, check):
     assert check(zoo.CATALOGUE[name]) is None
-
-
-@pytest.mark.parametrize("name", slow_but(set(zoo.CATALOGUE) - TWINS, sorted(zoo.CATALOGUE)))
-def test_checkpoint(name, tmp_path):
-    assert conformance.check_checkpoint(zoo.CATALOGUE[name], tmp_path) is None

@@ -136,7 +136,7 @@ def example(request, monkeypatch):
     monkeypatch.setattr(zoo.catalogue, "CATALOGUE", dict(zoo.CATALOGUE))
     monkeypatch.setattr(zoo, "CATALOGUE", zoo.catalogue.CATALOGUE)
     blocks = python_of(ADDING_A_MODEL)
-    assert len(blocks) == 2
+    assert len(blocks) == 3
     scope = {"__name__": "example"}
     for block in blocks[: 1 + (request.param == "own step")]:
         exec(compile(block, str(ADDING_A_MODEL), "exec"), scope)

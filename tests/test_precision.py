@@ -38,7 +38,7 @@ def rounding(monkeypatch):
         exact = primitive.bind
 
         def bind(*arguments, **params):
-            if not conformance._highest(params["precision"]):
+            if not conformance.is_highest(params["precision"]):
                 count.append(primitive)
                 arguments = [jax.lax.reduce_precision(each, 8, BITS) for each in arguments]
             return exact(*arguments, **params)

@@ -14,6 +14,7 @@ from jaxtyping import PyTree
 
 # Releases before 0.8 have it elsewhere.
 _x64 = jax if hasattr(jax, "enable_x64") else importlib.import_module("jax.experimental")
+enable_x64 = _x64.enable_x64
 _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
 
@@ -46,7 +47,7 @@ def without_x64(function: Callable[_Arguments, _Result]) -> Callable[_Arguments,
 
     @functools.wraps(function)
     def narrow(*arguments: _Arguments.args, **options: _Arguments.kwargs) -> _Result:
-        with _x64.enable_x64(False):
+        with enable_x64(False):
             return function(*arguments, **options)
 
     return narrow

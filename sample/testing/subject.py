@@ -1,0 +1,93 @@
+"""What the checks work on: a model with valid inputs, and random variables for it."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import zoo
+
+BATCH = 32  # the batch of most checks, so that they share compiled functions
+MANY_SITES = 64  # a model with more sites is drawn in small batches
+
+
+@functools.cache
+def variables_of(model: zoo.Autoregressive, seed: int = 0, example: Any = None) -> Any:
+    """Random variables of a scale at which every dependence shows and no distribution is peaked.
+
+    Args:
+      model: the model.
+      seed: seeds the values; equal arguments give equal variables.
+      example: (model, batch) -> (x, context), valid inputs; by default those of the model.
+    """
+    x, context = (example or zoo.example)(model, BATCH)
+    shapes = jax.eval_shape(
+        functools.partial(zoo.init, model, x=x, context=context), jax.random.key(0)
+    )
+    random = np.random.RandomState(seed)
+    noise = jax.tree.map(lambda leaf: random.normal(size=leaf.shape).astype(np.float32), shapes)
+    smooth = model.head.num_values is None  # densities that the quadrature can follow
+    for scale in (0.3, 0.2) if smooth else (0.8, 0.5, 0.3, 0.2, 0.1):
+        variables = jax.tree.map(lambda leaf: jnp.asarray(np.float32(scale) * leaf), noise)  # noqa: B023
+        if zoo.conditionals(model, variables, x, context).std() < 2:
+            break
+    return variables
+
+
+def variables_for(entry: zoo.Entry) -> Any:
+    """`variables_of` the entry's tiny instance, shaped by the entry's example."""
+    return variables_of(entry.tiny, 0, entry.example)
+
+
+def example_of(entry: zoo.Entry, batch: int) -> tuple[Any, Any]:
+    """The entry's example: values that vary from row to row, and their context."""
+    x, context = entry.example(entry.tiny, batch)
+    return jnp.asarray(x), context
+
+
+def repeat_rows(x: Any, context: Any = None) -> Callable[[Any, int], tuple[Any, Any]]:
+    """Given arrays as a function (model, batch) -> (x, context): their rows in turn."""
+
+    def example(model, batch):
+        rows = np.arange(batch) % len(x)
+        return jax.tree.map(lambda leaf: np.asarray(leaf)[rows], (x, context))
+
+    return example
+
+
+def same_context(entry: zoo.Entry, num: int) -> Any:
+    """The first row of the entry's context, `num` times."""
+    _, context = entry.example(entry.tiny, 1)
+    return jax.tree.map(lambda leaf: jnp.repeat(jnp.asarray(leaf), num, axis=0), context)
+
+
+def num_draws(entry: zoo.Entry) -> int:
+    """How many samples a check draws from every engine: 50, or 4 where there are many sites."""
+    return 50 if entry.tiny.num_sites <= MANY_SITES else 4
+
+
+def by_rank(model: zoo.Autoregressive, params: Any) -> Any:
+    """Params [batch, *site_shape, P] in the order of the ranks: [batch, num_sites, P]."""
+    return params.reshape(len(params), model.num_sites, -1)[:, model.sites]
+
+
+def rank_mask(model: zoo.Autoregressive, end: int) -> np.ndarray:
+    """Which sites have a rank below `end`: bool [*site_shape]."""
+    return model.ordering.ranks(model.site_shape).reshape(model.site_shape) < end
+
+
+def change_site(model: zoo.Autoregressive, x: Any, site: Any, rows: Any) -> Any:
+    """`x` with another valid value at `site` in `rows`."""
+    other = (x + 1) % model.head.num_values if model.head.num_values else x + 1.0
+    flat = (len(x), model.num_sites, *model.head.event_shape)
+    return x.reshape(flat).at[rows, site].set(other.reshape(flat)[rows, site]).reshape(x.shape)
+
+
+def same_values(model: zoo.Autoregressive, a: Any, b: Any) -> bool:
+    """Whether two sets of draws are equal: exactly, or to rounding where values are real."""
+    if model.head.num_values is None:
+        return np.allclose(a, b, rtol=1e-4, atol=1e-4)
+    return bool((a == b).all())

@@ -1,0 +1,265 @@
+"""All checks on one model, a line for each: which failed and why, which mean nothing for it."""
+
+import inspect
+from collections.abc import Callable, Iterator
+from typing import Any, Literal, NamedTuple
+
+import jax
+import numpy as np
+
+import zoo
+from sample.testing import spaces
+from sample.testing.distribution_checks import (
+    check_completion,
+    check_distribution,
+    check_engines,
+    check_normalised,
+)
+from sample.testing.network_checks import (
+    check_alive,
+    check_causal,
+    check_context,
+    check_gradients,
+    check_initial,
+    check_step,
+)
+from sample.testing.program_checks import (
+    check_checkpoint,
+    check_compiles_once,
+    check_parallel,
+    check_precision,
+    check_wide,
+)
+from sample.testing.subject import repeat_rows
+from zoo.core.checks import check_batch, check_model
+from zoo.foundation.arguments import shown
+from zoo.foundation.registry import registered
+
+Check = Callable[[zoo.Entry], None]
+
+CHECKS: tuple[Check, ...] = (
+    check_initial,
+    check_normalised,
+    check_causal,
+    check_alive,
+    check_context,
+    check_step,
+    check_engines,
+    check_distribution,
+    check_completion,
+    check_gradients,
+    check_parallel,
+    check_compiles_once,
+    check_precision,
+    check_wide,
+    check_checkpoint,
+)
+ENUMERATED = (check_normalised, check_distribution, check_completion)
+
+
+class Result(NamedTuple):
+    """The outcome of one check.
+
+    Attributes:
+      name: of the check, such as "causal".
+      outcome: "ok", "failed" or "skipped".
+      why: what failed, or why the check means nothing for this model; "" if it is ok.
+    """
+
+    name: str
+    outcome: Literal["ok", "failed", "skipped"]
+    why: str = ""
+
+    def __str__(self):
+        return f"{self.outcome:8}{self.name}{': ' if self.why else ''}{self.why}"
+
+
+class ConformanceError(AssertionError):
+    """A model breaks the contract.
+
+    Attributes:
+      results: the result of every check, also of those that are ok.
+    """
+
+    def __init__(self, message: str, results: tuple[Result, ...]):
+        super().__init__(message)
+        self.results = results
+
+
+def check(model: Any, example: Any = None, *, blind: int = 0) -> tuple[Result, ...]:
+    """Checks that a model keeps the contract, and prints one line per check.
+
+    The checks use the public contract alone. They compare the model with itself: its probabilities
+    sum to 1, no site sees itself or a later one, each `step` gives what `__call__` gives, every
+    engine draws the same values, draws and completions follow the model's own probabilities, and
+    so on. Those that go through all values need a tiny model, such as a 2x3 image of bits, and are
+    skipped for any other; each skipped check is named with its reason. Variables are random, from
+    fixed seeds, so the outcome is the same every time.
+
+    Args:
+      model: an instance, the smaller the better; or a class. Of a class, the instance that its
+        attribute or method `tiny` gives, else the catalogue's tiny instance, else that of its
+        default fields.
+      example: valid inputs of the model: a function (model, batch) -> (x, context), or a pair of
+        arrays (x, context) with at least 2 rows, or x alone. By default `model.example`.
+      blind: how many pairs of an earlier and a later rank do not depend on each other although the
+        ordering allows it; 0 unless the network has a blind spot or a window by intention.
+
+    Returns:
+      The results, one per check, if no check failed.
+
+    Raises:
+      ConformanceError: some check failed (it is an AssertionError); its `results` are all of them.
+      ValueError: `model` is no model, or `example` does not fit it.
+
+    Example:
+      >>> import sample, zoo
+      >>> results = sample.testing.check(zoo.FVSBN((2, 2)))  # doctest: +ELLIPSIS
+      ok      initial
+      ok      normalised
+      ...
+      skipped context: it takes no context
+      ...
+    """
+    entry = subject_of(model, example, blind)
+    results = []
+    for result in run(entry):
+        print(result, flush=True)
+        results.append(result)
+    failed = [result.name for result in results if result.outcome == "failed"]
+    if failed:
+        name = type(entry.tiny).__name__
+        message = f"{name} breaks the contract: {', '.join(failed)} of {len(CHECKS)} checks failed."
+        raise ConformanceError(message, tuple(results))
+    return tuple(results)
+
+
+def run(entry: zoo.Entry) -> Iterator[Result]:
+    """The result of each check, as soon as it is known.
+
+    A model that cannot even be initialised is not checked any further.
+    """
+    hopeless = False
+    for each in CHECKS:
+        name = each.__name__.removeprefix("check_")
+        reason = "the model could not be initialised" if hopeless else why_skipped(each, entry)
+        if reason:
+            yield Result(name, "skipped", reason)
+            continue
+        try:
+            each(entry)
+        except Exception as error:  # anybody's model can fail in any way
+            hopeless = each is check_initial and not isinstance(error, AssertionError)
+            yield Result(name, "failed", _one_line(error))
+        else:
+            yield Result(name, "ok")
+
+
+def _one_line(error: Exception) -> str:
+    what = "" if isinstance(error, AssertionError) else f"{type(error).__name__}: "
+    return what + (" ".join(str(error).split())[:300] or "an assertion without a message")
+
+
+def why_skipped(check: Check, entry: zoo.Entry) -> str | None:
+    """Why the check means nothing for the model, in words, or None if it has to hold."""
+    model = entry.tiny
+    if check in ENUMERATED and spaces.size_of(model) > spaces.LARGEST:
+        return (
+            f"it goes through all values, and there are {_power(model)}; pass a tiny instance, "
+            f"of at most {spaces.LARGEST:,} values"
+        )
+    if check is check_completion and model.num_sites < 2:
+        return "there is one site, so nothing to complete"
+    if check is check_alive and model.num_sites < 2:
+        return "there is one site, so nothing for it to depend on"
+    if check is check_context:
+        return _why_no_context(entry)
+    if check is check_checkpoint and (missing := _unregistered(model)):
+        return f"the class {missing} is not registered; put @zoo.register above its definition"
+    return None
+
+
+def _power(model):
+    base = model.head.num_values
+    if base is None:
+        return f"real numbers in {model.num_dims} dimensions, {spaces.POINTS} points each"
+    return f"{base}^{model.num_dims}"
+
+
+def _why_no_context(entry):
+    context = entry.example(entry.tiny, 2)[1]
+    leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(context)]
+    if not leaves:
+        return "it takes no context"
+    if all((leaf[0] == leaf[1]).all() for leaf in leaves):
+        return "the first two rows of the example have the same context; pass different ones"
+    return None
+
+
+def _unregistered(model):
+    """The name of the first class in a model's configuration that is not registered, or None."""
+    known = registered()
+
+    def names(config):
+        if isinstance(config, list):
+            for item in config:
+                yield from names(item)
+        elif isinstance(config, dict):
+            yield config["class"]
+            for item in config.values():
+                yield from names(item)
+
+    return next((name for name in names(zoo.to_config(model)) if name not in known), None)
+
+
+def subject_of(model: Any, example: Any = None, blind: int = 0) -> zoo.Entry:
+    """The model, or the tiny instance of a class, with its example, as the checks take it.
+
+    Raises:
+      ValueError: no model, a class without a tiny instance, or an example that does not fit.
+    """
+    if isinstance(model, zoo.Entry):
+        return model
+    if inspect.isclass(model):
+        model = tiny_of(model)
+    check_model(model)
+    if example is None:
+        example = zoo.Entry(model, model).example
+    elif not callable(example):
+        pair = example if isinstance(example, tuple | list) else (example, None)
+        if len(pair) != 2:
+            raise ValueError(
+                "example must be a function (model, batch) -> (x, context), a pair of arrays "
+                f"(x, context) or x alone; got {shown(example)}."
+            )
+        check_batch(model, *pair)
+        if len(pair[0]) < 2:
+            raise ValueError("example must have at least 2 rows, so that rows can be told apart.")
+        example = repeat_rows(*pair)
+    check_batch(model, *example(model, 2))
+    return zoo.Entry(model, model, blind, example)
+
+
+def tiny_of(cls: type) -> zoo.Autoregressive:
+    """The instance of a class that is checked.
+
+    Raises:
+      ValueError: no class of models, or one that can be made only with arguments.
+    """
+    if not issubclass(cls, zoo.Autoregressive):
+        raise ValueError(
+            f"{cls.__name__} is no class of models: derive it from zoo.Autoregressive."
+        )
+    if "tiny" in vars(cls):
+        tiny = cls.tiny  # type: ignore[attr-defined]
+        return tiny() if callable(tiny) and not isinstance(tiny, zoo.Autoregressive) else tiny
+    for entry in zoo.CATALOGUE.values():
+        if type(entry.tiny) is cls:
+            return entry.tiny
+    try:
+        return cls()
+    except TypeError as error:
+        raise ValueError(
+            f"{cls.__name__} cannot be made without arguments ({error}): pass a tiny instance "
+            f"{cls.__name__}(...), or give the class a static method `tiny` that returns one."
+        ) from None
