@@ -15,6 +15,7 @@ from jaxtyping import PyTree
 
 from zoo.core.model import Autoregressive
 from zoo.foundation.arguments import checked, shown
+from zoo.foundation.precision import full_float32
 
 NO_COUNTS = {
     "window",
@@ -220,6 +221,7 @@ def _variable_shapes(model, forms):
     context = jax.tree.unflatten(tree, [jax.ShapeDtypeStruct(*leaf) for leaf in leaves])
     x = jax.ShapeDtypeStruct((1, *model.site_shape, *model.head.event_shape), model.head.dtype)
 
+    @full_float32
     def variables(key, x, context):
         # Not by `init`, which a member of a mixture refuses.
         out: Any = model.apply(
