@@ -269,7 +269,7 @@ def test_more_beams_find_what_is_likelier():
         ({"beam": 0}, "beam must be 1..4"),
         ({"length_penalty": -1.0}, "length_penalty must be a number >= 0; got -1.0"),
         ({"length_penalty": float("nan")}, "length_penalty must be a number >= 0"),
-        ({"engine": "jacobi"}, "engine must be cached or recompute; got 'jacobi'"),
+        ({"engine": "jacobi"}, "engine must be cached, derived or recompute; got 'jacobi'"),
         ({"context": None}, "cannot condition on this context"),
     ],
 )

@@ -22,6 +22,7 @@ from zoo.dense.made import MADE
 from zoo.dense.nade import NADE
 from zoo.dense.rnade import RNADE
 from zoo.dense.standardised import Standardised
+from zoo.derived import derive, explain
 from zoo.formats.waveform import dequantise, quantise, read_wav, write_wav
 from zoo.foundation.registry import register
 from zoo.foundation.units import bits_per_dim

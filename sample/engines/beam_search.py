@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
 import zoo
-from sample.engines.sampler import Engine
+from sample.engines.sampler import Engine, maker
 from zoo.core import batch_axes
 from zoo.core.checks import check_variables
 from zoo.foundation.arguments import checked
@@ -67,7 +67,7 @@ def search(
       beam: how many hypotheses stay alive, and how many sequences are returned; at most as many as
         there are tokens.
       length_penalty: 0 compares log p, which favours short sequences, 1 the mean log p of a token.
-      engine: `cached` or `recompute`, as for `draw`.
+      engine: `cached`, `derived` or `recompute`, as for `draw`.
 
     Raises:
       ValueError: no sequences of tokens, a beam or penalty without meaning, or a context that does
@@ -83,8 +83,8 @@ def search(
         )
     if not 0 <= length_penalty < math.inf:
         raise ValueError(f"length_penalty must be a number >= 0; got {length_penalty}.")
-    if engine not in ("cached", "recompute"):
-        raise ValueError(f"engine must be cached or recompute; got {engine!r}.")
+    if engine == "jacobi":
+        raise ValueError(f"engine must be cached, derived or recompute; got {engine!r}.")
     zoo.check_context(model, context)
     if any(len(leaf) == 0 for leaf in jax.tree.leaves(context)):
         raise ValueError("beam search needs at least one context; got none.")
@@ -94,7 +94,7 @@ def search(
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2))
 def _search(model, beam, engine, variables, context, penalty):
-    make = zoo.decoder if engine == "cached" else zoo.recompute
+    make = maker(engine)
 
     def decoder_of(variables, context, batch):
         return make(model, variables, batch * beam, context, beam)

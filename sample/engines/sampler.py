@@ -1,6 +1,7 @@
 """Exact samples with their likelihood, the same for the same key whatever computes them."""
 
 import functools
+from collections.abc import Callable
 from typing import Any, Literal
 
 import jax
@@ -20,8 +21,14 @@ from zoo.foundation.arguments import checked, shown
 from zoo.foundation.limits import check_memory
 from zoo.foundation.precision import narrowed, without_x64
 
-Engine = Literal["cached", "recompute", "jacobi"]
+Engine = Literal["cached", "derived", "recompute", "jacobi"]
 _PREFILLED = 32  # the fewest known ranks that are taken in one pass
+
+
+def maker(engine: str) -> Callable[..., zoo.Decoder]:
+    """What makes the decoder of an engine that draws rank by rank."""
+    makers = {"cached": zoo.decoder, "derived": zoo.derive, "recompute": zoo.recompute}
+    return makers[engine]
 
 
 @checked()
@@ -56,8 +63,9 @@ def draw(
       context: what the model conditions on, leading axis `num`.
       prefix: known sites to keep; the rest is drawn from the exact posterior. An array of the first
         rows (or tokens), or a pair (values, known); see `sample.engines.prefix.resolve`.
-      engine: `cached` runs the model's `step`, about one network pass a batch; `recompute` the
-        whole network at every rank (the oracle); `jacobi` the whole network until nothing changes.
+      engine: `cached` runs the model's `step`, about one network pass a batch; `derived` one made
+        of its `__call__`, as `cached` does for a model without a step; `recompute` the whole
+        network at every rank (the oracle); `jacobi` the whole network until nothing changes.
       batch_size: how many samples a device draws at once.
       tempered: temperature, top-k, top-p and min-p; the draws are then no exact samples of the
         model.
@@ -252,9 +260,7 @@ def _draw(
         u = uniforms(key, indices, model.num_sites, model.head.uniforms)
         if engine == "jacobi":
             return jacobi(model, variables, u, context, known, tempered)
-        decoder = (zoo.decoder if engine == "cached" else zoo.recompute)(
-            model, variables, batch, context
-        )
+        decoder = maker(engine)(model, variables, batch, context)
         if begun is None:
             return finish(
                 model,

@@ -39,6 +39,10 @@ class Decoder(NamedTuple):
     ) = None
 
 
+WITHOUT_STEP: list[Callable[..., Decoder]] = []
+"""What makes the decoder of a model without a step; `zoo.derived` puts `derive` here."""
+
+
 @checked(batch=1, copies=1)
 @without_x64
 def decoder(
@@ -47,11 +51,14 @@ def decoder(
     """The model as a sampler sees it, through `enter` and `step`; the context is encoded once,
     here.
 
-    Each row of the context serves `copies` consecutive rows of the batch.
+    Each row of the context serves `copies` consecutive rows of the batch. For a model without a
+    `step` one is derived.
     """
+    if type(model).step is Autoregressive.step:
+        return WITHOUT_STEP[0](model, variables, batch, context, copies)
     check_context(model, context)
     check_variables(model, variables, context)
-    memory = _encode(model, variables, narrowed(context), copies)
+    memory = encode(model, variables, narrowed(context), copies)
 
     @without_x64
     @full_float32
@@ -90,7 +97,7 @@ def recompute(
     check_variables(model, variables, context)
     del batch  # nothing is cached
     memory, apply = (
-        _encode(model, variables, narrowed(context), copies),
+        encode(model, variables, narrowed(context), copies),
         without_x64(full_float32(model.apply)),
     )
     return Decoder(
@@ -107,10 +114,9 @@ def recompute(
 @without_x64
 @functools.partial(jax.jit, static_argnums=(0, 3))
 @full_float32
-def _encode(model, variables, context, copies):
-    encode = functools.partial(model.apply, variables, method="encode")
-    return (
-        encode(context)
-        if copies == 1 or context is None
-        else batch_axes.repeated(encode, context, copies)
-    )
+def encode(model: Autoregressive, variables: Variables, context: PyTree, copies: int = 1) -> PyTree:
+    """The memory of a context, each row of it `copies` times."""
+    apply = functools.partial(model.apply, variables, method="encode")
+    if copies == 1 or context is None:
+        return apply(context)
+    return batch_axes.repeated(apply, context, copies)

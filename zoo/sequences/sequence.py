@@ -64,7 +64,7 @@ class Sequence(Autoregressive):
 
     @property
     def prefills(self):
-        return True
+        return type(self).prefill is not Autoregressive.prefill
 
     @property
     def longest(self) -> int | None:

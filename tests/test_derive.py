@@ -1,0 +1,334 @@
+"""Derived steps give what the network gives, whatever the future holds; and where none can be
+derived, that is said."""
+
+import functools
+import sys
+import warnings
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import newcomers
+import numpy as np
+import pytest
+from conformance import by_rank, variables_of
+from marks import slow_but
+from newcomers import Image, Newcomer, before
+
+import sample
+import zoo
+from zoo.core.decoders import encode
+from zoo.derived.derivation import Shapes, decoder_of, derivation
+from zoo.derived.network.windows import Refused, groups
+
+KEY = jax.random.key(0)
+# The rest take what these take, or longer.
+QUICK = {
+    "fvsbn",
+    "nade",
+    "made",
+    "pixel_cnn",
+    "lstm",
+    "transformer",
+    "wavenet",
+    "seq2seq_attention",
+}
+REFUSED = {"diagonal_bilstm"}
+NEW = {"Dilated", "Attending", "Recurring", "Masked", "UShaped", "Columns"}
+LARGER = {
+    "pixel_cnn_colour": zoo.PixelCNN((4, 5, 3), features=6, blocks=1, out_features=6),
+    "gated_colour": zoo.GatedPixelCNN((4, 4, 3), features=6, layers=2, out_features=6),
+    "strided": zoo.PixelTransformer((4, 4), features=4, layers=2, heads=2, attention="strided"),
+    "pixel_cnn_pp": zoo.PixelCNNpp((9, 6), features=3, blocks=1),
+    "chunks": zoo.Transformer((150,), 4, 1, 1, window=20, head=zoo.Categorical(3)),
+    "wavenet": zoo.WaveNet((30,), 4, 5, (1, 2, 4), 2, kernel_size=3, head=zoo.Categorical(3)),
+    "nade_scrambled": zoo.NADE((5, 7), hidden=4, ordering=zoo.Ordering("random", seed=2)),
+    "row_lstm": zoo.RowLSTM((5, 6), features=3, layers=2, out_features=4),
+}
+
+
+def derived(model, variables, batch, context=None):
+    found = derivation(model, Shapes.of(variables), Shapes.of(context))
+    return decoder_of(found, model, variables, encode(model, variables, context), batch)
+
+
+def check(model, batch=3):
+    """Every derived conditional, with junk at all ranks to come, is that of the network."""
+    x, context = (jax.tree.map(jnp.asarray, each) for each in zoo.example(model, batch))
+    variables = variables_of(model)
+    ranks = model.ordering.ranks(model.site_shape).reshape(
+        1, *model.site_shape, *[1] * len(model.head.event_shape)
+    )
+
+    @jax.jit
+    def steps(variables, x, context):
+        decoder = derived(model, variables, batch, context)
+
+        def body(cache, t):
+            canvas = jnp.where(ranks < t, x, jnp.asarray(7, x.dtype))
+            cache = jax.lax.cond(
+                t % decoder.block == 0, lambda c: decoder.enter(c, canvas, t), lambda c: c, cache
+            )
+            params, cache = decoder.step(cache, canvas, t)
+            return cache, params
+
+        return jax.lax.scan(body, decoder.init(), jnp.arange(model.num_sites))[1].swapaxes(0, 1)
+
+    whole = by_rank(model, zoo.conditionals(model, variables, x, context))
+    np.testing.assert_allclose(steps(variables, x, context), whole, rtol=1e-4, atol=2e-5)
+
+
+@pytest.mark.parametrize("name", slow_but(QUICK, sorted(set(zoo.CATALOGUE) - REFUSED)))
+def test_of_the_catalogue(name):
+    check(zoo.entry(name).tiny)
+
+
+@pytest.mark.parametrize("name", slow_but({"pixel_cnn_colour", "nade_scrambled"}, sorted(LARGER)))
+def test_larger_ones(name):
+    check(LARGER[name])
+
+
+@pytest.mark.parametrize("name", slow_but(NEW, sorted(newcomers.MODELS)))
+def test_of_newcomers(name):
+    check(newcomers.MODELS[name])
+
+
+def test_axes_of_equal_length_are_told_apart():
+    """Height, width, batch and channels alike."""
+    check(zoo.PixelCNN((6, 6), features=6, blocks=1, out_features=6), batch=6)
+
+
+class Network(Newcomer):
+    """A network of one function, by its name."""
+
+    name_of: str = ""
+
+    @nn.compact
+    def __call__(self, x, memory=None, *, train=False):
+        h = nn.Dense(6)(before(x, 5))
+        return nn.Dense(5)(FUNCTIONS[self.name_of](self, h))
+
+
+def _reversed_twice(self, h):
+    return jnp.flip(nn.Conv(6, (2,), padding=((0, 1),))(jnp.flip(h, 1)), 1)
+
+
+def _interleaved(self, h):
+    pairs = h.reshape(len(h), 6, 2, 6)
+    firsts = jnp.repeat(pairs[:, :, :1], 2, axis=2).reshape(h.shape)
+    return h + firsts
+
+
+def _downsampled(self, h):
+    coarse = jnp.pad(h[:, 1::3], ((0, 0), (1, 0), (0, 0)))[:, :-1]
+    return h + jnp.repeat(coarse, 3, axis=1)
+
+
+def _loop_over_layers(self, h):
+    kernels = self.param("kernels", nn.initializers.normal(0.3), (3, 6, 6))
+    return jax.lax.scan(lambda h, kernel: (jnp.tanh(h @ kernel), None), h, kernels)[0]
+
+
+def _backwards_loop(self, h):
+    flipped = jnp.flip(h, 1).swapaxes(0, 1)
+    out = jax.lax.scan(
+        lambda c, x: (jnp.tanh(c + x), c), jnp.zeros_like(flipped[0]), flipped, reverse=True
+    )[1]
+    return jnp.flip(out.swapaxes(0, 1), 1)
+
+
+def _loop_in_a_loop(self, h):
+    def outer(c, x):
+        inner = jax.lax.scan(lambda d, i: (jnp.sin(d + i * x), d), c, jnp.arange(3, dtype=h.dtype))
+        return inner[0], inner[1].sum(0)
+
+    return jax.lax.scan(outer, jnp.zeros_like(h[:, 0]), h.swapaxes(0, 1))[1].swapaxes(0, 1)
+
+
+def _transposed_conv(self, h):
+    coarse = jnp.pad(h[:, 1::2], ((0, 0), (1, 0), (0, 0)))[:, :-1]
+    return h + nn.ConvTranspose(6, (2,), strides=(2,))(coarse)
+
+
+def _by_products(self, h):
+    return jnp.exp(-jax.lax.cumlogsumexp(h, 1)) + jax.lax.cummax(h, 1) + jnp.cumprod(jnp.tanh(h), 1)
+
+
+def _picked(self, h):
+    return h[:, np.array([0, 0, 1, 0, 3, 2, 5, 5, 4, 8, 9, 7])]
+
+
+FUNCTIONS = {
+    "reversed": _reversed_twice,
+    "interleaved": _interleaved,
+    "downsampled": _downsampled,
+    "loop over layers": _loop_over_layers,
+    "backwards loop": _backwards_loop,
+    "loop in a loop": _loop_in_a_loop,
+    "transposed conv": _transposed_conv,
+    "products": _by_products,
+    "picked": _picked,
+    "sorted": lambda self, h: jnp.sort(h, -1) + jnp.argmax(h, -1)[..., None].astype(h.dtype),
+    "grouped conv": lambda self, h: nn.Conv(6, (3,), padding="CAUSAL", feature_group_count=2)(h),
+    "cond": lambda self, h: jax.lax.cond(self.num_sites > 5, jnp.sin, jnp.cos, h),
+    "rolled": lambda self, h: jnp.roll(h, 2, 1).at[:, :2].set(0.5),
+    "tiled": lambda self, h: (
+        jnp.tile(h, (1, 1, 2)) * jnp.stack([h, -h], -1).reshape(*h.shape[:2], -1)
+    ),
+    "normalised": lambda self, h: jax.nn.log_softmax(h) * jax.nn.standardize(h) + nn.gelu(h),
+}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_of_one_function(name):
+    check(Network(name_of=name))
+
+
+def test_masks_count_and_trained_values_do_not():
+    """A weight that happens to be 0 hides no dependence."""
+
+    class Peeking(Newcomer):
+        @nn.compact
+        def __call__(self, x, memory=None, *, train=False):
+            h = nn.Dense(6)(before(x, 5))
+            peek = self.param("peek", nn.initializers.zeros, ()) * jnp.roll(
+                jax.nn.one_hot(x, 5), -1, 1
+            )
+            return nn.Dense(5)(h) + peek
+
+    model = Peeking()
+    variables = zoo.init(model, KEY, np.zeros((1, 12), np.int32))
+    with pytest.raises(
+        ValueError, match=r"Peeking: .* params at rank 0 depend on the value at rank \d+"
+    ):
+        zoo.derive(model, variables, 2, strict=True)
+
+
+def test_where_none_can_be_derived_the_network_is_recomputed_and_one_warning_says_why():
+    model = zoo.DiagonalBiLSTM((3, 4), features=2, layers=1, out_features=2)
+    variables = variables_of(model)
+    with pytest.raises(
+        ValueError,
+        match=r"DiagonalBiLSTM: what a loop carries .*cells.py:\d+\); sampling recomputes .* see docs/derived_samplers.md",
+    ):
+        zoo.derive(model, variables, 2, strict=True)
+    with pytest.warns(UserWarning, match="sampling recomputes the network at every rank"):
+        drawn = sample.draw(model, variables, KEY, 5, engine="derived")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        zoo.derive(model, variables, 2)
+    assert (drawn.x == sample.draw(model, variables, KEY, 5).x).all()
+    assert "recomputes" in zoo.explain(model)
+
+
+def test_a_wrong_step_is_found(monkeypatch):
+    """A rule that reads the wrong place is caught by the comparison with the network, and never
+    used."""
+    rules = sys.modules["zoo.derived.rules"]
+    right = rules.RULES["pad"]
+
+    def wrong(op, k, window, times):
+        needs, compute = right(op, k, window, times)
+        return (
+            needs,
+            lambda run, *each: (
+                1.01 * compute(run, *each)
+                if op.outs[0].dtype == jnp.float32
+                else compute(run, *each)
+            ),
+        )
+
+    monkeypatch.setitem(rules.RULES, "pad", wrong)
+    model = zoo.WaveNet((6,), 3, 3, (1,), 1, head=zoo.Categorical(3))
+    with pytest.raises(ValueError, match="differ from those of __call__"):
+        zoo.derive(model, variables_of(model), 2, strict=True)
+
+
+def test_units_in_no_order_are_refused():
+    """Units known one by one in no order along their axis: nothing would be gained."""
+
+    class Scrambled(Newcomer):
+        site_shape: tuple[int, ...] = (24,)
+
+        @nn.compact
+        def __call__(self, x, memory=None, *, train=False):
+            h = jax.nn.one_hot(x, 5).reshape(len(x), -1)
+            degrees = np.random.RandomState(0).randint(1, 24, 200)
+            seen = (np.repeat(np.arange(24), 5)[:, None] < degrees).astype(np.float32)
+            units = nn.relu(h @ (self.param("in", nn.initializers.normal(0.3), seen.shape) * seen))
+            after = (np.repeat(np.arange(24), 5)[None] >= degrees[:, None]).astype(np.float32)
+            return (
+                units @ (self.param("out", nn.initializers.normal(0.3), after.shape) * after)
+            ).reshape(len(x), 24, 5)
+
+    model = Scrambled()
+    variables = zoo.init(model, KEY, np.zeros((1, 24), np.int32))
+    with pytest.raises(
+        ValueError,
+        match=r"Scrambled: its units become known in no order .*dot_general, .*test_derive.py:\d+",
+    ):
+        zoo.derive(model, variables, 2, strict=True)
+
+
+def test_memory_is_that_of_a_step_by_hand():
+    """Rings for dilations and rows: no more than what a step reads."""
+    model = zoo.WaveNet((200,), 4, 4, (1, 2, 4, 8), 1, head=zoo.Categorical(3))
+    caches = [
+        jax.eval_shape(make(model, variables_of(model), 1).init)
+        for make in (zoo.decoder, zoo.derive)
+    ]
+    by_hand, without = (sum(leaf.size for leaf in jax.tree.leaves(cache)) for cache in caches)
+    assert without <= by_hand
+
+
+def test_models_without_a_step_are_drawn_by_a_derived_one(monkeypatch):
+    """By every sampler: draws, prefixes and several devices; none of them runs the whole network at
+    every rank."""
+    model = newcomers.Dilated()
+    variables = zoo.init(model, KEY, np.zeros((1, 12), np.int32))
+    oracle = sample.draw(model, variables, KEY, 9, engine="recompute")
+    monkeypatch.setattr(sys.modules["zoo.core.decoders"], "site_params", None)
+    drawn = sample.draw(model, variables, KEY, 9)
+    assert (drawn.x == oracle.x).all() and drawn.x.std() > 0
+    np.testing.assert_allclose(drawn.log_prob, zoo.log_prob(model, variables, drawn.x), rtol=1e-4)
+    again = sample.draw(model, variables, KEY, 9, prefix=oracle.x[0, :5])
+    assert (np.asarray(again.x)[:, :5] == np.asarray(oracle.x)[0, :5]).all()
+
+
+def test_beam_search_by_a_derived_step():
+    model = zoo.entry("seq2seq_attention").tiny
+    context = zoo.example(model, 3)[1]
+    found, again = (
+        sample.search(model, variables_of(model), context, beam=3, engine=engine)
+        for engine in ("cached", "derived")
+    )
+    assert (found.x == again.x).all()
+    np.testing.assert_allclose(found.log_prob, again.log_prob, rtol=1e-4)
+
+
+def test_explain():
+    said = zoo.explain(newcomers.Masked())
+    assert (
+        "rows of 5" in said
+        and "Once a row (enter)" in said
+        and "newcomers.py" in said
+        and "bytes an example" in said
+    )
+    assert zoo.explain(zoo.WaveNet((8,), 4, 4, (1, 2), 1, head=zoo.Categorical(3))).startswith(
+        "WaveNet: 8 ranks, one by one."
+    )
+
+
+def test_groups():
+    """Axes of a reshape fall into the smallest groups of equal products."""
+    assert groups((2, 3, 4), (6, 4)) == [([0, 1], [0]), ([2], [1])]
+    assert groups((1, 12), (3, 4, 1)) == [([0, 1], [0, 1]), ([], [2])]
+    assert groups((4, 1, 5), (4, 5)) == [([0], [0]), ([1, 2], [1])]
+    assert groups((), (1, 1)) == [([], [0]), ([], [1])]
+
+
+def test_refusals_name_their_reason():
+    model = functools.partial(Image)()
+    with pytest.raises(NotImplementedError, match="must define __call__"):
+        derivation(model, Shapes.of({}), Shapes.of(None))
+    assert issubclass(Refused, Exception)

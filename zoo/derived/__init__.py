@@ -1,0 +1,97 @@
+"""Derived samplers: the incremental step of a model, from its `__call__` alone.
+
+A model's author writes all conditionals at once. `derive` reads the operations of that network (its
+jaxpr), finds out from which rank on every entry of every array is known, plans what is computed
+once, once a row and once a site, and what must be remembered, and returns the decoder that every
+sampler runs. Before it is used it is compared to the network itself.
+
+    network/     the network as a graph, windows of its arrays, and from which rank on each entry is
+    known rules        what an operation needs for a window of its output (also in loops,
+    selections, convolution) plan         what is computed when (schedule: when it is wanted, when
+    it may be); memory: what is remembered and how run          the plan at work
+    derivation   all of it for a model; comparison: the check against the network
+
+docs/derived_samplers.md tells it with an example.
+"""
+
+from __future__ import annotations
+
+import functools
+import warnings
+
+from jaxtyping import PyTree
+
+from zoo.core.checks import check_context, check_variables
+from zoo.core.decoders import WITHOUT_STEP, Decoder, encode, recompute
+from zoo.core.model import Autoregressive, Variables
+from zoo.derived.comparison import examined
+from zoo.derived.derivation import Shapes, decoder_of
+from zoo.derived.explanation import explain
+from zoo.foundation.arguments import checked
+from zoo.foundation.precision import narrowed, without_x64
+
+__all__ = ["derive", "explain"]
+
+
+@checked(batch=1, copies=1)
+@without_x64
+def derive(
+    model: Autoregressive,
+    variables: Variables,
+    batch: int,
+    context: PyTree = None,
+    copies: int = 1,
+    *,
+    strict: bool = False,
+) -> Decoder:
+    """The model as a sampler sees it, from `__call__` alone: `zoo.decoder` without a `step`.
+
+    The plan depends on the model and the shapes of its variables and context only. It is made and
+    checked once, in seconds: on random weights, derived steps that see junk in place of the future
+      must give what `__call__` gives.
+
+    Args:
+      model: the model; its own `step`, if it has one, is not used.
+      variables: its variables.
+      batch: the number of examples.
+      context: what the model conditions on.
+      copies: each row of the context serves so many consecutive rows of the batch.
+      strict: whether to raise where no step can be derived. Otherwise one warning says why, and the
+        decoder recomputes the whole network at every rank.
+
+    Raises:
+      ValueError: with `strict`, if no step can be derived.
+
+    Example:
+      >>> import jax, numpy as np, zoo
+      >>> model = zoo.FVSBN((2, 3))
+      >>> x = np.zeros((4, 2, 3), np.int32)
+      >>> variables = zoo.init(model, jax.random.key(0), x)
+      >>> decoder = zoo.derive(model, variables, batch=4)
+      >>> params, cache = decoder.step(decoder.init(), x, 0)
+      >>> params.shape
+      (4, 1)
+    """
+    check_context(model, context)
+    check_variables(model, variables, context)
+    context = narrowed(context)
+    found = examined(model, Shapes.of(variables), Shapes.of(context))
+    if isinstance(found, str):
+        message = (
+            f"{type(model).__name__}: {found}; sampling recomputes the network at every rank. "
+            "Write step, or see docs/derived_samplers.md."
+        )
+        if strict:
+            raise ValueError(message)
+        _warn(message)
+        return recompute(model, variables, batch, context, copies)
+    memory = encode(model, variables, context, copies)
+    return decoder_of(found, model, variables, memory, batch)
+
+
+WITHOUT_STEP[:] = [derive]
+
+
+@functools.cache
+def _warn(message: str) -> None:
+    warnings.warn(message, stacklevel=3)

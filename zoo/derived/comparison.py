@@ -1,0 +1,109 @@
+"""The check that every derivation passes before it is used: its steps against the network itself."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from zoo.core import batch_axes
+from zoo.core.decoders import encode
+from zoo.core.likelihood import _conditionals
+from zoo.core.model import Autoregressive
+from zoo.derived.derivation import Derivation, Shapes, decoder_of, derivation
+from zoo.derived.network.windows import Refused
+from zoo.foundation.precision import without_x64
+
+
+@functools.lru_cache(maxsize=64)
+def examined(model: Autoregressive, variables: Shapes, context: Shapes) -> Derivation | str:
+    """The derivation, checked against `__call__`; or why there is none."""
+    # In a thread, for a draw is compiled when this is called, and what it does here must run now.
+    with concurrent.futures.ThreadPoolExecutor(1) as thread:
+        return thread.submit(_examined, model, variables, context).result()
+
+
+@without_x64
+def _examined(model, variables, context):
+    try:
+        found = derivation(model, variables, context)
+        difference = disagreement(found, model, variables, context)
+    except Refused as refusal:
+        return str(refusal)
+    return found if difference is None else difference
+
+
+def disagreement(
+    found: Derivation, model: Autoregressive, variables: Shapes, context: Shapes
+) -> str | None:
+    """Compares derived steps, with junk in the future, to `__call__`, on random weights; says where
+    they differ."""
+    batch, random = 2, np.random.RandomState(0)
+    weights = jax.tree.map(functools.partial(_random, random), variables.structs())
+    given = _like(model.example(batch)[1], batch_axes.resized(context.structs(), batch))
+    x, junk = (_values(model, batch, random) for _ in range(2))
+    wanted = _conditionals(model, weights, x, given).reshape(batch, model.num_sites, -1)
+    got = jax.jit(functools.partial(_steps, found, model))(weights, x, junk, given)
+    wanted, got = (
+        np.asarray(each, np.float32) for each in (wanted[:, np.asarray(model.sites)], got)
+    )
+    finite = np.isfinite(wanted)
+    scale = 1e-6 + np.abs(wanted[finite]).max(initial=0)
+    exact = all(dtype == np.float32 for _, dtype in variables.leaves)
+    both = np.where(finite, wanted, 0), np.where(finite, got, 0)
+    wrong = np.where(
+        finite, np.abs(both[0] - both[1]), (got != wanted) & ~(np.isnan(got) & np.isnan(wanted))
+    )
+    bad = ~(wrong <= (2e-4 if exact else 0.1) * scale)
+    if bad.any():
+        rank = int(np.flatnonzero(bad.any((0, 2)))[0])
+        most = wrong[:, rank].max()
+        return f"its derived params at rank {rank} differ from those of __call__ by {most:.2g}"
+    return None
+
+
+def _like(example, wanted):
+    """A context of the wanted shapes, made of the model's example."""
+
+    def one(leaf, shape):
+        for axis, n in enumerate(shape.shape):
+            leaf = np.take(leaf, np.arange(n) % np.shape(leaf)[axis], axis)
+        return jnp.asarray(leaf, shape.dtype)
+
+    return jax.tree.map(one, example, wanted)
+
+
+def _random(random, shape):
+    if np.issubdtype(shape.dtype, np.integer):
+        return jnp.zeros(shape.shape, shape.dtype)
+    fan_in = int(np.prod(shape.shape[:-1], dtype=int)) if len(shape.shape) > 1 else 1
+    return jnp.asarray(random.normal(size=shape.shape) * (0.8 / max(1, fan_in) ** 0.5), shape.dtype)
+
+
+def _values(model, batch, random):
+    shape = (batch, *model.site_shape)
+    u = jnp.asarray(random.uniform(size=(*shape, model.head.uniforms)), jnp.float32)
+    params = jnp.zeros((*shape, model.head.num_params))
+    return jnp.asarray(model.head.quantile(params, u)).astype(model.head.dtype)
+
+
+def _steps(found, model, variables, x, junk, context):
+    batch = len(x)
+    memory = encode(model, variables, context, 1)
+    decoder = decoder_of(found, model, variables, memory, batch)
+    ranks = jnp.asarray(model.ordering.ranks(model.site_shape)).reshape(
+        1, *model.site_shape, *[1] * len(model.head.event_shape)
+    )
+
+    def body(cache, t):
+        canvas = jnp.where(ranks < t, x, junk)
+        cache = jax.lax.cond(
+            t % decoder.block == 0, lambda c: decoder.enter(c, canvas, t), lambda c: c, cache
+        )
+        params, cache = decoder.step(cache, canvas, t)
+        return cache, params
+
+    return jax.lax.scan(body, decoder.init(), jnp.arange(model.num_sites))[1].swapaxes(0, 1)

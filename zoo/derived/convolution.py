@@ -1,0 +1,201 @@
+"""The rule of a convolution, and how one over an image is split into the rows above and the row
+itself.
+
+For one place of the output a convolution is a product of the patch under its kernel with the kernel
+as a matrix. With stride s, dilation d, padding p and taps k0..k1 that are not masked, places [o, o
++ n) of the output need
+
+    [o s + k0 d - p,  (o + n - 1) s + k1 d - p]
+
+of the input, and zeros where that leaves the array.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from zoo.derived.network.codes import ZERO
+from zoo.derived.network.graph import Array, Op, bind
+from zoo.derived.network.windows import Refused, fixed, is_full, moving, overhang, whole
+from zoo.derived.rules import rule
+
+
+@rule("conv_general_dilated")
+def _(op, k, window, times):
+    p = op.params
+    dn, source, kernel = p["dimension_numbers"], op.ins[0], op.ins[1]
+    features = window[dn.out_spec[1]]
+    partial = not is_full(features, op.outs[0].shape[dn.out_spec[1]])
+    if kernel.live or p["batch_group_count"] != 1 or (partial and p["feature_group_count"] != 1):
+        raise Refused("a convolution whose kernel is drawn, or by groups of channels")
+    need: list[Any] = [None] * len(window)
+    need[dn.lhs_spec[0]] = window[dn.out_spec[0]]
+    need[dn.lhs_spec[1]] = fixed(0, source.shape[dn.lhs_spec[1]], len(times))
+    taps, spread, edges, leaves = [slice(None)] * len(window), [], [], []
+    for q, (first, last) in enumerate(boxes(op)):
+        axis, length = dn.lhs_spec[2 + q], source.shape[dn.lhs_spec[2 + q]]
+        stride, dilation, wide = p["window_strides"][q], p["rhs_dilation"][q], p["lhs_dilation"][q]
+        span = window[dn.out_spec[2 + q]]
+        taps[dn.rhs_spec[2 + q]] = slice(first, last + 1)
+        start = span.first * stride + first * dilation - p["padding"][q][0]
+        size = (span.size - 1) * stride + (last - first) * dilation + 1
+        spread.append((wide, moving(start % wide, size)))
+        start, size = start // wide, int(((start + size - 1) // wide - start // wide).max()) + 1
+        edges.append((0, 0))
+        need[axis] = moving(start, size)
+        before, behind = overhang(need[axis], length, times)
+        leaves.append(bool(before or behind) and not need[axis].start.constant)
+        if need[axis].start.constant and (before or behind):  # zeros around, the same at every rank
+            low = min(before, size)
+            high = min(behind, size - low)
+            edges[-1] = (low, high)
+            need[axis] = fixed(int(start[0]) + low, size - low - high, len(times))
+
+    def compute(run, a, weights):
+        for axis, leaves_it in zip(dn.lhs_spec[2:], leaves, strict=True):
+            if leaves_it and not run.zeros_around(
+                source, axis + len(source.loops), need[axis], times
+            ):
+                a = run.outside(a, source.batched, axis, need[axis], source.shape[axis], 0)
+        config = [(0, 0, 0)] * len(window)
+        for axis, (low, high), (wide, _) in zip(dn.lhs_spec[2:], edges, spread, strict=True):
+            config[axis] = (low * wide, high * wide, wide - 1)
+        a = (
+            run.map([source], lambda a: lax.pad(a, jnp.zeros((), a.dtype), config), a)
+            if any(map(any, config))
+            else a
+        )
+        if any(wide > 1 for wide, _ in spread):
+            a = _phase(run, a, source.batched, dn, spread)
+        return _product(run, op, a, weights, tuple(taps), features if partial else None)
+
+    return [tuple(need), whole(kernel.all_shape, len(times))], compute
+
+
+def boxes(op: Op) -> list[tuple[int, int]]:
+    """For each axis of the kernel its first and last tap with weights."""
+    spec, kernel = op.params["dimension_numbers"].rhs_spec, op.ins[1]
+    code = kernel.code[(0,) * len(kernel.loops)] if kernel.loops else kernel.code
+    result = []
+    for d in spec[2:]:
+        there = (code != ZERO).any(tuple(q for q in range(code.ndim) if q != d))
+        at = np.flatnonzero(np.broadcast_to(there, (kernel.shape[d],)))
+        result.append((int(at[0]), int(at[-1])) if len(at) else (0, 0))
+    return result
+
+
+def _phase(run, a, batched, dn, spread):
+    """Of an input spread out with zeros in between, the part that begins at the right phase."""
+    parts, shape = [], a.shape[int(batched) :]
+    for d, n in enumerate(shape):
+        q = dn.lhs_spec.index(d) - 2
+        parts.append(spread[q][1] if q >= 0 else fixed(0, n, len(spread[0][1].first)))
+    short = [
+        (0, max(0, span.size + int(span.first.max()) - n), 0)
+        for span, n in zip(parts, shape, strict=True)
+    ]
+    a = lax.pad(a, jnp.zeros((), a.dtype), [(0, 0, 0)] * int(batched) + short)
+    return run.cut(a, batched, tuple(parts))
+
+
+def _product(run, op, a, weights, taps, features):
+    """The convolution of a window, without padding: a product of matrices if it is one place, or
+    one row of them."""
+    p = op.params
+    dn = p["dimension_numbers"]
+    if p["feature_group_count"] != 1 or any(s != 1 for s in p["window_strides"]):
+        weights = run.prepared(op, "kernel", lambda w: w[taps], weights)
+        convolve = functools.partial(
+            lax.conv_general_dilated,
+            window_strides=p["window_strides"],
+            padding=[(0, 0)] * (len(taps) - 2),
+            rhs_dilation=p["rhs_dilation"],
+            dimension_numbers=dn,
+            feature_group_count=p["feature_group_count"],
+            precision=p["precision"],
+            preferred_element_type=p["preferred_element_type"],
+        )
+        return run.map(op.ins[:2], convolve, a, weights)
+    order = (*reversed(dn.rhs_spec[2:]), dn.rhs_spec[1], dn.rhs_spec[0])
+    matrix = run.prepared(
+        op,
+        "matrix",
+        lambda w: w[taps].transpose(order).reshape(-1, w.shape[dn.rhs_spec[0]]),
+        weights,
+    )
+    if features is not None:
+        matrix = lax.dynamic_slice_in_dim(
+            matrix, run.at(features.start), features.size, 1 + op.ins[1].batched
+        )
+    counts = [len(range(*taps[d].indices(op.ins[1].shape[d]))) for d in dn.rhs_spec[2:]]
+
+    def multiply(a, matrix):
+        a = a.transpose(dn.lhs_spec[0], *dn.lhs_spec[2:], dn.lhs_spec[1])  # batch, space, channels
+        for q, (number, dilation) in enumerate(zip(counts, p["rhs_dilation"], strict=True), 1):
+            length = a.shape[q] - (number - 1) * dilation
+            cuts = [
+                lax.slice_in_dim(a, i * dilation, i * dilation + length, axis=q)
+                for i in range(number)
+            ]
+            a = jnp.concatenate(cuts, -1) if number > 1 else a
+        product = jnp.matmul(
+            a, matrix, precision=p["precision"], preferred_element_type=p["preferred_element_type"]
+        )
+        return product.transpose(np.argsort((dn.out_spec[0], *dn.out_spec[2:], dn.out_spec[1])))
+
+    return run.map(op.ins[:2], multiply, a, matrix)
+
+
+def split_rows(op: Op) -> list[Op]:
+    """K * x as (the taps of the rows above) * x + (those of the last row) * x, of which the first
+    is known earlier."""
+    p, kernel, out = op.params, op.ins[1], op.outs[0]
+    axis = p["dimension_numbers"].rhs_spec[2]
+    length, last = kernel.shape[axis], boxes(op)[0][1]
+    made, parts = [], []
+    for first, end in ((0, last), (last, last + 1)):
+        cut = Op(
+            "slice",
+            functools.partial(_cut, first, end, axis),
+            [kernel],
+            _cut_params(kernel.shape, axis, first, end),
+            op.line,
+        )
+        code = (
+            kernel.code
+            if kernel.code.shape[axis] == 1
+            else kernel.code.take(range(first, end), axis)
+        )
+        shape = (*kernel.shape[:axis], end - first, *kernel.shape[axis + 1 :])
+        cut.outs = [Array(shape, kernel.dtype, cut, code=code, batched=kernel.batched)]
+        (low, high), *rest = p["padding"]
+        step = p["rhs_dilation"][0]
+        params = {**p, "padding": ((low - first * step, high - (length - end) * step), *rest)}
+        conv = Op(
+            op.name,
+            functools.partial(bind, lax.conv_general_dilated_p, params),
+            [op.ins[0], cut.outs[0]],
+            params,
+            op.line,
+        )
+        conv.outs = [Array(out.shape, out.dtype, conv, live=True, batched=out.batched)]
+        made += [cut, conv]
+        parts.append(conv.outs[0])
+    total = Op("add", lambda a, b: [a + b], parts, {}, op.line, outs=[out])
+    out.op = total
+    return [*made, total]
+
+
+def _cut(first, end, axis, kernel):
+    return [lax.slice_in_dim(kernel, first, end, axis=axis)]
+
+
+def _cut_params(shape, axis, first, end):
+    start = [first if d == axis else 0 for d in range(len(shape))]
+    limit = [end if d == axis else n for d, n in enumerate(shape)]
+    return {"start_indices": tuple(start), "limit_indices": tuple(limit), "strides": None}

@@ -1,0 +1,207 @@
+"""From a model to its derived decoder: trace, find what is final when, plan, check, run."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import PyTree
+
+from zoo.core import batch_axes
+from zoo.core.decoders import Decoder
+from zoo.core.model import Autoregressive
+from zoo.derived import links, selections
+from zoo.derived.loops import lay_out
+from zoo.derived.network import finality
+from zoo.derived.network.graph import Array as Node
+from zoo.derived.network.graph import trace
+from zoo.derived.network.windows import Refused
+from zoo.derived.plan import Plan, goal_of
+from zoo.derived.run import Program, Run
+from zoo.derived.schedule import FRAMES
+from zoo.derived.weights import constants
+from zoo.foundation.precision import full_float32, narrowed, without_x64
+
+assert links and selections  # which register rules
+MOST_WORK = (
+    0.25  # of what a pass of the network at every rank would take; beyond, nothing is gained
+)
+
+
+class Shapes(NamedTuple):
+    """The shapes of variables and context, hashable: what a derivation depends on beside the
+    model."""
+
+    leaves: tuple[tuple[tuple[int, ...], Any], ...]
+    tree: Any
+
+    @staticmethod
+    def of(tree: PyTree) -> Shapes:
+        """Those of a tree of arrays."""
+        leaves, structure = jax.tree.flatten(tree)
+        return Shapes(tuple((tuple(np.shape(a)), np.dtype(a.dtype)) for a in leaves), structure)
+
+    def structs(self) -> PyTree:
+        """The tree, of shapes."""
+        return jax.tree.unflatten(self.tree, [jax.ShapeDtypeStruct(*each) for each in self.leaves])
+
+
+class Derivation(NamedTuple):
+    """A derived step of a model, for any batch.
+
+    Attributes:
+      program: the plan with its buffers.
+      inputs: the nodes of the weights, the memory and the canvas.
+      axes: which axis of each array of the memory counts examples; -1 if none does.
+      requests: what is to be prepared of the weights, by operation and name.
+    """
+
+    program: Program
+    inputs: list[Node]
+    axes: list[int]
+    requests: dict
+
+
+def derivation(model: Autoregressive, variables: Shapes, context: Shapes) -> Derivation:
+    """Derives the step of a model.
+
+    Raises:
+      Refused: the model cannot be followed; the message says what and where.
+    """
+    variables, context = variables.structs(), context.structs()
+
+    def memory_of(size):
+        one = batch_axes.resized(context, size)
+        return jax.eval_shape(lambda v, c: model.apply(v, c, method="encode"), variables, one)
+
+    memory = memory_of(1)
+    axes = (
+        jax.tree.leaves(batch_axes.axes(memory_of))
+        if context is not None
+        else [-1] * len(jax.tree.leaves(memory))
+    )
+    leaves, tree = jax.tree.flatten((variables, memory))
+    canvas = jax.ShapeDtypeStruct((1, *model.site_shape, *model.head.event_shape), model.head.dtype)
+
+    def network(leaves, x):
+        variables, memory = jax.tree.unflatten(tree, leaves)
+        return full_float32(model.apply)(variables, x, memory)
+
+    ops, inputs, output = trace(network, leaves, canvas)
+    for node, axis in zip(inputs[len(leaves) - len(axes) :], axes, strict=False):
+        node.batched = axis >= 0
+    ranks = np.asarray(model.ordering.ranks(model.site_shape))
+    event = (1,) * len(model.head.event_shape)
+    code = (ranks + 1).reshape(1, *model.site_shape, *event).astype(np.int32)
+    finality.propagate(ops, inputs[-1], inputs, code)
+    goal = goal_of(output.shape, tuple(model.site_shape), np.asarray(model.sites))
+    _check_causal(model, output)
+    plan = Plan(lay_out(ops), inputs[-1], output, goal, _block(model))
+    share, op = plan.work()
+    if share > max(MOST_WORK, 2 / plan.num_ranks) and op is not None:
+        raise Refused(
+            "its units become known in no order along an axis, so that almost all of it would be "
+            f"computed at every rank ({op.name}, {op.line})"
+        )
+    program = Program(plan, np.broadcast_to(code - 1, canvas.shape))
+    return Derivation(program, inputs, axes, {})
+
+
+def _check_causal(model, output):
+    code = (
+        np.broadcast_to(output.code, output.shape)
+        .reshape(model.num_sites, -1)
+        .max(1)[np.asarray(model.sites)]
+    )
+    late = np.flatnonzero(code > np.arange(model.num_sites))
+    if len(late):
+        raise Refused(
+            f"as far as its operations show, the params at rank {late[0]} depend on the value at rank "
+            f"{code[late[0]] - 1}"
+        )
+
+
+def _block(model):
+    """The ranks of a row or of a column, if the ordering visits one after the other; otherwise
+    0."""
+    if len(model.site_shape) < 2:
+        return 0
+    places = np.unravel_index(np.asarray(model.sites), model.site_shape)
+    for axis in (0, 1):
+        size = model.num_sites // model.site_shape[axis]
+        lines = places[axis].reshape(-1, size)
+        if 1 < size < model.num_sites and (lines == lines[:, :1]).all():
+            return size
+    return 0
+
+
+def decoder_of(
+    found: Derivation, model: Autoregressive, variables: PyTree, memory: PyTree, batch: int
+) -> Decoder:
+    """The decoder for a batch, with its weights."""
+    program, block = found.program, found.program.plan.block
+    leaves = [
+        *jax.tree.leaves(variables),
+        *_of_examples(jax.tree.leaves(memory), found.axes, batch),
+    ]
+    known = constants(program.plan.ops, found.inputs[:-1], leaves)
+    if not found.requests:
+        _request(found, model, known, batch)
+    prepared = {key: make(known[key[0].ins[1]]) for key, make in found.requests.items()}
+
+    def run(frames, cache, x, t):
+        at_work = Run(
+            program, known, prepared, batch, x, t, dict(zip(program.buffers, cache, strict=True))
+        )
+        for frame in frames:
+            at_work.work(frame)
+        return at_work
+
+    @without_x64
+    def init():
+        return tuple(each.zeros(batch) for each in program.buffers.values())
+
+    @without_x64
+    def enter(cache, x, t):
+        done = run(("enter",), cache, narrowed(x), t)
+        return tuple(done.kept[array] for array in program.buffers)
+
+    @without_x64
+    def step(cache, x, t):
+        done = run(("before", "step"), cache, narrowed(x), t)
+        params = done.read(program.plan.output, program.plan.goal).reshape(batch, -1)
+        return params, tuple(done.kept[array] for array in program.buffers)
+
+    by_rows = any(program.work["enter"])
+    return Decoder(init, enter, step, block if by_rows else model.num_sites)
+
+
+def _of_examples(leaves, axes, batch):
+    """Arrays of a batch with the examples in front, and an axis of as many entries as one has where
+    they were."""
+    result = []
+    for leaf, axis in zip(leaves, axes, strict=True):
+        if axis >= 0:
+            each = leaf.shape[axis] // batch
+            leaf = leaf.reshape(*leaf.shape[:axis], batch, each, *leaf.shape[axis + 1 :])
+            leaf = jnp.moveaxis(leaf, axis, 0)
+        result.append(leaf)
+    return result
+
+
+def _request(found, model, known, batch):
+    """Finds out what a call wants prepared."""
+    requests: dict = {}
+    x = jax.ShapeDtypeStruct((batch, *model.site_shape, *model.head.event_shape), model.head.dtype)
+
+    def call(x, t):
+        cache = {array: each.zeros(batch) for array, each in found.program.buffers.items()}
+        run = Run(found.program, known, requests, batch, x, t, cache)
+        for frame in FRAMES:
+            run.work(frame)
+        return run.read(found.program.plan.output, found.program.plan.goal)
+
+    jax.eval_shape(call, x, jax.ShapeDtypeStruct((), jnp.int32))
+    found.requests.update(requests)

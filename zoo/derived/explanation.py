@@ -1,0 +1,97 @@
+"""What a derived step does, in words."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import PyTree
+
+from zoo.core.likelihood import init
+from zoo.core.model import Autoregressive
+from zoo.derived.comparison import examined
+from zoo.derived.derivation import Shapes
+from zoo.derived.network.windows import sizes
+from zoo.derived.schedule import FRAMES
+
+_WHEN = {
+    "enter": "Once a row (enter)",
+    "before": "At every site, for the next iteration of a loop",
+    "step": "At every site (step)",
+}
+_QUIET = {
+    "reshape",
+    "transpose",
+    "broadcast_in_dim",
+    "squeeze",
+    "slice",
+    "convert_element_type",
+    "split",
+    "enter_loop",
+    "leave_loop",
+}
+
+
+def explain(model: Autoregressive, context: PyTree = None) -> str:
+    """What the derived step of a model computes once, once a row and at every site, what it
+    remembers, and what it computes whole; with the lines of the model that ask for it. For a model
+    that none can be derived for, why.
+
+    Args:
+      model: the model.
+      context: an example of what it conditions on, of a batch of 1; None for its own example.
+
+    Example:
+      >>> import zoo
+      >>> print(zoo.explain(zoo.WaveNet((8,), 4, 4, (1, 2), 1)).splitlines()[0])
+      WaveNet: 8 ranks, one by one.
+    """
+    if context is None:
+        context = model.example(1)[1]
+    x = jnp.zeros((1, *model.site_shape, *model.head.event_shape), model.head.dtype)
+    variables = jax.eval_shape(lambda key: init(model, key, x, context), jax.random.key(0))
+    found = examined(model, Shapes.of(variables), Shapes.of(context))
+    name = type(model).__name__
+    if isinstance(found, str):
+        return f"{name}: {found}; sampling recomputes the network at every rank."
+    program, plan = found.program, found.program.plan
+    by_rows = f"in rows of {plan.block}" if plan.block and program.work["enter"] else "one by one"
+    lines = [f"{name}: {plan.num_ranks} ranks, {by_rows}."]
+    once = sum(not each.live and each.value is None for op in plan.ops for each in op.outs)
+    lines.append(f"Once: {once} arrays made of weights and context alone.")
+    for frame in FRAMES:
+        lines += _work(program, frame)
+    total = sum(each.bytes for each in program.buffers.values())
+    lines.append(f"Remembered: {len(program.buffers)} arrays, {total:,} bytes an example.")
+    lines += [_buffer(each) for each in program.buffers.values()]
+    for op, note in plan.notes.items():
+        lines.append(f"Whole: {note}{_at(op)}")
+    return "\n".join(lines)
+
+
+def _buffer(buffer):
+    array, axis = buffer.array, buffer.ring
+    ring = (
+        f", a ring of {buffer.slots} of {array.all_shape[axis]} along axis {axis}"
+        if axis >= 0
+        else ""
+    )
+    return f"  {array.op.name} {array.all_shape}{ring}: {buffer.bytes:,} bytes{_at(array.op)}"
+
+
+def _work(program, frame):
+    items = [item for _, each in program.work[frame] for item in each]
+    shown = [(array, window) for array, window, _ in items if array.op.name not in _QUIET]
+    if not items:
+        return []
+    lines = [f"{_WHEN[frame]}: {len(items)} arrays."]
+    return lines + [
+        f"  {a.op.name} {sizes(w)} of {a.all_shape}{_at(a.op)}" for a, w in shown if _heavy(a)
+    ]
+
+
+def _heavy(array):
+    return array.op.name in ("dot_general", "conv_general_dilated", "gather", "delay")
+
+
+def _at(op):
+    return f"  ({op.line})" if op.line else ""

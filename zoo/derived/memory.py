@@ -1,0 +1,162 @@
+"""What a derived step remembers: one buffer for every array with a schedule that is asked for
+again.
+
+A buffer has the axes of its array, those that move with the rank first, then the batch, then the
+rest; an array that a product reads whole has the batch first and the axes as the product reads
+them. Around it lie zeros, as far as any window reaches over its edges. Along the first axis that
+moves it is a ring if only the newest places are ever read: place p is kept in slot p mod R.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from zoo.derived.network.graph import Array
+from zoo.derived.network.windows import Span, Window, is_full, moving, overhang, sizes
+from zoo.derived.plan import Plan
+
+READS = 8  # slots of a ring that one window reads one by one, at most
+
+
+@dataclasses.dataclass(eq=False, repr=False)
+class Buffer:
+    """How an array is kept.
+
+    Attributes:
+      array: the array.
+      outer, inner: its axes before and behind the batch.
+      margins: zeros before and behind along each axis.
+      ring: the axis along which it is a ring, or -1.
+      slots: the length of the ring.
+    """
+
+    array: Array
+    outer: list[int]
+    inner: list[int]
+    margins: list[tuple[int, int]]
+    ring: int
+    slots: int
+
+    @property
+    def lengths(self) -> list[int]:
+        """The length along each axis of the array."""
+        lengths = [n + sum(m) for n, m in zip(self.array.all_shape, self.margins, strict=True)]
+        if self.ring >= 0:
+            lengths[self.ring] = self.slots
+        return lengths
+
+    @property
+    def bytes(self) -> int:
+        """Bytes for one example."""
+        return math.prod(self.lengths) * np.dtype(self.array.dtype).itemsize
+
+    def zeros(self, batch: int) -> Any:
+        """The buffer before anything is known."""
+        lengths = self.lengths
+        shape = [*(lengths[d] for d in self.outer), batch, *(lengths[d] for d in self.inner)]
+        return jnp.zeros(shape, self.array.dtype)
+
+    def store(self, run: Any, buffer: Any, window: Window, value: Any) -> Any:
+        """The buffer with a window, [batch, ...], in its place."""
+        order = [*(d + 1 for d in self.outer), 0, *(d + 1 for d in self.inner)]
+        starts = [self._start(run, d, span) for d, span in enumerate(window)]
+        index = [*(starts[d] for d in self.outer), 0, *(starts[d] for d in self.inner)]
+        return lax.dynamic_update_slice(
+            buffer, value.transpose(order), [jnp.int32(i) for i in index]
+        )
+
+    def load(self, run: Any, buffer: Any, window: Window) -> Any:
+        """A window, [batch, ...]."""
+        if self.ring >= 0 and window[self.ring].size > 1:
+            span = window[self.ring]
+            ones = [moving(span.first + i) for i in range(span.size)]
+            parts = [
+                self.load(run, buffer, (*window[: self.ring], one, *window[self.ring + 1 :]))
+                for one in ones
+            ]
+            return jnp.concatenate(parts, self.ring + 1)
+        starts = [self._start(run, d, span) for d, span in enumerate(window)]
+        batch = buffer.shape[len(self.outer)]
+        index = [*(starts[d] for d in self.outer), 0, *(starts[d] for d in self.inner)]
+        size = [*(window[d].size for d in self.outer), batch, *(window[d].size for d in self.inner)]
+        if tuple(size) != buffer.shape:
+            buffer = lax.dynamic_slice(buffer, [jnp.int32(i) for i in index], size)
+        order = [*self.outer, -1, *self.inner]
+        return buffer.transpose([order.index(d) for d in range(-1, len(window))])
+
+    def _start(self, run: Any, axis: int, span: Span) -> Any:
+        if axis == self.ring:
+            return run.at(moving(span.first % self.slots).start)
+        return run.at(moving(span.first + self.margins[axis][0]).start)
+
+    def zeros_around(self, axis: int, span: Span, times: np.ndarray) -> bool:
+        """Whether a window that leaves the array along the axis finds zeros there."""
+        return axis != self.ring or overhang(span, self.array.all_shape[axis], times)[1] == 0
+
+
+def buffers(plan: Plan) -> dict[Array, Buffer]:
+    """A buffer for every array that is asked for at another moment, or in another part, than it is
+    computed."""
+    result = {}
+    for array, schedule in plan.at.items():
+        demands = plan.demands[array].values()
+        again = [
+            d
+            for d in demands
+            if d.early or d.frame != schedule.frame or d.window != schedule.window
+        ]
+        if not again and not schedule.sparse:
+            continue
+        windows = [schedule.window, *(d.window for d in demands)]
+        moves = [
+            d for d in range(len(array.all_shape)) if not all(w[d].start.constant for w in windows)
+        ]
+        margins = []
+        for d, n in enumerate(array.all_shape):
+            pairs = [overhang(each.window[d], n, each.times) for each in demands]
+            margins.append(
+                (max((p[0] for p in pairs), default=0), max((p[1] for p in pairs), default=0))
+            )
+        ring, slots = _ring(plan, array, moves, [*demands])
+        if ring >= 0:
+            margins[ring] = (0, 0)
+        order = plan.multiplied.get(array)
+        if order is not None and any(
+            volume_of(d.window) > 2 * volume_of(schedule.window) for d in demands
+        ):
+            result[array] = Buffer(array, [], order, margins, ring, slots)
+        else:
+            rest = [d for d in range(len(array.all_shape)) if d not in moves]
+            result[array] = Buffer(array, moves, rest, margins, ring, slots)
+    return result
+
+
+def volume_of(window: Window) -> int:
+    """How many entries a window has."""
+    return math.prod(sizes(window))
+
+
+def _ring(plan, array, moves, demands):
+    """The axis along which only the newest places are read, and how many of them."""
+    schedule = plan.at[array]
+    for axis in moves:
+        written = np.maximum.accumulate(schedule.window[axis].first)
+        if schedule.window[axis].size != 1 or (written != schedule.window[axis].first).any():
+            continue
+        length, lag = array.all_shape[axis], 0
+        for demand in demands:
+            span = demand.window[axis]
+            if span.size > READS or is_full(span, length) or not demand.times.any():
+                return -1, 0
+            lag = max(lag, int((written - span.first)[demand.times].max()))
+            if (span.last[demand.times] > written[demand.times] + READS).any():
+                return -1, 0
+        slots = lag + 1
+        return (axis, slots) if slots * 2 <= length else (-1, 0)
+    return -1, 0

@@ -1,0 +1,230 @@
+"""The codes of reductions, products, convolutions, gathers and updates: where zeros of masks count.
+
+An entry of a product is final when all pairs of factors are that it sums up, but for those of which
+one is ZERO.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from zoo.derived.network.codes import LOW, ZERO, along, ordinary, rule
+
+_CHUNK = 1 << 24  # entries of a product of codes at a time
+
+
+@rule(
+    "reduce_sum",
+    "reduce_max",
+    "reduce_min",
+    "reduce_prod",
+    "reduce_and",
+    "reduce_or",
+    "argmax",
+    "argmin",
+)
+def _(params, ins, outs, fn):
+    return ins[0].code.max(axis=tuple(params["axes"]), initial=LOW)
+
+
+@rule("reduce_min", "reduce_prod", "reduce_and", "argmax", "argmin")
+def _(params, ins, outs, fn):
+    return np.maximum(ins[0].code.max(axis=tuple(params["axes"]), initial=LOW), 0)
+
+
+@rule("cumsum", "cummax", "cumprod", "cumlogsumexp", "cummin")
+def _(params, ins, outs, fn):
+    code = np.maximum(along(ins[0], [params["axis"]]), ZERO)
+    turn = (lambda a: np.flip(a, params["axis"])) if params["reverse"] else lambda a: a
+    return turn(np.maximum.accumulate(turn(code), params["axis"]))
+
+
+@rule("sort", "top_k", "approx_top_k")
+def _(params, ins, outs, fn):
+    d = params.get("axis", params.get("dimension", params.get("reduction_dimension", -1)))
+    code = ordinary(*(each.code for each in ins)).max(axis=d, keepdims=True)
+    return [code] * len(outs)
+
+
+@rule("dynamic_slice")
+def _(params, ins, outs, fn):
+    if any(each.value is None for each in ins[1:]):
+        return None
+    parts = []
+    for n, size, length, start in zip(
+        ins[0].shape, params["slice_sizes"], ins[0].code.shape, ins[1:], strict=True
+    ):
+        first = int(np.clip(int(start.value), 0, n - size))
+        parts.append(slice(None) if length == 1 else slice(first, first + size))
+    return ins[0].code[tuple(parts)]
+
+
+@rule("scatter", "dynamic_update_slice")
+def _(params, ins, outs, fn):
+    box = updated(ins, fn)
+    if box is None:
+        return None
+    code = np.array(np.broadcast_to(ins[0].code, ins[0].shape))
+    update = ins[-1 if "dimension_numbers" in params else 1]
+    code[tuple(slice(a, b) for a, b in box)] = along(update, range(len(update.shape))).reshape(
+        [b - a for a, b in box]
+    )
+    return code
+
+
+def updated(ins: Sequence[Any], fn: Callable) -> list[tuple[int, int]] | None:
+    """The box of the array that an update at known places replaces, in the order of the update;
+    None if it is no such."""
+    shape, scatters = ins[0].shape, len(ins) == 3 and ins[2].shape != ()
+    indices, update = (ins[1:2], ins[2]) if scatters else (ins[2:], ins[1])
+    if any(each.value is None for each in indices):
+        return None
+    with jax.ensure_compile_time_eval():
+        operand = np.zeros(shape, np.float32)
+        number = 1 + np.arange(np.prod(update.shape, dtype=int), dtype=np.float32).reshape(
+            update.shape
+        )
+        known = [np.asarray(each.value) for each in indices]
+        places = np.asarray(
+            fn(operand, *known, number)[0] if scatters else fn(operand, number, *known)[0]
+        )
+    at = np.nonzero(places)
+    box = [(int(each.min()), int(each.max()) + 1) for each in at] if len(at[0]) else []
+    inside = places[tuple(slice(a, b) for a, b in box)] if box else places
+    in_order = (
+        box and inside.size == number.size and (inside.reshape(-1) == number.reshape(-1)).all()
+    )
+    return box if in_order else None
+
+
+@rule("dot_general")
+def _(params, ins, outs, fn):
+    (lhs_contract, rhs_contract), (lhs_batch, rhs_batch) = params["dimension_numbers"]
+    a, a_free = _arranged(ins[0], lhs_batch, lhs_contract)
+    b, b_free = _arranged(ins[1], rhs_batch, rhs_contract)
+    batch = np.broadcast_shapes(a[0].shape[: len(lhs_batch)], b[0].shape[: len(rhs_batch)])
+    left, right = a[0], b[0]
+    if left.shape[-1] == 1 or right.shape[-1] == 1:  # one side is alike along the sum
+        left, right = left.max(-1), right.max(-1)
+        product = _pair(left[..., :, None], right[..., None, :])
+    else:
+        rows = max(1, _CHUNK // max(1, right.size))
+        parts = [left[..., i : i + rows, None, :] for i in range(0, left.shape[-2], rows)]
+        product = np.concatenate(
+            [_pair(each, right[..., None, :, :]).max(-1) for each in parts], -2
+        )
+    return product.reshape((*batch, *a_free, *b_free))
+
+
+def _arranged(x, batch, contract):
+    """[batch..., free, contracted], the last two each one axis; and the lengths of the free
+    axes."""
+    free = [d for d in range(len(x.shape)) if d not in batch and d not in contract]
+    varied = list(contract) if any(x.code.shape[d] > 1 for d in contract) else []
+    code = along(x, varied).transpose(*batch, *free, *contract)
+    lengths = [x.code.shape[d] for d in free]
+    return (code.reshape(*code.shape[: len(batch)], int(np.prod(lengths, dtype=int)), -1),), lengths
+
+
+def _pair(a, b):
+    return np.where((a == ZERO) | (b == ZERO), ZERO, ordinary(a, b))
+
+
+@rule("gather")
+def _(params, ins, outs, fn):
+    x, index = ins
+    dn, rank = params["dimension_numbers"], len(outs[0].shape)
+    if index.value is not None and x.code.size > 1:
+        source = gathered_from(fn, x.shape, index.value)
+        flat = along(x, range(len(x.shape))).reshape(-1)
+        return np.where(source < 0, ZERO, flat[np.maximum(source, 0)])
+    if (x.code.size > 1 and x.code.max() > 0) or dn.operand_batching_dims:
+        return None
+    shape = [1] * rank
+    for d, n in zip(
+        [d for d in range(rank) if d not in dn.offset_dims], index.code.shape[:-1], strict=True
+    ):
+        shape[d] = n
+    return ordinary(index.code.max(-1).reshape(shape), np.asarray(x.code.max()))
+
+
+def gathered_from(fn: Callable, shape: Sequence[int], index: np.ndarray) -> np.ndarray:
+    """For each entry of a gather the flat place that it comes from; -1 for what is filled in."""
+    with jax.ensure_compile_time_eval():
+        places = 1 + np.arange(np.prod(shape, dtype=int), dtype=np.int32).reshape(shape)
+        return np.asarray(fn(places, np.asarray(index))[0]).clip(0) - 1
+
+
+@rule("conv_general_dilated")
+def _(params, ins, outs, fn):
+    if params["batch_group_count"] != 1:
+        return None
+    dn, x, kernel = params["dimension_numbers"], ins[0], ins[1]
+    space = [along(x, dn.lhs_spec[2:]).transpose(dn.lhs_spec)]
+    channels, mask, of_feature = _channel_classes(
+        params, space[0], kernel, outs[0].shape[dn.out_spec[1]], x.shape[dn.lhs_spec[1]]
+    )
+    taps = [kernel.shape[d] for d in dn.rhs_spec[2:]]
+    lengths = [outs[0].shape[d] for d in dn.out_spec[2:]]
+    batch = space[0].shape[0]
+    result = np.full((mask.shape[1], batch, *lengths), ZERO, np.int32)
+    steps = list(
+        zip(
+            params["window_strides"],
+            params["rhs_dilation"],
+            params["padding"],
+            params["lhs_dilation"],
+            strict=True,
+        )
+    )
+    for number, tap in enumerate(itertools.product(*map(range, taps))):
+        if not mask[number].any():
+            continue
+        seen = channels
+        for axis, (k, n, (stride, dilation, (low, _), spread)) in enumerate(
+            zip(tap, lengths, steps, strict=True), 2
+        ):
+            place = np.arange(n) * stride + k * dilation - low
+            inside = (place >= 0) & (place % spread == 0) & (place // spread < seen.shape[axis])
+            seen = np.take(seen, np.where(inside, place // spread, 0), axis)
+            seen = np.where(
+                inside.reshape([-1 if d == axis else 1 for d in range(seen.ndim)]), seen, ZERO
+            )
+        for o, i in np.argwhere(mask[number]):
+            result[o] = np.maximum(result[o], seen[:, i])
+    result = np.where(result >= 0, np.maximum(result, max(0, int(kernel.code.max()))), result)
+    result = result[of_feature].swapaxes(0, 1)  # batch, features, space
+    return result.transpose(np.argsort(dn.out_spec))
+
+
+def _channel_classes(params, x, kernel, features, channels):
+    """Channels that are alike, as one: x [batch, classes, space...]; which of them each tap sees,
+    [taps, kinds, classes];
+    and of which kind each output feature is."""
+    dn, groups_ = params["dimension_numbers"], params["feature_group_count"]
+    weights = kernel.code.transpose(dn.rhs_spec)  # features, channels of a group, taps...
+    alike = x.shape[1] == 1
+    if not alike:
+        _, first, of_channel = np.unique(x, axis=1, return_index=True, return_inverse=True)
+        of_channel = of_channel.reshape(-1)
+        x = x[:, first]
+    else:
+        of_channel = np.zeros(channels, int)
+    number = x.shape[1]
+    full = np.broadcast_to(
+        weights, (features, channels // groups_, *[kernel.shape[d] for d in dn.rhs_spec[2:]])
+    )
+    there = np.moveaxis((full != ZERO).reshape(features, channels // groups_, -1), 2, 0)
+    seen = np.zeros((len(there), features, number), bool)
+    for o_group in range(groups_ if number > 1 else 1):
+        size = features // groups_ if number > 1 else features
+        part = slice(o_group * size, (o_group + 1) * size)
+        for i in range(there.shape[2]):
+            seen[:, part, of_channel[o_group * there.shape[2] + i]] |= there[:, part, i]
+    _, first, places = np.unique(seen, axis=1, return_index=True, return_inverse=True)
+    return x, seen[:, first], places.reshape(-1)

@@ -1,0 +1,276 @@
+"""The plan of a derived step: which part of which array is computed when, and which arrays are
+remembered.
+
+From the output backwards each array collects demands: a window at certain ranks. With f the rank at
+  which an entry is
+final and n the first moment at which it is wanted, it may be computed at any moment in [f, n]. If
+the start of a row lies there for all entries, the array is computed row by row in `enter`;
+otherwise entry by entry in `step`, or `before` it, at the beginning of the same rank, if the next
+iteration of a loop waits for it. What is computed at one moment must be a box of one size, and
+whatever is asked for again is remembered. Where no boxes are found, or nothing is saved by them,
+the array is computed anew wherever it is wanted.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from zoo.derived.convolution import boxes, split_rows
+from zoo.derived.network import codes
+from zoo.derived.network.graph import Array, Op
+from zoo.derived.network.windows import Refused, Window, moving, volume, whole
+from zoo.derived.rules import VIEWS, follow
+from zoo.derived.schedule import NEVER, WASTE, Demand, Schedule, boxed, needs
+
+CHEAP = {*codes.ELEMENTWISE, *VIEWS, "gather", "copy_p"}
+PRODUCTS = ("dot_general", "conv_general_dilated")
+
+
+class _Again(Exception):
+    """A schedule turned out to be impossible; others must be found."""
+
+
+class Plan:
+    """The plan for a graph.
+
+    Attributes:
+      ops: the operations, in an order in which they can be computed.
+      output, canvas: two of the arrays.
+      goal: the window of the output at each rank.
+      num_ranks: how many ranks there are.
+      block: ranks in a row, or 0 if nothing is done by rows.
+      at: the schedule of every array that is remembered.
+      demands: the demands of every array.
+      notes: what is computed anew at every rank, and why.
+    """
+
+    def __init__(self, ops: list[Op], canvas: Array, output: Array, goal: Window, block: int):
+        self.ops, self.canvas, self.output, self.goal, self.block = ops, canvas, output, goal, block
+        self.num_ranks = len(goal[0].first)
+        self.steps = np.ones(self.num_ranks, bool)
+        self.no_enter: set[Op] = set()
+        self.carried = {op.ins[0] for op in ops if op.name == "delay"}
+        self.multiplied: dict[Array, list[int]] = {}
+        self._mark()
+        for _ in range(50):
+            try:
+                self._find()
+                break
+            except _Again:
+                continue
+        else:
+            raise Refused("no order was found in which everything is known in time")
+
+    def _mark(self) -> None:
+        cheap = {self.canvas}
+        for op in self.ops:
+            live = [each for each in op.ins if each.live]
+            if live and op.name in CHEAP and all(each in cheap for each in live):
+                cheap.update(op.outs)
+        self.cheap = cheap
+
+    def _layouts(self) -> None:
+        """In which order of their axes products read arrays; also through slices."""
+        for op in self.ops:
+            if op.name != "dot_general" or op.loops:
+                continue
+            for each, summed, batch in zip(op.ins, *op.params["dimension_numbers"], strict=True):
+                free = [d for d in range(len(each.shape)) if d not in batch and d not in summed]
+                source = each
+                while source.op is not None and source.op.name == "slice":
+                    source = source.op.ins[0]
+                if source.live and not source.loops:
+                    self.multiplied.setdefault(source, [*batch, *free, *summed])
+
+    # --------------------------------------------------------------------------------------------
+    # backwards
+    def _find(self) -> None:
+        back: dict[Array, dict] = {}
+        self._layouts()
+        for _ in range(12):
+            self.demands: dict[Array, dict[Any, Demand]] = {v: dict(d) for v, d in back.items()}
+            self.at: dict[Array, Schedule] = {}
+            self.notes: dict[Op, str] = {}
+            found: dict[Array, dict] = {}
+            self._ask(self.output, Demand("step", False, self.goal, self.steps, set()))
+            position = len(self.ops) - 1
+            while position >= 0:
+                if (parts := self._visit(self.ops[position], found)) is not None:
+                    self.ops[position : position + 1] = parts
+                    position += len(parts)
+                position -= 1
+            if _same(found, back):
+                return
+            back = found
+        raise Refused("a loop asks for ever more of what came before")
+
+    def _ask(self, array: Array, demand: Demand, into: dict | None = None) -> None:
+        if not array.live or array is self.canvas:
+            return
+        mine = (self.demands if into is None else into).setdefault(array, {})
+        key = (demand.frame, demand.early, demand.window)
+        old = mine.get(key)
+        if old is not None:
+            demand = dataclasses.replace(
+                demand, times=old.times | demand.times, roots=old.roots | demand.roots
+            )
+        mine[key] = demand
+
+    def _visit(self, op: Op, found: dict) -> list[Op] | None:
+        for k, array in enumerate(op.outs):
+            demands = list(self.demands.get(array, {}).values())
+            if not demands:
+                continue
+            chosen = self._choose(op, array, demands)
+            parts = (
+                None
+                if chosen is not None and chosen.frame == "enter"
+                else self._split(op, array, demands)
+            )
+            if parts is not None:
+                return parts
+            if chosen is None:
+                for demand in demands:
+                    self._pass_on(op, k, demand, found)
+            else:
+                self.at[array] = chosen
+                self._pass_on(
+                    op, k, Demand(chosen.frame, False, chosen.window, chosen.times, {op}), found
+                )
+        return None
+
+    def _pass_on(self, op: Op, k: int, demand: Demand, found: dict) -> None:
+        windows, _ = follow(op, k, demand.window, demand.times)
+        for i, (each, window) in enumerate(zip(op.ins, windows, strict=True)):
+            if window is None:
+                continue
+            before = op.name == "delay" and i == 0
+            into = found if before else None
+            self._ask(
+                each, dataclasses.replace(demand, window=window, early=demand.early or before), into
+            )
+
+    # --------------------------------------------------------------------------------------------
+    # when
+    def _choose(self, op: Op, array: Array, demands: list[Demand]) -> Schedule | None:
+        """The schedule of an array that is remembered; None if it is computed where it is
+        wanted."""
+        must = array in self.carried
+        if array in self.cheap and not must:
+            return None
+        asked = sum(int(d.times.sum()) * volume(d.window) for d in demands)
+        wanted_whole = array in self.multiplied and asked > WASTE * int(np.prod(array.all_shape))
+        if op.name in VIEWS and not must and not (wanted_whole and op.name != "slice"):
+            return None
+        one_in_enter = len(demands) == 1 and demands[0].frame == "enter"
+        if one_in_enter and not must:
+            return None
+        grid, need = needs(array, demands)
+        if (need == NEVER).all():
+            return None
+        by_rows = self._by_rows(op, array, grid, need)
+        if by_rows is not None:
+            return by_rows
+        by_sites = boxed(self.num_ranks, "step", array, grid, need, (need - 2) // 3, 1)
+        if by_sites is None and op.name != "delay":  # which only reads what is remembered
+            by_sites = boxed(self.num_ranks, "before", array, grid, need, (need - 1) // 3, 1)
+        if by_sites is None:
+            self._reconsider(array, demands, grid, need)
+            if must:
+                raise Refused(
+                    "what a loop carries becomes known neither site by site nor row by row "
+                    f"({op.name}, {op.line})"
+                )
+            self._note(op, array, asked)
+            return None
+        cost = int(by_sites.times.sum()) * volume(by_sites.window)
+        return by_sites if must or cost < asked else None
+
+    def _by_rows(self, op, array, grid, need):
+        if not self.block or op in self.no_enter:
+            return None
+        return boxed(
+            self.num_ranks, "enter", array, grid, need, need // (3 * self.block), self.block
+        )
+
+    def _reconsider(self, array, demands, grid, need):
+        """If what is wanted before a row is known only after it began, whoever wants it there must
+        do without rows."""
+        late = (need < NEVER) & (grid.coarse(array.code) > (need - 1) // 3)
+        roots = {root for d in demands if d.frame == "enter" for root in d.roots}
+        if late.any() and roots - self.no_enter:
+            self.no_enter |= roots
+            raise _Again
+
+    def _note(self, op, array, asked):
+        entries = int(np.prod(array.all_shape))
+        if asked > WASTE * entries and op.name not in codes.ELEMENTWISE:
+            self.notes[op] = f"{op.name} {array.all_shape} is computed again at every rank"
+
+    def work(self) -> tuple[float, Op | None]:
+        """The multiplications of all steps, as a share of those of a pass at every rank; and the
+        operation with the most."""
+        derived, passes, most, largest = 0, 0, None, 0
+        for op in self.ops:
+            array = op.outs[0]
+            if op.name not in PRODUCTS or not array.live or array not in self.demands:
+                continue
+            chosen = self.at.get(array)
+            windows = (
+                [(chosen.window, chosen.times)]
+                if chosen
+                else [(d.window, d.times) for d in self.demands[array].values()]
+            )
+            inner = int(np.prod(op.ins[1].shape, dtype=int)) // max(1, array.shape[-1]) or 1
+            count = inner * sum(volume(window) * int(times.sum()) for window, times in windows)
+            derived += count
+            passes += inner * int(np.prod(array.all_shape, dtype=int)) * self.num_ranks
+            if count > largest:
+                most, largest = op, count
+        return derived / max(1, passes), most
+
+    # --------------------------------------------------------------------------------------------
+    # rows above
+    def _split(self, op: Op, array: Array, demands: list[Demand]) -> list[Op] | None:
+        """A convolution of which all but the last row of taps is known before a row begins, as a
+        sum of two."""
+        if not self.block or op.name != "conv_general_dilated" or op.loops or len(array.shape) != 4:
+            return None
+        first, last = boxes(op)[0]
+        if (
+            last <= first
+            or op.ins[1].live
+            or op in self.no_enter
+            or op.params["feature_group_count"] != 1
+        ):
+            return None
+        grid, need = needs(array, demands)
+        parts = split_rows(op)
+        for each in parts:
+            if each.name == op.name:
+                ins = [codes.Coded(a.code, a.shape, a.value) for a in each.ins]
+                (each.outs[0].code,) = codes.of(op.name, each.params, ins, each.outs, each.fn)
+        above = grid.coarse(parts[1].outs[0].code)
+        begins = need // (3 * self.block) * self.block
+        if ((need < NEVER) & (above > begins)).any():
+            array.op = op
+            return None
+        return parts
+
+
+def _same(a, b):
+    def keys(found):
+        return {v: {key: d.times.tobytes() for key, d in each.items()} for v, each in found.items()}
+
+    return keys(a) == keys(b)
+
+
+def goal_of(shape: tuple[int, ...], site_shape: tuple[int, ...], sites: np.ndarray) -> Window:
+    """The window of the params of the site at each rank, in an output [1, *site_shape,
+    num_params]."""
+    full = whole(shape, len(sites))
+    places = np.unravel_index(np.asarray(sites), site_shape)
+    return (full[0], *(moving(each) for each in places), *full[1 + len(site_shape) :])

@@ -1,0 +1,271 @@
+"""A plan at work: the functions `init`, `enter` and `step` of a decoder."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from zoo.derived.memory import Buffer, buffers
+from zoo.derived.network.graph import Array, Op
+from zoo.derived.network.windows import Span, Table, Window, is_full, overhang, sizes
+from zoo.derived.plan import Plan
+from zoo.derived.rules import follow
+from zoo.derived.schedule import FRAMES
+from zoo.derived.weights import evaluate
+
+
+class Program:
+    """A plan with its buffers and, for both frames, the work in order."""
+
+    def __init__(self, plan: Plan, ranks: np.ndarray):
+        self.plan, self.ranks = plan, ranks
+        self.buffers = buffers(plan)
+        self.work = {frame: self._work(frame) for frame in FRAMES}
+
+    def _work(self, frame: str) -> list[tuple[bytes, list[tuple[Array, Window, np.ndarray]]]]:
+        """What is computed in a frame, in order: groups that share a condition, each (its ranks or
+        b"", the windows)."""
+        items = []
+        for op in self.plan.ops:
+            for array in op.outs:
+                schedule = self.plan.at.get(array)
+                if schedule is not None:
+                    if schedule.frame == frame:
+                        items.append(
+                            (
+                                schedule.times if schedule.sparse else None,
+                                (array, schedule.window, schedule.times),
+                            )
+                        )
+                    continue
+                for demand in self.plan.demands.get(array, {}).values():
+                    if demand.frame == frame and not demand.early:
+                        items.append((demand.times, (array, demand.window, demand.times)))
+        # A value that is not remembered is computed within the condition of those that want it.
+        sparse = {s.times.tobytes() for s in self.plan.at.values() if s.sparse}
+        keyed = [
+            (b"" if times is None or times.tobytes() not in sparse else times.tobytes(), item)
+            for times, item in items
+        ]
+        return [
+            (key, [item for _, item in each])
+            for key, each in itertools.groupby(keyed, key=lambda pair: pair[0])
+        ]
+
+
+class Run:
+    """One call of `enter` or `step`: what is known at its rank."""
+
+    def __init__(
+        self,
+        program: Program,
+        known: dict[Array, Any],
+        prepared: dict,
+        batch: int,
+        x: Any,
+        t: Any,
+        kept: dict,
+    ):
+        self.program, self.known, self.prepared_values, self.batch = program, known, prepared, batch
+        self.t = jnp.asarray(t, jnp.int32)
+        self.x, self.kept = x[:, None], dict(kept)
+        self.now: dict[tuple[Array, Window], Any] = {}
+        self.places_of: dict[Table, Any] = {}
+
+    # --------------------------------------------------------------------------------------------
+    # for rules
+    def at(self, table: Table) -> Any:
+        """What a table says at this rank."""
+        if table.constant:
+            return int(table.values[0])
+        if table not in self.places_of:
+            self.places_of[table] = _formula(table.values, self.t, self.program.plan.block)
+        return self.places_of[table]
+
+    def map(self, arrays: Sequence[Array], function: Callable, *values: Any) -> Any:
+        """A function of one example, over the batch."""
+        axes = [0 if each.batched else None for each in arrays[: len(values)]]
+        return jax.vmap(function, axes)(*values) if 0 in axes else function(*values)
+
+    def prepared(self, op: Op, name: str, function: Callable, value: Any) -> Any:
+        """A function of weights, computed before the loop over ranks."""
+        if op.ins[1].loops:
+            return self.map([op.ins[1]], function, value)
+        if (op, name) not in self.prepared_values:
+            self.prepared_values[op, name] = functools.partial(self.map, [op.ins[1]], function)
+        made = self.prepared_values[op, name]
+        return made(value) if callable(made) else made
+
+    def evaluate(self, op: Op, values: Sequence[Any]) -> list:
+        """All outputs of an operation, for all iterations of its loops."""
+        return evaluate(op, values)
+
+    def cut(self, value: Any, batched: bool, window: Window, shape: Any = None) -> Any:
+        """A part of a value; zeros where it leaves it."""
+        del shape
+        offset = int(batched)
+        for d, span in enumerate(window):
+            n = value.shape[d + offset]
+            if not is_full(span, n):
+                value = self._cut_axis(value, d + offset, span, n)
+        return value
+
+    def _cut_axis(self, value, axis, span, n):
+        low, high = overhang(span, n, np.ones(len(span.first), bool))
+        start = self.at(span.start)
+        if not (low or high):
+            if isinstance(start, int):
+                return lax.slice_in_dim(value, start, start + span.size, axis=axis)
+            return lax.dynamic_slice_in_dim(value, start, span.size, axis)
+        size = min(span.size, n)  # what lies inside, moved to where it belongs among zeros
+        inside = Table(np.clip(span.first, 0, n - size))
+        value = lax.dynamic_slice_in_dim(value, self.at(inside), size, axis)
+        config = [(span.size, span.size, 0) if d == axis else (0, 0, 0) for d in range(value.ndim)]
+        value = lax.pad(value, jnp.zeros((), value.dtype), config)
+        shift = Table(np.clip(span.size + span.first - inside.values, 0, size + span.size))
+        return lax.dynamic_slice_in_dim(value, self.at(shift), span.size, axis)
+
+    def fit(self, value: Any, batched: bool, wanted: bool, shape: tuple[int, ...]) -> Any:
+        """The value in a shape with more axes of length 1, or repeated along them; with the batch
+        if `wanted`."""
+        own = value.shape[int(batched) :]
+        lead = value.shape[:1] if batched else ()
+        if np.prod(own, dtype=int) == np.prod(shape, dtype=int):
+            value = value.reshape(*lead, *shape)
+        else:
+            value = jnp.broadcast_to(
+                value.reshape(*lead, *[1] * (len(shape) - len(own)), *own), (*lead, *shape)
+            )
+        return (
+            value if batched or not wanted else jnp.broadcast_to(value[None], (self.batch, *shape))
+        )
+
+    def same(self, op: Op, i: int, value: Any) -> Any:
+        """An input with the batch in front if the output has it."""
+        if op.ins[i].batched or not op.outs[0].batched:
+            return value
+        return jnp.broadcast_to(jnp.asarray(value)[None], (self.batch, *value.shape))
+
+    def places(self, span: Span, axis: int, rank: int) -> Any:
+        """The places that a span covers, [1, ..., size, ..., 1] with the batch in front."""
+        shape = [span.size if d == axis + 1 else 1 for d in range(rank + 1)]
+        return (self.at(span.start) + jnp.arange(span.size, dtype=jnp.int32)).reshape(shape)
+
+    def outside(
+        self, value: Any, batched: bool, axis: int, span: Span, length: int, filling: Any
+    ) -> Any:
+        """The value with `filling` wherever the span leaves an axis of that length."""
+        places = self.places(span, axis, value.ndim - int(batched))
+        inside = (places >= 0) & (places < length)
+        inside = inside if batched else inside[0]
+        return jnp.where(inside, value, jnp.asarray(filling, value.dtype).reshape([1] * value.ndim))
+
+    def zeros_around(self, array: Array, axis: int, span: Span, times: np.ndarray) -> bool:
+        """Whether what is read of an array beyond its edges is zero already."""
+        buffer = self.program.buffers.get(array)
+        if buffer is not None:
+            return buffer.zeros_around(axis, span, times)
+        return not array.live or array is self.program.plan.canvas
+
+    # --------------------------------------------------------------------------------------------
+    # at work
+    def read(self, array: Array, window: Window) -> Any:
+        """A window of an array."""
+        if array.value is not None:
+            return self.cut(jnp.asarray(array.value), False, window)
+        if array is self.program.plan.canvas:
+            return self._drawn(window)
+        if not array.live:
+            return self.cut(self.known[array], array.batched, window)
+        if (array, window) not in self.now:
+            buffer = self.program.buffers.get(array)
+            if buffer is not None:
+                return buffer.load(self, self.kept[array], window)
+            self.now[array, window] = self.compute(
+                array, window, np.ones(self.program.plan.num_ranks, bool)
+            )
+        return self.now[array, window]
+
+    def _drawn(self, window):
+        """A window of the canvas, zero where nothing is drawn yet."""
+        if (self.program.plan.canvas, window) not in self.now:
+            value = self.cut(self.x, True, window)
+            drawn = self.cut(jnp.asarray(self.program.ranks, jnp.int32), False, window) < self.t
+            self.now[self.program.plan.canvas, window] = jnp.where(
+                drawn[None], value, jnp.zeros((), value.dtype)[(None,) * value.ndim]
+            )
+        return self.now[self.program.plan.canvas, window]
+
+    def compute(self, array: Array, window: Window, times: np.ndarray) -> Any:
+        """A window of an array, from its inputs."""
+        op = array.op
+        assert op is not None
+        needs, compute = follow(op, op.outs.index(array), window, times)
+        pairs = zip(op.ins, needs, strict=True)
+        value = compute(
+            self, *(None if need is None else self.read(each, need) for each, need in pairs)
+        )
+        return value.reshape((self.batch, *sizes(window))) if array.batched else value
+
+    def work(self, frame: str) -> None:
+        """All that is computed in a frame."""
+        for key, items in self.program.work[frame]:
+            if not key:
+                self._do(items)
+                continue
+            stored = [array for array, *_ in items if array in self.program.buffers]
+            if not stored:
+                continue  # wanted by none but those in the conditions
+            now = Table(np.frombuffer(key, bool).astype(np.int64))
+
+            def branch(kept, items=items, stored=stored):
+                inner = self._inside(kept, stored)
+                inner._do(items)
+                return [inner.kept[array] for array in stored]
+
+            kept = lax.cond(
+                self.at(now) == 1, branch, lambda kept: kept, [self.kept[array] for array in stored]
+            )
+            self.kept.update(zip(stored, kept, strict=True))
+
+    def _inside(self, kept, stored):
+        inner = object.__new__(Run)
+        inner.__dict__.update(self.__dict__)
+        inner.kept, inner.now, inner.places_of = (
+            {**self.kept, **dict(zip(stored, kept, strict=True))},
+            dict(self.now),
+            dict(self.places_of),
+        )
+        return inner
+
+    def _do(self, items):
+        for array, window, times in items:
+            if (array, window) not in self.now:
+                self.now[array, window] = self.compute(array, window, times)
+            buffer: Buffer | None = self.program.buffers.get(array)
+            if buffer is not None:
+                self.kept[array] = buffer.store(
+                    self, self.kept[array], window, self.now[array, window]
+                )
+
+
+def _formula(values, t, block):
+    """The entry of a table at rank t: by arithmetic where that is all it is."""
+    ranks = np.arange(len(values))
+    forms = [(ranks, lambda: t)]
+    if block:
+        forms += [
+            (ranks // block, lambda: lax.div(t, jnp.int32(block))),
+            (ranks % block, lambda: lax.rem(t, jnp.int32(block))),
+        ]
+    for form, made in forms:
+        if (values - values[0] == form - form[0]).all():
+            return made() + jnp.int32(values[0] - form[0])
+    return lax.dynamic_index_in_dim(jnp.asarray(values, jnp.int32), t, 0, keepdims=False)

@@ -1,0 +1,188 @@
+"""When an array is wanted, and when it may be computed.
+
+The moments of a rank t are 3 t (`enter`), 3 t + 1 (`before`) and 3 t + 2 (`step`). Demands say
+which windows are wanted when; codes say from which rank on entries are final. `needs` finds the
+first moment at which each entry is wanted while final, and `boxed` whether the entries that are to
+be computed at one rank make a box of one size.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+
+import numpy as np
+
+from zoo.derived.network.graph import Array, Op
+from zoo.derived.network.windows import Span, Table, Window, moving, volume
+
+NEVER = 1 << 40
+FRAMES = ("enter", "before", "step")
+WASTE = 4  # entries computed for one that is needed, at most
+
+
+@dataclasses.dataclass
+class Demand:
+    """A window that is wanted.
+
+    Attributes:
+      frame: one of FRAMES.
+      early: whether it is wanted before the array itself is computed at that rank (by the next
+        iteration of a loop).
+      window: the window.
+      times: at which ranks.
+      roots: the operations computed in that frame for which it is.
+    """
+
+    frame: str
+    early: bool
+    window: Window
+    times: np.ndarray
+    roots: set[Op]
+
+
+@dataclasses.dataclass
+class Schedule:
+    """When an array is computed.
+
+    Attributes:
+      frame: one of FRAMES.
+      window: what is computed at a rank.
+      times: the ranks at which something is.
+      sparse: whether these are so few that the rest is better left out by a condition.
+    """
+
+    frame: str
+    window: Window
+    times: np.ndarray
+    sparse: bool
+
+
+def needs(array: Array, demands: list[Demand]) -> tuple[Grid, np.ndarray]:
+    """For each cell of a grid the first moment at which it is wanted while final."""
+    grid = Grid(array, [each.window for each in demands])
+    need = np.full(grid.shape, NEVER)
+    code = np.broadcast_to(grid.coarse(array.code), need.shape)
+    for demand in demands:
+        at = np.flatnonzero(demand.times)
+        moment = 3 * at + FRAMES.index(demand.frame) - demand.early
+        _first(grid, need, code, demand.window, at, moment)
+    return grid, need
+
+
+def boxed(
+    num_ranks: int,
+    frame: str,
+    array: Array,
+    grid: Grid,
+    need: np.ndarray,
+    group: np.ndarray,
+    period: int,
+) -> Schedule | None:
+    """Cells of each group computed together, at rank group * period; None if they are not final or
+    make no boxes."""
+    wanted = need < NEVER
+    code = np.broadcast_to(grid.coarse(array.code), need.shape)
+    if not wanted.any() or (wanted & ((code > group * period) | (group < 0))).any():
+        return None
+    number = -(-num_ranks // period)
+    of_entry, entries = group[wanted], np.nonzero(wanted)
+    active = np.zeros(number, bool)
+    active[of_entry] = True
+    last_active = np.maximum.accumulate(np.where(active, np.arange(number), -1))
+    last_active[last_active < 0] = int(np.argmax(active))
+    window, size_of_wanted = [], np.ones(len(of_entry), np.int64)
+    for d, n in enumerate(array.all_shape):
+        bounds = grid.bounds[d]
+        if len(bounds) == 2:
+            window.append(Span(Table(np.zeros(num_ranks)), n))
+            size_of_wanted *= n
+            continue
+        low, high = np.full(number, n), np.full(number, -1)
+        np.minimum.at(low, of_entry, bounds[entries[d]])
+        np.maximum.at(high, of_entry, bounds[entries[d] + 1] - 1)
+        size_of_wanted *= (bounds[1:] - bounds[:-1])[entries[d]]
+        size = int((high - low)[active].max()) + 1
+        start = np.clip(low[last_active], 0, n - size)
+        window.append(moving(np.repeat(start, period)[:num_ranks], size))
+    if int(active.sum()) * volume(tuple(window)) > WASTE * int(size_of_wanted.sum()):
+        return None
+    times = np.zeros(num_ranks, bool)
+    times[::period] = True
+    sparse = bool(active.sum() * 2 <= number) and number > 2
+    if sparse:
+        times[::period] = active
+    return Schedule(frame, tuple(window), times, sparse)
+
+
+class Grid:
+    """An array in cells of places that are alike: of the same code, and in the same windows at
+    every rank.
+
+    Attributes:
+      bounds: along each axis where cells begin, and its length.
+      shape: how many cells there are along each axis.
+      moves: the axes along which a window moves; their cells are single places.
+    """
+
+    def __init__(self, array: Array, windows: list[Window]):
+        self.bounds, self.moves = [], []
+        for d, n in enumerate(array.all_shape):
+            if not all(window[d].start.constant for window in windows):
+                self.moves.append(d)
+                self.bounds.append(np.arange(n + 1))
+                continue
+            edges = [0, n]
+            for window in windows:
+                edges += [
+                    int(np.clip(window[d].first[0], 0, n)),
+                    int(np.clip(window[d].last[0] + 1, 0, n)),
+                ]
+            if array.code.shape[d] > 1:
+                change = np.diff(array.code, axis=d) != 0
+                edges += (
+                    1 + np.flatnonzero(change.any(tuple(e for e in range(change.ndim) if e != d)))
+                ).tolist()
+            self.bounds.append(np.unique(edges) if n else np.array([0, 0]))
+        self.shape = tuple(len(each) - 1 for each in self.bounds)
+
+    def coarse(self, code: np.ndarray) -> np.ndarray:
+        """The greatest code in each cell."""
+        for d, bounds in enumerate(self.bounds):
+            if code.shape[d] > 1 and len(bounds) - 1 < code.shape[d]:
+                code = np.maximum.reduceat(code, bounds[:-1], axis=d)
+        return code
+
+
+def _first(
+    grid: Grid,
+    need: np.ndarray,
+    code: np.ndarray,
+    window: Window,
+    at: np.ndarray,
+    moment: np.ndarray,
+) -> None:
+    """Lowers `need` to the first moment at which a cell is in the window and final."""
+    moves = [d for d in grid.moves if not window[d].start.constant]
+    order = [*moves, *(d for d in range(need.ndim) if d not in moves)]
+    need, code = need.transpose(order), code.transpose(order)
+    parts = []
+    for d in order[len(moves) :]:
+        bounds, span = grid.bounds[d], window[d]
+        low, high = np.searchsorted(
+            bounds, np.clip([span.first[0], span.last[0] + 1], 0, bounds[-1])
+        )
+        parts.append(slice(int(low), int(high)))
+    if not moves:
+        place = np.searchsorted(at, code[tuple(parts)])
+        need[tuple(parts)] = np.minimum(need[tuple(parts)], np.append(moment, NEVER)[place])
+        return
+    for offset in itertools.product(*(range(window[d].size) for d in moves)):
+        places = [window[d].first[at] + o for d, o in zip(moves, offset, strict=True)]
+        inside = np.logical_and.reduce(
+            [(p >= 0) & (p < n) for p, n in zip(places, need.shape, strict=False)]
+        )
+        index = (*(p[inside] for p in places), *parts)
+        wide = (-1, *[1] * len(parts))
+        final = code[index] <= at[inside].reshape(wide)
+        np.minimum.at(need, index, np.where(final, moment[inside].reshape(wide), NEVER))
