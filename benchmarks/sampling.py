@@ -16,6 +16,7 @@ batch together.
 import dataclasses
 import functools
 import statistics
+import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import Annotated, Any
@@ -27,7 +28,9 @@ import tyro
 import zoo
 from benchmarks.flops import flops
 from sample.engines.sampler import Engine, draw
-from zoo.cli import command
+from train.cli.own_models import own_recipe
+from zoo.cli import called, read_flags, shell
+from zoo.model_files import find_run, is_own, take_classes
 
 # What the table shows beside the papers' sizes.
 SIZES: dict[str, tuple[zoo.Autoregressive, ...]] = {
@@ -46,7 +49,7 @@ class Options:
     """Times sampling against the likelihood."""
 
     models: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
-    """Names of the catalogue; all by default."""
+    """Names of the catalogue, or FILE.py:Class; the whole catalogue by default."""
     batch: tuple[int, ...] = (1, 16, 64)
     """Batch sizes."""
     engines: tuple[Engine, ...] = ("cached", "jacobi", "recompute")
@@ -62,16 +65,25 @@ class Options:
     """
     run: str | None = None
     """A trained run to bench instead of fresh variables: what Jacobi takes depends on them."""
+    classes: tuple[str, ...] = ()
+    """Model files (FILE.py) that define the classes of the run; one a flag."""
 
 
 def models_of(options: Options) -> Iterator[tuple[zoo.Autoregressive, Any]]:
     """The models to bench, with their variables."""
     if options.run is not None:
-        yield zoo.load(zoo.find(options.run))
+        yield zoo.load(find_run(options.run))
         return
     for name in options.models or zoo.CATALOGUE:
-        for model in (zoo.entry(name).paper, *SIZES.get(name, ())):
+        for model in _sizes(name):
             yield model, zoo.init(model, jax.random.key(0), *zoo.example(model, 1))
+
+
+def _sizes(name):
+    """The models of a name: the paper's size and those of `SIZES`, or that of a user's own file."""
+    if is_own(name):
+        return (own_recipe(name, called("benchmarks.sampling"), []).model,)
+    return (zoo.entry(name).paper, *SIZES.get(name, ()))
 
 
 def measure(function: Callable[[], Any], repeats: int, seconds: float) -> tuple[float, float]:
@@ -179,7 +191,7 @@ def main(options: Options) -> None:
             f"--batch and --repeats must be at least 1; got {options.batch} and {options.repeats}."
         )
     for name in options.models:
-        zoo.entry(name)
+        _sizes(name)
     device, speed = jax.devices()[0], peak()
     print(
         f"{jax.local_device_count()} x {device.device_kind}, {speed / 1e9:,.0f} GFLOP/s in a "
@@ -196,4 +208,6 @@ def main(options: Options) -> None:
 
 
 if __name__ == "__main__":
-    command(main, Options, "python -m benchmarks.sampling")
+    with shell():
+        words, _ = take_classes(sys.argv[1:])
+        main(read_flags(Options, called("benchmarks.sampling"), args=words))

@@ -4,19 +4,23 @@ translations or captions.
 The flags depend on what the model describes: `python -m sample RUN --help` lists them.
 """
 
+import contextlib
 import dataclasses
 import sys
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Annotated, Any
+
+import tyro
 
 import zoo
 from sample.kinds import kind_of, kinds
-from zoo.cli import read_flags, shell
+from zoo.cli import called, read_flags, shell
 from zoo.core.checks import kind
+from zoo.model_files import find_run, take_classes
 
 USAGE = (
-    "python -m sample RUN [flags]; RUN is a run's folder, a checkpoint, "
-    "or a model's name (its newest run)."
+    "{} RUN [flags]; RUN is a run's folder, a checkpoint, a model's name (its newest run), or "
+    "FILE.py:Class (the newest run of that class)."
 )
 
 
@@ -26,33 +30,44 @@ def run(argv: Sequence[str]) -> None:
     Raises:
       ValueError: there is no such run, or the flags make no sense for its model.
     """
+    prog = called("sample")
     if not argv or (argv[0].startswith("-") and {"-h", "--help"} & set(argv)):
-        print(f"usage: {USAGE}\n\npython -m sample RUN --help explains the flags for that model.")
+        usage = USAGE.format(prog)
+        print(f"usage: {usage}\n\n{prog} RUN --help explains the flags for that model.")
         return
-    checkpoint = zoo.find(_run_among(argv))
+    argv, _ = take_classes(argv)
+    checkpoint = _run_among(argv, prog)
     model, variables = zoo.load(checkpoint)
     of = kind_of(model)
     _check_flags(argv, model, of)
     named = checkpoint.parent if checkpoint.name == zoo.core.checkpoint.FILE else checkpoint
-    prog = f"python -m sample {named}"
-    options = read_flags(of.options, prog, args=list(argv))
+    options = read_flags(_with_classes(of.options), f"{prog} {named}", args=list(argv))
     for group in groups_of(options):
         group.check()
     of.show(options, checkpoint, model, variables)
 
 
-def _run_among(argv):
-    """The first word that is a run; if none is, the first that is no flag."""
+def _run_among(argv, prog):
+    """The checkpoint of the first word that is a run.
+
+    Raises:
+      CheckpointError: no word is one; the message is about the first that is no flag.
+    """
     words = [word for word in argv if not word.startswith("-")]
     for word in words:
-        try:
-            zoo.find(word)
-        except zoo.CheckpointError:
-            continue
-        return word
+        with contextlib.suppress(zoo.CheckpointError):
+            return find_run(word)
     if not words:
-        raise ValueError(f"expected a run, got flags only: {USAGE}")
-    return words[0]
+        raise ValueError(f"expected a run, got flags only: {USAGE.format(prog)}")
+    return find_run(words[0])
+
+
+def _with_classes(options: type) -> type:
+    """The flags of a kind, and the one that every kind has."""
+    help_text = "Model files (FILE.py) that define the classes of the run; one a flag."
+    flag = Annotated[tuple[str, ...], tyro.conf.arg(help=help_text)]
+    fields: Any = [("classes", flag, dataclasses.field(default=()))]
+    return dataclasses.make_dataclass("Options", fields, bases=(options,), frozen=True)
 
 
 def _check_flags(argv, model, of):

@@ -185,7 +185,9 @@ def test_bad_input_is_one_line(tmp_path, capsys, monkeypatch):
     assert "--data.seconds must be 0, or at least one sample" in said(
         "good", "--data.seconds", "-1"
     )
-    assert "drop --data.binarise and --data.levels" in said("good", "--data.levels", "16")
+    assert "--data.levels is not supported by WaveNet (sound): drop it" in said(
+        "good", "--data.levels", "16"
+    )
     short = said("good", "--model.site-shape", "100")
     assert (
         "samples, fewer than one window of 100: take it out" in short

@@ -6,17 +6,18 @@ import shlex
 import sys
 from collections.abc import Sequence
 
-from train.cli.options import UsageError, describe, parse
+from train.cli.listing import lines
+from train.cli.options import UsageError, parse
 from train.engine.loop import train
 from train.engine.prepare import check_trainable, fitted, inputs
 from train.engine.report import finish, finished
 from train.engine.run_data import load_data
 from train.kinds import kind_of
-from train.recipe.presets import RECIPES
 from train.runs.folder import Run, check_same, create, find
-from zoo.cli import any_stdout, complaint, out_of_memory
+from zoo.cli import any_stdout, called, complaint, out_of_memory, python
+from zoo.model_files import FLAG, file_of, is_own, take_classes
 
-USAGE = "python -m train MODEL [flags]; python -m train MODEL --help explains the flags of a model."
+USAGE = "{0} MODEL [flags]; {0} MODEL --help explains the flags of a model."
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -41,34 +42,30 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _main(argv):
+    prog = called("train")
+    usage = USAGE.format(prog)
     if not argv or argv[0] in ("list", "-h", "--help"):
-        width = max(map(len, RECIPES))
-        print(
-            "\n".join(
-                [
-                    f"usage: {USAGE}",
-                    "",
-                    *(f"  {name:{width}}  {describe(name)}" for name in RECIPES),
-                ]
-            )
-        )
+        print("\n".join([f"usage: {usage}", "", *lines()]))
         return 0
-    if argv[0].startswith("-"):
-        raise UsageError(f"the model comes first, before {argv[0]}: {USAGE}")
-    name = argv[0]
-    options = parse(name, argv[1:])
+    command = shlex.join([*prog.split(), *argv])
+    argv, files = take_classes(argv)
+    if not argv or argv[0].startswith("-"):
+        raise UsageError(f"the model comes first, before {' '.join(argv[:1]) or FLAG}: {usage}")
+    model = argv[0]
+    options = parse(model, argv[1:], prog)
     with contextlib.ExitStack() as holding:
-        trained = _train(name, options, shlex.join(["python", "-m", "train", *argv]), holding)
+        trained = _train(model, options, command, holding)
     if trained is not None and options.samples > 0:
-        draw(trained, kind_of(options.recipe.model).samples(options.samples))
+        files += [file_of(model)] if is_own(model) else []
+        draw(trained, kind_of(options.recipe.model).samples(options.samples), files)
     return 0
 
 
-def _train(name, options, command, holding):
+def _train(model, options, command, holding):
     """The run, trained and tested; None where there was nothing to do. `holding` keeps others off
     the run.
     """
-    run = None
+    run, name = None, options.name
     if options.resume:
         run = find(options.run_dir or name)
         check_same(run, name, options.recipe)
@@ -96,20 +93,25 @@ def _train(name, options, command, holding):
         print(finish(run, recipe, dataset, seconds, command), flush=True)
     except KeyboardInterrupt:
         again = shlex.join(
-            ["python", "-m", "train", name, "--resume", "--run-dir", str(run.folder)]
+            [*called("train").split(), model, "--resume", "--run-dir", str(run.folder)]
         )
         raise KeyboardInterrupt(f"; to continue: {again}") from None
     return run
 
 
-def draw(run: Run, num: int | None) -> None:
+def draw(run: Run, num: int | None, files: Sequence[str] = ()) -> None:
     """Becomes `python -m sample`, so that the memory of the training and its hold on the device are
     gone.
 
-    Of pairs (no `num`) that is every source of the test split, translated and scored.
+    Args:
+      run: the run to draw from.
+      num: how many samples; None for pairs, where every source of the test split is translated and
+        scored.
+      files: the model files whose classes the run names.
     """
     flags = [] if num is None else ["--num", str(num)]
-    os.execv(sys.executable, [sys.executable, "-m", "sample", str(run.folder), *flags])
+    flags += [word for file in files for word in (FLAG, file)]
+    os.execv(sys.executable, [*python("sample"), str(run.folder), *flags])
 
 
 def _error(error, code):

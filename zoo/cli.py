@@ -70,6 +70,30 @@ def _one_line(box: str) -> str:
     return ("; ".join(kept) or " ".join(box.split())).rstrip(".")
 
 
+_CONSOLE: dict[str, str] = {}  # the commands of the console script by module, while it runs
+
+
+def called(module: str) -> str:
+    """How a user calls the command of a module.
+
+    Example:
+      >>> called("train")
+      'python -m train'
+    """
+    return f"zoo {_CONSOLE[module]}" if module in _CONSOLE else f"python -m {module}"
+
+
+def python(module: str) -> list[str]:
+    """The words that run the command of a module in a new process.
+
+    Under the console script the current folder stays off the search path (-P), so that no file in
+    it is mistaken for a part of the project.
+    """
+    if module in _CONSOLE:
+        return [sys.executable, "-P", "-m", "zoo", _CONSOLE[module]]
+    return [sys.executable, "-m", module]
+
+
 @contextlib.contextmanager
 def shell() -> Iterator[None]:
     """What a command line runs in: an error ends in one line and exit code 1, an interrupt in exit

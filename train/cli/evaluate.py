@@ -10,8 +10,9 @@ import zoo
 from train.engine.evaluation import evaluate
 from train.kinds import kind_of
 from train.recipe.recipe import PLACES
-from zoo.cli import complaint, read_flags
+from zoo.cli import called, complaint, read_flags
 from zoo.core.checks import kind
+from zoo.model_files import find_run, take_classes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,7 +20,11 @@ class Options:
     """Exact likelihood of a trained run."""
 
     run: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
-    """A run folder, or a model's name for its newest run under runs/."""
+    """A run folder, a model's name for its newest run under runs/, or FILE.py:Class for the newest
+    run of that class.
+    """
+    classes: tuple[str, ...] = ()
+    """Model files (FILE.py) that define the classes of the run; one a flag."""
     split: Literal["test", "valid", "train"] = "test"
     """Which split of the run's data."""
     ensemble: tyro.conf.FlagCreatePairsOff[bool] = False
@@ -45,11 +50,13 @@ def main(args: list[str] | None = None) -> int:
     from train.engine.run_data import load_data
     from train.runs.folder import Run, check_same
 
-    options = read_flags(Options, "python -m train.evaluate", args=args)
+    prog = called("train.evaluate")
     try:
+        args, _ = take_classes(sys.argv[1:] if args is None else args)
+        options = read_flags(Options, prog, args=args)
         if options.batch_size is not None and options.batch_size < 1:
             raise ValueError(f"--batch-size must be at least 1; got {options.batch_size}.")
-        checkpoint = zoo.find(options.run)
+        checkpoint = find_run(options.run)
         run = Run(checkpoint.parent)
         name, recipe = run.name_and_recipe()
         if places := {

@@ -15,6 +15,7 @@ class Images(Arrays):
     example = "mnist_1bit"
     own = "images"
     flags = ("binarise", "levels", "valid")
+    recipe = {"steps": 5_000}
     loaders = {
         "mnist_1bit": mnist_1bit,
         "digits": digits,

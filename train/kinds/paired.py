@@ -14,6 +14,16 @@ from zoo.formats.vocabulary import END, PAD, SPECIAL
 class Paired(Kind):
     """Sequences are filled up with padding, and nats are stated of their tokens, the end included."""
 
+    recipe = {
+        "steps": 4_000,
+        "batch_size": 64,
+        "learning_rate": 3e-3,
+        "clip": 1.0,
+        "ema": 0.99,
+        "eval_every": 500,
+    }
+    from_data = ("head", "vocabulary", "unit", "end", "pad")
+
     def prepare(self, model, dataset):
         length = model.num_sites
         longest = max(split.x.shape[1] for split in (dataset.train, dataset.valid, dataset.test))

@@ -23,6 +23,15 @@ class Sound(Kind):
     example = "tones"
     own = "sounds"
     flags = ("rate", "seconds")
+    recipe = {
+        "steps": 4_000,
+        "batch_size": 4,
+        "learning_rate": 2e-3,
+        "clip": 1.0,
+        "ema": 0.99,
+        "eval_every": 500,
+    }
+    from_data = ("rate",)
     most_samples = 3
     loaders = {"tones": tones, "spoken_digit": spoken_digit, "sounds": sounds}
 

@@ -13,6 +13,14 @@ class Table(Arrays):
     own = "table"
     published = ("red_wine",)
     flags = ("fold", "header", "drop")
+    recipe = {
+        "steps": 2_000,
+        "batch_size": 24,
+        "clip": 10.0,
+        "weight_decay": 0.1,
+        "eval_every": 20,
+        "patience": 40,
+    }
     loaders = {
         "wine": bundled,
         "breast_cancer": bundled,

@@ -20,6 +20,15 @@ class Text(Kind):
     example = "python_docs"
     own = "text"
     flags = ("unit",)
+    recipe = {
+        "steps": 2_000,
+        "batch_size": 32,
+        "learning_rate": 2e-3,
+        "clip": 1.0,
+        "ema": 0.99,
+        "eval_every": 200,
+    }
+    from_data = ("head", "vocabulary", "end", "pad")
     most_samples = 3
     loaders = {"python_docs": python_docs, "tiny_shakespeare": tiny_shakespeare, "text": text}
 

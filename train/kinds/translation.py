@@ -18,6 +18,7 @@ class Translation(Paired):
     own = "pairs"
     published = ("multi30k",)
     flags = ("unit", "least", "source", "target", "items")
+    from_data = (*Paired.from_data, "source_vocabulary", "source_values", "source_pad")
     loaders = {"dates": dates, "multi30k": multi30k, "pairs": pairs}
 
     def known(self, dataset):

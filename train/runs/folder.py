@@ -14,6 +14,7 @@ from typing import Any
 
 from train.data import Dataset
 from train.recipe.recipe import PLACES, Recipe, differences, from_json, to_json
+from zoo.core.checkpoint import UnknownClass
 from zoo.foundation import files
 
 RUNS = Path("runs")
@@ -94,6 +95,8 @@ class Run:
             return name, from_json(config["recipe"]), digest
         except FileNotFoundError:
             raise RunError(f"{self.folder} holds no run (no config.json).") from None
+        except UnknownClass as error:
+            raise RunError(f"{self.config}: {error}.") from None
         except (AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
             raise RunError(
                 f"{self.config} cannot be read as the recipe of a run: {_short(error)}."

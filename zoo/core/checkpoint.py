@@ -49,12 +49,7 @@ def save(path: str | os.PathLike, model: Autoregressive, variables: Variables) -
         is not registered, or the variables are those of another model.
       OSError: the file cannot be written.
     """
-    config = to_config(model)
-    if from_config(config) != model:
-        raise ValueError(
-            f"{model} is not the same when read again; its fields must be plain JSON values and "
-            "tuples."
-        )
+    config = check_savable(model)
     if not isinstance(variables, Mapping):
         raise ValueError(
             f"variables must be a dict, as zoo.init and zoo.load return it; got {shown(variables)}."
@@ -185,6 +180,40 @@ def to_config(value: Any) -> Any:
     return value
 
 
+def check_savable(model: Autoregressive) -> dict[str, Any]:
+    """The configuration of a model that `load` can read again.
+
+    Raises:
+      ValueError: it could not; the message names the field or the class.
+    """
+    try:
+        config = to_config(model)
+        again = from_config(json.loads(json.dumps(config)))
+    except (AttributeError, TypeError):
+        config, again = {}, None
+    if again != model:
+        raise ValueError(
+            f"{_odd_field(model)} is not the same when read again; the fields of a model must be "
+            "plain JSON values, tuples of them, heads and orderings."
+        )
+    return config
+
+
+def _odd_field(model):
+    """The first field of a model that JSON does not keep, or the model itself."""
+    for field in dataclasses.fields(model):
+        value = getattr(model, field.name)
+        if field.name in ("parent", "name"):
+            continue
+        try:
+            same = from_config(json.loads(json.dumps(to_config(value)))) == value
+        except (AttributeError, TypeError):
+            same = False
+        if not same:
+            return f"{type(model).__name__}.{field.name} = {shown(value)}"
+    return str(model)
+
+
 class UnknownClass(ValueError):
     """A class that is named somewhere and registered nowhere."""
 
@@ -207,8 +236,8 @@ def from_config(config: Any, classes: Iterable[type] = ()) -> Any:
         hint = f" (did you mean {near[0]}?)" if near else ""
         raise UnknownClass(
             f"the class {name!r} is not registered{hint}; put @zoo.register above its definition "
-            "and import that first, "
-            f"or pass classes=[{name}] to zoo.load"
+            f"and import that first, pass classes=[{name}] to zoo.load, or on the command line add "
+            "--classes FILE.py, the file that defines it"
         )
     names = {field.name for field in dataclasses.fields(known[name])}
     if unknown := sorted(set(fields) - names):

@@ -3,6 +3,7 @@ imported from it.
 """
 
 import dataclasses
+import sys
 from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
@@ -37,8 +38,8 @@ def register(cls: C) -> C:
     old = _CLASSES.get(cls.__name__)
     if old is not None and _origin(old) != _origin(cls):
         raise ValueError(
-            f"the name {cls.__name__} is taken by {'.'.join(_origin(old))}: give "
-            f"{'.'.join(_origin(cls))} another name."
+            f"the name {cls.__name__} is taken by {_full_name(old)}: give {_full_name(cls)} another "
+            "name."
         )
     _CLASSES[cls.__name__] = cls
     return cls
@@ -52,4 +53,12 @@ def registered(classes: Iterable[type] = ()) -> Mapping[str, type]:
 
 
 def _origin(cls):
-    return cls.__module__, cls.__qualname__
+    """Where a class is defined. One file is one place, by whatever name it was imported."""
+    module = sys.modules.get(cls.__module__)
+    return getattr(module, "__file__", None) or cls.__module__, cls.__qualname__
+
+
+def _full_name(cls):
+    if cls.__module__.endswith(".py"):  # see zoo.model_files
+        return f"{cls.__qualname__} of {cls.__module__}"
+    return f"{cls.__module__}.{cls.__qualname__}"

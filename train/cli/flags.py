@@ -1,0 +1,241 @@
+"""The flags of a training: those fields of the recipe, the data and the model that mean something
+for the model, in groups, the most used first.
+"""
+
+import ast
+import dataclasses
+import functools
+import inspect
+import itertools
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Any, get_type_hints
+
+import tyro
+
+import zoo
+from train.cli.heads import add_heads
+from train.data.dataset import Data
+from train.kinds import kind_of, kind_of_data, kinds
+from train.kinds.kind import Kind, named
+from train.recipe.recipe import Recipe
+from zoo.cli import read_flags
+
+TRAINING = (
+    "steps",
+    "batch_size",
+    "seed",
+    "eval_every",
+    "patience",
+    "conditional",
+    "validate_ensemble",
+    "calibrate",
+    "checkpoint_every",
+)
+OPTIMISER = (
+    "learning_rate",
+    "warmup",
+    "final_rate",
+    "clip",
+    "weight_decay",
+    "corrected_decay",
+    "ema",
+    "encoder",
+    "encoder_rate",
+    "dtype",
+    "matmul_precision",
+    "parallel",
+)
+DATA = ("name", "path")  # the fields of `Data` for every kind, before its own and after them
+PLACES = ("data_dir", "manual_dir")
+
+
+def data_fields(kind: Kind) -> tuple[str, ...]:
+    """The fields of `Data` that mean something for data of a kind."""
+    return (*DATA, *kind.flags, *PLACES)
+
+
+def left_out(model: zoo.Autoregressive, head: str) -> set[str]:
+    """The fields of `Recipe` that mean nothing for a model; `head` is its head as a flag says it,
+    or "".
+    """
+    bernoulli = head.startswith("bernoulli") or isinstance(model.head, zoo.Bernoulli)
+    mixture = type(model).members is not zoo.Autoregressive.members
+    applies = {
+        "conditional": hasattr(model, "num_classes"),
+        "encoder": bool(model.encoder_fields),
+        "encoder_rate": bool(model.encoder_fields),
+        "validate_ensemble": mixture,
+        "calibrate": bernoulli,
+    }
+    return {field for field, applied in applies.items() if not applied}
+
+
+def read_recipe(
+    recipe: Recipe,
+    run: type,
+    prog: str,
+    args: Sequence[str],
+    *,
+    data: str,
+    head: str = "",
+    description: str = "",
+) -> tuple[Recipe, Any]:
+    """The recipe with the flags in `args`, and an instance of the dataclass `run` with those about
+    the run.
+
+    Args:
+      recipe: the defaults.
+      run: a dataclass of flags that are no part of a recipe.
+      prog: the command, for messages.
+      args: the words of the command line.
+      data: the name of the data set, which decides what flags its data have.
+      head: the head on the command line.
+      description: what `--help` begins with.
+
+    Raises:
+      ValueError: a flag that another model or kind of data has. SystemExit: wrong flags, or --help.
+    """
+    model, known = recipe.model, {name for each in kinds().values() for name in each.loaders}
+    of, kind = kind_of_data(data) if data in known else kind_of(model), kind_of(model)
+    hidden = left_out(model, head)
+    shown = {"training": _without(TRAINING, hidden), "optimiser": _without(OPTIMISER, hidden)}
+    _check_flags(args, model, of, {*itertools.chain(*shown.values())})
+    groups: dict[str, Any] = {name: _flags(Recipe, names, recipe) for name, names in shown.items()}
+    which = f"Which data: {', '.join(of.loaders)}; {of.own} is your own, at --data.path."
+    data_flags = _flags(Data, data_fields(of), recipe.data, name=which)
+    groups |= {"data": data_flags, "model": model, "run": run()}
+    options = read_flags(
+        _dataclass("Flags", groups, plain=("data", "model")),
+        prog,
+        args=list(args),
+        description=description,
+        registry=_registry(type(model), kind.from_data),
+    )
+    changes = vars(options.training) | vars(options.optimiser)
+    changes["data"] = dataclasses.replace(recipe.data, **vars(options.data))
+    return dataclasses.replace(recipe, model=options.model, **changes), options.run
+
+
+def read_model(cls: type, prog: str, args: Sequence[str]) -> zoo.Autoregressive:
+    """A model whose constructor needs arguments, from the flags `--model.NAME` among `args`.
+
+    Raises:
+      SystemExit: a flag is missing or wrong; one line on stderr says which flags are needed.
+    """
+    fields: Any = [("model", cls)]
+    flags = dataclasses.make_dataclass("Flags", fields, frozen=True)
+    words = list(_model_words(args))
+    return read_flags(flags, prog, args=words, registry=_registry(cls, ())).model
+
+
+def _model_words(args):
+    """The flags of the model and their values."""
+    taken = False
+    for word in args:
+        if word.startswith("-") and not word[1:2].isdigit():
+            taken = word.startswith("--model.")
+        if taken:
+            yield word
+
+
+def _check_flags(args: Sequence[str], model: zoo.Autoregressive, of: Kind, shown: set[str]) -> None:
+    """Names a flag that exists for another model or other data and not here."""
+    recipes = {field.name for field in dataclasses.fields(Recipe)} - {"model", "data"}
+    others = {"": recipes - shown}
+    others["data."] = {field.name for field in dataclasses.fields(Data)} - {*data_fields(of)}
+    others["model."] = {name for name in kind_of(model).from_data if hasattr(model, name)}
+    for word in args:
+        flag = word.partition("=")[0]
+        prefix, field = _split(flag)
+        if field not in others.get(prefix, ()):
+            continue
+        if prefix == "model.":
+            raise ValueError(f"{flag} is decided by the data: drop it.")
+        raise ValueError(f"{flag} is not supported by {named(model)} ({of.name}): drop it.")
+
+
+def _split(flag):
+    """`--data.data-dir` as ("data.", "data_dir"), `--no-conditional` as ("", "conditional")."""
+    name = flag.removeprefix("--") if flag.startswith("--") else ""
+    prefix, dot, field = name.rpartition(".")
+    return prefix + dot, field.removeprefix("no-").replace("-", "_")
+
+
+def _without(names: Iterable[str], hidden: set[str]) -> tuple[str, ...]:
+    return tuple(name for name in names if name not in hidden)
+
+
+def _flags(cls: type, names: Iterable[str], defaults: Any, **more: str) -> Any:
+    """An instance of a dataclass with these fields of `cls`, their values those of `defaults`;
+    `more` are help texts that replace docstrings.
+    """
+    hints, docs = get_type_hints(cls), {**field_docs(cls), **more}
+    fields: Any = [
+        (
+            name,
+            Annotated[hints[name], tyro.conf.arg(help=docs[name])],
+            dataclasses.field(default=getattr(defaults, name)),
+        )
+        for name in names
+    ]
+    return dataclasses.make_dataclass(cls.__name__, fields, frozen=True)()
+
+
+def _dataclass(name: str, values: Mapping[str, Any], plain: Sequence[str]) -> type:
+    """A dataclass with these defaults; the flags of fields in `plain` begin with the name of the
+    field.
+    """
+    fields: Any = [
+        (
+            key,
+            type(value) if key in plain else Annotated[type(value), tyro.conf.OmitArgPrefixes],
+            dataclasses.field(default_factory=lambda value=value: value),
+        )
+        for key, value in values.items()
+    ]
+    return dataclasses.make_dataclass(name, fields, frozen=True)
+
+
+@functools.cache
+def field_docs(cls: type) -> Mapping[str, str]:
+    """The docstrings under the fields of a dataclass, a line each.
+
+    Example:
+      >>> field_docs(Recipe)["steps"]
+      'Updates in all.'
+    """
+    body = ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0].body  # type: ignore[attr-defined]
+    return {
+        field.target.id: " ".join(doc.value.value.split())
+        for field, doc in itertools.pairwise(body)
+        if isinstance(field, ast.AnnAssign) and isinstance(doc, ast.Expr)
+    }
+
+
+def _registry(cls: type, hidden: Sequence[str]) -> tyro.constructors.ConstructorRegistry:
+    """Reads heads as one word, and shows no flags for the fields `hidden` of the model's class."""
+    registries = tyro.constructors.ConstructorRegistry
+    registry = registries()
+    add_heads(registry)
+    inside = False
+
+    @registry.struct_rule
+    def rule(info):
+        nonlocal inside
+        if inside or info.type is not cls or not isinstance(info.default, cls):
+            return None
+        inside = True  # the rule for dataclasses comes next
+        try:
+            spec = registries.get_struct_spec(info)
+        finally:
+            inside = False
+
+        def make(**fields):
+            """The fields of the model."""
+            return info.default.clone(**fields)
+
+        shown = tuple(field for field in spec.fields if field.name not in hidden)
+        return dataclasses.replace(spec, instantiate=make, fields=shown)
+
+    return registry
