@@ -190,11 +190,15 @@ def _dataclass(name: str, values: Mapping[str, Any], plain: Sequence[str]) -> ty
         (
             key,
             type(value) if key in plain else Annotated[type(value), tyro.conf.OmitArgPrefixes],
-            dataclasses.field(default_factory=lambda value=value: value),
+            dataclasses.field(default_factory=functools.partial(_same, value)),
         )
         for key, value in values.items()
     ]
     return dataclasses.make_dataclass(name, fields, frozen=True)
+
+
+def _same(value):
+    return value
 
 
 @functools.cache
@@ -205,10 +209,11 @@ def field_docs(cls: type) -> Mapping[str, str]:
       >>> field_docs(Recipe)["steps"]
       'Updates in all.'
     """
-    body = ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0].body  # type: ignore[attr-defined]
+    tree: Any = ast.parse(textwrap.dedent(inspect.getsource(cls)))
+    pairs: Any = itertools.pairwise(tree.body[0].body)
     return {
         field.target.id: " ".join(doc.value.value.split())
-        for field, doc in itertools.pairwise(body)
+        for field, doc in pairs
         if isinstance(field, ast.AnnAssign) and isinstance(doc, ast.Expr)
     }
 
@@ -227,7 +232,7 @@ def _registry(cls: type, hidden: Sequence[str]) -> tyro.constructors.Constructor
             return None
         inside = True  # the rule for dataclasses comes next
         try:
-            spec = registries.get_struct_spec(info)
+            spec: Any = registries.get_struct_spec(info)
         finally:
             inside = False
 

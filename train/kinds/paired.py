@@ -2,6 +2,8 @@
 else.
 """
 
+from typing import ClassVar
+
 import numpy as np
 
 import zoo
@@ -22,7 +24,7 @@ class Paired(Kind):
         "ema": 0.99,
         "eval_every": 500,
     }
-    from_data = ("head", "vocabulary", "unit", "end", "pad")
+    from_data: ClassVar[tuple[str, ...]] = ("head", "vocabulary", "unit", "end", "pad")
 
     def prepare(self, model, dataset):
         length = model.num_sites
