@@ -104,7 +104,7 @@ class PixelTransformer(Raster):
         self.around.enter(self.image(x), self.row(t))
         if self.attention == "full":
             for block in self.blocks:
-                block.attention.turn(len(x), t, self.of_row.dtype)
+                block.attention.start_page(len(x), t, self.of_row.dtype)
 
     def step(self, x, t, memory=None):
         row, at = self.row(t), self.place(t)

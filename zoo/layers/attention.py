@@ -7,19 +7,16 @@ before them. For an image whose rows are l tokens long that is the row so far, t
 above, and the column above: two layers see all.
 """
 
-from typing import Any
-
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from zoo.core.model import Rank
+from zoo.layers.key_value_caches import Lines, Pages, Ring
 
 Tokens = Float[Array, "_ _ _"]  # batch, tokens, features
-# at a time: later keys are not even computed, and the scores of a long sequence need not be in memory
-QUERIES = 128
+QUERIES = 128  # at a time: their scores alone are in memory, and later keys are never multiplied
 
 
 class CausalAttention(nn.Module):
@@ -29,14 +26,29 @@ class CausalAttention(nn.Module):
       features: of a token, in all heads together.
       heads: the number of heads.
       length: the number of tokens of a whole sequence.
-      stride: 0 for full attention, otherwise a divisor of `length`: the last `stride` tokens and
-        every stride-th before.
-      window: of full attention, the number of tokens that are seen; 0 for all.
-      rotary: whether queries and keys are turned by their position (Su et al. 2021), so that their
-        products depend on how far they are apart.
-      page: the tokens of a page of the cache, 0 for one page of all. A step reads only the pages
-        begun so far, and who calls it says when a page may be full (`turn`); there is no `prefill`
-        then.
+      stride: 0 for full attention, otherwise a divisor of `length`: a token sees the last `stride`
+        tokens and every stride-th before.
+      window: the number of tokens that full attention sees; 0 for all.
+      rotary: rotate queries and keys by their position (Su et al. 2021), so that their products
+        depend on the distance between them alone.
+      page: tokens per page of the cache; 0 for a cache without pages. A step then reads only the
+        pages begun so far; the caller calls `start_page` where a page begins, and there is no
+        `prefill`.
+
+    Raises:
+      ValueError: heads that do not divide the features (in pairs, for rotary positions), a stride
+        that does not divide the length, or pages together with a stride or a window.
+
+    Example:
+      >>> import jax, jax.numpy as jnp
+      >>> attention = CausalAttention(features=8, heads=2, length=5)
+      >>> x = jnp.ones((3, 5, 8))
+      >>> y, variables = attention.init_with_output(jax.random.key(0), x)
+      >>> y.shape
+      (3, 5, 8)
+      >>> first, state = attention.apply(variables, x[:, 0], 0, method="step", mutable=["cache"])
+      >>> bool(jnp.allclose(first, y[:, 0], atol=1e-6))
+      True
     """
 
     features: int
@@ -68,168 +80,145 @@ class CausalAttention(nn.Module):
         self.out = nn.Dense(self.features)
 
     def __call__(self, x: Tokens) -> Tokens:
-        return self._whole(x)[0]
+        """The outputs y_t of all tokens."""
+        return self._attend(*self._project(x, jnp.arange(x.shape[1])))
 
     def prefill(self, x: Tokens) -> Tokens:
-        """The first tokens of a sequence at once; `step` goes on after them."""
-        y, *kv = self._whole(x)
-        kept = min(x.shape[1], self._room)
-        # The last of them, each where `step` would have put it.
-        slots = (np.arange(x.shape[1] - kept, x.shape[1]) + self.stride) % (
-            self.stride + self._room
+        """The outputs of the first tokens at once, which the cache then holds for `step`."""
+        q, k, v = self._project(x, jnp.arange(x.shape[1]))  # [batch, tokens, heads, d]
+        batch, length, heads, d = k.shape
+        k_by_head, v_by_head = (
+            each.swapaxes(1, 2).reshape(batch * heads, length, d) for each in (k, v)
         )
-        for name, new in zip(("keys", "values"), kv, strict=True):
-            by_head = new[:, -kept:].swapaxes(1, 2).reshape(-1, kept, new.shape[-1])
-            self.put_variable("cache", name, self._empty(len(x), x.dtype).at[:, slots].set(by_head))
-        return y
+        blank = self._empty_cache(batch, x.dtype)
+        self.put_variable("cache", "tokens", blank.prefill(k_by_head, v_by_head))
+        return self._attend(q, k, v)
 
     def step(self, x: Float[Array, "batch features"], t: Rank) -> Float[Array, "batch features"]:
-        """The token at t, after those before it."""
-        q, *kv = (
-            each.reshape(len(x) * self.heads, 1, -1)
-            for each in self._split(x[:, None], jnp.asarray(t)[None])
-        )
+        """The output y_t, given token t; the cache holds those before it."""
         t = jnp.asarray(t, jnp.int32)
-        slot = self.stride + jax.lax.rem(t, jnp.int32(self._room))
-        cached = []
-        for name, new in zip(("keys", "values"), kv, strict=True):
-            cache = self.get_variable("cache", name, self._empty(len(x), x.dtype))
-            cached.append(jax.lax.dynamic_update_slice_in_dim(cache, new, slot, 1))
-            self.put_variable("cache", name, cached[-1])
+        query, key, value = (
+            each.reshape(len(x) * self.heads, -1)  # [batch, 1, heads, d] to [batch * heads, d]
+            for each in self._project(x[:, None], t[None])
+        )
+        cache = self.get_variable("cache", "tokens", self._empty_cache(len(x), x.dtype))
+        cache = cache.write(key, value, t)
+        self.put_variable("cache", "tokens", cache)
+        return self.out(cache.attend(query, t).reshape(x.shape))
+
+    def start_page(self, batch: int, t: Rank, dtype: jnp.dtype) -> None:
+        """Begins a new page of the cache if one begins at token t: at the multiples of `page`."""
+        pages = self.get_variable("cache", "tokens", self._empty_cache(batch, dtype))
+        self.put_variable("cache", "tokens", pages.start_page(jnp.asarray(t, jnp.int32)))
+
+    def _empty_cache(self, batch: int, dtype: jnp.dtype) -> Lines | Pages | Ring:
+        n, d = batch * self.heads, self.features // self.heads
         if self.stride:
-            seen, cached = self._seen(t, cached)
-            y = _weighted(q[:, 0], [cached], seen)
-        else:
-            full: list[Any] = [
-                [self.get_variable("cache", f"{name}_{i}") for name in ("keys", "values")]
-                for i in self._pages
-            ]
-            # A ring that is full holds nothing but what is seen.
-            begun = [
-                lambda q, pages, t, n=i + 1: _weighted(
-                    q, [*pages[: n - 1], pages[-1]], jnp.arange(n * self._room) <= t
-                )
-                for i in range(len(full) + 1)
-            ]
-            y = jax.lax.switch(
-                jax.lax.div(t, jnp.int32(self._room)), begun, q[:, 0], [*full, cached], t
-            )
-        return self.out(y.reshape(x.shape))
+            return Lines.empty(n, self.stride, self.length, d, dtype)
+        if self.page:
+            return Pages.empty(n, self.page, self.length, d, dtype)
+        return Ring.empty(n, min(self.window or self.length, self.length), d, dtype)
 
-    def turn(self, batch: int, t: Rank, dtype: jnp.dtype) -> None:
-        """Begins the page of rank t, if one begins there: where it is a multiple of `page`."""
-        empty, t = self._empty(batch, dtype), jnp.asarray(t, jnp.int32)
-        for name in ("keys", "values"):
-            page = self.get_variable("cache", name, empty)
-            for i in self._pages:
-                old = self.get_variable("cache", f"{name}_{i}", empty)
-                self.put_variable(
-                    "cache", f"{name}_{i}", jnp.where(t == (i + 1) * self.page, page, old)
-                )
-
-    def _empty(self, batch, dtype):
-        """A cache [batch * heads, tokens, d]: batch and heads are one axis, for with one head an
-        axis of their own makes the compiler copy the cache. A stride's length of zeros comes first,
-        so that every window lies inside; with a window, its tokens form a ring.
-        """
-        return jnp.zeros(
-            (batch * self.heads, self.stride + self._room, self.features // self.heads), dtype
+    def _project(self, x, positions):
+        """Queries, keys and values, [batch, tokens, heads, d] each."""
+        qkv = self.qkv(x).reshape(*x.shape[:2], 3 * self.heads, -1)
+        q, k, v = jnp.split(qkv, 3, axis=2)
+        return (
+            (apply_rotary(q, positions), apply_rotary(k, positions), v)
+            if self.rotary
+            else (q, k, v)
         )
 
-    @property
-    def _room(self) -> int:
-        """How many tokens are kept, or of these on a page."""
-        return self.page or min(self.window or self.length, self.length)
+    def _attend(self, q, k, v):
+        """From queries, keys and values of whole sequences to the outputs [batch, tokens, features]."""
+        y = strided(q, k, v, self.stride) if self.stride else windowed(q, k, v, self.window)
+        return self.out(y.reshape(*y.shape[:2], -1))
 
-    @property
-    def _pages(self) -> range:
-        """The pages that will be full before the last."""
-        return range((self.length - 1) // self.page if self.page else 0)
 
-    def _whole(self, x):
-        q, k, v = self._split(x, jnp.arange(x.shape[1]))
-        y = _strided(q, k, v, self.stride) if self.stride else _full(q, k, v, self.window)
-        return self.out(y.reshape(x.shape)), k, v
+def apply_rotary(
+    x: Float[Array, "batch tokens heads d"], positions: Array
+) -> Float[Array, "batch tokens heads d"]:
+    """The rotary embedding: rotates the pair (x_i, x_{i + d/2}) by position * 10000^(-2i / d)."""
+    half = x.shape[-1] // 2
+    angles = positions[:, None].astype(jnp.float32) * 10_000.0 ** (-jnp.arange(half) / half)[None]
+    # [tokens, d / 2] to [1, tokens, 1, d / 2]
+    cos, sin = (f(angles)[None, :, None].astype(x.dtype) for f in (jnp.cos, jnp.sin))
+    a, b = x[..., :half], x[..., half:]
+    return jnp.concatenate([a * cos - b * sin, a * sin + b * cos], axis=-1)
 
-    def _split(self, x, positions):
-        """Queries, keys and values, [batch, tokens, heads, d]."""
-        q, k, v = jnp.split(self.qkv(x).reshape(*x.shape[:2], 3 * self.heads, -1), 3, axis=2)
-        return (_turned(q, positions), _turned(k, positions), v) if self.rotary else (q, k, v)
 
-    def _seen(self, t, cached):
-        """What a strided token sees: the window and the column, of keys and of values."""
-        rows, column = (
-            1 + self.length // self.stride,
-            jax.lax.rem(jnp.asarray(t, jnp.int32), jnp.int32(self.stride)),
+def windowed(q: Array, k: Array, v: Array, window: int) -> Float[Array, "batch tokens heads d"]:
+    """Attention over the last `window` tokens (0: over all); arrays [batch, tokens, heads, d]."""
+    outputs = []
+    for first in range(0, q.shape[1], QUERIES):
+        end = min(first + QUERIES, q.shape[1])
+        begin = max(0, first - window + 1) if window else 0
+        distance = jnp.arange(first, end)[:, None] - jnp.arange(begin, end)[None, :]
+        seen = (distance >= 0) & (distance < window) if window else distance >= 0
+        outputs.append(
+            _attend_to(q[:, first:end], k[:, begin:end], v[:, begin:end], seen[None, None])
         )
-        row = jax.lax.div(jnp.asarray(t, jnp.int32), jnp.int32(self.stride))
-        window = jnp.arange(self.stride) + t + 1 >= self.stride
-        above = (jnp.arange(rows) > 0) & (jnp.arange(rows) <= row)
-        picked = []
-        for cache in cached:
-            lines = cache.reshape(len(cache), rows, self.stride, -1)
-            last = jax.lax.dynamic_slice_in_dim(cache, t + 1, self.stride, 1)
-            picked.append(
-                jnp.concatenate(
-                    [last, jax.lax.dynamic_index_in_dim(lines, column, 2, keepdims=False)], axis=1
-                )
-            )
-        return jnp.concatenate([window, above]), picked
+    return jnp.concatenate(outputs, axis=1)
+
+
+@jax.checkpoint  # the scores are cheaper to recompute than to keep for the gradient
+def _attend_to(q, k, v, seen):
+    scores = jnp.einsum("bqhd,bkhd->bhqk", q, k) * q.shape[-1] ** -0.5
+    return jnp.einsum("bhqk,bkhd->bqhd", _softmax(scores, seen), v)
+
+
+def strided(q: Array, k: Array, v: Array, stride: int) -> Float[Array, "batch tokens heads d"]:
+    """Attention over the row so far, the rest of the row above and the column above, each of them
+    one matmul; arrays [batch, tokens, heads, d], in rows of `stride` tokens.
+    """
+    batch, _, heads, d = q.shape
+    q, k, v = (a.reshape(batch, -1, stride, heads, d) for a in (q, k, v))
+    rows = q.shape[1]
+    k_above, v_above = (  # row r holds row r - 1, row 0 zeros
+        jnp.pad(a[:, :-1], ((0, 0), (1, 0), (0, 0), (0, 0), (0, 0))) for a in (k, v)
+    )
+    scores = [
+        jnp.einsum("brqhd,brkhd->brhqk", q, k),  # [batch, rows, heads, stride, stride]
+        jnp.einsum("brqhd,brkhd->brhqk", q, k_above),  # [batch, rows, heads, stride, stride]
+        jnp.einsum("brqhd,bsqhd->brhqs", q, k),  # [batch, rows, heads, stride, rows]
+    ]
+    seen = _strided_mask(rows, stride)[None, :, None]
+    weights = _softmax(jnp.concatenate(scores, axis=-1) * d**-0.5, seen)
+    in_row, in_row_above, in_column = jnp.split(weights, [stride, 2 * stride], axis=-1)
+    y = (
+        jnp.einsum("brhqk,brkhd->brqhd", in_row, v)
+        + jnp.einsum("brhqk,brkhd->brqhd", in_row_above, v_above)
+        + jnp.einsum("brhqs,bsqhd->brqhd", in_column, v)
+    )
+    return y.reshape(batch, rows * stride, heads, d)
+
+
+def _strided_mask(rows: int, stride: int) -> Bool[Array, "rows stride keys"]:
+    """Which keys a query sees: `stride` of its row, `stride` of the row above, `rows` of its column."""
+    row_so_far = jnp.tri(stride, dtype=bool)[None]
+    rest_of_row_above = ~row_so_far & (jnp.arange(rows) > 0)[:, None, None]
+    column_above = jnp.tri(rows, k=-1, dtype=bool)[:, None]
+    shape = (rows, stride)
+    return jnp.concatenate(
+        [
+            jnp.broadcast_to(row_so_far, (*shape, stride)),
+            rest_of_row_above,
+            jnp.broadcast_to(column_above, (*shape, rows)),
+        ],
+        axis=-1,
+    )
 
 
 def _softmax(scores: Array, seen: Array) -> Array:
     return jax.nn.softmax(jnp.where(seen, scores, -jnp.inf), axis=-1)
 
 
-def _weighted(q, pages, seen):
-    """softmax(q . k / sqrt(d)) v for one token, [n, d], over pages of (keys, values), [n, tokens,
-    d] each.
-    """
-    scores = (
-        jnp.concatenate([jnp.einsum("nd,nsd->ns", q, keys) for keys, _ in pages], axis=-1)
-        * q.shape[-1] ** -0.5
-    )
-    weights = jnp.split(_softmax(scores, seen[None]), len(pages), axis=-1)
-    return sum(
-        jnp.einsum("ns,nsd->nd", w, values) for w, (_, values) in zip(weights, pages, strict=True)
-    )
-
-
-@jax.checkpoint
-def _attend(q, k, v, seen):
-    scores = jnp.einsum("bqhd,bkhd->bhqk", q, k) * q.shape[-1] ** -0.5
-    return jnp.einsum("bhqk,bkhd->bqhd", _softmax(scores, seen), v)
-
-
-def _full(q, k, v, window):
-    """Causal attention, [batch, tokens, heads, d], over the last `window` tokens (0: all)."""
-    outputs = []
-    for first in range(0, q.shape[1], QUERIES):
-        end, begin = min(first + QUERIES, q.shape[1]), max(0, first - window + 1) if window else 0
-        apart = jnp.arange(first, end)[:, None] - jnp.arange(begin, end)[None, :]
-        seen = (apart >= 0) & (apart < window) if window else apart >= 0
-        outputs.append(_attend(q[:, first:end], k[:, begin:end], v[:, begin:end], seen[None, None]))
-    return jnp.concatenate(outputs, axis=1)
-
-
-def _turned(x: Array, positions: Array) -> Array:
-    """Pairs of features turned by position * 10000^(-i / d), the rotary embedding; x is [batch,
-    tokens, heads, d].
-    """
-    half = x.shape[-1] // 2
-    angles = positions[:, None].astype(jnp.float32) * 10_000.0 ** (-jnp.arange(half) / half)[None]
-    cos, sin = (f(angles)[None, :, None].astype(x.dtype) for f in (jnp.cos, jnp.sin))
-    a, b = x[..., :half], x[..., half:]
-    return jnp.concatenate([a * cos - b * sin, a * sin + b * cos], axis=-1)
-
-
 class Block(nn.Module):
-    """A pre-norm layer of a Transformer: h += attention(norm(h)), then h +=
-    narrow(gelu(widen(norm(h)))).
+    """A pre-norm layer of a Transformer: h += attention(norm(h)); h += mlp(norm(h)).
 
     Attributes:
-      attention: its attention, which says the features of a token.
-      dropout: the rate at which what is added is dropped in training.
+      attention: the attention; its `features` are those of a token.
+      dropout: the rate at which both summands are dropped in training.
     """
 
     attention: CausalAttention
@@ -255,28 +244,3 @@ class Block(nn.Module):
 
     def _mlp(self, h):
         return self.narrow(jax.nn.gelu(self.widen(self.norms[1](h))))
-
-
-def _strided(q, k, v, stride):
-    """Strided causal attention, [batch, tokens, heads, d]: the row so far, the rest of the row
-    above, the column above.
-    """
-    q, k, v = (a.reshape(len(a), -1, stride, *a.shape[2:]) for a in (q, k, v))
-    rows, scale = q.shape[1], q.shape[-1] ** -0.5
-    before = [jnp.pad(a[:, :-1], ((0, 0), (1, 0), (0, 0), (0, 0), (0, 0))) for a in (k, v)]
-    own = jnp.tri(stride, dtype=bool)[None]
-    above = ~own & (jnp.arange(rows) > 0)[:, None, None]
-    column = jnp.broadcast_to(jnp.tri(rows, k=-1, dtype=bool)[:, None], (rows, stride, rows))
-    seen = jnp.concatenate([jnp.broadcast_to(own, above.shape), above, column], axis=-1)
-    scores = [
-        jnp.einsum("brqhd,brkhd->brhqk", q, k),
-        jnp.einsum("brqhd,brkhd->brhqk", q, before[0]),
-        jnp.einsum("brqhd,bsqhd->brhqs", q, k),
-    ]
-    weights = _softmax(jnp.concatenate(scores, axis=-1) * scale, seen[None, :, None])
-    of_own, of_above, of_column = jnp.split(weights, [stride, 2 * stride], axis=-1)
-    return (
-        jnp.einsum("brhqk,brkhd->brqhd", of_own, v)
-        + jnp.einsum("brhqk,brkhd->brqhd", of_above, before[1])
-        + jnp.einsum("brhqs,bsqhd->brqhd", of_column, v)
-    )
