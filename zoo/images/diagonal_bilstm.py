@@ -9,7 +9,9 @@ from zoo.core.model import Rank
 from zoo.foundation.registry import register
 from zoo.images.pixel_rnn import PixelRNN, gate_major, of_group
 from zoo.layers.cells import lstm
-from zoo.layers.convolutions import HiddenConv, Image, rows_of
+from zoo.layers.conv_weights import Image
+from zoo.layers.convolutions import HiddenConv
+from zoo.layers.row_buffers import rows_of
 
 
 @register

@@ -11,7 +11,8 @@ from zoo.foundation.registry import register
 from zoo.heads import Bernoulli, Head
 from zoo.images.raster import Raster
 from zoo.layers import class_labels
-from zoo.layers.convolutions import HiddenConv, InputConv, Readout, RowsAbove, rows_of
+from zoo.layers.convolutions import HiddenConv, InputConv, Readout, RowsAbove
+from zoo.layers.row_buffers import rows_of
 
 
 @register

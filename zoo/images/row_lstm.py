@@ -11,7 +11,8 @@ from zoo.core.model import Rank
 from zoo.foundation.registry import register
 from zoo.images.pixel_rnn import PixelRNN, gate_major, of_group
 from zoo.layers.cells import lstm
-from zoo.layers.convolutions import HiddenConv, Image
+from zoo.layers.conv_weights import Image
+from zoo.layers.convolutions import HiddenConv
 
 
 @register
