@@ -124,7 +124,7 @@ def rows(
             )
             compiling, seconds = timed(run)
             yield _row(model, batch, engine, compiling, seconds, score, limit)
-        for what, function in _prompts(model, variables, x, context) if model.prefills else ():
+        for what, function in _prompts(model, variables, x, context) if model.has_prefill else ():
             yield _row(model, batch, what, *timed(function), score, limit)
         for what, function in _peers(model, variables, x, batch) if options.torch else ():
             yield _row(model, batch, what, *timed(function), score, limit)

@@ -193,7 +193,7 @@ def _prefilled(model, engine, known):
     """How many ranks of all examples the model takes in one pass; None if it cannot or knows
     nothing.
     """
-    if known is None or not model.prefills or engine != "cached":
+    if known is None or not model.has_prefill or engine != "cached":
         return None
     return few_known(int(known.known.min()))
 

@@ -48,8 +48,8 @@ def show(options: Options, checkpoint: Path, model: zoo.Sequence, variables: zoo
     prompt, num = options.prompt or "", options.num or (WRITTEN if options.prompt is None else 1)
     left = (
         LONG
-        if model.longest is None
-        else max(1, min(LONG, model.longest - len(encode(model, prompt))))
+        if model.max_length is None
+        else max(1, min(LONG, model.max_length - len(encode(model, prompt))))
     )
     how: dict[str, Any] = dataclasses.asdict(options.truncation)
     how |= {"length": left if options.length is None else options.length, "stop": options.stop}

@@ -199,17 +199,17 @@ def _prepared(model, prompts, length):
     tokens = [encode(model, prompt) for prompt in prompts]
     lengths = [len(each) for each in tokens]
     total = max(lengths) + int(length)
-    if model.longest is not None and total > model.longest:
+    if model.max_length is not None and total > model.max_length:
         raise ValueError(
-            f"this model reads at most {model.longest} characters, and a prompt of "
+            f"this model reads at most {model.max_length} characters, and a prompt of "
             f"{total - length} with length={length} "
             f"makes {total}: shorten one of them. Only positions of the kind rotary go on for ever."
         )
     total = max(
         SHORTEST, 1 << (total - 1).bit_length()
     )  # few lengths, so that few programs are compiled
-    if model.longest is not None:
-        total = min(total, model.longest)
+    if model.max_length is not None:
+        total = min(total, model.max_length)
     values, known = np.zeros((len(prompts), total), np.int32), np.zeros((len(prompts), total), bool)
     for i, each in enumerate(tokens):
         values[i, : len(each)], known[i, : len(each)] = each, True

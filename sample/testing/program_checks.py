@@ -113,7 +113,7 @@ def check_precision(entry: zoo.Entry) -> None:
         return decoder.prefill(decoder.init(), x[:, :1])
 
     programs: list[Any] = [score, *(functools.partial(draw_with, make) for make in DECODERS)]
-    for program in [*programs, prefill] if model.prefills else programs:
+    for program in [*programs, prefill] if model.has_prefill else programs:
         with jax.default_matmul_precision("bfloat16"):
             traced = jax.make_jaxpr(program)(variables)
         asked = [

@@ -1,4 +1,4 @@
-"""Captions from one feature vector."""
+"""Captions without attention: from one vector of the image."""
 
 from typing import ClassVar
 
@@ -13,20 +13,18 @@ from zoo.layers.context_readers import FixedContext
 
 @register
 class Captioner(ImageDescriber):
-    """A convolutional network makes a vector of the image, and the vector enters every step of an
-    LSTM.
+    """A convolutional network maps the image to a vector, and every step of an LSTM reads it.
 
     **References**: J. Donahue et al., Long-term recurrent convolutional networks for visual
-      recognition and description,
-    CVPR 2015; O. Vinyals, A. Toshev, S. Bengio, D. Erhan, Show and tell: a neural image caption
-    generator, CVPR 2015.
+    recognition and description, CVPR 2015; O. Vinyals, A. Toshev, S. Bengio, D. Erhan, Show and
+    tell: a neural image caption generator, CVPR 2015.
 
-    Differs from the papers: one LSTM layer, whose first state comes from the vector too; a small
-      encoder.
+    Differs from the papers: one LSTM layer, whose initial state comes from the vector too; a small
+    encoder.
 
-    Attributes: those of `ImageDescriber`, and pooled: whether the vector is made of the features'
-      mean over all places, which says what there is but hardly where,
-        with far fewer weights to overfit.
+    Attributes: those of `ImageDescriber`, and
+      pooled: average the features over all places first. The vector then tells what is in the image
+        but hardly where, and has far fewer weights to overfit.
     """
 
     pooled: bool = False

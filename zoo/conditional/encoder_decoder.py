@@ -1,5 +1,5 @@
-"""Sequences from a context: an encoder reads it once, a recurrent decoder looks at that while it
-writes token by token.
+"""Sequences given a context: an encoder reads the context once, and a recurrent decoder reads the
+encoding at every token.
 """
 
 import functools
@@ -23,13 +23,12 @@ from zoo.sequences.sequence import Sequence, Tokens
 
 
 class Encoded(NamedTuple):
-    """What an encoder made of a context.
+    """An encoded context.
 
     Attributes:
-      values: its annotations, [batch, places, d]: words with their surroundings, or parts of an
-        image.
-      mask: which of them there are.
-      summary: one vector for all of it, [batch, e].
+      values: its annotations, [batch, places, d]: words in context, or parts of an image.
+      mask: which places hold one, [batch, places]; the others are padding.
+      summary: one vector for the whole context, [batch, e].
     """
 
     values: Float[Array, "batch places d"]
@@ -38,34 +37,36 @@ class Encoded(NamedTuple):
 
 
 class Memory(NamedTuple):
-    """A context as the decoder sees it: its state before the first token, and what the reader
-    remembers.
+    """A context as the decoder sees it.
+
+    Attributes:
+      initial_state: the decoder's state before the first token.
+      context: what the reader precomputed.
     """
 
-    first: State
-    read: PyTree
+    initial_state: State
+    context: PyTree
 
 
 class EncoderDecoder(Sequence):
     """A recurrent decoder conditioned on a context. With e_t the embedding of token t - 1 and s the
     decoder's states,
 
-        c_t = what is read of the context, given s_{t-1};   s_t = cell(s_{t-1}, [e_t, c_t]),   s_0 =
-        tanh(W summary) p(x_t | x_<t, context) = softmax(V tanh(U [s_t, c_t, e_t])).
+        c_t = read(context, s_{t-1}),    s_t = cell(s_{t-1}, [e_t, c_t]),    s_0 = tanh(W summary)
+        p(x_t | x_<t, context) = softmax(V tanh(U [s_t, c_t, e_t])).
 
-    A final subclass says by what the context is read and encodes it; it needs a `width`, the size d
-    of its annotations.
+    A final subclass sets the `reader`, and implements `encoded` and `width`.
 
     Attributes:
-      site_shape: (length,), of the longest sequence with its end.
+      site_shape: (length,), the length of the longest sequence, its end included.
       features: units of the decoder.
       embedding: size of the learned vector of each token.
       cell: of the decoder (and of an encoder that has one).
-      dropout: the rate at which embeddings and what goes to the logits are dropped in training.
+      dropout: the rate at which embeddings and the input of the logits are dropped in training.
       end, pad: the tokens that end a sequence and fill the rest; see `Sequence`.
-      unit: what a token is: a character or a word.
+      unit: what a token is, a character or a word.
       vocabulary: the text of each token.
-      head: the law of one token.
+      head: the distribution of one token.
       ordering: from left to right.
     """
 
@@ -86,12 +87,10 @@ class EncoderDecoder(Sequence):
     @property
     def width(self) -> int:
         """The size d of an annotation."""
-        raise NotImplementedError(f"{type(self).__name__} must say its width.")
+        raise NotImplementedError(f"{type(self).__name__} must define width.")
 
     def encoded(self, context: PyTree) -> Encoded:
-        """What the encoder makes of the context; with dropout where there is noise for it (rng
-        stream "train").
-        """
+        """Encodes the context; with dropout in training (rng stream "train")."""
         raise NotImplementedError(f"{type(self).__name__} must define encoded.")
 
     def setup(self):
@@ -101,61 +100,58 @@ class EncoderDecoder(Sequence):
         )
         self.recur = RecurrentLayer(self.features, self.cell)
         self.read = self.reader(self.width, self.features, GATES[self.cell] * self.features)
-        self.begin = nn.Dense(self.recur.num_states * self.features)
+        self.to_initial_state = nn.Dense(self.recur.num_states * self.features, name="begin")
         self.join = nn.Dense(self.features)
-        self.params_of = nn.Dense(self.head.num_params)
+        self.output_layer = nn.Dense(self.head.num_params, name="params_of")
         self.drop = nn.Dropout(self.dropout, rng_collection="train")
 
     def encode(self, context):
         encoded = self.encoded(context)
-        first = tuple(
-            jnp.split(jnp.tanh(self.begin(encoded.summary)), self.recur.num_states, axis=-1)
-        )
-        return Memory(first, self.read.remember(*encoded))
+        states = jnp.tanh(self.to_initial_state(encoded.summary))  # [batch, states * features]
+        initial_state = tuple(jnp.split(states, self.recur.num_states, axis=-1))
+        return Memory(initial_state, self.read.precompute(*encoded))
 
     def unroll(
         self, x: Tokens, memory: Memory, *, train: bool = False
     ) -> tuple[
         Float[Array, "batch length values"], Float[Array, "batch length places"] | None, State
     ]:
-        """All conditionals, the weights of the places (None if all of the context is read at once),
-        and the last state.
-        """
+        """All conditionals, the attention weights (None without attention), and the last state."""
         before = self.tokens_before(x)
         e = self.drop(self.embed[before], deterministic=not train)
-        look = self.read.over(memory.read)
+        attend = self.read.attend(memory.context)
 
-        @jax.checkpoint  # cheaper than to remember the scores
+        @jax.checkpoint  # the scores are cheaper to recompute than to keep for the gradient
         def body(state, gates):
-            glimpse = look(state[0])
-            state = self.recur.advance(gates + glimpse.gates, state)
-            return state, (state[0], glimpse.vector, glimpse.weights)
+            read = attend(state[0])
+            state = self.recur.advance(gates + read.gates, state)
+            return state, (state[0], read.vector, read.weights)
 
-        state, out = jax.lax.scan(body, memory.first, self.recur.of_input(e.swapaxes(0, 1)))
-        h, c, weights = jax.tree.map(lambda leaf: leaf.swapaxes(0, 1), out)
-        return self._leave(h, c, e, before, train), weights, state
+        gates = self.recur.input_proj(e.swapaxes(0, 1))  # [length, batch, gates]
+        state, out = jax.lax.scan(body, memory.initial_state, gates)
+        h, c, weights = jax.tree.map(lambda leaf: leaf.swapaxes(0, 1), out)  # [batch, length, ...]
+        return self._logits(h, c, e, before, train), weights, state
 
     def __call__(self, x, memory=None, *, train=False):
         return self.unroll(x, memory, train=train)[0]
 
     def prefill(self, x, memory=None):
         params, _, state = self.unroll(x, memory)
-        self.recur.keep(state)
+        self.recur.store_state(state)
         return params
 
     def step(self, x, t, memory=None):
         before = self.token_before(x, t)
-        e, state = self.embed[before], self.recur.kept(memory.first, t)
-        glimpse = self.read.over(memory.read)(state[0])
-        state = self.recur.advance(self.recur.of_input(e) + glimpse.gates, state)
-        self.recur.keep(state)
-        return self._leave(state[0], glimpse.vector, e, before)
+        e, state = self.embed[before], self.recur.load_state(memory.initial_state, t)
+        read = self.read.attend(memory.context)(state[0])
+        state = self.recur.advance(self.recur.input_proj(e) + read.gates, state)
+        self.recur.store_state(state)
+        return self._logits(state[0], read.vector, e, before)
 
-    def _leave(self, h, c, e, before, train=False):
-        h = self.drop(
-            jnp.tanh(self.join(jnp.concatenate([h, c, e], axis=-1))), deterministic=not train
-        )
-        return self.closed(self.params_of(h), before)
+    def _logits(self, h, c, e, before, train=False):
+        joined = jnp.tanh(self.join(jnp.concatenate([h, c, e], axis=-1)))
+        joined = self.drop(joined, deterministic=not train)
+        return self.mask_after_end(self.output_layer(joined), before)
 
 
 @checked()
@@ -163,17 +159,16 @@ class EncoderDecoder(Sequence):
 def attention_weights(
     model: EncoderDecoder, variables: Variables, x: Values, context: PyTree
 ) -> Float[Array, "batch length places"]:
-    """Where the model looks in its context when it writes each token of x: weights of the places,
-      which sum to 1.
+    """The attention weights of each place of the context at each token of x; they sum to 1.
 
     Args:
-      model: a model that attends.
+      model: a model with attention.
       variables: its variables.
       x: sequences [batch, length].
-      context: what they were written from, leading axis `batch`.
+      context: the context of each, leading axis `batch`.
 
     Raises:
-      ValueError: the model reads all of its context at once, or values that do not fit it.
+      ValueError: the model has no attention, or x or the context does not fit it.
     """
     if not model.attends:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""Models of captions given an image: what they share is the encoder of the image."""
+"""The base of caption models: the encoder of the image."""
 
 from typing import ClassVar
 
@@ -14,7 +14,7 @@ class GridEncoder(nn.Module):
 
     Attributes:
       channels: of each layer.
-      halvings: how many layers have a stride of 2.
+      halvings: how many layers, the first ones, have a stride of 2.
     """
 
     channels: tuple[int, ...]
@@ -30,15 +30,15 @@ class GridEncoder(nn.Module):
 
 
 class ImageDescriber(EncoderDecoder):
-    """p(caption | image): the image, integers 0..255 [batch, height, width(, 3)], becomes a grid of
-    features.
+    """p(caption | image): a convolutional encoder maps the image, integers 0..255 [batch, height,
+    width(, 3)], to a grid of features.
 
-    The weights of the encoder ("encoder") fit images of any size.
+    The weights of the encoder (params "encoder") do not depend on the size of the images.
 
     Attributes: those of `EncoderDecoder`, and
       image_shape: (height, width), or (height, width, 3) in colour.
       channels: of each convolution.
-      halvings: how many of them, the first ones, halve height and width.
+      halvings: how many convolutions, the first ones, halve height and width.
     """
 
     encoder_fields: ClassVar[tuple[str, ...]] = ("channels", "halvings")
@@ -52,9 +52,8 @@ class ImageDescriber(EncoderDecoder):
         if not fit or not self.channels:
             raise ValueError(
                 f"{type(self).__name__} needs an image_shape (height, width) or (height, width, "
-                "3), at least one layer of "
-                f"channels and halvings of at most its {len(self.channels)} layers; got "
-                f"{self.image_shape}, {self.halvings}."
+                "3), at least one layer of channels and halvings of at most its "
+                f"{len(self.channels)} layers; got {self.image_shape}, {self.halvings}."
             )
         super().setup()
         self.encoder = GridEncoder(self.channels, self.halvings)
@@ -71,27 +70,23 @@ class ImageDescriber(EncoderDecoder):
 
     @property
     def centres(self) -> tuple[np.ndarray, np.ndarray]:
-        """Where in the image the places of the grid look, in pixels: the middle of what each row,
-        and
-          each column, sees.
+        """The centres of the grid's receptive fields in the image, in pixels: of each row, and of
+        each column.
         """
         axes = []
         for size in self.image_shape[:2]:
             step, first = 1, 0.5
             for _ in range(self.halvings):
-                first += step * (
-                    size % 2 == 0
-                )  # of an even size a stride of 2 begins with the second pixel
+                # With an even size, a stride of 2 starts at the second pixel.
+                first += step * (size % 2 == 0)
                 step, size = 2 * step, -(-size // 2)
             axes.append(first + step * np.arange(size))
         return axes[0], axes[1]
 
     def features_of(self, context: Array) -> Float[Array, "batch places d"]:
         """The features of every place of the grid, row by row."""
-        images = (
-            context.reshape(len(context), *self.image_shape[:2], -1).astype(self.embed.dtype) / 255
-        )
-        grid = self.encoder(images)
+        images = context.reshape(len(context), *self.image_shape[:2], -1)  # grey: one channel
+        grid = self.encoder(images.astype(self.embed.dtype) / 255)  # [batch, rows, columns, d]
         return grid.reshape(len(grid), -1, self.width)
 
     def complaint(self, context):

@@ -1,4 +1,4 @@
-"""Sequence to sequence through one vector."""
+"""Sequence to sequence without attention."""
 
 from typing import ClassVar
 
@@ -9,16 +9,14 @@ from zoo.layers.context_readers import FixedContext
 
 @register
 class Seq2Seq(Translator):
-    """Encoder-decoder without attention: all that is known of the source is the last state of each
-    direction.
+    """Encoder-decoder without attention: the decoder sees the encoder's last state of each direction.
 
     **References**: K. Cho et al., Learning phrase representations using RNN encoder-decoder for
-      statistical machine
-    translation, EMNLP 2014; I. Sutskever, O. Vinyals, Q. Le, Sequence to sequence learning with
-    neural networks, NIPS 2014.
+    statistical machine translation, EMNLP 2014; I. Sutskever, O. Vinyals, Q. Le, Sequence to
+    sequence learning with neural networks, NIPS 2014.
 
     Differs from the papers: a bidirectional encoder; tanh in place of maxout before the logits
-      (Cho); one layer (Sutskever).
+    (Cho); one layer (Sutskever).
 
     Attributes: those of `Translator`.
     """

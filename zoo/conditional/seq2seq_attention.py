@@ -9,18 +9,16 @@ from zoo.layers.context_readers import AdditiveAttention
 
 @register
 class Seq2SeqAttention(Translator):
-    """Encoder-decoder with attention: at every token the decoder looks for what it needs among the
-    states of the encoder.
+    """Encoder-decoder with attention: at every token the decoder attends to all states of the
+    encoder.
 
-    `zoo.attention_weights` gives the alignment of a pair.
+    `zoo.attention_weights` returns the alignment of a pair.
 
     **Reference**: D. Bahdanau, K. Cho, Y. Bengio, Neural machine translation by jointly learning to
-      align and translate,
-    ICLR 2015.
+    align and translate, ICLR 2015.
 
-    Differs from the paper: tanh in place of maxout before the logits; the first state comes from
-      the last states of both
-    directions.
+    Differs from the paper: tanh in place of maxout before the logits; the decoder's initial state
+    comes from the last states of both directions.
 
     Attributes: those of `Translator`.
     """

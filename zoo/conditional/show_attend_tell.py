@@ -1,4 +1,4 @@
-"""Show, attend and tell: captions with a look at the image for every word."""
+"""Show, attend and tell: captions with attention to the image at every word."""
 
 from typing import ClassVar
 
@@ -16,19 +16,18 @@ class ShowAttendTell(ImageDescriber):
     """Soft attention over the grid of features at every word. Training adds the doubly stochastic
     regulariser
 
-        coverage * sum_s (1 - sum_t a_ts)^2,   a_ts the weight of place s at word t,
+        coverage * sum_s (1 - sum_t a_ts)^2,    a_ts the weight of place s at word t,
 
-    which asks that every place be looked at as much as any other; `zoo.attention_weights` gives the
-    weights.
+    which favours equal attention to all places; `zoo.attention_weights` returns the weights.
 
     **Reference**: K. Xu et al., Show, attend and tell: neural image caption generation with visual
-      attention, ICML 2015.
+    attention, ICML 2015.
 
-    Differs from the paper: a learned vector for every place of the grid; no gate scales what is
-      read; a small encoder.
+    Differs from the paper: a learned embedding for every place of the grid; no gate on what is read;
+    a small encoder.
 
     Attributes: those of `ImageDescriber`, and
-      coverage: the factor of the regulariser (1 in the paper).
+      coverage: the weight of the regulariser (1 in the paper).
     """
 
     coverage: float = 1.0
@@ -39,15 +38,19 @@ class ShowAttendTell(ImageDescriber):
     def setup(self):
         super().setup()
         rows, columns = self.grid
-        self.place = self.param("place", nn.initializers.normal(0.1), (rows * columns, self.width))
+        self.position_embedding = self.param(
+            "place", nn.initializers.normal(0.1), (rows * columns, self.width)
+        )
 
     def encoded(self, context):
-        values = self.features_of(context) + self.place[None]
+        values = self.features_of(context) + self.position_embedding[None]
         return Encoded(values, jnp.ones(values.shape[:2], bool), values.mean(1))
 
     def training_loss(self, x, memory=None):
         params, weights, _ = self.unroll(x, memory, train=True)
         assert weights is not None, "attention has weights"
         words = jnp.ones(x.shape, bool) if self.pad is None else x != self.pad
-        seen = (weights * words[:, :, None].astype(weights.dtype)).sum(1).astype(jnp.float32)
-        return self.coverage * jnp.square(1 - seen).sum(1) - self.head.log_prob(params, x).sum(1)
+        weights = weights * words[:, :, None].astype(weights.dtype)  # [batch, length, places]
+        total = weights.sum(1).astype(jnp.float32)  # of each place, [batch, places]
+        penalty = self.coverage * jnp.square(1 - total).sum(1)
+        return penalty - self.head.log_prob(params, x).sum(1)

@@ -1,4 +1,4 @@
-"""Models of sentences given a source sentence: what they share is the encoder of the source."""
+"""The base of translation models: the encoder of the source sentence."""
 
 from typing import ClassVar
 
@@ -13,15 +13,14 @@ from zoo.layers.recurrent_layer import RecurrentLayer
 
 
 class BidirectionalEncoder(nn.Module):
-    """Two recurrent layers, one from the left and one from the right: place s knows all tokens, its
-      neighbours best.
+    """Two recurrent layers, one from the left and one from the right, so that the annotation of a
+    place depends on all tokens.
 
-    Padding stands at the end of a row and changes nothing: the layer from the right begins at the
-      last token.
+    Padding at the end of a row changes nothing: the layer from the right is reset at the last token.
 
     Attributes:
       features: units of each direction.
-      cell: which cell.
+      cell: the recurrent cell.
     """
 
     features: int
@@ -35,9 +34,9 @@ class BidirectionalEncoder(nn.Module):
             RecurrentLayer(self.features, self.cell, name=name) for name in ("right", "left")
         )
         zeros, last = right.zeros(len(x)), jnp.maximum(mask.sum(1) - 1, 0)
-        places = x.swapaxes(0, 1)
-        forward, _ = right(places, zeros, None, zeros)
-        is_last = jnp.arange(x.shape[1])[:, None] == last[None]
+        places = x.swapaxes(0, 1)  # [places, batch, f]
+        forward, _ = right(places, zeros, None, zeros)  # [places, batch, features]
+        is_last = jnp.arange(x.shape[1])[:, None] == last[None]  # [places, batch]
         backward, _ = left(jnp.flip(places, 0), zeros, jnp.flip(is_last, 0), zeros)
         values = jnp.concatenate([forward, jnp.flip(backward, 0)], axis=-1).swapaxes(0, 1)
         at_last = jnp.take_along_axis(forward, last[None, :, None], axis=0)[0]
@@ -45,15 +44,15 @@ class BidirectionalEncoder(nn.Module):
 
 
 class Translator(EncoderDecoder):
-    """p(x | source): the source, int tokens [batch, places] with padding at the end, is read by a
-    bidirectional encoder.
+    """p(x | source): a bidirectional encoder reads the source, int tokens [batch, places] with
+    padding at the end.
 
-    The length of a source is no part of the weights.
+    The weights do not depend on the length of the source.
 
     Attributes: those of `EncoderDecoder`, and
-      source_values: how many tokens a source may have.
-      source_pad: the token that fills a source.
-      source_vocabulary: the text of each token of a source.
+      source_values: the number of different source tokens.
+      source_pad: the token that pads a source.
+      source_vocabulary: the text of each source token.
     """
 
     encoder_fields: ClassVar[tuple[str, ...]] = ("cell", "unit", "source_vocabulary")
@@ -74,7 +73,7 @@ class Translator(EncoderDecoder):
         return 2 * self.features
 
     def encoded(self, context):
-        # Under a trace no token is refused: what cannot be gives no number.
+        # A traced token cannot be refused, so one out of range gives NaN.
         inside = (context >= 0) & (context < self.source_values)
         embedded = jnp.where(inside[..., None], self.embed_source[context], jnp.nan)
         x = self.drop(embedded, deterministic=not self.has_rng("train"))

@@ -84,7 +84,7 @@ def decoder(
     def prefill(cache, x):
         return apply("prefill", cache, x)
 
-    return Decoder(init, enter, step, model.block, prefill if model.prefills else None)
+    return Decoder(init, enter, step, model.block, prefill if model.has_prefill else None)
 
 
 @checked(batch=1, copies=1)

@@ -128,11 +128,14 @@ class Autoregressive(nn.Module):
         return site_params(self, self(x, memory), t)
 
     @property
+    def has_prefill(self) -> bool:
+        """Whether the class defines `prefill`; without one, `step` reads a prefix rank by rank."""
+        return type(self).prefill is not Autoregressive.prefill
+
+    @property
     def prefills(self) -> bool:
-        """Whether the model has a `prefill`; without one `step` takes what is known too, rank by
-        rank.
-        """
-        return False
+        """The former name of `has_prefill`."""
+        return self.has_prefill
 
     def prefill(
         self, x: Shaped[Array, "batch ranks"], memory: PyTree = None

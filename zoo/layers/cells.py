@@ -1,10 +1,14 @@
-"""Recurrent cells, and the loop of a cell over a sequence with a gradient of its own.
+"""Recurrent cells, and the loop of a cell over a sequence with a gradient written by hand.
 
-With x the part of the gates that comes from the input and U the kernel of the state:
+With x what the input adds to the gates, a = h U + b what the state adds, and i, f, o, g slices of
+the gates:
 
-    Elman   h' = tanh(x + h U) GRU     r, z = sigmoid(x_rz + h U_rz),  n = tanh(x_n + r (h U_n +
-    b)),  h' = (1 - z) n + z h LSTM    i, f, o, g = x + h U,  c' = sigmoid(f) c + sigmoid(i)
-    tanh(g),  h' = sigmoid(o) tanh(c')
+    Elman   h' = tanh(x + a)
+    GRU     r, z = sigmoid(x_rz + a_rz)
+            h' = (1 - z) tanh(x_n + r a_n) + z h
+    LSTM    i, f, o, g = x + a
+            c' = sigmoid(f) c + sigmoid(i) tanh(g)
+            h' = sigmoid(o) tanh(c')
 """
 
 import functools
@@ -24,8 +28,8 @@ def lstm(gates: Float[Array, "*shape gates"], c: Float[Array, "*shape h"]) -> tu
     """The LSTM cell: from the gates' pre-activations i, f, o, g and the state c to the new output h
     and state c.
     """
-    # sigmoid(x) = (1 + tanh(x / 2)) / 2: one tanh of all gates is several times faster than five of
-    # parts of them.
+    # sigmoid(x) = (1 + tanh(x / 2)) / 2: one tanh of all gates is several times faster than five,
+    # since XLA computes the tanh of a slice again wherever it is used.
     halves = jnp.repeat(jnp.array([0.5, 0.5, 0.5, 1], gates.dtype), c.shape[-1])
     i, f, o, g = jnp.split(jnp.tanh(gates * jnp.expand_dims(halves, range(c.ndim - 1))), 4, axis=-1)
     c = ((1 + f) * c + (1 + i) * g) / 2
@@ -33,17 +37,22 @@ def lstm(gates: Float[Array, "*shape gates"], c: Float[Array, "*shape h"]) -> tu
 
 
 def advance(
-    cell: Cell, gates: Float[Array, "*shape gates"], own: Float[Array, "*shape gates"], state: State
+    cell: Cell,
+    gates: Float[Array, "*shape gates"],
+    from_state: Float[Array, "*shape gates"],
+    state: State,
 ) -> State:
-    """The next state, from what the input and the state's kernel add to the gates."""
+    """The next state, from what the input (`gates`) and the state (`from_state`, h U + b) add to the
+    gates.
+    """
     if cell == "lstm":
-        return lstm(gates + own, state[1])
+        return lstm(gates + from_state, state[1])
     if cell == "elman":
-        return (jnp.tanh(gates + own),)
+        return (jnp.tanh(gates + from_state),)
     h = state[0]
-    x, u = (jnp.split(each, [2 * h.shape[-1]], axis=-1) for each in (gates, own))
-    r, z = jnp.split(nn.sigmoid(x[0] + u[0]), 2, axis=-1)
-    return ((1 - z) * jnp.tanh(x[1] + r * u[1]) + z * h,)
+    x, a = (jnp.split(each, [2 * h.shape[-1]], axis=-1) for each in (gates, from_state))
+    r, z = jnp.split(nn.sigmoid(x[0] + a[0]), 2, axis=-1)
+    return ((1 - z) * jnp.tanh(x[1] + r * a[1]) + z * h,)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
@@ -53,74 +62,103 @@ def unroll(
     kernel: Float[Array, "h gates"],
     bias: Float[Array, " gates"],
     state: State,
-    anew: Bool[Array, "length batch"] | None,
-    first: State,
+    resets: Bool[Array, "length batch"] | None,
+    initial_state: State,
 ) -> tuple[Float[Array, "length batch h"], State]:
-    """The outputs for all tokens, and the state after the last; before tokens marked `anew` the
-    state is `first`.
+    """A cell over a sequence: for t = 0, 1, ...
 
-    The gradient of the kernel is one matmul over all tokens; to differentiate the loop would add up
-    a kernel at each.
+        s~_t = initial_state if resets_t else s_{t-1}
+        a_t = h~_t U + b
+        s_t = cell(x_t, a_t, s~_t)
+
+    with h~ the first array of the state s~. JAX can differentiate it backwards only (`jax.grad`).
+
+    Args:
+      cell: which cell.
+      gates: x, what the inputs add to the gates.
+      kernel: U.
+      bias: b.
+      state: s_{-1}, the state before the first token.
+      resets: at which tokens the state is reset first; None for nowhere.
+      initial_state: the state that it is reset to.
+
+    Returns:
+      (h_t of all tokens, the state after the last).
     """
-    return _unroll_forward(cell, gates, kernel, bias, state, anew, first)[0]
+    return _unroll_forward(cell, gates, kernel, bias, state, resets, initial_state)[0]
 
 
-def _unroll_forward(cell, gates, kernel, bias, state, anew, first):
+def _unroll_forward(cell, gates, kernel, bias, state, resets, initial_state):
     def body(state, inputs):
-        gates, begins = inputs
-        state = begun(begins, first, state)
+        gates, resets = inputs
+        state = reset_where(resets, initial_state, state)
         state = advance(cell, gates, state[0] @ kernel + bias[None], state)
         return state, state
 
-    last, states = jax.lax.scan(body, state, (gates, anew))
-    return (states[0], last), (gates, kernel, bias, state, anew, first, states)
+    last, states = jax.lax.scan(body, state, (gates, resets))
+    return (states[0], last), (gates, kernel, bias, state, resets, initial_state, states)
 
 
+# With dy = dL/dy for any y, and dh_t that of the outputs: for t = T-1, ..., 0
+#
+#     ds_t += (dh_t, 0)
+#     dx_t, da_t, ds~_t = ds_t * Jacobian of the cell at (x_t, a_t, s~_t)
+#     dh~_t += da_t U^T
+#     ds_{t-1} = 0 where resets_t, else ds~_t
+#     d initial_state += ds~_t where resets_t, else 0
+#
+# and then, outside of the loop,
+#
+#     dU = sum_t h~_t^T da_t,    db = sum_t da_t,    ds_{-1} as the loop leaves it.
+#
+# So the gradient of the kernel is one matmul over all tokens, where differentiating the loop would
+# add up an array of the size of the kernel at every token. All a_t are one matmul too: the forward
+# pass keeps the states alone.
 def _unroll_backward(cell, residuals, gradients):
-    gates, kernel, bias, state, anew, first, states = residuals
-    of_outputs, of_last = gradients
+    gates, kernel, bias, state, resets, initial_state, states = residuals
+    d_outputs, d_last = gradients
     before = tuple(jnp.concatenate([a[None], b[:-1]]) for a, b in zip(state, states, strict=True))
-    before = begun(anew, first, before)
-    own = before[0] @ kernel + bias[None, None]
+    before = reset_where(resets, initial_state, before)  # s~, [length, batch, h] each
+    from_state = before[0] @ kernel + bias[None, None]  # a, [length, batch, gates]
+    zeros = tuple(jnp.zeros_like(each) for each in initial_state)
 
     def body(carry, inputs):
-        of_state, of_first = carry
-        of_output, gates, own, before, begins = inputs
-        _, pull = jax.vjp(functools.partial(advance, cell), gates, own, before)
-        of_gates, of_own, of_before = pull((of_state[0] + of_output, *of_state[1:]))
-        of_before = (of_before[0] + of_own @ kernel.T, *of_before[1:])
-        if begins is not None:
-            of_first = jax.tree.map(jnp.add, of_first, begun(begins, of_before, _zeros(first)))
-            of_before = begun(begins, _zeros(first), of_before)
-        return (of_before, of_first), (
-            of_own,
-            of_gates if cell == "gru" else None,
-        )  # equal in the other cells
+        d_state, d_initial = carry
+        d_output, gates, from_state, before, resets = inputs
+        _, cell_vjp = jax.vjp(functools.partial(advance, cell), gates, from_state, before)
+        d_gates, d_from_state, d_before = cell_vjp((d_state[0] + d_output, *d_state[1:]))
+        d_before = (d_before[0] + d_from_state @ kernel.T, *d_before[1:])
+        if resets is not None:
+            d_reset = reset_where(resets, d_before, zeros)
+            d_initial = jax.tree.map(jnp.add, d_initial, d_reset)
+            d_before = reset_where(resets, zeros, d_before)
+        # x and a only occur as x + a, but in the GRU: dx = da.
+        return (d_before, d_initial), (d_from_state, d_gates if cell == "gru" else None)
 
-    inputs = (of_outputs, gates, own, before, anew)
-    (of_state, of_first), (of_own, of_gates) = jax.lax.scan(
-        body, (of_last, _zeros(first)), inputs, reverse=True
+    inputs = (d_outputs, gates, from_state, before, resets)
+    (d_state, d_initial), (d_from_state, d_gates) = jax.lax.scan(
+        body, (d_last, zeros), inputs, reverse=True
     )
-    of_kernel = jnp.einsum("lbh,lbg->hg", before[0], of_own)
     return (
-        of_own if of_gates is None else of_gates,
-        of_kernel,
-        of_own.sum((0, 1)),
-        of_state,
-        None,
-        of_first,
+        d_from_state if d_gates is None else d_gates,
+        jnp.einsum("lbh,lbg->hg", before[0], d_from_state),
+        d_from_state.sum((0, 1)),
+        d_state,
+        None,  # resets have no gradient
+        d_initial,
     )
 
 
 unroll.defvjp(_unroll_forward, _unroll_backward)
 
 
-def begun(begins: Array | None, first: State, state: tuple[Array, ...]) -> tuple[Array, ...]:
-    """`first` in the rows where a document begins."""
-    if begins is None:
+def reset_where(
+    resets: Array | None, initial_state: tuple[Array, ...], state: tuple[Array, ...]
+) -> tuple[Array, ...]:
+    """The state, with `initial_state` in the rows where `resets` is true; None for nowhere."""
+    if resets is None:
         return state
-    return tuple(jnp.where(begins[..., None], a, b) for a, b in zip(first, state, strict=True))
-
-
-def _zeros(state: State) -> State:
-    return tuple(jnp.zeros_like(each) for each in state)
+    return tuple(
+        jnp.where(resets[..., None], new, old)
+        for new, old in zip(initial_state, state, strict=True)
+    )

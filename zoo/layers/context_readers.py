@@ -1,9 +1,7 @@
-"""How a decoder reads what an encoder made of a context: the same vector at every token, or a new
-look
-  for each.
+"""How a decoder reads an encoded context: the same vector at every token, or attention at each.
 
-A reader remembers a context once (`remember`) and then looks at it (`over`), given the decoder's
-state. What was read also enters the gates of the decoder.
+A reader computes what depends on the context alone once (`precompute`), and from it a function of
+the decoder's state (`attend`). What was read is added to the gates of the decoder.
 """
 
 from collections.abc import Callable
@@ -14,16 +12,14 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PyTree
 
-Look: TypeAlias = Callable[[Array], "Glimpse"]
 
-
-class Glimpse(NamedTuple):
-    """What one look at a context gives.
+class Read(NamedTuple):
+    """What a decoder reads of a context at one token.
 
     Attributes:
       gates: what it adds to the gates of the decoder, [batch, gates].
-      vector: what was read, [batch, d].
-      weights: of the places in it, [batch, places], sum 1; None if all of it is read at once.
+      vector: the vector read, [batch, d].
+      weights: the weight of each place in it, [batch, places], sum 1; None without attention.
     """
 
     gates: Float[Array, "batch gates"]
@@ -31,40 +27,51 @@ class Glimpse(NamedTuple):
     weights: Float[Array, "batch places"] | None
 
 
-class Reader(Protocol):
-    """What a decoder may ask of its reader."""
+ReadFunction: TypeAlias = Callable[[Array], Read]  # from the decoder's state h, [batch, h]
 
-    def remember(
+
+class Reader(Protocol):
+    """The interface of a reader."""
+
+    def precompute(
         self,
         values: Float[Array, "batch places d"],
         mask: Bool[Array, "batch places"],
         summary: Float[Array, "batch e"],
     ) -> PyTree:
-        """What to keep of a context: its annotations, which of them there are, and one vector for
-        all
-          of them.
+        """What depends on the context alone.
+
+        Args:
+          values: the annotations of the context.
+          mask: which places hold one; the others are padding.
+          summary: one vector for the whole context.
         """
         ...
 
-    def over(self, memory: Any) -> Look:
-        """From the state of the decoder, [batch, h], to a glimpse of what was remembered."""
+    def attend(self, memory: Any) -> ReadFunction:
+        """The function from the decoder's state to what it reads; `memory` is from `precompute`."""
         ...
 
 
 class Fixed(NamedTuple):
-    """A context as one vector, and what it adds to the gates."""
+    """A context as one vector, and what it adds to the gates.
+
+    Attributes:
+      vector: [batch, e].
+      gates: [batch, gates].
+    """
 
     vector: Float[Array, "batch e"]
     gates: Float[Array, "batch gates"]
 
 
 class FixedContext(nn.Module):
-    """The same vector at every token: all of the context must pass through it.
+    """The same vector at every token: the whole context must pass through it.
 
     Attributes:
-      width: d, of an annotation.
+      width: d, the size of an annotation.
       features: units of the decoder.
-      gates: the numbers in its gates.
+      gates: the number of channels in its gates.
     """
 
     width: int
@@ -72,15 +79,21 @@ class FixedContext(nn.Module):
     gates: int
 
     @nn.compact
-    def remember(self, values, mask, summary):
+    def precompute(self, values, mask, summary):
         return Fixed(summary, nn.Dense(self.gates, use_bias=False, name="to_gates")(summary))
 
-    def over(self, memory):
-        return lambda h: Glimpse(memory.gates, memory.vector, None)
+    def attend(self, memory):
+        return lambda h: Read(memory.gates, memory.vector, None)
 
 
 class Annotations(NamedTuple):
-    """A context as annotations, what they are compared by, and which of them there are."""
+    """A context as annotations.
+
+    Attributes:
+      values: the annotations v_s, [batch, places, d].
+      keys: v_s V + b, which the decoder's state is compared with, [batch, places, h].
+      mask: which places hold an annotation, [batch, places].
+    """
 
     values: Float[Array, "batch places d"]
     keys: Float[Array, "batch places h"]
@@ -90,17 +103,17 @@ class Annotations(NamedTuple):
 class AdditiveAttention(nn.Module):
     """Additive attention: with h the state of the decoder and v_s the annotations,
 
-        e_s = u . tanh(h W + v_s V + b),   a = softmax(e) over the places that there are,   c =
-        sum_s a_s v_s.
+        e_s = u . tanh(h W + v_s V + b),    a = softmax(e),    c = sum_s a_s v_s
+
+    over all places s that are no padding.
 
     **Reference**: D. Bahdanau, K. Cho, Y. Bengio, Neural machine translation by jointly learning to
-      align and translate,
-    ICLR 2015.
+    align and translate, ICLR 2015.
 
     Attributes:
-      width: d, of an annotation.
+      width: d, the size of an annotation.
       features: units of the decoder, and of the comparison.
-      gates: the numbers in its gates.
+      gates: the number of channels in its gates.
     """
 
     width: int
@@ -114,20 +127,17 @@ class AdditiveAttention(nn.Module):
         self.score = self.param("score", init, (self.features, 1))
         self.to_gates = self.param("to_gates", init, (self.width, self.gates))
 
-    def remember(self, values, mask, summary):
+    def precompute(self, values, mask, summary):
         return Annotations(values, self.key(values), mask)
 
-    def over(self, memory):
-        query, score, to_gates = (
-            self.query,
-            self.score[:, 0],
-            self.to_gates,
-        )  # bound here: a scan may call `look`
+    def attend(self, memory):
+        # Params are looked up here, for `read` may be called inside a scan.
+        query, score, to_gates = self.query, self.score[:, 0], self.to_gates
 
-        def look(h):
-            scores = jnp.tanh(memory.keys + (h @ query)[:, None]) @ score
+        def read(h):
+            scores = jnp.tanh(memory.keys + (h @ query)[:, None]) @ score  # [batch, places]
             weights = jax.nn.softmax(jnp.where(memory.mask, scores, -jnp.inf))
             vector = jnp.einsum("bs,bsd->bd", weights, memory.values)
-            return Glimpse(vector @ to_gates, vector, weights)
+            return Read(vector @ to_gates, vector, weights)
 
-        return look
+        return read

@@ -11,12 +11,12 @@ from zoo.layers.cells import GATES, Cell, State, advance, unroll
 
 
 class OneHot(nn.Module):
-    """A linear layer of one-hot vectors, given as tokens: each picks a row of the kernel, the token
-    `values` picks none.
+    """A linear layer of one-hot vectors, given as tokens: token i selects row i of the kernel, and
+    the token `values` (before the first) selects zeros.
 
     Attributes:
-      values: how many tokens there are.
-      features: the outputs.
+      values: the number of tokens.
+      features: the number of outputs.
     """
 
     values: int
@@ -35,7 +35,7 @@ class RecurrentLayer(nn.Module):
     Attributes:
       features: units h.
       cell: which cell.
-      tokens: how many tokens there are, if the input is those and no vectors; see `OneHot`.
+      tokens: the number of tokens, if the inputs are tokens (see `OneHot`); 0 for vectors.
     """
 
     features: int
@@ -44,56 +44,62 @@ class RecurrentLayer(nn.Module):
 
     def setup(self):
         gates = GATES[self.cell] * self.features
-        self.of_input = OneHot(self.tokens, gates) if self.tokens else nn.Dense(gates)
+        self.input_proj = (
+            OneHot(self.tokens, gates, name="of_input")
+            if self.tokens
+            else nn.Dense(gates, name="of_input")
+        )
         self.kernel = self.param("kernel", nn.initializers.orthogonal(), (self.features, gates))
         if self.cell == "gru":
             self.bias = self.param("bias", nn.initializers.zeros, (self.features,))
 
     @property
     def num_states(self) -> int:
-        """The arrays [batch, h] of a state."""
+        """The number of arrays [batch, h] in a state."""
         return 2 if self.cell == "lstm" else 1
 
     def __call__(
         self,
         x: Float[Array, "length batch f"] | Int[Array, "length batch"],
         state: State,
-        anew: Bool[Array, "length batch"] | None,
-        first: State,
+        resets: Bool[Array, "length batch"] | None,
+        initial_state: State,
     ) -> tuple[Float[Array, "length batch h"], State]:
-        """The outputs for all tokens, and the state after the last; before tokens marked `anew` the
-        state is `first`.
+        """The outputs of all tokens, and the state after the last. At tokens where `resets` is true
+        the state is first reset to `initial_state`.
         """
-        return unroll(
-            self.cell, self.of_input(x), self.kernel, self._own_bias(), state, anew, first
-        )
+        gates = self.input_proj(x)  # [length, batch, gates]
+        bias = self._state_bias()
+        return unroll(self.cell, gates, self.kernel, bias, state, resets, initial_state)
 
     def step(self, x: Float[Array, "batch f"] | Int[Array, " batch"], state: State) -> State:
         """The state after one more token; its first array is the output."""
-        return self.advance(self.of_input(x), state)
+        return self.advance(self.input_proj(x), state)
 
     def zeros(self, batch: int) -> State:
-        """The state of a batch before anything."""
+        """A state of zeros."""
         return (jnp.zeros((batch, self.features), self.kernel.dtype),) * self.num_states
 
-    def keep(self, state: State) -> None:
-        """Remembers the state for the next step."""
-        for i, values in enumerate(state):
-            self.put_variable("cache", f"state_{i}", values)
+    def store_state(self, state: State) -> None:
+        """Keeps the state for the next step."""
+        self.put_variable("cache", "state", state)
 
-    def kept(self, first: State, t: Rank) -> State:
-        """What `keep` was given; `first` at rank 0."""
-        kept = (
-            self.get_variable("cache", f"state_{i}", jnp.zeros_like(values))
-            for i, values in enumerate(first)
+    def load_state(self, initial_state: State, t: Rank) -> State:
+        """The state that `store_state` kept; `initial_state` at rank 0."""
+        zeros = tuple(jnp.zeros_like(each) for each in initial_state)
+        stored: State = self.get_variable("cache", "state", zeros)
+        return tuple(
+            jnp.where(t > 0, old, new) for old, new in zip(stored, initial_state, strict=True)
         )
-        return tuple(jnp.where(t > 0, old, new) for old, new in zip(kept, first, strict=True))
 
     def advance(self, gates: Float[Array, "batch gates"], state: State) -> State:
         """The next state, from what the input adds to the gates."""
-        return advance(self.cell, gates, state[0] @ self.kernel + self._own_bias()[None], state)
+        from_state = state[0] @ self.kernel + self._state_bias()[None]
+        return advance(self.cell, gates, from_state, state)
 
-    def _own_bias(self):
-        """Of what the state adds to the gates: the GRU has one for n, which r multiplies."""
+    def _state_bias(self):
+        """The bias of what the state adds to the gates, [gates]: zeros, but for the candidate n of a
+        GRU, where the reset gate r multiplies it. All other biases belong to the input.
+        """
         bias = jnp.zeros(self.kernel.shape[1], self.kernel.dtype)
         return bias.at[2 * self.features :].set(self.bias) if self.cell == "gru" else bias

@@ -1,4 +1,4 @@
-"""LSTM with attention: it looks back at its own past states."""
+"""LSTM with attention to its own past outputs."""
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -13,31 +13,29 @@ from zoo.sequences.sequence import Sequence
 
 @register
 class AttentionLSTM(Sequence):
-    """An LSTM whose output at t attends to its outputs up to t: p(x_t | x_<t) from tanh(W [h_t,
-      sum_{s<=t} a_ts V h_s]).
+    """An LSTM whose output at t attends to its outputs up to t: p(x_t | x_<t) from
 
-    a_ts = softmax_s(q_t . k_s / sqrt(d)) over the last `window` outputs; q, k and v are linear in
-    h.
+        tanh(W [h_t, sum_{s<=t} a_ts V h_s]),    a_ts = softmax_s(q_t . k_s / sqrt(d))
+
+    over the last `window` outputs; q, k and v are linear in h.
 
     **References**: J. Cheng, L. Dong, M. Lapata, Long short-term memory-networks for machine
-      reading, EMNLP 2016;
-    M. Daniluk, T. Rocktäschel, J. Welbl, S. Riedel, Frustratingly short attention spans in neural
-    language modeling, ICLR 2017.
+    reading, EMNLP 2016; M. Daniluk, T. Rocktäschel, J. Welbl, S. Riedel, Frustratingly short
+    attention spans in neural language modeling, ICLR 2017.
 
-    Differs from the papers: attention stands behind the recurrence and does not enter it (Cheng);
-      dot products instead of
-    additive scores, several heads.
+    Differs from the papers: attention follows the recurrence and does not feed back into it (Cheng);
+    dot products instead of additive scores, several heads.
 
     Attributes:
       site_shape: (length,).
       features: units of the LSTM.
       layers: the number of recurrent layers.
       heads: attention heads.
-      window: how many outputs are attended to, the own one included; 0 for all.
+      window: how many outputs are attended to, h_t included; 0 for all.
       dropout: the rate at which the outputs of the recurrent layers are dropped in training.
       end, pad: the tokens that end a sequence and fill the rest; see `Sequence`.
       vocabulary: the text of each token, if tokens stand for text.
-      head: the law of one token.
+      head: the distribution of one token.
       ordering: from left to right.
     """
 
@@ -64,29 +62,30 @@ class AttentionLSTM(Sequence):
         )
         self.join = nn.Dense(self.features)
         self.drop = nn.Dropout(self.dropout, rng_collection="train")
-        self.params_of = nn.Dense(self.head.num_params)
+        self.output_layer = nn.Dense(self.head.num_params, name="params_of")
 
     def __call__(self, x, memory=None, *, train=False):
         h, _ = self._recur(x, train)
-        return self._leave(h, self.attention(h), self.tokens_before(x))
+        return self._logits(h, self.attention(h), self.tokens_before(x))
 
     def prefill(self, x, memory=None):
         h, states = self._recur(x, False)
         for layer, state in zip(self.recur, states, strict=True):
-            layer.keep(state)
-        return self._leave(h, self.attention.prefill(h), self.tokens_before(x))
+            layer.store_state(state)
+        return self._logits(h, self.attention.prefill(h), self.tokens_before(x))
 
     def step(self, x, t, memory=None):
         before = self.token_before(x, t)
         h = self.embedding[before]
         for layer in self.recur:
-            state = layer.step(h, layer.kept(layer.zeros(len(x)), t))
-            layer.keep(state)
+            state = layer.step(h, layer.load_state(layer.zeros(len(x)), t))
+            layer.store_state(state)
             h = state[0]
-        return self._leave(h, self.attention.step(h, t), before)
+        return self._logits(h, self.attention.step(h, t), before)
 
     def _recur(self, x, train):
-        h, states = self.embedding[self.tokens_before(x).T], []
+        """The outputs [batch, length, features], and the last state of each layer."""
+        h, states = self.embedding[self.tokens_before(x).T], []  # [length, batch, features]
         for layer in self.recur:
             zeros = layer.zeros(len(x))
             h, state = layer(h, zeros, None, zeros)
@@ -94,7 +93,6 @@ class AttentionLSTM(Sequence):
             states.append(state)
         return h.swapaxes(0, 1), states
 
-    def _leave(self, h, attended, before):
-        return self.closed(
-            self.params_of(jnp.tanh(self.join(jnp.concatenate([h, attended], axis=-1)))), before
-        )
+    def _logits(self, h, attended, before):
+        joined = jnp.tanh(self.join(jnp.concatenate([h, attended], axis=-1)))
+        return self.mask_after_end(self.output_layer(joined), before)

@@ -9,15 +9,15 @@ from zoo.sequences.recurrent import RecurrentNetwork
 
 @register
 class GRU(RecurrentNetwork):
-    """Gated recurrent units: h_t = (1 - z) n + z h_{t-1}, with n = tanh(W x_{t-1} + r (U h_{t-1} +
-    b)) and r, z = sigmoid(W' x_{t-1} + U' h_{t-1}).
+    """Gated recurrent units: h_t = (1 - z) n + z h_{t-1}, with
+
+        r, z = sigmoid(W' x_{t-1} + U' h_{t-1}),    n = tanh(W x_{t-1} + r (U h_{t-1} + b)).
 
     **Reference**: K. Cho et al., Learning phrase representations using RNN encoder-decoder for
-      statistical machine
-    translation, EMNLP 2014.
+    statistical machine translation, EMNLP 2014.
 
     Differs from the paper: the reset gate acts after the state's kernel, so that one matmul serves
-      all gates.
+    all gates.
 
     Attributes: those of `RecurrentNetwork`.
     """

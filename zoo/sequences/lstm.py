@@ -12,9 +12,8 @@ class LSTM(RecurrentNetwork):
     """Long short-term memory: h_t = sigmoid(o) tanh(c_t), c_t = sigmoid(f) c_{t-1} + sigmoid(i)
     tanh(g).
 
-    **Reference**: S. Hochreiter, J. Schmidhuber, Long short-term memory, Neural Computation 1997;
-      F. A. Gers,
-    J. Schmidhuber, F. Cummins, Learning to forget, Neural Computation 2000.
+    **References**: S. Hochreiter, J. Schmidhuber, Long short-term memory, Neural Computation 1997;
+    F. A. Gers, J. Schmidhuber, F. Cummins, Learning to forget, Neural Computation 2000.
 
     Differs from the papers: no peepholes.
 

@@ -8,16 +8,16 @@ from jaxtyping import Array, Float, Int
 
 from zoo.core.orderings import Ordering
 from zoo.heads import Categorical, Head
-from zoo.layers.cells import Cell, State, begun
+from zoo.layers.cells import Cell, State, reset_where
 from zoo.layers.recurrent_layer import RecurrentLayer
 from zoo.sequences.sequence import Sequence, Tokens
 
 
 class Carry(NamedTuple):
-    """What a recurrent network remembers of a stream that goes on.
+    """The state of a recurrent network between two pieces of a stream.
 
     Attributes:
-      last: the last token, [batch]; `start` where the stream begins.
+      last: the last token, [batch]; `start` before the first.
       states: the state of every layer.
     """
 
@@ -27,11 +27,10 @@ class Carry(NamedTuple):
 
 class RecurrentNetwork(Sequence):
     """Embedding, recurrent layers, a linear layer to the logits: p(x_t | x_<t) from the state after
-      x_{t-1}.
+    x_{t-1}.
 
-    A final subclass says which cell. The length of a sequence is no part of the weights:
-      `model.clone(site_shape=(5000,))`
-    draws longer ones with the same variables.
+    A final subclass sets the `cell`. The weights do not depend on the length:
+    `model.clone(site_shape=(5000,))` draws longer sequences with the same variables.
 
     Attributes:
       site_shape: (length,).
@@ -40,11 +39,11 @@ class RecurrentNetwork(Sequence):
       embedding: size of the learned vector of each token; 0 for one-hot input.
       learned_start: whether the state before the first token is learned, or zero.
       dropout: the rate at which the outputs of the layers are dropped in training.
-      separator: a token after which the state begins anew, so that documents of one stream are
-        independent; None for none.
+      separator: the token between the documents of a stream. The state is reset after it, so that
+        documents are independent; None for a stream without documents.
       end, pad: the tokens that end a sequence and fill the rest; see `Sequence`.
       vocabulary: the text of each token, if tokens stand for text.
-      head: the law of one token.
+      head: the distribution of one token.
       ordering: from left to right.
     """
 
@@ -74,7 +73,7 @@ class RecurrentNetwork(Sequence):
             )
         tokens = [0 if i or self.embedding else self.start for i in range(self.layers)]
         self.recur = [RecurrentLayer(self.features, self.cell, each) for each in tokens]
-        self.params_of = nn.Dense(self.head.num_params)
+        self.output_layer = nn.Dense(self.head.num_params, name="params_of")
         self.drop = nn.Dropout(self.dropout, rng_collection="train")
         if self.embedding:
             self.embed = self.param(
@@ -82,25 +81,26 @@ class RecurrentNetwork(Sequence):
             )
         if self.learned_start:
             shape = (self.layers, self.recur[0].num_states, self.features)
-            self.first = self.param("start", nn.initializers.zeros, shape)
+            self.start_states = self.param("start", nn.initializers.zeros, shape)
 
     def begin(self, batch: int) -> Carry:
         """The carry before the first token of a stream."""
         last = jnp.full((batch,), self.start, jnp.int32)
-        return Carry(last, tuple(self._first(i, batch) for i in range(self.layers)))
+        return Carry(last, tuple(self._initial_state(i, batch) for i in range(self.layers)))
 
     def unroll(
         self, x: Tokens, carry: Carry, *, train: bool = False
     ) -> tuple[Float[Array, "batch length values"], Carry]:
         """The conditionals of the next tokens of a stream, and the carry after them."""
         before = jnp.concatenate([carry.last[:, None], x[:, :-1]], axis=1)
-        anew = None if self.separator is None else (before == self.separator).T
-        h, states = self._enter(before.T), []
+        resets = None if self.separator is None else (before == self.separator).T
+        h, states = self._embed(before.T), []  # time first between layers: [length, batch, ...]
         for i, (layer, state) in enumerate(zip(self.recur, carry.states, strict=True)):
-            h, state = layer(h, state, anew, self._first(i, len(x)))
+            h, state = layer(h, state, resets, self._initial_state(i, len(x)))
             h = self.drop(h, deterministic=not train)
             states.append(state)
-        return self.closed(self.params_of(h.swapaxes(0, 1)), before), Carry(x[:, -1], tuple(states))
+        params = self.output_layer(h.swapaxes(0, 1))
+        return self.mask_after_end(params, before), Carry(x[:, -1], tuple(states))
 
     def __call__(self, x, memory=None, *, train=False):
         return self.unroll(x, self.begin(len(x)), train=train)[0]
@@ -108,29 +108,26 @@ class RecurrentNetwork(Sequence):
     def prefill(self, x, memory=None):
         params, carry = self.unroll(x, self.begin(len(x)))
         for layer, state in zip(self.recur, carry.states, strict=True):
-            layer.keep(state)
+            layer.store_state(state)
         return params
 
     def step(self, x, t, memory=None):
         before = self.token_before(x, t)
-        h = self._enter(before)
+        resets = None if self.separator is None else before == self.separator
+        h = self._embed(before)
         for i, layer in enumerate(self.recur):
-            first = self._first(i, len(x))
-            state = layer.kept(first, t)
-            if self.separator is not None:
-                state = begun(before == self.separator, first, state)
+            initial_state = self._initial_state(i, len(x))
+            state = reset_where(resets, initial_state, layer.load_state(initial_state, t))
             state = layer.step(h, state)
-            layer.keep(state)
+            layer.store_state(state)
             h = state[0]
-        return self.closed(self.params_of(h), before)
+        return self.mask_after_end(self.output_layer(h), before)
 
-    def _enter(self, tokens):
+    def _embed(self, tokens):
         return self.embed[tokens] if self.embedding else tokens
 
-    def _first(self, layer, batch):
+    def _initial_state(self, layer, batch):
         zeros = self.recur[layer].zeros(batch)
-        return (
-            tuple(each + self.first[layer, i][None] for i, each in enumerate(zeros))
-            if self.learned_start
-            else zeros
-        )
+        if not self.learned_start:
+            return zeros
+        return tuple(each + self.start_states[layer, i][None] for i, each in enumerate(zeros))

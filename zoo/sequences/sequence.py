@@ -1,4 +1,4 @@
-"""Sequences of tokens: what all models that read from left to right share."""
+"""Sequences of tokens: the base of all models that read from left to right."""
 
 from typing import TYPE_CHECKING
 
@@ -13,9 +13,7 @@ Tokens = Int[Array, "batch length"]
 
 
 def check_line(model: Autoregressive) -> None:
-    """Raises ValueError unless the model's sites are a line, visited in order, each with a whole
-    number as its value.
-    """
+    """Raises ValueError unless the model's sites form a line, visited in order, and hold integers."""
     name = type(model).__name__
     if len(model.site_shape) != 1 or model.ordering != Ordering():
         raise ValueError(
@@ -31,13 +29,13 @@ class Sequence(Autoregressive):
 
     A final subclass declares, beside the fields of every model:
 
-      end: the token that ends a sequence, after which all the rest is `pad` with probability 1;
-        None if none does.
-      pad: the token after the end, which has probability 0 before it. So the probabilities of all
-        sequences of whatever length still sum to 1.
-      vocabulary: the text of each token; () if tokens stand for no text.
+      end: the token that ends a sequence; after it every token is `pad` with probability 1. None
+        for sequences of full length.
+      pad: the token after the end, which has probability 0 before it. So the probabilities of the
+        sequences of all lengths sum to 1.
+      vocabulary: the text of each token; () if tokens are not text.
 
-    The token before the first is `start`, which no site can hold.
+    The input before the first token is `start`, which no site can hold.
     """
 
     if TYPE_CHECKING:
@@ -63,17 +61,18 @@ class Sequence(Autoregressive):
         return jnp.where(ended, self.pad, jnp.where(ends, self.end, x)), context
 
     @property
-    def prefills(self):
-        return type(self).prefill is not Autoregressive.prefill
+    def max_length(self) -> int | None:
+        """The most tokens that these weights can read, whatever the `site_shape`; None for no limit."""
+        return None
 
     @property
     def longest(self) -> int | None:
-        """How many tokens the same weights can read, whatever the `site_shape`; None if any number."""
-        return None
+        """The former name of `max_length`."""
+        return self.max_length
 
     def check(self) -> None:
-        """Raises ValueError unless the sites are a line, visited in order, and `end` and `pad` are
-        two of its tokens.
+        """Raises ValueError unless the sites form a line, visited in order, and `end` and `pad` are
+        two of the tokens.
         """
         name = type(self).__name__
         check_line(self)
@@ -90,13 +89,13 @@ class Sequence(Autoregressive):
 
     @property
     def start(self) -> int:
-        """What stands for the token before the first."""
+        """The token that stands before the first: the first integer that is no token."""
         values = self.head.num_values
         assert values is not None
         return values
 
     def tokens_before(self, x: Tokens) -> Tokens:
-        """The token before each."""
+        """The token before each; `start` before the first."""
         return jnp.pad(x[:, :-1], ((0, 0), (1, 0)), constant_values=self.start)
 
     def token_before(self, x: Tokens, t: Rank) -> Int[Array, " batch"]:
@@ -104,12 +103,14 @@ class Sequence(Autoregressive):
         before = jax.lax.dynamic_index_in_dim(x, jnp.maximum(t - 1, 0), 1, keepdims=False)
         return jnp.where(t > 0, before, self.start)
 
-    def closed(
-        self, params: Float[Array, "*batch values"], before: Int[Array, "*batch"]
+    def mask_after_end(
+        self, logits: Float[Array, "*batch values"], before: Int[Array, "*batch"]
     ) -> Float[Array, "*batch values"]:
-        """Logits with all mass on `pad` after the end, and none on it before."""
+        """The logits, masked: after the end all mass is on `pad`, before it none. `before` holds the
+        token before each.
+        """
         if self.end is None or self.pad is None:
-            return params
+            return logits
         ended = ((before == self.end) | (before == self.pad))[..., None]
-        is_pad = jnp.arange(params.shape[-1]).reshape((1,) * before.ndim + (-1,)) == self.pad
-        return jnp.where(ended == is_pad, params, -jnp.inf)
+        is_pad = jnp.arange(logits.shape[-1]).reshape((1,) * before.ndim + (-1,)) == self.pad
+        return jnp.where(ended == is_pad, logits, -jnp.inf)

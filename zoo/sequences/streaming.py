@@ -1,7 +1,4 @@
-"""Streams: sequences too long for one pass, scored piece by piece with the state carried from one
-to
-  the next.
-"""
+"""Streams: sequences too long for one pass, scored piece by piece with the state carried along."""
 
 import functools
 from typing import Any

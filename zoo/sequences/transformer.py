@@ -14,20 +14,18 @@ from zoo.sequences.sequence import Sequence
 
 @register
 class Transformer(Sequence):
-    """A decoder-only Transformer, pre-norm: p(x_t | x_<t) from token t of the last layer, which has
-    read x_{t-1}.
+    """A decoder-only Transformer, pre-norm: p(x_t | x_<t) from token t of the last layer, whose input
+    is x_{t-1}.
 
-    A token sees the last `window` tokens, in training and in sampling alike. With rotary positions
-    that is all there is to say of positions, and sequences may be longer than the window: nothing
-    changes but that the cache is a ring. With learned positions there are `window` of them, and a
-    longer sequence is refused.
+    A token sees the last `window` tokens, in training as in sampling. With rotary positions a
+    sequence may be longer than the window; its cache is a ring of `window` tokens. With learned
+    positions there are `window` of them, and a longer sequence raises ValueError.
 
-    A prompt is taken in one pass (`prefill`).
+    `prefill` reads a prompt in one pass.
 
     **References**: A. Vaswani et al., Attention is all you need, NIPS 2017; A. Radford et al.,
-      Language models are
-    unsupervised multitask learners, 2019; J. Su et al., RoFormer: enhanced transformer with rotary
-    position embedding, 2021.
+    Language models are unsupervised multitask learners, 2019; J. Su et al., RoFormer: enhanced
+    transformer with rotary position embedding, 2021.
 
     Differs from the papers: decoder only (Vaswani); rotary positions by default (Radford).
 
@@ -36,14 +34,14 @@ class Transformer(Sequence):
       features: of a token, in all heads together.
       layers: attention and mlp layers.
       heads: attention heads.
-      window: how many tokens are seen, the own one included.
-      positions: `rotary`, or `learned`: a vector for each.
-      tied: whether the embedding of tokens is also the kernel of the logits.
+      window: how many tokens a token sees, itself included.
+      positions: `rotary`, or `learned`: a vector for each position.
+      tied: whether the embedding of the tokens is also the kernel of the output layer.
       dropout: the rate at which embeddings and the outputs of attention and mlp are dropped in
         training.
       end, pad: the tokens that end a sequence and fill the rest; see `Sequence`.
       vocabulary: the text of each token, if tokens stand for text.
-      head: the law of one token.
+      head: the distribution of one token.
       ordering: from left to right.
     """
 
@@ -70,55 +68,56 @@ class Transformer(Sequence):
         if self.positions == "learned" and self.num_sites > self.window:
             raise ValueError(
                 f"a {type(self).__name__} with learned positions reads at most its window of "
-                f"{self.window} tokens; got a "
-                f"site_shape of {self.site_shape}. Positions of the kind rotary go on for ever."
+                f"{self.window} tokens; got a site_shape of {self.site_shape}. "
+                "Use positions='rotary' for unlimited length."
             )
         d, rotary = self.features, self.positions == "rotary"
         init = nn.initializers.normal(0.02 if self.tied else 1.0)
         self.embedding = self.param("embedding", init, (self.start + 1, d))
         if not rotary:
-            self.place = self.param("place", nn.initializers.normal(0.02), (self.window, d))
-        attends = [
+            self.position_embedding = self.param(
+                "place", nn.initializers.normal(0.02), (self.window, d)
+            )
+        attentions = [
             CausalAttention(d, self.heads, self.num_sites, window=self.window, rotary=rotary)
             for _ in range(self.layers)
         ]
-        self.blocks = [Block(attention, self.dropout) for attention in attends]
+        self.blocks = [Block(attention, self.dropout) for attention in attentions]
         self.norm = nn.LayerNorm()
         self.drop = nn.Dropout(self.dropout, rng_collection="train")
         if not self.tied:
-            self.params_of = nn.Dense(self.head.num_params)
+            self.output_layer = nn.Dense(self.head.num_params, name="params_of")
 
     @property
-    def longest(self):
+    def max_length(self):
         return self.window if self.positions == "learned" else None
 
     def __call__(self, x, memory=None, *, train=False):
         before = self.tokens_before(x)
-        h = self.drop(self._enter(before, jnp.arange(x.shape[1])), deterministic=not train)
+        h = self.drop(self._embed(before, jnp.arange(x.shape[1])), deterministic=not train)
         for block in self.blocks:
             h = block(h, train=train)
-        return self._leave(h, before)
+        return self._logits(h, before)
 
     def prefill(self, x, memory=None):
         before = self.tokens_before(x)
-        h = self._enter(before, jnp.arange(x.shape[1]))
+        h = self._embed(before, jnp.arange(x.shape[1]))
         for block in self.blocks:
             h = block.prefill(h)
-        return self._leave(h, before)
+        return self._logits(h, before)
 
     def step(self, x, t, memory=None):
         before = self.token_before(x, t)
-        h = self._enter(before, t)
+        h = self._embed(before, t)
         for block in self.blocks:
             h = block.step(h, t)
-        return self._leave(h, before)
+        return self._logits(h, before)
 
-    def _enter(self, before, positions):
+    def _embed(self, before, positions):
         h = self.embedding[before]
-        return h if self.positions == "rotary" else h + self.place[positions][None]
+        return h if self.positions == "rotary" else h + self.position_embedding[positions][None]
 
-    def _leave(self, h, before):
+    def _logits(self, h, before):
         h = self.norm(h)
-        return self.closed(
-            h @ self.embedding[: self.start].T if self.tied else self.params_of(h), before
-        )
+        logits = h @ self.embedding[: self.start].T if self.tied else self.output_layer(h)
+        return self.mask_after_end(logits, before)

@@ -17,30 +17,30 @@ from zoo.sequences.sequence import check_line
 @register
 class WaveNet(Autoregressive):
     """Dilated causal convolutions: h = W * (x_{t-1}, ..., x_{t-k}), then layers of gated units with
-      dilations 1, 2, 4, ...
-    in cycles; p(x_t | x_<t) from the sum of what all layers give, through relu, 1x1, relu, 1x1.
+    dilations 1, 2, 4, ... in cycles; p(x_t | x_<t) from the sum of the layers' skip outputs, through
+    relu, 1x1, relu, 1x1.
 
     A sample sees the `receptive_field` samples before it: 1 + (k - 1)(1 + the sum of all
-      dilations).
+    dilations).
 
-    **Reference**: A. van den Oord et al., WaveNet: a generative model for raw audio, 2016. The
-      mixture of logistics for 16
-    bits: A. van den Oord et al., Parallel WaveNet: fast high-fidelity speech synthesis, ICML 2018.
+    **References**: A. van den Oord et al., WaveNet: a generative model for raw audio, 2016; the
+    mixture of logistics for 16 bits: A. van den Oord et al., Parallel WaveNet: fast high-fidelity
+    speech synthesis, ICML 2018.
 
     Differs from the papers: global conditioning on a class only.
 
     Attributes:
       site_shape: (samples,).
       features: channels of the layers.
-      skip: channels of the sum that the output is made of.
+      skip: channels of the skip outputs, which are summed over the layers.
       dilations: of one cycle of layers.
-      cycles: how often they are repeated.
+      cycles: the number of cycles.
       kernel_size: k, the taps of a layer.
       num_classes: the number of labels that the model is conditional on; 0 for an unconditional
         model.
-      companding: how levels stand for a waveform, see `zoo.formats.waveform`.
-      rate: samples a second.
-      head: the law of one sample.
+      companding: how levels encode a waveform, see `zoo.formats.waveform`.
+      rate: samples per second.
+      head: the distribution of one sample.
       ordering: from left to right.
     """
 
@@ -61,8 +61,8 @@ class WaveNet(Autoregressive):
         if self.kernel_size < 2 or self.cycles < 1 or min(self.dilations, default=0) < 1:
             raise ValueError(
                 f"{type(self).__name__} needs at least 2 taps, 1 cycle and dilations from 1; got "
-                "kernel_size="
-                f"{self.kernel_size}, cycles={self.cycles}, dilations={self.dilations}."
+                f"kernel_size={self.kernel_size}, cycles={self.cycles}, "
+                f"dilations={self.dilations}."
             )
         taps, c, s = self.kernel_size, self.features, self.skip
         inputs, every = self.head.num_features, self.dilations * self.cycles
@@ -73,18 +73,15 @@ class WaveNet(Autoregressive):
         self.layers = [
             DilatedLayer(c, s, d, taps, i == len(every) - 1) for i, d in enumerate(every)
         ]
-        self.hidden, self.params_of = nn.Dense(s), nn.Dense(self.head.num_params)
+        self.hidden = nn.Dense(s)
+        self.output_layer = nn.Dense(self.head.num_params, name="params_of")
         if self.num_classes:
             self.label = nn.Dense(len(every) * 2 * c, use_bias=False)
 
     @property
     def receptive_field(self) -> int:
-        """How many samples before it a sample's law depends on."""
+        """How many samples before it a sample depends on."""
         return 1 + (self.kernel_size - 1) * (1 + sum(self.dilations) * self.cycles)
-
-    @property
-    def prefills(self):
-        return True
 
     def encode(self, context):
         """Labels [batch] to the biases of each layer's gates, [layers, batch, 2 features]."""
@@ -113,31 +110,30 @@ class WaveNet(Autoregressive):
         h = jnp.zeros((), self.kernel.dtype)
         for back in range(self.kernel_size, 0, -1):
             value = jax.lax.dynamic_index_in_dim(x, jnp.maximum(t - back, 0), 1, keepdims=False)
-            h = h + jnp.where(t >= back, self._look(value, self.kernel_size - back), 0)
+            h = h + jnp.where(t >= back, self._tap(value, self.kernel_size - back), 0)
         total = jnp.zeros((), h.dtype)
         for i, layer in enumerate(self.layers):
-            h, share = layer.step(h, t, None if memory is None else memory[i])
-            total = total + share
-        return self._leave(total)
+            h, skip = layer.step(h, t, None if memory is None else memory[i])
+            total = total + skip
+        return self._readout(total)
 
-    def _whole(self, x, memory, visit):
+    def _whole(self, x, memory, method):
+        """All conditionals; `method` of each layer computes its output."""
         h = jnp.zeros((), self.kernel.dtype)
         for back in range(self.kernel_size, 0, -1):
-            value = self._look(x[:, : max(x.shape[1] - back, 0)], self.kernel_size - back)
+            value = self._tap(x[:, : max(x.shape[1] - back, 0)], self.kernel_size - back)
             h = h + jnp.pad(value, ((0, 0), (x.shape[1] - value.shape[1], 0), (0, 0)))
         total = jnp.zeros((), h.dtype)
         for i, layer in enumerate(self.layers):
-            h, share = visit(layer, h, None if memory is None else memory[i])
-            total = total + share
-        return self._leave(total)
+            h, skip = method(layer, h, None if memory is None else memory[i])
+            total = total + skip
+        return self._readout(total)
 
-    def _look(self, x, tap):
-        """What values give through one tap of the first convolution; a row of its kernel, where
-        they are one-hot.
-        """
+    def _tap(self, x, tap):
+        """The values times one tap of the first convolution's kernel; one-hot values select a row."""
         if self.head.num_features == self.head.num_values:
             return self.kernel[tap].at[x].get(mode="clip")
         return self.head.features(x).astype(self.kernel.dtype) @ self.kernel[tap]
 
-    def _leave(self, total):
-        return self.params_of(nn.relu(self.hidden(nn.relu(total))))
+    def _readout(self, total):
+        return self.output_layer(nn.relu(self.hidden(nn.relu(total))))
