@@ -170,7 +170,8 @@ class CoarserScales(nn.Module):
 
     def ul_at(self, row: Array, column: Array) -> Pixel:
         """ul of a fine pixel."""
-        ul = self.get_variable("cache", "enlarged").ul
+        kept: Enlarged = self.get_variable("cache", "enlarged")
+        ul = kept.ul
         _, batch, four_features = ul.shape
         size = four_features // 4
         quarter = row % 2 * 2 + column % 2  # of the 2 x 2 pixels, row by row

@@ -7,6 +7,8 @@ before them. For an image whose rows are l tokens long that is the row so far, t
 above, and the column above: two layers see all.
 """
 
+from typing import Any
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -91,6 +93,7 @@ class CausalAttention(nn.Module):
             each.swapaxes(1, 2).reshape(batch * heads, length, d) for each in (k, v)
         )
         blank = self._empty_cache(batch, x.dtype)
+        assert not isinstance(blank, Pages), "a cache of pages has no prefill"
         self.put_variable("cache", "tokens", blank.prefill(k_by_head, v_by_head))
         return self._attend(q, k, v)
 
@@ -101,14 +104,14 @@ class CausalAttention(nn.Module):
             each.reshape(len(x) * self.heads, -1)  # [batch, 1, heads, d] to [batch * heads, d]
             for each in self._project(x[:, None], t[None])
         )
-        cache = self.get_variable("cache", "tokens", self._empty_cache(len(x), x.dtype))
+        cache: Any = self.get_variable("cache", "tokens", self._empty_cache(len(x), x.dtype))
         cache = cache.write(key, value, t)
         self.put_variable("cache", "tokens", cache)
         return self.out(cache.attend(query, t).reshape(x.shape))
 
     def start_page(self, batch: int, t: Rank, dtype: jnp.dtype) -> None:
         """Begins a new page of the cache if one begins at token t: at the multiples of `page`."""
-        pages = self.get_variable("cache", "tokens", self._empty_cache(batch, dtype))
+        pages: Any = self.get_variable("cache", "tokens", self._empty_cache(batch, dtype))
         self.put_variable("cache", "tokens", pages.start_page(jnp.asarray(t, jnp.int32)))
 
     def _empty_cache(self, batch: int, dtype: jnp.dtype) -> Lines | Pages | Ring:

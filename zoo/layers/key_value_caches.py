@@ -12,6 +12,7 @@ The leading axis n counts batch and heads together. With one head an axis of its
 makes the compiler copy the cache.
 """
 
+import functools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -169,13 +170,14 @@ class Lines(NamedTuple):
 
 def _attend(query: Token, pages: Sequence[Ring], seen: Bool[Array, " tokens"]) -> Token:
     """sum_s softmax_s(q . k_s / sqrt(d)) v_s for one token, over the tokens of all pages in turn."""
-    scores = [jnp.einsum("nd,nsd->ns", query, page.keys) for page in pages]
-    scores = jnp.concatenate(scores, axis=-1) * query.shape[-1] ** -0.5  # [n, tokens]
+    products = [jnp.einsum("nd,nsd->ns", query, page.keys) for page in pages]
+    scores = jnp.concatenate(products, axis=-1) * query.shape[-1] ** -0.5  # [n, tokens]
     weights = jax.nn.softmax(jnp.where(seen[None], scores, -jnp.inf), axis=-1)
-    weights = jnp.split(weights, len(pages), axis=-1)  # of each page, [n, slots]
-    return sum(
-        jnp.einsum("ns,nsd->nd", w, page.values) for w, page in zip(weights, pages, strict=True)
+    by_page = jnp.split(weights, len(pages), axis=-1)  # [n, slots] each
+    means = (
+        jnp.einsum("ns,nsd->nd", w, page.values) for w, page in zip(by_page, pages, strict=True)
     )
+    return functools.reduce(jnp.add, means)
 
 
 def _remainder(t, size):
