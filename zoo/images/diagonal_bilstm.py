@@ -1,4 +1,6 @@
-"""Diagonal BiLSTM: two recurrences along the diagonals, which together see every pixel before."""
+"""Diagonal BiLSTM: two recurrences along the diagonals, which together see all pixels before."""
+
+from typing import NamedTuple
 
 import flax.linen as nn
 import jax
@@ -16,26 +18,23 @@ from zoo.layers.row_buffers import rows_of
 
 @register
 class DiagonalBiLSTM(PixelRNN):
-    """Two recurrences a layer: one comes from the left and from above, the other from the right and
-      from above.
+    """Two recurrences per layer, one from the left and from above, one from the right and from above.
 
-    Gates at (i, j) are K_is x(i, j) + K_side h(i, j -+ 1) + K_above h(i-1, j), the state is carried
-    from (i, j -+ 1). The outputs of the one from the right are moved down by a row before the two
-    are added, so that no pixel sees the rest of its own row. Nothing that comes before is blind.
+    The gates at (i, j) are K_is x(i, j) + K_side h(i, j -+ 1) + K_above h(i-1, j); the state comes
+    from (i, j -+ 1). The outputs of the recurrence from the right are moved down by a row before the
+    two are added, so that no pixel sees the rest of its own row. There is no blind spot.
 
-    The likelihood runs over diagonals, on which all pixels are independent of each other: row i is
-      moved i places to the
-    right, and a scan of width + height - 1 columns does both recurrences. Sampling runs the left
-    one pixel by pixel (`step`), and the right one along the last row when that is complete
-    (`enter`).
+    The likelihood runs over diagonals, whose pixels are independent of each other: row i is moved i
+    places to the right, and one scan over width + height - 1 columns runs both recurrences. Sampling
+    runs the recurrence from the left pixel by pixel (`step`), and that from the right along a whole
+    row once it is complete (`enter` of the next).
 
     **Reference**: A. van den Oord, N. Kalchbrenner, K. Kavukcuoglu, Pixel recurrent neural
-      networks, ICML 2016.
+    networks, ICML 2016.
 
-    Differs from the paper: values enter scaled to [-1, 1]; the recurrence from the right is also
-      given the pixels
-    themselves, for the features behind mask A say nothing of their own pixel, and the last pixel of
-    the row above would be seen by none but its neighbours.
+    Differs from the paper: values enter scaled to [-1, 1]; the recurrence from the right also reads
+    the pixels themselves. Features behind mask A do not depend on their own pixel, so the last pixel
+    of the row above would reach its neighbours only.
 
     Attributes: those of `PixelRNN`.
     """
@@ -46,6 +45,26 @@ class DiagonalBiLSTM(PixelRNN):
     @property
     def num_gates(self):
         return 8 * self.features
+
+
+class DiagonalRow(NamedTuple):
+    """The cache of a layer during one row.
+
+    Attributes:
+      x: the inputs of the row so far, [width, batch, 2h]; the recurrence from the right reads them
+        when the row is complete.
+      left: the outputs from the left so far, after one place for the zero state before the first
+        pixel, [1 + width, batch, h].
+      c: the LSTM's second state of the recurrence from the left, [batch, h].
+      gates_above: what the row above adds to the gates from the left, [width, batch, 4h].
+      right: the outputs from the right in the row above, [width, batch, h].
+    """
+
+    x: Float[Array, "width batch channels"]
+    left: Float[Array, "width_and_1 batch h"]
+    c: Float[Array, "batch h"]
+    gates_above: Float[Array, "width batch gates"]
+    right: Float[Array, "width batch h"]
 
 
 class DiagonalLayer(nn.Module):
@@ -60,88 +79,109 @@ class DiagonalLayer(nn.Module):
     groups: int
 
     def setup(self):
-        h, init = (
-            self.features,
-            nn.initializers.variance_scaling(1.0, "fan_in", "truncated_normal", batch_axis=0),
-        )
+        h = self.features
+        init = nn.initializers.variance_scaling(1.0, "fan_in", "truncated_normal", batch_axis=0)
         self.from_left = HiddenConv(2 * h, 4 * h, groups=self.groups)
         self.from_right = nn.Dense(4 * h)
-        # The kernels of the one from the left and the one from the right; the upper half is K_side,
-        # the lower K_above.
+        # [0] from the left, [1] from the right; of each the first h rows are K_side, the others
+        # K_above.
         self.kernel = self.param("kernel", init, (2, 2 * h, 4 * h))
 
     def __call__(self, x: Image, image: Image, bias: Float[Array, "_ gates"]) -> Image:
-        biases = jnp.split(bias[:, None, None], 2, axis=-1)
-        left = gate_major(self.from_left(x) + biases[0], self.groups)
-        right = jnp.concatenate([x, image.astype(x.dtype)], axis=-1)
-        right = jnp.flip(self.from_right(right) + biases[1], axis=2)
-        kernel = self.kernel.at[0].set(gate_major(self.kernel[0], self.groups))
         (batch, height, *_), h = x.shape, self.features
+        bias_left, bias_right = jnp.split(bias[:, None, None], 2, axis=-1)
+        left = gate_major(self.from_left(x) + bias_left, self.groups)  # [batch, height, width, 4h]
+        right = jnp.concatenate([x, image.astype(x.dtype)], axis=-1)
+        right = self.from_right(right) + bias_right  # [batch, height, width, 4h]
+        right = jnp.flip(right, axis=2)  # mirrored, it runs from the left too
+        kernel = self.kernel.at[0].set(gate_major(self.kernel[0], self.groups))
         start = jnp.zeros((2, height * batch, h), left.dtype)
 
-        @jax.checkpoint  # cheaper than to remember the gates
-        def column(state, gates):
-            side, c = state
+        @jax.checkpoint  # the gates are cheaper to recompute than to keep for the gradient
+        def diagonal(state, gates):
+            side, c = state  # of the diagonal before, [2, height * batch, h]: the pixels beside
+            # The pixels above are those of the row above: moved by one row of `batch` states.
             above = jnp.pad(side, ((0, 0), (batch, 0), (0, 0)))[:, : len(side[0])]
             side, c = lstm(gates + jnp.concatenate([side, above], -1) @ kernel, c)
             return (side, c), side
 
-        gates = _skew(jnp.stack([left, right]).transpose(2, 3, 0, 1, 4)).transpose(1, 2, 0, 3, 4)
-        _, outputs = jax.lax.scan(
-            column, (start, start), gates.reshape(-1, 2, height * batch, 4 * h)
-        )
-        outputs = _unskew(outputs.reshape(-1, 2, height, batch, h).transpose(2, 0, 1, 3, 4))
-        right = jnp.pad(outputs[:-1, :, 1], ((1, 0), (0, 0), (0, 0), (0, 0)))
-        return (outputs[:, :, 0] + jnp.flip(right, axis=1)).transpose(2, 0, 1, 3)
+        gates = jnp.stack([left, right])  # [2, batch, height, width, 4h]
+        gates = _skew(gates.transpose(2, 3, 0, 1, 4))  # [height, diagonals, 2, batch, 4h]
+        gates = gates.transpose(1, 2, 0, 3, 4)  # [diagonals, 2, height, batch, 4h]
+        gates = gates.reshape(-1, 2, height * batch, 4 * h)
+        _, outputs = jax.lax.scan(diagonal, (start, start), gates)
+        outputs = outputs.reshape(-1, 2, height, batch, h)  # [diagonals, 2, height, batch, h]
+        outputs = _unskew(outputs.transpose(2, 0, 1, 3, 4))  # [height, width, 2, batch, h]
+        left, right = outputs[:, :, 0], outputs[:, :, 1]  # [height, width, batch, h]
+        right = jnp.pad(right[:-1], ((1, 0), (0, 0), (0, 0), (0, 0)))  # one row down
+        return (left + jnp.flip(right, axis=1)).transpose(2, 0, 1, 3)  # [batch, height, width, h]
 
     def enter(self, image: Image, row: Rank, bias: Array) -> None:
+        """Starts a row: runs the recurrence from the right along the row above."""
         batch, _, width, _ = image.shape
-        h, biases = self.features, jnp.split(bias[None], 2, axis=-1)
-        zeros = jnp.zeros((width, batch, h), self.kernel.dtype)
-        x = self.get_variable("cache", "x", jnp.zeros((width, batch, 2 * h), zeros.dtype))
-        left = self.get_variable("cache", "left", jnp.pad(zeros, ((1, 0), (0, 0), (0, 0))))
+        bias_left, bias_right = jnp.split(bias[None], 2, axis=-1)
+        k_side, k_above = jnp.split(self.kernel[1], 2)  # of the recurrence from the right
+        last = self._row(width, batch)
 
         def from_right(state, gates):
-            state = lstm(gates + state[0] @ self.kernel[1, :h], state[1])
+            state = lstm(gates + state[0] @ k_side, state[1])
             return state, state[0]
 
-        above = self.get_variable("cache", "right", zeros) @ self.kernel[1, h:]
-        pixels = rows_of(image, row, 1, 1)[0].astype(x.dtype)
-        gates = self.from_right(jnp.concatenate([x, pixels], axis=-1)) + biases[1] + above
-        right = jax.lax.scan(from_right, (zeros[0], zeros[0]), gates, reverse=True)[1]
-        self.put_variable("cache", "right", jnp.where(row > 0, right, 0))
-        self.put_variable("cache", "above", left[1:] @ self.kernel[0, h:] + biases[0])
-        self.put_variable("cache", "left", jnp.zeros_like(left))
-        self.put_variable("cache", "x", jnp.zeros_like(x))
-        self.put_variable("cache", "c", zeros[0])
+        pixels = rows_of(image, row, 1, 1)[0].astype(last.x.dtype)  # the row above, [width, ...]
+        gates = self.from_right(jnp.concatenate([last.x, pixels], axis=-1)) + bias_right
+        gates = gates + last.right @ k_above  # [width, batch, 4h]
+        zeros = jnp.zeros_like(last.c)
+        _, right = jax.lax.scan(from_right, (zeros, zeros), gates, reverse=True)
+        next_row = DiagonalRow(
+            x=jnp.zeros_like(last.x),
+            left=jnp.zeros_like(last.left),
+            c=zeros,
+            gates_above=last.left[1:] @ self.kernel[0, self.features :] + bias_left,
+            right=jnp.where(row > 0, right, 0),
+        )
+        self.put_variable("cache", "row", next_row)
         self.from_left.enter(width, batch)
 
     def step(
         self, x: Float[Array, "batch c"], column: Rank, group: Rank, bias: Array
     ) -> Float[Array, "batch h_of_group"]:
+        """The outputs of one group of one pixel."""
         del bias  # `enter` has added it
-        cache: dict[str, Array] = {
-            name: self.get_variable("cache", name) for name in ("x", "left", "c", "above", "right")
-        }
-        above, right = (
-            of_group(
-                jax.lax.dynamic_index_in_dim(cache[name], column, 0, keepdims=False),
-                group,
-                self.groups,
-            )
-            for name in ("above", "right")
+        row: DiagonalRow = self.get_variable("cache", "row")
+
+        def at(line, place):
+            return jax.lax.dynamic_index_in_dim(line, place, 0, keepdims=False)
+
+        gates_above = of_group(at(row.gates_above, column), group, self.groups)
+        right = of_group(at(row.right, column), group, self.groups)
+        side = at(row.left, column)  # the pixel to the left: its place is one further
+        k_side = of_group(self.kernel[0, : self.features], group, self.groups)
+        gates = self.from_left.step(x, column, group) + gates_above + side @ k_side
+        h, c = lstm(gates, of_group(row.c, group, self.groups))  # [batch, h_of_group]
+
+        def write(line, value, place):
+            start = (place, 0, group * value.shape[1])
+            return jax.lax.dynamic_update_slice(line, value[None], start)
+
+        row = row._replace(
+            x=write(row.x, x, column),
+            left=write(row.left, h, column + 1),
+            c=jax.lax.dynamic_update_slice(row.c, c, (0, group * c.shape[1])),
         )
-        side = jax.lax.dynamic_index_in_dim(cache["left"], column, 0, keepdims=False)
-        kernel = of_group(self.kernel[0, : self.features], group, self.groups)
-        gates = self.from_left.step(x, column, group) + above + side @ kernel
-        h, c = lstm(gates, of_group(cache["c"], group, self.groups))
-        for name, value, start in (("x", x[None], column), ("left", h[None], column + 1)):
-            at = (start, 0, group * value.shape[2])
-            self.put_variable("cache", name, jax.lax.dynamic_update_slice(cache[name], value, at))
-        self.put_variable(
-            "cache", "c", jax.lax.dynamic_update_slice(cache["c"], c, (0, group * c.shape[1]))
-        )
+        self.put_variable("cache", "row", row)
         return h + right
+
+    def _row(self, width, batch):
+        """The row that was drawn last; zeros above the image."""
+        h, dtype = self.features, self.kernel.dtype
+        empty = DiagonalRow(
+            x=jnp.zeros((width, batch, 2 * h), dtype),
+            left=jnp.zeros((1 + width, batch, h), dtype),
+            c=jnp.zeros((batch, h), dtype),
+            gates_above=jnp.zeros((width, batch, 4 * h), dtype),
+            right=jnp.zeros((width, batch, h), dtype),
+        )
+        return self.get_variable("cache", "row", empty)
 
 
 def _skew(image: Array) -> Array:
@@ -149,10 +189,11 @@ def _skew(image: Array) -> Array:
     zeros around.
     """
     (rows, columns), rest = image.shape[:2], image.shape[2:]
-    padded = jnp.pad(image, ((0, 0), (0, rows), *[(0, 0)] * len(rest))).reshape(
-        rows * (columns + rows), *rest
-    )
-    return padded[: rows * (columns + rows - 1)].reshape(rows, columns + rows - 1, *rest)
+    # Rows of columns + rows entries, read again as rows that are one entry shorter.
+    padded = jnp.pad(image, ((0, 0), (0, rows), *[(0, 0)] * len(rest)))
+    flat = padded.reshape(rows * (columns + rows), *rest)
+    length = columns + rows - 1
+    return flat[: rows * length].reshape(rows, length, *rest)
 
 
 def _unskew(skewed: Array) -> Array:

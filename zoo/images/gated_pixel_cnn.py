@@ -1,6 +1,4 @@
-"""Gated PixelCNN: two stacks of convolutions without a blind spot, gated units, conditional on a
-label.
-"""
+"""Gated PixelCNN: two stacks of convolutions with gated units and no blind spot."""
 
 import flax.linen as nn
 import jax
@@ -17,9 +15,8 @@ from zoo.layers.row_buffers import rows_of
 
 @register
 class GatedPixelCNN(Raster):
-    """A vertical stack sees the rows above, a horizontal stack the row so far and the vertical
-    stack:
-      no blind spot.
+    """A vertical stack sees the rows above, a horizontal stack the row so far and the vertical stack.
+    There is no blind spot.
 
     Each layer of each stack is gated, y = tanh(W_f x + V_f c) * sigmoid(W_g x + V_g c), with c the
     label; the horizontal stack is residual.
@@ -28,8 +25,7 @@ class GatedPixelCNN(Raster):
     (`step`).
 
     **Reference**: A. van den Oord, N. Kalchbrenner, O. Vinyals, L. Espeholt, A. Graves, K.
-      Kavukcuoglu, Conditional image
-    generation with PixelCNN decoders, NeurIPS 2016.
+    Kavukcuoglu, Conditional image generation with PixelCNN decoders, NeurIPS 2016.
 
     Differs from the paper: values enter scaled to [-1, 1].
 
@@ -37,12 +33,12 @@ class GatedPixelCNN(Raster):
       site_shape: (height, width), or (height, width, 3) with a site for each colour.
       features: channels of either stack (of all colours together).
       layers: gated layers after the first.
-      kernel_size: of these layers; the first has 7.
+      kernel_size: the kernel size of these layers, odd; that of the first is 7.
       out_features: channels of the last hidden layer.
       num_classes: the number of labels that the model is conditional on; 0 for an unconditional
         model.
-      head: the law of one site.
-      ordering: the raster; the masks know no other.
+      head: the distribution of one site.
+      ordering: the raster; the masks allow no other.
     """
 
     site_shape: tuple[int, ...] = (28, 28)
@@ -91,7 +87,7 @@ class GatedPixelCNN(Raster):
 
     def enter(self, x, t, memory=None):
         image, row = self.image(x), self.row(t)
-        v = rows_of(image, row, 3, 3)
+        v = rows_of(image, row, 3, 3)  # [3, width, batch, c]; then one row, [width, batch, p]
         for i, layer in enumerate(self.vertical):
             above = layer.row(v) if i == 0 else layer.enter(v)
             down = self.down[i](above)
@@ -109,13 +105,14 @@ class GatedPixelCNN(Raster):
         for i in range(1 + self.layers):
             y = h if i == 0 else self.horizontal[i - 1].step(h, *at)
             down: jax.Array = self.get_variable("cache", f"down_{i}")
-            y = y + jax.lax.dynamic_slice(down, (at[0], 0, at[1] * y.shape[1]), (1, *y.shape))[0]
+            start = (at[0], 0, at[1] * y.shape[1])
+            y = y + jax.lax.dynamic_slice(down, start, (1, *y.shape))[0]  # [batch, 2p / groups]
             y = self.residual[i].step(_gate(y, 1), *at)
             h = y if i == 0 else h + y
         return self.readout.step(h, *at)
 
 
 def _gate(y, groups):
-    """tanh(a) sigmoid(b); each group of channels holds its own a and b."""
-    a, b = jnp.split(y.reshape(*y.shape[:-1], groups, -1), 2, axis=-1)
+    """tanh(a) sigmoid(b); each group of channels has its own a and b."""
+    a, b = jnp.split(y.reshape(*y.shape[:-1], groups, -1), 2, axis=-1)  # [..., groups, p / groups]
     return (jnp.tanh(a) * nn.sigmoid(b)).reshape(*y.shape[:-1], -1)

@@ -13,32 +13,28 @@ from zoo.layers.convolutions import HiddenConv, InputConv, Readout
 
 @register
 class PixelCNN(Raster):
-    """A 7x7 convolution with mask A, residual bottleneck blocks with mask B, two 1x1 layers: p(x)
-    over
-      the raster.
+    """A 7x7 convolution with mask A, residual bottleneck blocks with mask B, two 1x1 layers.
 
     A block maps 2h channels to h (1x1), convolves (3x3, mask B) and maps back to 2h (1x1), each
-    after a ReLU. In colour the channels fall into three groups, so that R sees no channel of its
-    own pixel, G sees R, and B both.
+    after a ReLU. In colour the channels form three groups: R sees no channel of its own pixel, G
+    sees R, and B sees both.
 
     **Reference**: A. van den Oord, N. Kalchbrenner, K. Kavukcuoglu, Pixel recurrent neural
-      networks, ICML 2016.
+    networks, ICML 2016.
 
     Differs from the paper: values enter scaled to [-1, 1]. As in the paper the stacked masks leave
-      a blind spot to the
-    upper right; `GatedPixelCNN` has none.
+    a blind spot to the upper right; `GatedPixelCNN` has none.
 
     Attributes:
       site_shape: (height, width), or (height, width, 3) with a site for each colour.
-      features: h, the channels inside a block (of all colours together); outside there are twice as
-        many.
+      features: h, the channels inside a block (of all colours together); 2h between blocks.
       blocks: the number of residual blocks.
       kernel_size: of the convolution inside a block.
       out_features: channels of the last hidden layer.
       num_classes: the number of labels that the model is conditional on; 0 for an unconditional
         model.
-      head: the law of one site.
-      ordering: the raster; the masks know no other.
+      head: the distribution of one site.
+      ordering: the raster; the masks allow no other.
     """
 
     site_shape: tuple[int, ...] = (28, 28)
@@ -60,7 +56,6 @@ class PixelCNN(Raster):
         ]
         self.expand = [HiddenConv(h, 2 * h, groups=g) for _ in range(self.blocks)]
         self.readout = Readout(2 * h, self.out_features, self.head.num_params, g)
-
         if self.num_classes:
             self.label = nn.Dense(self.blocks * h, use_bias=False)
 
@@ -89,7 +84,7 @@ class PixelCNN(Raster):
         h = self.first.step(self.image(x), row, *at)
         for i in range(self.blocks):
             y = self.convolve[i].step(nn.relu(self.reduce[i].step(nn.relu(h), *at)), *at)
-            if memory is not None:
+            if memory is not None:  # the biases of one colour
                 y = y + jax.lax.dynamic_slice_in_dim(memory[i], at[1] * y.shape[1], y.shape[1], 1)
             h = h + self.expand[i].step(nn.relu(y), *at)
         return self.readout.step(h, *at)

@@ -1,4 +1,4 @@
-"""What Row LSTM and Diagonal BiLSTM share: the network around their recurrent layers."""
+"""The base of Row LSTM and Diagonal BiLSTM: the network around their recurrent layers."""
 
 import flax.linen as nn
 import jax
@@ -16,11 +16,10 @@ from zoo.layers.convolutions import HiddenConv, InputConv, Readout
 class PixelRNN(Raster):
     """A 7x7 convolution with mask A, residual recurrent layers, two 1x1 layers.
 
-    A final subclass says in `recurrent` what one layer is: a module from 2h channels (and the image
-      itself) to h, with the
-    causal dependences of mask B, called as `layer(x, image, bias)`, and with `enter(image, row,
-    bias)` and `step(x, column, group, bias)`. A 1x1 convolution brings its output back to 2h
-    channels and adds it to its input.
+    A final subclass implements `recurrent`, which returns one layer: a module from 2h channels (and
+    the image itself) to h, with the causal dependences of mask B, called as `layer(x, image, bias)`,
+    and with `enter(image, row, bias)` and `step(x, column, group, bias)`. A 1x1 convolution maps its
+    output back to 2h channels and adds it to its input.
 
     Attributes:
       site_shape: (height, width), or (height, width, 3) with a site for each colour.
@@ -29,8 +28,8 @@ class PixelRNN(Raster):
       out_features: channels of the last hidden layer.
       num_classes: the number of labels that the model is conditional on; 0 for an unconditional
         model.
-      head: the law of one site.
-      ordering: the raster; the layers know no other.
+      head: the distribution of one site.
+      ordering: the raster; the layers allow no other.
     """
 
     site_shape: tuple[int, ...] = (28, 28)
@@ -42,12 +41,13 @@ class PixelRNN(Raster):
     ordering: Ordering = Ordering()
 
     def recurrent(self) -> nn.Module:
-        raise NotImplementedError(f"{type(self).__name__} must say what its recurrent layers are.")
+        """A new recurrent layer."""
+        raise NotImplementedError(f"{type(self).__name__} must define recurrent: one layer.")
 
     @property
     def num_gates(self) -> int:
-        """The channels of a layer's gates, which labels bias."""
-        raise NotImplementedError
+        """The channels of a layer's gates; a label adds a bias to each."""
+        raise NotImplementedError(f"{type(self).__name__} must define num_gates.")
 
     def setup(self):
         self.check()
@@ -89,20 +89,17 @@ class PixelRNN(Raster):
         return self.readout.step(h, *at)
 
     def _bias(self, memory, layer):
-        return (
-            jnp.zeros((1, self.num_gates), self.first.bias.dtype)
-            if memory is None
-            else memory[layer]
-        )
+        """The biases of a layer's gates, [batch or 1, num_gates]."""
+        if memory is None:
+            return jnp.zeros((1, self.num_gates), self.first.bias.dtype)
+        return memory[layer]
 
 
 def gate_major(gates: Array, groups: int) -> Array:
-    """Channels ordered group by group, each with its four gates, as the cell takes them: gate by
-    gate.
-
-    Units then come group by group within each gate.
+    """Reorders the channels of an LSTM's gates from group by group, as masked convolutions return
+    them, to gate by gate, as the cell expects them. Within a gate the units stay group by group.
     """
-    split = gates.reshape(*gates.shape[:-1], groups, 4, -1)
+    split = gates.reshape(*gates.shape[:-1], groups, 4, -1)  # [..., groups, gates, units]
     return split.swapaxes(-2, -3).reshape(gates.shape)
 
 

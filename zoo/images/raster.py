@@ -1,4 +1,4 @@
-"""Image models: what all models over the raster share."""
+"""The base of all image models: sites in raster order."""
 
 from typing import TYPE_CHECKING, ClassVar
 
@@ -12,12 +12,11 @@ from zoo.layers import class_labels
 
 
 class Raster(Autoregressive):
-    """An image visited row by row, a block of ranks each; in colour the sites of a pixel are its R,
-    G and B in turn.
+    """An image visited row by row; in colour the sites of a pixel are its R, G and B in turn. A block
+    of ranks is one row.
 
     A final subclass declares, beside the fields of every model, `num_classes`: the number of labels
-      that it is
-    conditional on, 0 for an unconditional model. It calls `check` in its `setup`.
+    that it is conditional on, 0 for an unconditional model. It calls `check` in its `setup`.
     """
 
     joint: ClassVar[bool | None] = False  # whether one site may hold all colours of its pixel
@@ -37,8 +36,8 @@ class Raster(Autoregressive):
         if self.head.event_shape and not self.joint:
             raise ValueError(
                 f"{type(self).__name__} takes scalars, a site for each colour: site_shape "
-                "(height, width, 3); got a head "
-                f"whose values have shape {self.head.event_shape}."
+                "(height, width, 3); got a head whose values have shape "
+                f"{self.head.event_shape}."
             )
         if self.ordering != Ordering():
             raise ValueError(f"{type(self).__name__} knows the raster only; got {self.ordering}.")
@@ -65,10 +64,10 @@ class Raster(Autoregressive):
 
     def image(self, x: Array) -> Float[Array, "batch height width channels"]:
         """Pixel values scaled to [-1, 1], channels last."""
-        image = x.reshape(*x.shape[:3], -1).astype(jnp.float32)
-        return (
-            image if self.head.num_values is None else image * (2 / (self.head.num_values - 1)) - 1
-        )
+        image = x.reshape(*x.shape[:3], -1).astype(jnp.float32)  # grey: one channel
+        if self.head.num_values is None:
+            return image
+        return image * (2 / (self.head.num_values - 1)) - 1
 
     def complaint(self, context):
         return class_labels.complaint(context, self.num_classes)

@@ -1,6 +1,6 @@
-"""Row LSTM: a recurrence from row to row, in which a pixel sees a widening triangle of those above
-it.
-"""
+"""Row LSTM: a recurrence from row to row, in which a pixel sees a triangle that opens upwards."""
+
+from typing import NamedTuple
 
 import flax.linen as nn
 import jax
@@ -20,16 +20,16 @@ class RowLSTM(PixelRNN):
     """Recurrent layers whose state runs down the rows; gates = K_is * x_i + K_ss * h_{i-1}, both
     convolutions of width 3.
 
-    K_is has mask B and sees the row so far, K_ss the whole row above. A pixel thus misses what lies
-    outside of a triangle that opens upwards, but for the first convolution.
+    K_is has mask B and sees the row so far, K_ss the whole row above. Apart from the first
+    convolution, a pixel sees only what lies in a triangle that opens upwards.
 
     Sampling computes K_ss * h_{i-1} once a row (`enter`), the rest pixel by pixel (`step`).
 
     **Reference**: A. van den Oord, N. Kalchbrenner, K. Kavukcuoglu, Pixel recurrent neural
-      networks, ICML 2016.
+    networks, ICML 2016.
 
-    Differs from the paper: values enter scaled to [-1, 1]; the paper does not say how many layers
-      its MNIST model has.
+    Differs from the paper: values enter scaled to [-1, 1]; the paper does not state the number of
+    layers of its MNIST model.
 
     Attributes:
       kernel_size: the width of both convolutions, odd; the other fields are those of `PixelRNN`.
@@ -43,6 +43,22 @@ class RowLSTM(PixelRNN):
     @property
     def num_gates(self):
         return 4 * self.features
+
+
+class RowStates(NamedTuple):
+    """The cache of a layer during one row.
+
+    Attributes:
+      h: the outputs of the row so far, [width, batch, h].
+      c: the LSTM's second state of the row so far, [width, batch, h].
+      gates_above: K_ss * h_{i-1} and the bias, [width, batch, 4h].
+      c_above: c of the row above, [width, batch, h].
+    """
+
+    h: Float[Array, "width batch h"]
+    c: Float[Array, "width batch h"]
+    gates_above: Float[Array, "width batch gates"]
+    c_above: Float[Array, "width batch h"]
 
 
 class RowLayer(nn.Module):
@@ -60,7 +76,9 @@ class RowLayer(nn.Module):
 
     def setup(self):
         h = self.features
-        self.of_input = HiddenConv(2 * h, 4 * h, (1, self.kernel_size), groups=self.groups)
+        self.input_proj = HiddenConv(
+            2 * h, 4 * h, (1, self.kernel_size), groups=self.groups, name="of_input"
+        )
         self.kernel = self.param(
             "kernel",
             nn.initializers.variance_scaling(1.0, "fan_in", "truncated_normal"),
@@ -69,11 +87,12 @@ class RowLayer(nn.Module):
 
     def __call__(self, x: Image, image: Image, bias: Float[Array, "_ gates"]) -> Image:
         del image
-        gates = gate_major(self.of_input(x) + bias[:, None, None], self.groups).swapaxes(0, 1)
-        kernel = gate_major(self.kernel, self.groups)
-        start = jnp.zeros((*gates.shape[1:3], self.features), gates.dtype)
+        gates = gate_major(self.input_proj(x) + bias[:, None, None], self.groups)
+        gates = gates.swapaxes(0, 1)  # [height, batch, width, 4h]
+        kernel = gate_major(self.kernel, self.groups)  # [kernel_size * h, 4h]
+        start = jnp.zeros((*gates.shape[1:3], self.features), gates.dtype)  # [batch, width, h]
 
-        @jax.checkpoint  # cheaper than to remember the gates
+        @jax.checkpoint  # the gates are cheaper to recompute than to keep for the gradient
         def row(state, gates):
             h, c = lstm(gates + _neighbours(state[0], self.kernel_size, 1) @ kernel, state[1])
             return (h, c), h
@@ -81,38 +100,39 @@ class RowLayer(nn.Module):
         return jax.lax.scan(row, (start, start), gates)[1].swapaxes(0, 1)
 
     def enter(self, image: Image, row: Rank, bias: Array) -> None:
+        """Starts a row."""
         del row
         batch, _, width, _ = image.shape
         zeros = jnp.zeros((width, batch, self.features), self.kernel.dtype)
-        last, c = self.get_variable("cache", "h", zeros), self.get_variable("cache", "c", zeros)
-        self.put_variable(
-            "cache", "above", _neighbours(last, self.kernel_size, 0) @ self.kernel + bias[None]
-        )
-        self.put_variable("cache", "c_above", c)
-        self.put_variable("cache", "h", zeros)
-        self.put_variable("cache", "c", zeros)
-        self.of_input.enter(width, batch)
+        gates = jnp.zeros((width, batch, 4 * self.features), self.kernel.dtype)
+        last: RowStates = self.get_variable("cache", "row", RowStates(zeros, zeros, gates, zeros))
+        gates_above = _neighbours(last.h, self.kernel_size, 0) @ self.kernel + bias[None]
+        self.put_variable("cache", "row", RowStates(zeros, zeros, gates_above, last.c))
+        self.input_proj.enter(width, batch)
 
     def step(
         self, x: Float[Array, "batch c"], column: Rank, group: Rank, bias: Array
     ) -> Float[Array, "batch h_of_group"]:
-        above, c = (self._at(name, column, group) for name in ("above", "c_above"))
-        h, c = lstm(self.of_input.step(x, column, group) + above, c)
-        for name, new in (("h", h), ("c", c)):
-            row: Array = self.get_variable("cache", name)
-            start = (column, 0, group * new.shape[1])
-            self.put_variable("cache", name, jax.lax.dynamic_update_slice(row, new[None], start))
-        return h
-
-    def _at(self, name, column, group):
-        row: Array = self.get_variable("cache", name)
-        return of_group(
-            jax.lax.dynamic_index_in_dim(row, column, 0, keepdims=False), group, self.groups
+        """The outputs of one group of one pixel."""
+        row: RowStates = self.get_variable("cache", "row")
+        gates_above, c_above = (
+            of_group(
+                jax.lax.dynamic_index_in_dim(each, column, 0, keepdims=False), group, self.groups
+            )
+            for each in (row.gates_above, row.c_above)
         )
+        h, c = lstm(self.input_proj.step(x, column, group) + gates_above, c_above)
+        start = (column, 0, group * h.shape[1])
+        row = row._replace(
+            h=jax.lax.dynamic_update_slice(row.h, h[None], start),
+            c=jax.lax.dynamic_update_slice(row.c, c[None], start),
+        )
+        self.put_variable("cache", "row", row)
+        return h
 
 
 def _neighbours(row: Array, kernel_size: int, axis: int) -> Array:
-    """Beside each other the channels of all pixels that a kernel sees; `axis` counts the pixels."""
+    """The channels of all pixels that a kernel sees, side by side; `axis` counts the pixels."""
     side, width = kernel_size // 2, row.shape[axis]
     padded = jnp.pad(row, [(side, side) if i == axis else (0, 0) for i in range(row.ndim)])
     taps = [jax.lax.slice_in_dim(padded, tap, tap + width, axis=axis) for tap in range(kernel_size)]

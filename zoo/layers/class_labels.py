@@ -1,4 +1,4 @@
-"""Labels as context: the one thing that class-conditional models share."""
+"""Class labels as the context of a model."""
 
 from typing import Any
 
@@ -9,20 +9,17 @@ from jaxtyping import Array, Float
 
 
 def one_hot(labels: Any, num_classes: int, dtype: Any) -> Float[Array, "batch num_classes"]:
-    """Labels [batch] as rows with a single one; NaN for a label that cannot be, which under a trace
-    is not refused.
+    """Labels [batch] as one-hot rows; NaN for a label out of range, since a traced one cannot be
+    refused.
     """
     labels = jnp.asarray(labels)
     inside = (labels >= 0) & (labels < num_classes)
-    return jnp.where(
-        inside[:, None],
-        jax.nn.one_hot(labels, num_classes, dtype=dtype),
-        jnp.asarray(jnp.nan, dtype),
-    )
+    rows = jax.nn.one_hot(labels, num_classes, dtype=dtype)
+    return jnp.where(inside[:, None], rows, jnp.asarray(jnp.nan, dtype))
 
 
 def complaint(labels: Any, num_classes: int) -> str | None:
-    """Why `labels` are not labels of `num_classes` classes (0: none at all), in words, or None."""
+    """An error message if `labels` are no labels of `num_classes` classes (0: no labels), else None."""
     if num_classes == 0:
         return None if labels is None else "it takes no context; pass context=None"
     wanted = f"expected integer labels 0..{num_classes - 1}, shape [batch]"
@@ -37,5 +34,5 @@ def complaint(labels: Any, num_classes: int) -> str | None:
 
 
 def example(batch: int, num_classes: int) -> np.ndarray | None:
-    """Labels 0, 1, 2, ... in turn; None where there are no classes."""
+    """Labels 0, 1, 2, ... in turn; None without classes."""
     return np.arange(batch, dtype=np.int32) % num_classes if num_classes else None

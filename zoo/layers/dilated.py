@@ -1,4 +1,4 @@
-"""Dilated causal convolutions over a line, run at once or sample by sample from a ring."""
+"""Dilated causal convolutions over a line, at once or sample by sample from a ring buffer."""
 
 import flax.linen as nn
 import jax
@@ -13,18 +13,18 @@ Line = Float[Array, "_ _ _"]  # batch, length, features
 
 
 class DilatedLayer(nn.Module):
-    """A gated unit over taps d samples apart, z = tanh(W_f * h) sigmoid(W_g * h), its residual h +
-    V z and its share U z.
+    """A gated unit over taps d samples apart, z = tanh(W_f * h) sigmoid(W_g * h), with a residual
+    output h + V z and a skip output U z.
 
-    Cached, the inputs h of the last (k - 1) d ranks and of this one are a ring [slots, batch,
+    Its cache is a ring of the inputs h of the last (k - 1) d ranks and of this one, [slots, batch,
     features]: a step writes one slot in place, and reads its taps from what was written.
 
     Attributes:
-      features: of h and of z.
-      skip: of the share that every layer gives to the output.
+      features: channels of h and z.
+      skip: channels of the skip output.
       dilation: d.
-      kernel_size: k, the taps.
-      last: whether there is no layer after it, and so no residual.
+      kernel_size: k, the number of taps.
+      last: whether this is the last layer, whose residual output is not needed.
     """
 
     features: int
@@ -38,20 +38,18 @@ class DilatedLayer(nn.Module):
         self.outputs = nn.Dense(self.skip if self.last else self.features + self.skip)
 
     def __call__(self, h: Line, bias: Array | None) -> tuple[Line, Line]:
-        """The residual and the share; `bias` [batch, 2 features] is what the context adds to the
-        gates.
+        """The residual and the skip output; `bias` [batch, 2 features] is what the context adds to
+        the gates.
         """
-        return self._finish(
-            h, shifted(h, self.kernel_size, self.dilation), None if bias is None else bias[:, None]
-        )
+        taps = shifted(h, self.kernel_size, self.dilation)  # [batch, length, k * features]
+        return self._finish(h, taps, None if bias is None else bias[:, None])
 
     def prefill(self, h: Line, bias: Array | None) -> tuple[Line, Line]:
         """The first ranks at once; `step` goes on after them."""
         kept = min(h.shape[1], self._slots)
-        slots = np.arange(h.shape[1] - kept, h.shape[1]) % self._slots
-        self.put_variable(
-            "cache", "ring", self._empty(h).at[slots].set(h[:, -kept:].swapaxes(0, 1))
-        )
+        slots = np.arange(h.shape[1] - kept, h.shape[1]) % self._slots  # where `step` puts them
+        ring = self._empty(h).at[slots].set(h[:, -kept:].swapaxes(0, 1))
+        self.put_variable("cache", "ring", ring)
         return self(h, bias)
 
     def step(
@@ -61,16 +59,11 @@ class DilatedLayer(nn.Module):
         ring = self.get_variable("cache", "ring", self._empty(h))
         ring = jax.lax.dynamic_update_index_in_dim(ring, h, place_in_block(t, self._slots), 0)
         self.put_variable("cache", "ring", ring)
-        before = [
-            jax.lax.dynamic_index_in_dim(
-                ring,
-                place_in_block(t + self._slots - back * self.dilation, self._slots),
-                0,
-                keepdims=False,
-            )
-            for back in range(self.kernel_size - 1, 0, -1)
-        ]
-        return self._finish(h, jnp.concatenate([*before, h], axis=-1), bias)
+        taps = []
+        for i in range(self.kernel_size - 1, 0, -1):  # oldest first
+            slot = place_in_block(t + self._slots - i * self.dilation, self._slots)
+            taps.append(jax.lax.dynamic_index_in_dim(ring, slot, 0, keepdims=False))
+        return self._finish(h, jnp.concatenate([*taps, h], axis=-1), bias)
 
     def _finish(self, h, taps, bias):
         gates = self.gates(taps)
@@ -80,6 +73,7 @@ class DilatedLayer(nn.Module):
 
     @property
     def _slots(self) -> int:
+        """One more than the taps reach back, so that a slot is read before it is overwritten."""
         return (self.kernel_size - 1) * self.dilation + 1
 
     def _empty(self, h):
@@ -87,8 +81,8 @@ class DilatedLayer(nn.Module):
 
 
 def shifted(h: Line, taps: int, dilation: int) -> Line:
-    """Each rank beside those `dilation`, 2 `dilation`, ... before it, oldest first; zeros before
-    the first rank.
+    """The features of all taps side by side: those `dilation`, 2 `dilation`, ... ranks before, oldest
+    first; zeros before the first rank.
     """
     length = h.shape[1]
     back = (min(i * dilation, length) for i in range(taps - 1, -1, -1))
