@@ -1,0 +1,137 @@
+"""Layers by themselves: each kind of cache against the whole pass, and the names of parameters."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import zoo
+from zoo.layers.attention import CausalAttention
+from zoo.layers.key_value_caches import Lines, Pages, Ring
+
+CACHES = {
+    "all": ({}, Ring),
+    "window": ({"window": 4}, Ring),
+    "rotary window": ({"window": 5, "rotary": True}, Ring),
+    "strided": ({"stride": 4}, Lines),
+    "pages": ({"page": 5}, Pages),
+    "pages that fill exactly": ({"page": 4}, Pages),
+    "one page": ({"page": 12}, Pages),
+}
+X = jnp.asarray(np.random.RandomState(0).randn(3, 12, 8), jnp.float32)
+
+
+@functools.cache
+def whole_pass(name):
+    """A layer with that cache, its variables, and its outputs for all tokens."""
+    layer = CausalAttention(features=8, heads=2, length=12, **CACHES[name][0])
+    y, variables = layer.init_with_output(jax.random.key(0), X)
+    return layer, variables, y
+
+
+def steps(name, cache, first):
+    """The outputs of the tokens from `first` on, one by one, and the cache after them."""
+    layer, variables, _ = whole_pass(name)
+
+    def run(method, cache, *args):
+        return layer.apply({**variables, **cache}, *args, method=method, mutable=["cache"])
+
+    @jax.jit
+    def step(cache, t):
+        if layer.page:
+            _, cache = run("start_page", cache, len(X), t, X.dtype)
+        return run("step", cache, X[:, t], t)
+
+    outputs = []
+    for t in range(first, X.shape[1]):
+        y, cache = step(cache, jnp.int32(t))
+        outputs.append(y)
+    return jnp.stack(outputs, axis=1), cache["cache"]["tokens"]
+
+
+@pytest.mark.parametrize("name", CACHES)
+def test_steps_with_each_cache_give_the_whole_pass(name):
+    outputs, cache = steps(name, {}, 0)
+    np.testing.assert_allclose(outputs, whole_pass(name)[2], rtol=1e-4, atol=1e-5)
+    assert type(cache) is CACHES[name][1]
+
+
+@pytest.mark.parametrize(
+    ("name", "count"),
+    [("all", 5), ("window", 3), ("window", 4), ("window", 7), ("strided", 4), ("strided", 8)],
+)
+def test_steps_continue_a_prefill(name, count):
+    layer, variables, y = whole_pass(name)
+    first, cache = layer.apply(variables, X[:, :count], method="prefill", mutable=["cache"])
+    rest, _ = steps(name, cache, count)
+    np.testing.assert_allclose(jnp.concatenate([first, rest], axis=1), y, rtol=1e-4, atol=1e-5)
+
+
+def test_a_strided_cache_holds_rows_after_a_row_of_zeros():
+    tokens = jnp.arange(1.0, 13.0)
+    cache = Lines.empty(1, 4, 12, 1, jnp.float32)
+    for t in range(6):
+        token = tokens[t].reshape(1, 1)
+        cache = cache.write(token, -token, jnp.int32(t))
+    expected = [[0, 0, 0, 0], [1, 2, 3, 4], [5, 6, 0, 0], [0, 0, 0, 0]]
+    assert cache.keys[0, :, :, 0].tolist() == expected
+    assert cache.values[0, :, :, 0].tolist() == (-np.array(expected)).tolist()
+
+
+# The names in files that users have, where an attribute has another.
+STORED = {
+    "lstm": {"recur_0/of_input/kernel", "recur_0/kernel", "params_of/bias", "start"},
+    "gru": {"embedding", "recur_1/of_input/kernel", "recur_0/bias", "params_of/kernel"},
+    "transformer": {"embedding", "blocks_0/attention/qkv/kernel", "blocks_1/widen/kernel"},
+    "attention_lstm": {"attention/out/kernel", "recur_0/of_input/bias", "params_of/kernel"},
+    "wavenet": {"layers_0/gates/kernel", "hidden/kernel", "params_of/kernel", "label/kernel"},
+    "pixel_transformer": {"row", "place", "blocks_0/attention/qkv/bias", "params_of/kernel"},
+    "row_lstm": {"recur_0/of_input/kernel", "recur_0/kernel", "readout/params_of/kernel"},
+    "diagonal_bilstm": {"recur_0/from_left/kernel", "recur_0/from_right/kernel", "recur_1/kernel"},
+    "pixel_cnn_pp": {
+        "first_ul/scale",
+        "finest/down_0/u_1/kernel",
+        "finest/up_1/across_1/scale",
+        "finest/shrink_ul/bias",
+        "finest/below/enlarge_u/kernel",
+        "finest/below/scale/down_0/aside/kernel",
+    },
+    "seq2seq_attention": {"begin/kernel", "read/query", "recur/of_input/kernel", "params_of/bias"},
+    "seq2seq": {"begin/bias", "read/to_gates/kernel", "encoder/left/of_input/kernel"},
+    "show_attend_tell": {"place", "read/key/kernel", "encoder/Conv_0/kernel"},
+}
+
+
+@pytest.mark.parametrize("name", STORED)
+def test_names_of_parameters_stay(name):
+    model = zoo.CATALOGUE[name].tiny
+    x, context = zoo.example(model, 2)
+    params = jax.eval_shape(lambda key: zoo.init(model, key, x, context), jax.random.key(0))
+    paths, _ = jax.tree_util.tree_flatten_with_path(params["params"])
+    assert STORED[name] <= {"/".join(key.key for key in path) for path, _ in paths}
+
+
+def test_former_names_of_the_contract():
+    for name in ("transformer", "wavenet", "made"):
+        model = zoo.CATALOGUE[name].tiny
+        assert model.prefills == model.has_prefill == (name != "made")
+    learned = zoo.Transformer((4,), window=9, positions="learned")
+    assert learned.longest == learned.max_length == 9
+
+
+def test_a_model_without_prefill_has_none():
+    class Uniform(zoo.Sequence):
+        site_shape: tuple[int, ...] = (4,)
+        head: zoo.Head = zoo.Categorical(3)
+        ordering: zoo.Ordering = zoo.Ordering()
+
+        def __call__(self, x, memory=None, *, train=False):
+            return jnp.zeros((*x.shape, 3))
+
+    class Quick(Uniform):
+        def prefill(self, x, memory=None):
+            return self(x)
+
+    assert not Uniform().has_prefill and Quick().has_prefill
