@@ -1,52 +1,5 @@
-"""Multiplications and additions of a jitted function, counted from its jaxpr."""
+"""The counter of `zoo.summary`, by the name that benchmarks use."""
 
-import math
-from collections.abc import Callable
-from typing import Any
+from zoo.foundation.flop_counter import flops
 
-import jax
-
-
-def flops(function: Callable, *args: Any) -> int:
-    """Floating-point operations in the matmuls and convolutions of `function(*args)`, 2 for each
-    multiply and add.
-
-    What a mask sets to zero is counted like the rest. Nothing is computed.
-
-    Raises:
-      ValueError: the function has a loop whose number of turns is not known beforehand.
-    """
-    return _count(jax.make_jaxpr(function)(*args).jaxpr)
-
-
-def _count(jaxpr):
-    return sum(_of_equation(equation) for equation in jaxpr.eqns)
-
-
-def _of_equation(equation):
-    name, params = equation.primitive.name, equation.params
-    if name == "dot_general":
-        (contracted, _), _ = params["dimension_numbers"]
-        depth = math.prod(equation.invars[0].aval.shape[axis] for axis in contracted)
-        return 2 * equation.outvars[0].aval.size * depth
-    if name == "conv_general_dilated":
-        kernel = equation.invars[1].aval
-        return (
-            2
-            * equation.outvars[0].aval.size
-            * kernel.size
-            // kernel.shape[params["dimension_numbers"].rhs_spec[0]]
-        )
-    leaves = jax.tree.leaves(params, is_leaf=_is_jaxpr)
-    inner = [_count(getattr(leaf, "jaxpr", leaf)) for leaf in leaves if _is_jaxpr(leaf)]
-    if name == "while" and any(inner):
-        raise ValueError(
-            "the operations of a while loop cannot be counted: its number of turns is not known."
-        )
-    if name == "cond":
-        return max(inner)
-    return sum(inner) * (params["length"] if name == "scan" else 1)
-
-
-def _is_jaxpr(value):
-    return hasattr(value, "eqns") or hasattr(value, "jaxpr")
+__all__ = ["flops"]

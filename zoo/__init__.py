@@ -16,6 +16,7 @@ from zoo.core.likelihood import conditionals, init, log_prob, training_loss
 from zoo.core.model import Autoregressive, Canvas, Values, Variables
 from zoo.core.orderings import Ordering
 from zoo.core.source import open
+from zoo.core.summary_table import summary
 from zoo.dense.eonade import EoNADE
 from zoo.dense.fvsbn import FVSBN
 from zoo.dense.made import MADE
@@ -26,6 +27,7 @@ from zoo.derived import derive, explain
 from zoo.formats.waveform import dequantise, quantise, read_wav, write_wav
 from zoo.foundation.registry import register
 from zoo.foundation.units import bits_per_dim
+from zoo.foundation.version import installed_version
 from zoo.heads import (
     Bernoulli,
     Categorical,
@@ -50,3 +52,78 @@ from zoo.sequences.sequence import Sequence
 from zoo.sequences.streaming import begin, stream_log_prob
 from zoo.sequences.transformer import Transformer
 from zoo.sequences.wavenet import WaveNet
+
+__version__ = installed_version()
+__all__ = [
+    "CATALOGUE",
+    "FVSBN",
+    "GRU",
+    "LSTM",
+    "MADE",
+    "NADE",
+    "RNADE",
+    "RNN",
+    "AttentionLSTM",
+    "Autoregressive",
+    "Bernoulli",
+    "Cache",
+    "Canvas",
+    "Captioner",
+    "Categorical",
+    "CheckpointError",
+    "Decoder",
+    "DiagonalBiLSTM",
+    "DiscretizedLogisticMixture",
+    "EncoderDecoder",
+    "Entry",
+    "EoNADE",
+    "GatedPixelCNN",
+    "Head",
+    "ImageDescriber",
+    "MixtureOfGaussians",
+    "MixtureOfLaplacians",
+    "Ordering",
+    "PixelCNN",
+    "PixelCNNpp",
+    "PixelTransformer",
+    "Raster",
+    "RecurrentNetwork",
+    "RowLSTM",
+    "Seq2Seq",
+    "Seq2SeqAttention",
+    "Sequence",
+    "ShowAttendTell",
+    "Standardised",
+    "Transformer",
+    "Translator",
+    "Values",
+    "Variables",
+    "WaveNet",
+    "attention_weights",
+    "begin",
+    "bits_per_dim",
+    "check_context",
+    "check_values",
+    "conditionals",
+    "decoder",
+    "dequantise",
+    "ensemble_log_prob",
+    "entry",
+    "example",
+    "find",
+    "from_config",
+    "init",
+    "load",
+    "log_prob",
+    "open",
+    "quantise",
+    "read_wav",
+    "recompute",
+    "register",
+    "save",
+    "stream_log_prob",
+    "summary",
+    "to_config",
+    "training_loss",
+    "write_wav",
+]
