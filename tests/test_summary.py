@@ -1,5 +1,6 @@
 """`zoo.summary`, by hand; the version; what is public."""
 
+import ast
 import importlib.metadata
 import re
 import tomllib
@@ -94,3 +95,12 @@ def test_what_is_public_exists_and_is_typed(package):
     public = getattr(package, "__all__", [])
     missing = [name for name in public if not hasattr(package, name)]
     assert not missing and sorted(set(public)) == sorted(public)
+
+
+@pytest.mark.parametrize("package", [zoo, sample], ids=lambda each: each.__name__)
+def test_whatever_a_package_imports_for_its_users_is_public(package):
+    tree = ast.parse(Path(package.__file__).read_text())
+    imported = {
+        alias.name for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names
+    }
+    assert imported - {"installed_version"} == set(package.__all__)
