@@ -1,5 +1,7 @@
 """The public functions: what they accept, what they refuse, what they mean."""
 
+import dataclasses
+
 import conformance
 import jax
 import jax.numpy as jnp
@@ -193,3 +195,56 @@ def test_centring_is_a_change_of_biases():
     ours, theirs = zoo.log_prob(centred, variables, x), zoo.log_prob(plain, same, x)
     np.testing.assert_allclose(ours, theirs, rtol=1e-5)
     assert not np.allclose(ours, zoo.log_prob(plain, variables, x), rtol=1e-3)
+
+
+class OldName(zoo.FVSBN):
+    """A model that defines `complaint` alone, the older name of `why_invalid`."""
+
+    def complaint(self, context):
+        return super().complaint(context) and "it takes nothing"
+
+
+class NewName(OldName):
+    """A subclass that goes back to the newer name."""
+
+    def why_invalid(self, context):
+        return f"{super().why_invalid(context)} here"
+
+
+def test_both_names_of_why_invalid_work():
+    for model, why in (
+        (OldName((2,)), "it takes nothing"),
+        (NewName((2,)), "it takes nothing here"),
+    ):
+        assert model.why_invalid(1) == model.complaint(1) == why
+        with pytest.raises(ValueError, match=f"cannot condition on this context: {why}"):
+            zoo.check_context(model, np.zeros(1))
+    for entry in zoo.CATALOGUE.values():
+        context = zoo.example(entry.tiny, 2)[1]
+        assert entry.tiny.why_invalid(context) is entry.tiny.complaint(context) is None
+        assert entry.tiny.why_invalid("x") == entry.tiny.complaint("x") != None  # noqa: E711
+
+
+@dataclasses.dataclass(frozen=True)
+class OldHead(zoo.Bernoulli):
+    """A head that defines `complaint` alone."""
+
+    def complaint(self, x):
+        return "no bits, please"
+
+
+class Plain:
+    """A head without either, which takes all values."""
+
+    num_params, event_shape, uniforms, num_features, num_values = 1, (), 1, 1, 2
+    dtype = np.dtype(np.int32)
+    features = log_prob = quantile = None
+
+
+def test_heads_may_use_either_name_or_none():
+    with pytest.raises(ValueError, match="outside the model's support: no bits, please"):
+        zoo.check_values(zoo.FVSBN((2,), OldHead()), np.zeros((1, 2), int))
+    with pytest.raises(ValueError, match="takes bits 0..1"):
+        zoo.check_values(zoo.FVSBN((2,)), np.full((1, 2), 2))
+    assert isinstance(Plain(), zoo.Head)
+    assert zoo.heads.why_outside(Plain(), np.full((1, 2), 2)) is None

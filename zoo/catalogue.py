@@ -52,6 +52,11 @@ class Entry:
       blind: for the tiny instance, how many pairs of an earlier and a later rank do not depend on
         each other although the ordering would allow it (0: every allowed dependence exists).
       example: (model, batch) -> (x, context), valid inputs for any instance.
+
+    Example:
+      >>> import zoo
+      >>> zoo.CATALOGUE["fvsbn"].tiny.site_shape
+      (2, 4)
     """
 
     paper: Autoregressive
@@ -181,6 +186,11 @@ def entry(name: str) -> Entry:
 
     Raises:
       ValueError: there is none; the message names the nearest.
+
+    Example:
+      >>> import zoo
+      >>> zoo.entry("made").paper.hidden
+      (8000, 8000)
     """
     if name not in CATALOGUE:
         near = difflib.get_close_matches(name, CATALOGUE, n=1, cutoff=0.5)
@@ -193,5 +203,12 @@ def entry(name: str) -> Entry:
 
 @checked(batch=1)
 def example(model: Autoregressive, batch: int) -> tuple[Values, PyTree]:
-    """Valid inputs (x, context) for `model`: `model.example(batch)`."""
+    """Valid inputs (x, context) for `model`: `model.example(batch)`.
+
+    Example:
+      >>> import zoo
+      >>> x, context = zoo.example(zoo.FVSBN((2, 3)), batch=4)
+      >>> x.shape, context
+      ((4, 2, 3), None)
+    """
     return model.example(batch)

@@ -7,6 +7,7 @@ import numpy as np
 import zoo
 from train.data.dataset import DataError, Dataset
 from train.kinds.kind import Kind
+from zoo.heads import why_outside
 
 
 class Arrays(Kind):
@@ -66,9 +67,9 @@ def _check_values(model: zoo.Autoregressive, dataset: Dataset) -> None:
             "describe them: pass another "
             f"--model.head, such as {head}."
         )
-    if levels is not None and (complaint := model.head.complaint(np.asarray([0, levels - 1]))):
+    if levels is not None and (reason := why_outside(model.head, np.asarray([0, levels - 1]))):
         raise DataError(
-            f"{dataset.name} has {levels} levels, but {complaint}: pass "
+            f"{dataset.name} has {levels} levels, but {reason}: pass "
             f"--model.head {_head(model.head.event_shape, levels)}, or --data.binarise dynamic."
         )
     zoo.check_values(model, dataset.valid.x, f"the validation split of {dataset.name}")

@@ -25,10 +25,10 @@ class Captions(Paired):
 
     def prepare(self, model, dataset):
         dataset = super().prepare(model, dataset)
-        if complaint := model.complaint(dataset.test.context):
+        if reason := model.why_invalid(dataset.test.context):
             shape = " ".join(map(str, dataset.test.context.shape[1:]))
             raise DataError(
-                f"{dataset.name}: {type(model).__name__} {complaint}: pass --model.image-shape "
+                f"{dataset.name}: {type(model).__name__} {reason}: pass --model.image-shape "
                 f"{shape}."
             )
         return dataset

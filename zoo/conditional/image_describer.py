@@ -89,7 +89,7 @@ class ImageDescriber(EncoderDecoder):
         grid = self.encoder(images.astype(self.embed.dtype) / 255)  # [batch, rows, columns, d]
         return grid.reshape(len(grid), -1, self.width)
 
-    def complaint(self, context):
+    def why_invalid(self, context):
         shape = ", ".join(map(str, self.image_shape))
         wanted = f"expected images, integers 0..255 of shape [batch, {shape}]"
         if context is None:

@@ -79,7 +79,7 @@ class Translator(EncoderDecoder):
         x = self.drop(embedded, deterministic=not self.has_rng("train"))
         return self.encoder(x, context != self.source_pad)
 
-    def complaint(self, context):
+    def why_invalid(self, context):
         wanted = f"expected integer tokens 0..{self.source_values - 1}, shape [batch, places]"
         if context is None:
             return f"{wanted}; got none"

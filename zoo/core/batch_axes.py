@@ -19,6 +19,10 @@ def axes(shapes_of: Callable[[int], PyTree]) -> PyTree[int]:
 
     Raises:
       ValueError: an array grows along several axes, or not in proportion.
+
+    Example:
+      >>> axes(lambda size: {"state": jnp.zeros((size, 4)), "time": jnp.zeros(())})
+      {'state': 0, 'time': -1}
     """
 
     def axis(few, more):
@@ -46,6 +50,10 @@ def take(tree: PyTree, axes: PyTree[int], rows: Int[Array, " taken"], batch: int
       axes: as `axes` found them.
       rows: which rows.
       batch: how many rows there are.
+
+    Example:
+      >>> take({"state": jnp.arange(3)}, {"state": 0}, jnp.array([2, 0]), 3)["state"].tolist()
+      [2, 0]
     """
 
     def one(leaf, axis):
@@ -59,14 +67,24 @@ def take(tree: PyTree, axes: PyTree[int], rows: Int[Array, " taken"], batch: int
 
 
 def resized(tree: PyTree, batch: int) -> PyTree:
-    """The shapes of arrays, as if their leading axis were `batch`."""
+    """The shapes of arrays, as if their leading axis were `batch`.
+
+    Example:
+      >>> resized(jnp.zeros((1, 5)), 3).shape
+      (3, 5)
+    """
     return jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct((batch, *leaf.shape[1:]), leaf.dtype), tree
     )
 
 
 def repeated(function: Callable[[PyTree], PyTree], rows: PyTree, copies: int) -> PyTree:
-    """`function` of rows, each of them then repeated `copies` times."""
+    """`function` of rows, each of them then repeated `copies` times.
+
+    Example:
+      >>> repeated(lambda rows: 10 * rows, jnp.array([1, 2]), 2).tolist()
+      [10, 10, 20, 20]
+    """
     batch = len(jax.tree.leaves(rows)[0])
     counted = axes(lambda size: jax.eval_shape(function, resized(rows, size)))
     return take(function(rows), counted, jnp.repeat(jnp.arange(batch), copies), batch)

@@ -35,7 +35,16 @@ FILE = "model.safetensors"
 
 
 class CheckpointError(ValueError):
-    """A file that is missing, empty, truncated, corrupt or foreign."""
+    """A file that is missing, empty, truncated, corrupt or foreign.
+
+    Example:
+      >>> import zoo
+      >>> try:
+      ...     zoo.load("nowhere")
+      ... except zoo.CheckpointError as error:
+      ...     print(error)
+      nowhere: no such checkpoint; expected a file that zoo.save wrote or a run's folder.
+    """
 
 
 @checked()
@@ -48,6 +57,15 @@ def save(path: str | os.PathLike, model: Autoregressive, variables: Variables) -
       ValueError: `load` could not read it again: the class of the model, its head or its ordering
         is not registered, or the variables are those of another model.
       OSError: the file cannot be written.
+
+    Example:
+      >>> import jax, numpy as np, zoo
+      >>> model = zoo.MADE((2, 2), hidden=(8,))
+      >>> x = np.array([[[0, 1], [1, 0]], [[1, 1], [0, 0]]])
+      >>> variables = zoo.init(model, jax.random.key(0), x)
+      >>> zoo.save("model.safetensors", model, variables)
+      >>> zoo.load("model.safetensors")[0] == model
+      True
     """
     config = check_savable(model)
     if not isinstance(variables, Mapping):
@@ -79,6 +97,16 @@ def load(
       CheckpointError: the file is missing, empty, truncated, corrupt or foreign, its arrays do not
         fit its model, or a weight is infinite or nan. Files of before there was a digest load
         without that check.
+
+    Example:
+      >>> import jax, numpy as np, zoo
+      >>> model = zoo.MADE((2, 2), hidden=(8,))
+      >>> x = np.array([[[0, 1], [1, 0]], [[1, 1], [0, 0]]])
+      >>> variables = zoo.init(model, jax.random.key(0), x)
+      >>> zoo.save("model.safetensors", model, variables)
+      >>> loaded, arrays = zoo.load("model.safetensors")
+      >>> bool((zoo.log_prob(loaded, arrays, x) == zoo.log_prob(model, variables, x)).all())
+      True
     """
     path = Path(path)
     if path.is_dir():
@@ -150,6 +178,17 @@ def find(run: str | os.PathLike, runs: str | os.PathLike = "runs") -> Path:
 
     Raises:
       CheckpointError: there is none.
+
+    Example:
+      >>> import jax, numpy as np, zoo
+      >>> model = zoo.MADE((2, 2), hidden=(8,))
+      >>> x = np.array([[[0, 1], [1, 0]], [[1, 1], [0, 0]]])
+      >>> variables = zoo.init(model, jax.random.key(0), x)
+      >>> from pathlib import Path
+      >>> Path("runs/made").mkdir(parents=True)
+      >>> zoo.save("runs/made/model.safetensors", model, variables)
+      >>> zoo.find("made").as_posix()
+      'runs/made/model.safetensors'
     """
     path = Path(run)
     if path.is_file() or (path / FILE).is_file():
@@ -167,7 +206,14 @@ def find(run: str | os.PathLike, runs: str | os.PathLike = "runs") -> Path:
 
 
 def to_config(value: Any) -> Any:
-    """A model, head or ordering as JSON: {"class": name, field: value, ...}."""
+    """A model, head or ordering as JSON: {"class": name, field: value, ...}.
+
+    Example:
+      >>> import zoo
+      >>> config = zoo.to_config(zoo.FVSBN((2, 3)))
+      >>> config["class"], config["site_shape"], config["ordering"]["scan"]
+      ('FVSBN', [2, 3], 'raster')
+    """
     if dataclasses.is_dataclass(value):
         skip = {"parent", "name"} if isinstance(value, nn.Module) else set()
         fields = [field.name for field in dataclasses.fields(value) if field.name not in skip]
@@ -224,6 +270,13 @@ def from_config(config: Any, classes: Iterable[type] = ()) -> Any:
 
     Raises:
       UnknownClass: a class that is not registered. ValueError: fields that a class does not have.
+
+    Example:
+      >>> import zoo
+      >>> zoo.from_config({"class": "Categorical", "num_classes": 3})
+      Categorical(num_classes=3)
+      >>> zoo.from_config(zoo.to_config(zoo.FVSBN((2, 3)))) == zoo.FVSBN((2, 3))
+      True
     """
     if isinstance(config, list):
         return tuple(from_config(item, classes) for item in config)

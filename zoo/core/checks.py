@@ -16,6 +16,7 @@ from jaxtyping import PyTree
 from zoo.core.model import Autoregressive
 from zoo.foundation.arguments import checked, shown
 from zoo.foundation.precision import full_float32
+from zoo.heads import why_outside
 
 NO_COUNTS = {
     "window",
@@ -99,6 +100,15 @@ def check_values(model: Autoregressive, x: Any, what: str = "x") -> None:
 
     Shape and dtype are checked always, the values themselves where they are at hand (not under a
     jax trace).
+
+    Example:
+      >>> import numpy as np, zoo
+      >>> zoo.check_values(zoo.FVSBN((2,)), np.array([[0, 1]]))
+      >>> try:
+      ...     zoo.check_values(zoo.FVSBN((2,)), np.array([[0, 2]]))
+      ... except ValueError as error:
+      ...     print(str(error).partition(": ")[2])
+      x is outside the model's support: a Bernoulli head takes bits 0..1; got values from 0 to 2.
     """
     check_model(model)
     event = (*model.site_shape, *model.head.event_shape)
@@ -126,24 +136,35 @@ def check_values(model: Autoregressive, x: Any, what: str = "x") -> None:
             f"{name}: {what} must hold {wanted} ({type(model.head).__name__} head); got {dtype}. "
             f"Convert it: x.astype({model.head.dtype})."
         )
-    if not isinstance(x, jax.core.Tracer) and (complaint := model.head.complaint(np.asarray(x))):
-        raise ValueError(f"{name}: {what} is outside the model's support: {complaint}.")
+    if isinstance(x, jax.core.Tracer):
+        return
+    if reason := why_outside(model.head, np.asarray(x)):
+        raise ValueError(f"{name}: {what} is outside the model's support: {reason}.")
 
 
 @checked(batch=1)
 def check_context(model: Autoregressive, context: PyTree, batch: int | None = None) -> None:
     """Raises ValueError, in one line, if `model` cannot condition on `context` (not under a jax
     trace), or not on one of `batch` rows.
+
+    Example:
+      >>> import numpy as np, zoo
+      >>> zoo.check_context(zoo.FVSBN((2,)), None)
+      >>> try:
+      ...     zoo.check_context(zoo.FVSBN((2,)), np.zeros(1))
+      ... except ValueError as error:
+      ...     print(error)
+      FVSBN cannot condition on this context: it takes no context; pass context=None.
     """
     check_model(model)
     leaves = jax.tree.leaves(context)
     if not any(isinstance(leaf, jax.core.Tracer) for leaf in leaves):
         try:
-            complaint = model.complaint(context)
+            reason = model.why_invalid(context)
         except (TypeError, ValueError):  # numpy makes no array of it
-            complaint = f"got {shown(context)}"
-        if complaint:
-            raise ValueError(f"{kind(model)} cannot condition on this context: {complaint}.")
+            reason = f"got {shown(context)}"
+        if reason:
+            raise ValueError(f"{kind(model)} cannot condition on this context: {reason}.")
     for leaf in leaves:
         if not hasattr(leaf, "dtype"):
             raise ValueError(

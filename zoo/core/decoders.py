@@ -28,6 +28,14 @@ class Decoder(NamedTuple):
       block: ranks per block.
       prefill: (cache, values [batch, n] of the first n ranks) -> (params [batch, n, num_params],
         cache), in one pass; None if the model has no such.
+
+    Example:
+      >>> import jax, numpy as np, zoo
+      >>> model = zoo.MADE((2, 2), hidden=(8,))
+      >>> x = np.array([[[0, 1], [1, 0]], [[1, 1], [0, 0]]])
+      >>> variables = zoo.init(model, jax.random.key(0), x)
+      >>> isinstance(zoo.decoder(model, variables, batch=2), zoo.Decoder)
+      True
     """
 
     init: Callable[[], Cache]
@@ -53,6 +61,17 @@ def decoder(
 
     Each row of the context serves `copies` consecutive rows of the batch. For a model without a
     `step` one is derived.
+
+    Example:
+      >>> import jax, numpy as np, zoo
+      >>> model = zoo.MADE((2, 2), hidden=(8,))
+      >>> x = np.array([[[0, 1], [1, 0]], [[1, 1], [0, 0]]])
+      >>> variables = zoo.init(model, jax.random.key(0), x)
+      >>> step = zoo.decoder(model, variables, batch=2)
+      >>> cache = step.enter(step.init(), x, 0)
+      >>> params, cache = step.step(cache, x, 0)
+      >>> params.shape, step.block
+      ((2, 1), 4)
     """
     if type(model).step is Autoregressive.step:
         return WITHOUT_STEP[0](model, variables, batch, context, copies)
@@ -92,7 +111,18 @@ def decoder(
 def recompute(
     model: Autoregressive, variables: Variables, batch: int, context: PyTree = None, copies: int = 1
 ) -> Decoder:
-    """The oracle: a decoder that runs the whole network at every rank, never through `step`."""
+    """The oracle: a decoder that runs the whole network at every rank, never through `step`.
+
+    Example:
+      >>> import jax, numpy as np, zoo
+      >>> model = zoo.MADE((2, 2), hidden=(8,))
+      >>> x = np.array([[[0, 1], [1, 0]], [[1, 1], [0, 0]]])
+      >>> variables = zoo.init(model, jax.random.key(0), x)
+      >>> oracle = zoo.recompute(model, variables, batch=2)
+      >>> params, _ = oracle.step((), x, 3)
+      >>> bool(np.allclose(params, zoo.conditionals(model, variables, x)[:, 1, 1], atol=1e-5))
+      True
+    """
     check_context(model, context)
     check_variables(model, variables, context)
     del batch  # nothing is cached

@@ -34,6 +34,15 @@ def ensemble_log_prob(
 
     Raises:
       ValueError: no members, or not as many variables as members.
+
+    Example:
+      >>> import jax, numpy as np, zoo
+      >>> model = zoo.MADE((2, 2), hidden=(8,))
+      >>> x = np.array([[[0, 1], [1, 0]], [[1, 1], [0, 0]]])
+      >>> variables = zoo.init(model, jax.random.key(0), x)
+      >>> both = zoo.ensemble_log_prob([model, model], [variables, variables], x)
+      >>> bool(np.allclose(both, zoo.log_prob(model, variables, x), atol=1e-5))
+      True
     """
     listed = isinstance(models, Iterable) and not hasattr(models, "dtype")
     if not (listed or isinstance(models, Autoregressive)) or not isinstance(

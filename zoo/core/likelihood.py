@@ -17,6 +17,12 @@ from zoo.foundation.precision import full_float32, narrowed, without_x64
 def init(model: Autoregressive, key: Array, x: Values, context: PyTree = None) -> Variables:
     """Fresh variables for `model`, shaped by an example batch. The key is consumed. Raises as
     `log_prob`.
+
+    Example:
+      >>> import jax, numpy as np, zoo
+      >>> variables = zoo.init(zoo.NADE((2, 2), hidden=3), jax.random.key(0), np.zeros((1, 2, 2), int))
+      >>> jax.tree.map(np.shape, variables["params"]["inward"])
+      (4, 1, 3)
     """
     check_batch(model, x, context)
     check_memory(model, variable_shapes(model, context), "its variables")
@@ -53,6 +59,17 @@ def log_prob(
     Raises:
       ValueError: `x` has a shape, dtype or values that the model does not describe, `context` or
         `variables` do not fit.
+
+    Example:
+      >>> import jax, numpy as np, zoo
+      >>> model = zoo.MADE((2, 2), hidden=(8,))
+      >>> x = np.array([[[0, 1], [1, 0]], [[1, 1], [0, 0]]])
+      >>> variables = zoo.init(model, jax.random.key(0), x)
+      >>> zoo.log_prob(model, variables, x).shape
+      (2,)
+      >>> space = np.stack(np.meshgrid(*[[0, 1]] * 4), -1).reshape(16, 2, 2)
+      >>> round(float(np.exp(zoo.log_prob(model, variables, space)).sum()), 4)
+      1.0
     """
     check_inputs(model, variables, x, context)
     with key_needed(model):
@@ -73,6 +90,15 @@ def training_loss(
       `log_prob`.
 
     Matmuls have the precision that jax is set to.
+
+    Example:
+      >>> import jax, numpy as np, zoo
+      >>> model = zoo.MADE((2, 2), hidden=(8,))
+      >>> x = np.array([[[0, 1], [1, 0]], [[1, 1], [0, 0]]])
+      >>> variables = zoo.init(model, jax.random.key(0), x)
+      >>> loss = jax.grad(lambda v: zoo.training_loss(model, v, x, key=jax.random.key(1)).mean())
+      >>> jax.tree.map(np.shape, loss(variables)) == jax.tree.map(np.shape, variables)
+      True
     """
     check_inputs(model, variables, x, context)
     with key_needed(model):
@@ -86,6 +112,14 @@ def conditionals(
 ) -> Float[Array, "..."]:
     """All conditionals under teacher forcing: params [batch, *site_shape, num_params]. Raises as
     `log_prob`.
+
+    Example:
+      >>> import jax, numpy as np, zoo
+      >>> model = zoo.MADE((2, 2), hidden=(8,))
+      >>> x = np.array([[[0, 1], [1, 0]], [[1, 1], [0, 0]]])
+      >>> variables = zoo.init(model, jax.random.key(0), x)
+      >>> zoo.conditionals(model, variables, x).shape
+      (2, 2, 2, 1)
     """
     check_inputs(model, variables, x, context)
     return _conditionals(model, variables, *narrowed((x, context)))

@@ -48,6 +48,23 @@ class Autoregressive(nn.Module):
     `enter` must remember from rank to rank is kept in the linen collection "cache", read by
     `get_variable(..., default=zeros)` and written by `put_variable`: a cache begins as zeros.
     Activations follow the dtype of the parameters; heads compute in float32.
+
+    Example:
+      >>> import jax, zoo
+      >>> class Independent(Autoregressive):
+      ...     '''Each site has its own logit and depends on no other.'''
+      ...     site_shape: tuple[int, ...] = (2, 2)
+      ...     head: Head = zoo.Bernoulli()
+      ...     ordering: Ordering = Ordering()
+      ...
+      ...     @nn.compact
+      ...     def __call__(self, x, memory=None, *, train=False):
+      ...         logits = self.param("logits", nn.initializers.zeros, (*self.site_shape, 1))
+      ...         return jnp.broadcast_to(logits, (len(x), *logits.shape))
+      >>> model, x = Independent(), jnp.zeros((3, 2, 2), jnp.int32)
+      >>> variables = zoo.init(model, jax.random.key(0), x)
+      >>> round(float(zoo.log_prob(model, variables, x)[0]), 4)  # -4 ln 2
+      -2.7726
     """
 
     if TYPE_CHECKING:  # fields or properties, as a subclass likes
@@ -58,6 +75,14 @@ class Autoregressive(nn.Module):
         def head(self) -> Head: ...
         @property
         def ordering(self) -> Ordering: ...
+
+    def __init_subclass__(cls, **options):
+        own = vars(cls)
+        if "complaint" in own and "why_invalid" not in own:
+            cls.why_invalid = own["complaint"]  # type: ignore[method-assign]
+        elif "why_invalid" in own and "complaint" not in own:
+            cls.complaint = own["why_invalid"]  # type: ignore[method-assign]
+        super().__init_subclass__(**options)
 
     def __post_init__(self):
         convert_fields(self)
@@ -107,11 +132,15 @@ class Autoregressive(nn.Module):
         """
         return None
 
-    def complaint(self, context: PyTree) -> str | None:
-        """Why the model cannot condition on `context`, in words, or None if it can. By default it
-        takes none.
+    def why_invalid(self, context: PyTree) -> str | None:
+        """Returns an error message if `context` is invalid, else None.
+
+        By default the model takes no context. `complaint` is another name of this method: a class
+        that defines either of the two has both.
         """
         return None if context is None else "it takes no context; pass context=None"
+
+    complaint = why_invalid
 
     def enter(self, x: Canvas, t: Rank, memory: PyTree = None) -> None:
         """Work for the `block` ranks that begin at rank t, before the first of them. By default:

@@ -33,6 +33,13 @@ class Ordering:
       mirror: which mirror image of the grid is scanned. Bit i of it says that axis i runs
         backwards, the bit after those that the axes then change places: of two axes there are 8. No
         `random` scan and no permutation reads it.
+
+    Example:
+      >>> import zoo
+      >>> zoo.Ordering("snake").sites((2, 3)).tolist()
+      [0, 1, 2, 5, 4, 3]
+      >>> zoo.Ordering("reversed").ranks((4,)).tolist()
+      [3, 2, 1, 0]
     """
 
     scan: Scan = "raster"
@@ -63,6 +70,10 @@ class Ordering:
           then random ones.
 
         A `random` scan and a permutation have no mirror images.
+
+        Example:
+          >>> [ordering.sites((2,)).tolist() for ordering in Ordering().variants(2, (2,))]
+          [[0, 1], [1, 0]]
         """
         num = min(num, math.factorial(math.prod(site_shape)))
         images = (
@@ -83,6 +94,10 @@ class Ordering:
     def known_first(self, known: np.ndarray) -> "Ordering":
         """Visits the sites `known` (bool, [*site_shape]) first, and otherwise keeps this ordering's
         order.
+
+        Example:
+          >>> Ordering().known_first(np.array([False, False, True, True])).permutation
+          (2, 3, 0, 1)
         """
         known = array(known, "known")
         if known.dtype != bool:

@@ -19,6 +19,15 @@ def open(source: Any) -> tuple[Autoregressive, Variables]:
     Raises:
       CheckpointError: there is no such run, or it cannot be read. ValueError: the source is none of
       these.
+
+    Example:
+      >>> import jax, numpy as np, zoo
+      >>> model = zoo.MADE((2, 2), hidden=(8,))
+      >>> x = np.array([[[0, 1], [1, 0]], [[1, 1], [0, 0]]])
+      >>> variables = zoo.init(model, jax.random.key(0), x)
+      >>> zoo.save("model.safetensors", model, variables)
+      >>> zoo.open("model.safetensors")[0] == model, zoo.open((model, variables))[0] == model
+      (True, True)
     """
     if isinstance(source, str | os.PathLike):
         return load(find(source))

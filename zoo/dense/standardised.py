@@ -87,8 +87,8 @@ class Standardised(Autoregressive):
     def encode(self, context):
         return self.model.encode(context)
 
-    def complaint(self, context):
-        return self.model.complaint(context)
+    def why_invalid(self, context):
+        return self.model.why_invalid(context)
 
     def __call__(self, x, memory=None, *, train=False):
         affine = self._affine.reshape(1, *self.site_shape, 2)

@@ -27,6 +27,11 @@ def read_arrays(path: str | os.PathLike) -> dict[str, Shaped[np.ndarray, "..."]]
       ValueError: there are none, or they would fill more than a quarter of the memory, or a packed
         one of more than 1 GiB is more than 100 times as large as its file. Pickled objects are
         never loaded.
+
+    Example:
+      >>> np.savez("images.npz", images=np.zeros((2, 3)))
+      >>> {name: x.shape for name, x in read_arrays("images.npz").items()}
+      {'images': (2, 3)}
     """
     path = Path(path)
     try:
@@ -46,6 +51,11 @@ def read_arrays(path: str | os.PathLike) -> dict[str, Shaped[np.ndarray, "..."]]
 def map_array(path: str | os.PathLike) -> Shaped[np.ndarray, "..."]:
     """The array of an .npy, which stays in its file until it is used. Raises as `read_arrays`, but
     for the memory.
+
+    Example:
+      >>> np.save("images.npy", np.arange(3))
+      >>> map_array("images.npy").tolist()
+      [0, 1, 2]
     """
     path = Path(path)
     try:
@@ -57,7 +67,11 @@ def map_array(path: str | os.PathLike) -> Shaped[np.ndarray, "..."]:
 
 
 def check_size(num_bytes: int, what: Any) -> None:
-    """Raises ValueError if so many bytes are more than a quarter of the memory of this machine."""
+    """Raises ValueError if so many bytes are more than a quarter of the memory of this machine.
+
+    Example:
+      >>> check_size(1000, "a small file")
+    """
     most = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // SHARE
     if num_bytes > most:
         raise TooLarge(
@@ -72,6 +86,10 @@ def cast(x: Any, dtype: Any, what: Any) -> Shaped[np.ndarray, "..."]:
 
     Raises:
       ValueError: a value would not be the same; `what` names them.
+
+    Example:
+      >>> cast(np.array([0, 255]), np.uint8, "the file").dtype
+      dtype('uint8')
     """
     x, info = np.asarray(x), np.iinfo(dtype)
     if x.dtype.kind not in "biu":

@@ -25,6 +25,13 @@ def read_picture(path: str | Path) -> tuple[str, UInt8[np.ndarray, "height width
     Raises:
       ValueError: the file is no picture, an animation or one of several pages, transparent, larger
         than `PIXELS`, or of a mode that viewers show differently.
+
+    Example:
+      >>> from PIL import Image
+      >>> Image.new("L", (3, 2), 255).save("white.png")
+      >>> mode, pixels = read_picture("white.png")
+      >>> mode, pixels.shape
+      ('L', (2, 3))
     """
     from PIL import Image
 
@@ -127,13 +134,23 @@ def _check_opaque(path, mode, transparent):
 
 
 def brightness(mode: str, pixels: UInt8[np.ndarray, "*shape"]) -> UInt8[np.ndarray, "*shape"]:
-    """Pixels of a mode as 0 (black) to 255 (white), which all but bits are."""
+    """Pixels of a mode as 0 (black) to 255 (white), which all but bits are.
+
+    Example:
+      >>> brightness("1", np.array([0, 1], np.uint8)).tolist()
+      [0, 255]
+    """
     return pixels * np.uint8(255 if mode == "1" else 1)
 
 
 def picture_files(folder: Path) -> list[Path]:
     """The files in a folder and below whose suffix is that of a picture, in order of their names;
     hidden ones left out.
+
+    Example:
+      >>> Path("a.png").touch()
+      >>> [file.name for file in picture_files(Path("."))]
+      ['a.png']
     """
     from PIL import Image
 

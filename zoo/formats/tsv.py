@@ -11,6 +11,10 @@ _SPACES = dict.fromkeys(map(ord, "\t\n\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"), 
 def one_line(text: str) -> str:
     """A text as a column of a line holds it: tabs and ends of lines become spaces, blanks around it
     are cut off.
+
+    Example:
+      >>> one_line(" two\\nlines ")
+      'two lines'
     """
     return text.translate(_SPACES).strip()
 
@@ -18,13 +22,22 @@ def one_line(text: str) -> str:
 def lines_of(text: str) -> list[str]:
     """The lines of a text. They end with a line feed, behind a carriage return or not; with a
     carriage return alone if there is no line feed in the text; and with nothing else.
+
+    Example:
+      >>> lines_of("one\\ntwo\\n")
+      ['one', 'two']
     """
     text = text if "\n" in text else text.replace("\r", "\n")
     return text.removesuffix("\n").split("\n")
 
 
 def rows_of(rows: Iterable[Sequence[str]], names: Sequence[str] = ("source", "target")) -> str:
-    """The text of a tab-separated file that `read_rows` reads as the same rows."""
+    """The text of a tab-separated file that `read_rows` reads as the same rows.
+
+    Example:
+      >>> rows_of([("ein Hund", "a dog")])
+      'ein Hund\\ta dog\\n'
+    """
     lines = [[one_line(cell) for cell in row] for row in rows]
     if lines and {cell.lower() for cell in lines[0]} >= set(names):
         lines.insert(0, list(names))  # or the first row would be read as the header
@@ -32,7 +45,14 @@ def rows_of(rows: Iterable[Sequence[str]], names: Sequence[str] = ("source", "ta
 
 
 def read_pairs(path: str | Path) -> list[tuple[str, str]]:
-    """The pairs of a tab-separated file, a source and a target a line; see `read_rows`."""
+    """The pairs of a tab-separated file, a source and a target a line; see `read_rows`.
+
+    Example:
+      >>> Path("pairs.tsv").write_text(rows_of([("ein Hund", "a dog")]))
+      15
+      >>> read_pairs("pairs.tsv")
+      [('ein Hund', 'a dog')]
+    """
     return [(source, target) for source, target in read_rows(path, ("source", "target"))]
 
 
@@ -48,6 +68,12 @@ def read_rows(
     Raises:
       ValueError: there is none, it is no text, or a line (which is named) has another number of
         columns or an empty one.
+
+    Example:
+      >>> Path("rows.tsv").write_text("word\\tnote\\nzoo\\tnoun\\n")
+      19
+      >>> read_rows("rows.tsv", ("word",), optional=("note",))
+      [('zoo', 'noun')]
     """
     path, expected = (
         Path(os.path.expanduser(path)),

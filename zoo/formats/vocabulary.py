@@ -35,6 +35,10 @@ def pieces(text: str, unit: Unit) -> list[str]:
 
     Raises:
       ImportError: words, and sacremoses is not installed.
+
+    Example:
+      >>> pieces("Zoo", "char")
+      ['Z', 'o', 'o']
     """
     if unit == "char":
         return list(unicodedata.normalize("NFC", text))
@@ -46,6 +50,10 @@ def joined(tokens: Iterable[str], unit: Unit) -> str:
 
     Raises:
       ImportError: words, and sacremoses is not installed.
+
+    Example:
+      >>> joined(["Z", "o", "o"], "char")
+      'Zoo'
     """
     return (
         "".join(tokens)
@@ -75,6 +83,10 @@ def _moses() -> _Moses:
 def vocabulary(texts: Iterable[Sequence[str]], least: int = 1) -> tuple[str, ...]:
     """The special tokens, then every token that occurs at least so many times, in order of their
     code points.
+
+    Example:
+      >>> vocabulary(["abba", "a"], least=2)
+      ('<pad>', '<end>', '<unk>', 'a', 'b')
     """
     counts = Counter(token for text in texts for token in text)
     return (*SPECIAL, *sorted(token for token, count in counts.items() if count >= least))
@@ -92,6 +104,11 @@ def codes(
 
     Returns:
       (the rows, how many tokens are unknown to the vocabulary and became the one for unknown).
+
+    Example:
+      >>> rows, unknown = codes(["ab", "abc"], vocabulary(["ab"]), end=True)
+      >>> rows.tolist(), unknown
+      ([[3, 4, 1, 0], [3, 4, 2, 1]], 1)
     """
     numbers = {token: number for number, token in enumerate(vocabulary)}
     unknown, last = numbers[UNKNOWN], [numbers[END]] if end else []
@@ -109,6 +126,10 @@ def trimmed(
 
     The length is halved as often as the longest row allows, so that few lengths, each compiled
     once, serve all batches.
+
+    Example:
+      >>> trimmed(np.eye(2, 64, dtype=np.int32)).shape
+      (2, 16)
     """
     length, longest = rows.shape[1], 1 + int(np.flatnonzero((rows != pad).any(0)).max(initial=-1))
     while length > SHORT and -(-length // 2) >= longest:
@@ -119,7 +140,12 @@ def trimmed(
 def texts_of(
     rows: Int32[np.ndarray, "texts length"], vocabulary: tuple[str, ...]
 ) -> list[list[str]]:
-    """The tokens of each row as strings, up to its end."""
+    """The tokens of each row as strings, up to its end.
+
+    Example:
+      >>> texts_of(np.array([[3, 4, 1, 0]], np.int32), vocabulary(["ab"]))
+      [['a', 'b']]
+    """
     over = {PAD, END}
     texts = []
     for row in rows:

@@ -30,6 +30,11 @@ def quantise(
 ) -> Int32[np.ndarray, "*batch samples"]:
     """The levels 0..levels - 1 of a waveform; silence is the level levels / 2, what lies beyond
     [-1, 1] is clipped.
+
+    Example:
+      >>> import numpy as np, zoo
+      >>> zoo.quantise(np.array([-1.0, 0.0, 1.0])).tolist()
+      [0, 128, 255]
     """
     x = array(wave, "a wave").astype(np.float64)
     if not np.isfinite(x).all():
@@ -49,7 +54,13 @@ def dequantise(
     levels: int = 256,
     companding: Companding = "mu_law",
 ) -> Float32[np.ndarray, "*batch samples"]:
-    """The waveform that levels stand for: `quantise` gives the same levels again."""
+    """The waveform that levels stand for: `quantise` gives the same levels again.
+
+    Example:
+      >>> import numpy as np, zoo
+      >>> zoo.dequantise(np.array([0, 255])).tolist()
+      [-1.0, 1.0]
+    """
     k = array(levels_of, "levels").astype(np.float64)
     if k.size and not (k.min() >= 0 and k.max() < levels and (k == np.round(k)).all()):
         raise ValueError(
@@ -71,6 +82,12 @@ def read_wav(path: str | os.PathLike, rate: int) -> Float32[np.ndarray, " sample
         rate beyond 100..`RATE`, too long for a quarter of the memory, or of floats that are not
         finite or beyond [-1, 1].
       ImportError: soundfile is not installed.
+
+    Example:
+      >>> import numpy as np, zoo
+      >>> path = zoo.write_wav("silence.wav", np.zeros(100), rate=8000)
+      >>> zoo.read_wav(path, rate=4000).shape
+      (50,)
     """
     soundfile = _soundfile()
     path = Path(os.path.expanduser(path))
@@ -152,6 +169,11 @@ def write_wav(path: str | os.PathLike, wave: Num[np.ndarray, " samples"], rate: 
 
     Raises:
       ImportError: soundfile is not installed.
+
+    Example:
+      >>> import numpy as np, zoo
+      >>> zoo.write_wav("silence.wav", np.zeros(100), rate=8000).name
+      'silence.wav'
     """
     wave = array(wave, "a wave").astype(np.float64)
     if wave.ndim != 1 or not np.isfinite(wave).all():

@@ -24,6 +24,10 @@ Function = TypeVar("Function", bound=Callable)
 def shown(value: Any) -> str:
     """A value as an error message shows it: short, in one line, with its type where that is not
     plain.
+
+    Example:
+      >>> shown(np.zeros((2, 3))), shown(None), shown(3)
+      ('an array of float64 of shape [2, 3]', 'None', '3 (int)')
     """
     if hasattr(value, "dtype") and np.ndim(value):
         return f"an array of {value.dtype} of shape {list(np.shape(value))}"
@@ -89,6 +93,14 @@ def checked(**least: int) -> Callable[[Function], Function]:
 
     Args:
       **least: the least value of a numeric argument, by its name.
+
+    Example:
+      >>> import zoo
+      >>> @checked(num=1)
+      ... def repeat(text: str, num: int) -> str:
+      ...     return text * num
+      >>> repeat("ab", np.int64(2))
+      'abab'
     """
 
     def decorate(function: Function) -> Function:
@@ -127,6 +139,10 @@ def one_key(key: Any) -> Array:
 
     Raises:
       ValueError: it is no key, or several.
+
+    Example:
+      >>> bool(one_key(jax.random.PRNGKey(0)) == jax.random.key(0))
+      True
     """
     if isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
         if key.ndim == 0:
@@ -143,6 +159,10 @@ def array(value: Any, name: str) -> np.ndarray:
 
     Raises:
       ValueError: they form none.
+
+    Example:
+      >>> array([[1, 2], [3, 4]], "x").shape
+      (2, 2)
     """
     try:
         found = np.asarray(value)
@@ -158,6 +178,10 @@ def strings(value: Any, name: str) -> list[str]:
 
     Raises:
       ValueError: they are none, or one alone.
+
+    Example:
+      >>> strings(("a", "b"), "prompt")
+      ['a', 'b']
     """
     found = (
         list(value) if isinstance(value, list | tuple) or getattr(value, "ndim", 0) == 1 else None

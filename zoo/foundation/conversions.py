@@ -39,6 +39,11 @@ def convert(kind: Any, value: Any) -> Any:
 
     Raises:
       Unfit: it cannot be.
+
+    Example:
+      >>> convert(tuple[int, ...], [np.int64(3), 4])
+      (3, 4)
+      >>> convert(float | None, None)
     """
     origin, args = get_origin(kind), get_args(kind)
     if origin is Annotated:

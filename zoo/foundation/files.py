@@ -12,6 +12,11 @@ def write_whole(path: str | os.PathLike, content: bytes) -> None:
 
     Raises:
       OSError: the file cannot be written; the old one stays.
+
+    Example:
+      >>> write_whole("figures.txt", b"1 2 3")
+      >>> Path("figures.txt").read_bytes()
+      b'1 2 3'
     """
     path = Path(path)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")

@@ -21,6 +21,10 @@ DEPTHS, WIDTHS = (
 def check_limits(owner: Any) -> None:
     """Raises ValueError, in one line, if a field of a model or head is a size that no model has;
     nothing is computed.
+
+    Example:
+      >>> import zoo
+      >>> check_limits(zoo.MADE(hidden=(500,)))
     """
     fields = _fields(owner)
     for name, value in fields.items():
@@ -40,7 +44,13 @@ def check_limits(owner: Any) -> None:
 
 
 def least_arrays(model: Any) -> int:
-    """How many arrays a model has at the least, by its depth: a layer has one."""
+    """How many arrays a model has at the least, by its depth: a layer has one.
+
+    Example:
+      >>> import zoo
+      >>> least_arrays(zoo.LSTM(layers=3))
+      3
+    """
     within = getattr(model, "model", None)
     return max(
         1 if within is None else least_arrays(within),
@@ -116,6 +126,10 @@ def memory() -> int:
     """The bytes that there are for arrays: of the device where it says so, otherwise of the machine
     or
       its container.
+
+    Example:
+      >>> memory() > 2**20
+      True
     """
     stats = getattr(jax.local_devices()[0], "memory_stats", lambda: None)() or {}
     if "bytes_limit" in stats:

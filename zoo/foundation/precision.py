@@ -26,6 +26,11 @@ def full_float32(function: Callable[_Arguments, _Result]) -> Callable[_Arguments
     engines draw different values for the same key, and a likelihood is off in its first decimals.
     The precision is part of what is traced, so a jitted function has it whatever precision its
     caller has set.
+
+    Example:
+      >>> matmul = full_float32(lambda a: a @ a)
+      >>> "HIGHEST" in str(jax.make_jaxpr(matmul)(jnp.ones((2, 2))))
+      True
     """
 
     @functools.wraps(function)
@@ -43,6 +48,10 @@ def without_x64(function: Callable[_Arguments, _Result]) -> Callable[_Arguments,
     It goes around jitted functions, since the mode is part of what they are compiled for. Inside a
     caller's trace it holds for what is traced meanwhile. Arrays of 64 bits that the caller already
     has are made `narrowed` once they are checked.
+
+    Example:
+      >>> without_x64(lambda: jnp.zeros(2).dtype)()
+      dtype('float32')
     """
 
     @functools.wraps(function)
@@ -54,7 +63,13 @@ def without_x64(function: Callable[_Arguments, _Result]) -> Callable[_Arguments,
 
 
 def narrowed(tree: PyTree) -> PyTree:
-    """The arrays of a tree, those of 64 bits with 32 where `jax_enable_x64` is off."""
+    """The arrays of a tree, those of 64 bits with 32 where `jax_enable_x64` is off.
+
+    Example:
+      >>> import numpy as np
+      >>> narrowed(np.zeros(2, np.float32)).dtype
+      dtype('float32')
+    """
 
     def one(leaf):
         dtype = jax.dtypes.canonicalize_dtype(leaf.dtype)

@@ -16,6 +16,11 @@ def bits_per_dim(log_prob: Shaped[Array, "..."] | float, num_dims: int) -> Any:
     Args:
       log_prob: log likelihood in nats, as `log_prob` returns it (a mean of them serves as well).
       num_dims: the number of dimensions of one example, `model.num_dims`.
+
+    Example:
+      >>> import math, zoo
+      >>> zoo.bits_per_dim(-784 * math.log(2), 784)
+      1.0
     """
     if not (
         isinstance(log_prob, int | float)

@@ -5,7 +5,7 @@ import dataclasses
 import jax.numpy as jnp
 import numpy as np
 
-from zoo.heads.base import Head
+from zoo.heads.base import Head, why_outside
 
 
 @dataclasses.dataclass(frozen=True)
@@ -15,6 +15,13 @@ class Affine:
 
     Attributes:
       head: the law of z.
+
+    Example:
+      >>> import zoo
+      >>> head = Affine(zoo.MixtureOfGaussians(1, min_scale=1.0))
+      >>> params = jnp.array([5.0, 0.0, 0.0, 0.0, 0.0])
+      >>> head.quantile(params, jnp.array([0.5, 0.5])).round(2).item()
+      5.0
     """
 
     head: Head
@@ -54,5 +61,7 @@ class Affine:
         shift, log_scale = params[..., 0].astype(jnp.float32), params[..., 1].astype(jnp.float32)
         return shift + jnp.exp(log_scale) * self.head.quantile(params[..., 2:], u)
 
-    def complaint(self, x):
-        return self.head.complaint(x)
+    def why_invalid(self, x):
+        return why_outside(self.head, x)
+
+    complaint = why_invalid

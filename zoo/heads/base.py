@@ -31,6 +31,14 @@ class Head(Protocol):
       num_features: how many numbers represent one site's value to a network.
       num_values: how many values a scalar takes, 0..num_values - 1; None for real numbers.
       dtype: dtype of values.
+
+    Example:
+      >>> import jax.numpy as jnp, zoo
+      >>> head = zoo.Categorical(3)
+      >>> isinstance(head, Head), head.num_params, head.num_values
+      (True, 3, 3)
+      >>> head.quantile(jnp.zeros(3), jnp.array([0.5])).item()
+      1
     """
 
     @property
@@ -62,9 +70,25 @@ class Head(Protocol):
         """The value at uniforms u in [0, 1): exact inverse-transform sampling."""
         ...
 
-    def complaint(self, x: np.ndarray) -> str | None:
-        """Why the values `x` are outside the support, in words, or None if they are inside."""
-        ...
+
+def why_outside(head: Head, x: np.ndarray) -> str | None:
+    """Returns an error message if some value of `x` is outside the support of `head`, else None.
+
+    It is what the head's method `why_invalid(x)` returns; `complaint` is another name of that
+    method, and of a class and its bases the first that defines either of them decides. A head
+    without such a method takes all values.
+
+    Example:
+      >>> import zoo
+      >>> why_outside(zoo.Bernoulli(), np.array([0, 2]))
+      'a Bernoulli head takes bits 0..1; got values from 0 to 2'
+      >>> why_outside(zoo.Bernoulli(), np.array([0, 1]))
+    """
+    for cls in type(head).__mro__:
+        for name in ("why_invalid", "complaint"):
+            if name in vars(cls):
+                return getattr(head, name)(x)
+    return None
 
 
 def checked_log_prob(
@@ -72,6 +96,12 @@ def checked_log_prob(
 ) -> Float[Array, "..."]:
     """Log probability of a site's value; -inf for a level that cannot be, as under a trace none is
     refused.
+
+    Example:
+      >>> import zoo
+      >>> nats = checked_log_prob(zoo.Bernoulli(), jnp.zeros((2, 1)), jnp.array([1, 2]))
+      >>> [round(float(each), 4) for each in nats]
+      [-0.6931, -inf]
     """
     nats = head.log_prob(params, x)
     if head.num_values is None:
@@ -81,7 +111,12 @@ def checked_log_prob(
 
 
 def outside_range(x: np.ndarray, num_values: int, takes: str) -> str | None:
-    """An error message if some value of `x` is not in 0..num_values - 1, else None."""
+    """An error message if some value of `x` is not in 0..num_values - 1, else None.
+
+    Example:
+      >>> outside_range(np.array([0, 3]), 3, "a head takes")
+      'a head takes 0..2; got values from 0 to 3'
+    """
     if x.size == 0 or (x.min() >= 0 and x.max() < num_values):
         return None
     return f"{takes} 0..{num_values - 1}; got values from {x.min()} to {x.max()}"

@@ -24,6 +24,14 @@ class Bernoulli:
         expressive either way; near the mean of the bits, its training is better conditioned.
       temperature: what logits are divided by. Fitted after a training, it makes the law as certain
         as it is right.
+
+    Example:
+      >>> head = Bernoulli()
+      >>> params = jnp.array([0.0])
+      >>> round(float(head.log_prob(params, jnp.array(1))), 4)
+      -0.6931
+      >>> head.quantile(params, jnp.array([0.7])).item()
+      1
     """
 
     centre: float = 0.0
@@ -63,8 +71,10 @@ class Bernoulli:
         zero = self._zero(params)
         return jnp.where(x > 0, zero, 0.0), jnp.where(x > 0, 1.0, zero)
 
-    def complaint(self, x):
+    def why_invalid(self, x):
         return outside_range(x, 2, "a Bernoulli head takes bits")
+
+    complaint = why_invalid
 
     def _zero(self, params):
         return jax.nn.sigmoid(-self._logit(params))
@@ -81,6 +91,14 @@ class Categorical:
 
     Attributes:
       num_classes: K, the number of values.
+
+    Example:
+      >>> head = Categorical(4)
+      >>> params = jnp.zeros(4)
+      >>> head.quantile(params, jnp.array([0.6])).item()
+      2
+      >>> [end.round(4).item() for end in head.interval(params, jnp.array(2))]
+      [0.5, 0.75]
     """
 
     num_classes: int = 256
@@ -129,10 +147,12 @@ class Categorical:
         low = jnp.take_along_axis(cdf, jnp.maximum(x - 1, 0)[..., None], axis=-1)[..., 0]
         return jnp.where(x > 0, low, 0.0), jnp.take_along_axis(cdf, x[..., None], axis=-1)[..., 0]
 
-    def complaint(self, x):
+    def why_invalid(self, x):
         return outside_range(
             x, self.num_classes, f"a Categorical head of {self.num_classes} classes takes classes"
         )
+
+    complaint = why_invalid
 
     def _cdf(self, params):
         """P(X <= k), its last entries exactly 1: a value without mass is never drawn."""

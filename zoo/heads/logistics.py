@@ -61,6 +61,12 @@ class DiscretizedLogisticMixture:
       levels: how many values a channel takes.
       channels: 1 for grey, whose value is a scalar; 3 for colour, whose value is (R, G, B).
       min_log_scale: the floor of log s.
+
+    Example:
+      >>> head = DiscretizedLogisticMixture(1, levels=4, channels=1)
+      >>> params = jnp.zeros(3)
+      >>> jnp.exp(head.log_prob(jnp.zeros((4, 3)), jnp.arange(4))).sum().round(4).item()
+      1.0
     """
 
     components: int = 10
@@ -140,10 +146,12 @@ class DiscretizedLogisticMixture:
             levels.append(jnp.clip(value, 0, self.levels - 1))
         return (jnp.stack(levels, axis=-1) if self.event_shape else levels[0]).astype(self.dtype)
 
-    def complaint(self, x):
+    def why_invalid(self, x):
         return outside_range(
             x, self.levels, f"a {type(self).__name__} head of {self.levels} levels takes levels"
         )
+
+    complaint = why_invalid
 
     @property
     def _sizes(self) -> tuple[int, int, int, int]:

@@ -86,7 +86,7 @@ class _Mixture:
         logits, means, scales = self._split(params)
         return (jax.nn.softmax(logits) * self._cdf((x[..., None] - means) / scales)).sum(-1)
 
-    def complaint(self, x):
+    def why_invalid(self, x):
         count = int(
             (~(np.abs(x) <= np.finfo(self.dtype).max)).sum()
         )  # nan is not, nor is what overflows float32
@@ -94,6 +94,8 @@ class _Mixture:
             return None
         name = type(self).__name__
         return f"a {name} head takes finite numbers; {count} of {x.size} values are not finite"
+
+    complaint = why_invalid
 
     def _split(self, params):
         logits, means, raw = jnp.split(params.astype(jnp.float32), 3, axis=-1)
@@ -117,6 +119,14 @@ class MixtureOfGaussians(_Mixture):
     Attributes:
       components: K, the number of Gaussians.
       min_scale: the least standard deviation.
+
+    Example:
+      >>> head = MixtureOfGaussians(2, min_scale=0.1)
+      >>> head.num_params
+      6
+      >>> params = jnp.array([0.0, 0.0, -1.0, 1.0, 0.0, 0.0])
+      >>> head.cdf(params, jnp.array(0.0)).round(4).item()
+      0.5
     """
 
     def _log_density(self, z):
@@ -137,6 +147,12 @@ class MixtureOfLaplacians(_Mixture):
     Attributes:
       components: K, the number of Laplacians.
       min_scale: the least scale (the standard deviation is sqrt(2) times it).
+
+    Example:
+      >>> head = MixtureOfLaplacians(1, min_scale=1.0)
+      >>> params = jnp.array([0.0, 3.0, 0.0])
+      >>> head.quantile(params, jnp.array([0.5, 0.5])).round(4).item()
+      3.0
     """
 
     def _log_density(self, z):

@@ -69,7 +69,7 @@ class Raster(Autoregressive):
             return image
         return image * (2 / (self.head.num_values - 1)) - 1
 
-    def complaint(self, context):
+    def why_invalid(self, context):
         return class_labels.complaint(context, self.num_classes)
 
     def example(self, batch):

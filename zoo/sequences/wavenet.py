@@ -90,7 +90,7 @@ class WaveNet(Autoregressive):
         biases = self.label(class_labels.one_hot(context, self.num_classes, self.kernel.dtype))
         return biases.reshape(len(biases), len(self.layers), -1).swapaxes(0, 1)
 
-    def complaint(self, context):
+    def why_invalid(self, context):
         return class_labels.complaint(context, self.num_classes)
 
     @property
