@@ -66,7 +66,11 @@ def public(package):
     for name in package.__all__:
         value = getattr(package, name)
         is_ours = getattr(value, "__module__", "").partition(".")[0] in ("zoo", "sample", "train")
-        if is_ours and value.__module__.startswith(DONE) and (inspect.isclass(value) or inspect.isroutine(value)):
+        if (
+            is_ours
+            and value.__module__.startswith(DONE)
+            and (inspect.isclass(value) or inspect.isroutine(value))
+        ):
             yield pytest.param(value, id=f"{package.__name__}.{name}")
 
 

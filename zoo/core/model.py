@@ -81,7 +81,7 @@ class Autoregressive(nn.Module):
         if "complaint" in own and "why_invalid" not in own:
             cls.why_invalid = own["complaint"]  # type: ignore[method-assign]
         elif "why_invalid" in own and "complaint" not in own:
-            cls.complaint = own["why_invalid"]  # type: ignore[method-assign]
+            cls.complaint = own["why_invalid"]
         super().__init_subclass__(**options)
 
     def __post_init__(self):
