@@ -62,7 +62,7 @@ class UntoldWhenDrawn(zoo.MADE):
     """The masks are an input of the likelihood, and not of the draw."""
 
     def encode(self, context):
-        return [*self.biases, self.bias_out]
+        return list(self.network.biases)
 
 
 class PeekingStep(zoo.FVSBN):
