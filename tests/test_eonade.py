@@ -12,6 +12,7 @@ import pytest
 
 import sample
 import zoo
+from zoo.dense.eonade import unknown_fraction
 
 SMALL = zoo.EoNADE((3,), hidden=4, num_orderings=4)
 MODEL = zoo.CATALOGUE["eonade"].tiny
@@ -107,6 +108,16 @@ def test_training_loss_is_unbiased():
     assert empty > 0.27 and abs((drawn == 0).mean() - empty) < 4 * np.sqrt(
         empty * (1 - empty) / len(drawn)
     )
+
+
+@pytest.mark.parametrize("num_sites", [1, 3, 784])
+def test_importance_weights_undo_the_density(num_sites):
+    """The weighted mean of any function of r is its integral over (0, 1)."""
+    u = (np.arange(10_000) + 0.5) / 10_000
+    r, weight = unknown_fraction(u, num_sites)
+    assert ((r > 0) & (r < 1)).all()
+    for power in range(4):
+        np.testing.assert_allclose((weight * r**power).mean(), 1 / (power + 1), rtol=1e-6)
 
 
 def test_completion_of_any_sites_follows_the_posterior():

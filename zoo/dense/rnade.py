@@ -2,6 +2,8 @@
 
 from typing import Literal
 
+import flax.linen as nn
+
 from zoo.dense.nade import NADE
 from zoo.foundation.registry import register
 from zoo.heads import Head, MixtureOfGaussians
@@ -9,28 +11,36 @@ from zoo.heads import Head, MixtureOfGaussians
 
 @register
 class RNADE(NADE):
-    """Real-valued NADE: p(x_t | x_<t) = sum_k pi_tk N(x_t; mu_tk, sigma_tk), all of them linear in
-    h_t.
+    """Real-valued NADE: each conditional is a mixture, with parameters linear in the hidden units.
 
-    h_t = relu(rho_t (c + sum_{r<t} W_r x_r)). The sum grows with t, so that units saturate at late
-    sites and hardly react at early ones; the factor rho_t, learnt for each site, undoes this.
+        h_t = relu(rho_t (c + sum_{r<t} W_r x_r)),
+        p(x_t | x_<t) = sum_k pi_tk N(x_t; mu_tk, sigma_tk),   pi, mu, sigma from b_t + V_t h_t
+
+    The sum grows with t, so that units saturate at late sites and hardly react at early ones; the
+    learned factor rho_t of each site compensates for this.
 
     **Reference**: B. Uria, I. Murray, H. Larochelle, RNADE: the real-valued neural autoregressive
-      density-estimator,
-    NIPS 2013.
+    density-estimator, NIPS 2013.
 
-    Differs from the paper: sigma is a stated floor + softplus instead of an exponential; Adam does
-      what the paper does
-    by scaling the gradients of the means by sigma. With `MixtureOfLaplacians` this is the paper's
-    RNADE-MoL. Densities are of the values as given: `Standardised` puts the paper's standardisation
-    of the columns into the model.
+    Differs from the paper: sigma is a stated floor + softplus instead of an exponential; Adam
+    replaces the paper's scaling of the gradients of the means by sigma. `MixtureOfLaplacians` gives
+    the paper's RNADE-MoL. Densities are of the values as given: `Standardised` makes the paper's
+    standardisation of the columns part of the model.
 
     Attributes:
       site_shape: shape of the array of sites, such as (columns,).
       hidden: H, the number of hidden units.
-      head: the law of one site.
+      head: the distribution of one site.
       ordering: the order in which the chain rule visits the sites.
-      activation: what makes the units of the pre-activation.
+      activation: the nonlinearity of the hidden units.
+
+    Example:
+      >>> import jax, zoo
+      >>> model = zoo.RNADE((3,), hidden=8, head=zoo.MixtureOfGaussians(2))
+      >>> x, _ = zoo.example(model, 5)
+      >>> variables = zoo.init(model, jax.random.key(0), x)
+      >>> zoo.log_prob(model, variables, x).shape
+      (5,)
     """
 
     site_shape: tuple[int, ...] = (11,)
@@ -38,4 +48,6 @@ class RNADE(NADE):
     head: Head = MixtureOfGaussians()
     activation: Literal["sigmoid", "relu"] = "relu"
 
-    _rescaled = True
+    def setup(self):
+        super().setup()
+        self.rho = self.param("rho", nn.initializers.ones, (self.num_sites, 1))
