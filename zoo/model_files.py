@@ -105,7 +105,8 @@ def find_run(word: str) -> Path:
     newest run of that class, which is registered.
 
     Raises:
-      CheckpointError: there is no such run. ModelFileError: the file cannot be used.
+      CheckpointError: there is no such run.
+      ModelFileError: the file cannot be used.
     """
     if not is_own(word):
         return checkpoint.find(word)

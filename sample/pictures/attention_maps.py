@@ -28,7 +28,8 @@ def save_alignment(
       source: the tokens of the columns.
 
     Raises:
-      ImportError: matplotlib is not installed. ValueError: not a row for each token written, or a
+      ImportError: matplotlib is not installed.
+      ValueError: not a row for each token written, or a
       column for each read.
     """
     weights, written, source = (
@@ -77,7 +78,8 @@ def save_gaze(
       centres: the middle of each row and each column of the grid, in pixels.
 
     Raises:
-      ImportError: matplotlib is not installed. ValueError: not a map of weights for each token.
+      ImportError: matplotlib is not installed.
+      ValueError: not a map of weights for each token.
     """
     weights, written, image = (
         array(weights, "weights"),

@@ -33,7 +33,8 @@ def save_surprise(
       columns: images in a row; by default 8, or so many that the picture is about square.
 
     Raises:
-      ImportError: matplotlib is not installed. ValueError: the model describes no images.
+      ImportError: matplotlib is not installed.
+      ValueError: the model describes no images.
     """
     try:
         from matplotlib.cm import ScalarMappable

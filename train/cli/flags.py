@@ -94,7 +94,8 @@ def read_recipe(
       description: what `--help` begins with.
 
     Raises:
-      ValueError: a flag that another model or kind of data has. SystemExit: wrong flags, or --help.
+      ValueError: a flag that another model or kind of data has.
+      SystemExit: wrong flags, or --help.
     """
     model, known = recipe.model, {name for each in kinds().values() for name in each.loaders}
     of, kind = kind_of_data(data) if data in known else kind_of(model), kind_of(model)

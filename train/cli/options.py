@@ -58,9 +58,13 @@ def parse(model: str, args: Sequence[str], prog: str = "python -m train") -> Opt
     """The options of `python -m train MODEL ARGS`; a resumed run's defaults are its own recipe.
 
     Raises:
-      UsageError: there is no such recipe; the message names the nearest. ValueError: a flag that
-        this model does not have. ModelFileError: the file in `FILE.py:Class` cannot be used. RunError:
-        there is no run to resume. SystemExit: the flags are wrong, or --help was asked for.
+      UsageError: there is no such recipe; the message names the nearest.
+      ValueError: a flag that
+        this model does not have.
+      ModelFileError: the file in `FILE.py:Class` cannot be used.
+      RunError:
+        there is no run to resume.
+      SystemExit: the flags are wrong, or --help was asked for.
     """
     own, prog = is_own(model), f"{prog} {model}"
     name = model_class(model)[0].__name__ if own else model

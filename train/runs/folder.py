@@ -217,7 +217,8 @@ def create(
     The run will accept the data of `dataset` only.
 
     Raises:
-      RunError: `folder` is taken. OSError: the folder cannot be written.
+      RunError: `folder` is taken.
+      OSError: the folder cannot be written.
     """
     run = Run(_claim(name) if folder is None else folder)
     run.folder.mkdir(parents=True, exist_ok=True)

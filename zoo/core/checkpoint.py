@@ -284,6 +284,8 @@ def from_config(config: Any, classes: Iterable[type] = ()) -> Any:
         return config
     fields, known = dict(config), registered(classes)
     name = fields.pop("class", None)
+    if not isinstance(name, str):
+        raise ValueError(f"expected a class by its name; got {config!r}")
     if name not in known:
         near = difflib.get_close_matches(str(name), known, n=1)
         hint = f" (did you mean {near[0]}?)" if near else ""

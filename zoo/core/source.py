@@ -17,7 +17,8 @@ def open(source: Any) -> tuple[Autoregressive, Variables]:
       source: a path, a name, or the pair (model, variables) itself.
 
     Raises:
-      CheckpointError: there is no such run, or it cannot be read. ValueError: the source is none of
+      CheckpointError: there is no such run, or it cannot be read.
+      ValueError: the source is none of
       these.
 
     Example:

@@ -20,7 +20,8 @@ def register(cls: C) -> C:
     Defining the same class again, as a notebook cell does that is run twice, replaces it.
 
     Raises:
-      TypeError: `cls` is no dataclass (every linen module is one). ValueError: another class has
+      TypeError: `cls` is no dataclass (every linen module is one).
+      ValueError: another class has
       that name.
 
     Example:
