@@ -21,7 +21,7 @@ import numpy as np
 from zoo.derived.convolution import boxes, split_rows
 from zoo.derived.network import codes
 from zoo.derived.network.graph import Array, Op
-from zoo.derived.network.windows import Refused, Window, moving, volume, whole
+from zoo.derived.network.windows import Refused, Window, moving, united, volume, whole
 from zoo.derived.rules import VIEWS, follow
 from zoo.derived.schedule import NEVER, WASTE, Demand, Schedule, boxed, needs
 
@@ -44,6 +44,7 @@ class Plan:
       block: ranks in a row, or 0 if nothing is done by rows.
       at: the schedule of every array that is remembered.
       demands: the demands of every array.
+      covers: the window of which a window that is not remembered is a part.
       notes: what is computed anew at every rank, and why.
     """
 
@@ -94,6 +95,7 @@ class Plan:
             self.demands: dict[Array, dict[Any, Demand]] = {v: dict(d) for v, d in back.items()}
             self.at: dict[Array, Schedule] = {}
             self.notes: dict[Op, str] = {}
+            self.covers: dict[tuple[Array, Window], Window] = {}
             found: dict[Array, dict] = {}
             self._ask(self.output, Demand("step", False, self.goal, self.steps, set()))
             position = len(self.ops) - 1
@@ -133,7 +135,7 @@ class Plan:
             if parts is not None:
                 return parts
             if chosen is None:
-                for demand in demands:
+                for demand in self._united(op, array, demands):
                     self._pass_on(op, k, demand, found)
             else:
                 self.at[array] = chosen
@@ -141,6 +143,26 @@ class Plan:
                     op, k, Demand(chosen.frame, False, chosen.window, chosen.times, {op}), found
                 )
         return None
+
+    def _united(self, op: Op, array: Array, demands: list[Demand]) -> list[Demand]:
+        """Demands for parts of one window, such as the gates of a cell, as one for all of it."""
+        if op.name in VIEWS or array in self.cheap:
+            return demands
+        groups: dict[Any, list[Demand]] = {}
+        for each in demands:
+            places = (None if span.start.constant else span for span in each.window)
+            groups.setdefault((each.frame, each.early, *places), []).append(each)
+        result = []
+        for parts in groups.values():
+            window = united([each.window for each in parts])
+            if volume(window) > sum(volume(each.window) for each in parts):
+                result += parts
+                continue
+            times = np.logical_or.reduce([each.times for each in parts])
+            roots = set().union(*(each.roots for each in parts))
+            result.append(dataclasses.replace(parts[0], window=window, times=times, roots=roots))
+            self.covers.update(((array, each.window), window) for each in parts)
+        return result
 
     def _pass_on(self, op: Op, k: int, demand: Demand, found: dict) -> None:
         windows, _ = follow(op, k, demand.window, demand.times)
@@ -218,14 +240,12 @@ class Plan:
             array = op.outs[0]
             if op.name not in PRODUCTS or not array.live or array not in self.demands:
                 continue
-            chosen = self.at.get(array)
-            windows = (
-                [(chosen.window, chosen.times)]
-                if chosen
-                else [(d.window, d.times) for d in self.demands[array].values()]
-            )
+            chosen, demands = self.at.get(array), self.demands[array].values()
+            windows = {(self.covers.get((array, d.window), d.window)): d.times for d in demands}
+            if chosen:
+                windows = {chosen.window: chosen.times}
             inner = int(np.prod(op.ins[1].shape, dtype=int)) // max(1, array.shape[-1]) or 1
-            count = inner * sum(volume(window) * int(times.sum()) for window, times in windows)
+            count = inner * sum(volume(w) * int(times.sum()) for w, times in windows.items())
             derived += count
             passes += inner * int(np.prod(array.all_shape, dtype=int)) * self.num_ranks
             if count > largest:

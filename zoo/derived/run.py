@@ -14,7 +14,7 @@ from jax import lax
 
 from zoo.derived.memory import Buffer, buffers
 from zoo.derived.network.graph import Array, Op
-from zoo.derived.network.windows import Span, Table, Window, is_full, overhang, sizes
+from zoo.derived.network.windows import Span, Table, Window, is_full, overhang, relative, sizes
 from zoo.derived.plan import Plan
 from zoo.derived.rules import follow
 from zoo.derived.schedule import FRAMES
@@ -47,7 +47,8 @@ class Program:
                     continue
                 for demand in self.plan.demands.get(array, {}).values():
                     if demand.frame == frame and not demand.early:
-                        items.append((demand.times, (array, demand.window, demand.times)))
+                        window = self.plan.covers.get((array, demand.window), demand.window)
+                        items.append((demand.times, (array, window, demand.times)))
         # A value that is not remembered is computed within the condition of those that want it.
         sparse = {s.times.tobytes() for s in self.plan.at.values() if s.sparse}
         keyed = [
@@ -188,6 +189,12 @@ class Run:
             buffer = self.program.buffers.get(array)
             if buffer is not None:
                 return buffer.load(self, self.kept[array], window)
+            whole = self.program.plan.covers.get((array, window), window)
+            if whole != window:
+                self.now[array, window] = self.cut(
+                    self.read(array, whole), array.batched, relative(window, whole)
+                )
+                return self.now[array, window]
             self.now[array, window] = self.compute(
                 array, window, np.ones(self.program.plan.num_ranks, bool)
             )

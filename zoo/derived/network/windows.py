@@ -101,6 +101,17 @@ def volume(window: Window) -> int:
     return math.prod(sizes(window))
 
 
+def united(windows: Sequence[Window]) -> Window:
+    """The smallest window that holds windows which differ in constant spans only."""
+    result = []
+    for spans in zip(*windows, strict=True):
+        first = min(spans, key=lambda span: int(span.first[0]))
+        end = max(int(span.last[0]) for span in spans) + 1
+        constant = first.start.constant
+        result.append(Span(first.start, end - int(first.first[0])) if constant else spans[0])
+    return tuple(result)
+
+
 def relative(inner: Window, outer: Window) -> Window:
     """`inner` as a part of what `outer` cuts out."""
     return tuple(Span(Table(a.first - b.first), a.size) for a, b in zip(inner, outer, strict=True))
