@@ -17,8 +17,8 @@ from zoo.derived.loops import lay_out
 from zoo.derived.network import finality
 from zoo.derived.network.graph import Array as Node
 from zoo.derived.network.graph import trace
-from zoo.derived.network.windows import Refused
-from zoo.derived.plan import Plan, goal_of
+from zoo.derived.network.windows import Refused, Window, moving, whole
+from zoo.derived.plan import Plan
 from zoo.derived.run import Program, Run
 from zoo.derived.schedule import FRAMES
 from zoo.derived.weights import constants
@@ -205,3 +205,11 @@ def _request(found, model, known, batch):
 
     jax.eval_shape(call, x, jax.ShapeDtypeStruct((), jnp.int32))
     found.requests.update(requests)
+
+
+def goal_of(shape: tuple[int, ...], site_shape: tuple[int, ...], sites: np.ndarray) -> Window:
+    """The window of the params of the site at each rank, in an output [1, *site_shape,
+    num_params]."""
+    full = whole(shape, len(sites))
+    places = np.unravel_index(np.asarray(sites), site_shape)
+    return (full[0], *(moving(each) for each in places), *full[1 + len(site_shape) :])

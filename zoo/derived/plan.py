@@ -21,9 +21,10 @@ import numpy as np
 from zoo.derived.convolution import boxes, split_rows
 from zoo.derived.network import codes
 from zoo.derived.network.graph import Array, Op
-from zoo.derived.network.windows import Refused, Window, moving, united, volume, whole
+from zoo.derived.network.windows import Refused, Window, united, volume
 from zoo.derived.rules import VIEWS, follow
 from zoo.derived.schedule import NEVER, WASTE, Demand, Schedule, boxed, needs
+from zoo.derived.selections import Switch
 
 CHEAP = {*codes.ELEMENTWISE, *VIEWS, "gather", "copy_p"}
 PRODUCTS = ("dot_general", "conv_general_dilated")
@@ -45,6 +46,7 @@ class Plan:
       at: the schedule of every array that is remembered.
       demands: the demands of every array.
       covers: the window of which a window that is not remembered is a part.
+      apart: the ranks of what is computed only where one part of a concatenation is read.
       notes: what is computed anew at every rank, and why.
     """
 
@@ -95,6 +97,7 @@ class Plan:
             self.demands: dict[Array, dict[Any, Demand]] = {v: dict(d) for v, d in back.items()}
             self.at: dict[Array, Schedule] = {}
             self.notes: dict[Op, str] = {}
+            self.apart: set[bytes] = set()
             self.covers: dict[tuple[Array, Window], Window] = {}
             found: dict[Array, dict] = {}
             self._ask(self.output, Demand("step", False, self.goal, self.steps, set()))
@@ -165,15 +168,18 @@ class Plan:
         return result
 
     def _pass_on(self, op: Op, k: int, demand: Demand, found: dict) -> None:
-        windows, _ = follow(op, k, demand.window, demand.times)
+        windows, compute = follow(op, k, demand.window, demand.times)
+        apart = compute.times if isinstance(compute, Switch) else []
+        self.apart.update(each.tobytes() for each in apart)
         for i, (each, window) in enumerate(zip(op.ins, windows, strict=True)):
             if window is None:
                 continue
             before = op.name == "delay" and i == 0
-            into = found if before else None
-            self._ask(
-                each, dataclasses.replace(demand, window=window, early=demand.early or before), into
+            times = apart[i] if apart else demand.times
+            asked = dataclasses.replace(
+                demand, window=window, times=times, early=demand.early or before
             )
+            self._ask(each, asked, found if before else None)
 
     # --------------------------------------------------------------------------------------------
     # when
@@ -286,11 +292,3 @@ def _same(a, b):
         return {v: {key: d.times.tobytes() for key, d in each.items()} for v, each in found.items()}
 
     return keys(a) == keys(b)
-
-
-def goal_of(shape: tuple[int, ...], site_shape: tuple[int, ...], sites: np.ndarray) -> Window:
-    """The window of the params of the site at each rank, in an output [1, *site_shape,
-    num_params]."""
-    full = whole(shape, len(sites))
-    places = np.unravel_index(np.asarray(sites), site_shape)
-    return (full[0], *(moving(each) for each in places), *full[1 + len(site_shape) :])

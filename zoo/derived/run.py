@@ -18,6 +18,7 @@ from zoo.derived.network.windows import Span, Table, Window, is_full, overhang, 
 from zoo.derived.plan import Plan
 from zoo.derived.rules import follow
 from zoo.derived.schedule import FRAMES
+from zoo.derived.selections import Switch
 from zoo.derived.weights import evaluate
 
 
@@ -50,7 +51,7 @@ class Program:
                         window = self.plan.covers.get((array, demand.window), demand.window)
                         items.append((demand.times, (array, window, demand.times)))
         # A value that is not remembered is computed within the condition of those that want it.
-        sparse = {s.times.tobytes() for s in self.plan.at.values() if s.sparse}
+        sparse = {s.times.tobytes() for s in self.plan.at.values() if s.sparse} | self.plan.apart
         keyed = [
             (b"" if times is None or times.tobytes() not in sparse else times.tobytes(), item)
             for times, item in items
@@ -215,6 +216,8 @@ class Run:
         op = array.op
         assert op is not None
         needs, compute = follow(op, op.outs.index(array), window, times)
+        if isinstance(compute, Switch):
+            return compute(self)
         pairs = zip(op.ins, needs, strict=True)
         value = compute(
             self, *(None if need is None else self.read(each, need) for each, need in pairs)
@@ -233,7 +236,7 @@ class Run:
             now = Table(np.frombuffer(key, bool).astype(np.int64))
 
             def branch(kept, items=items, stored=stored):
-                inner = self._inside(kept, stored)
+                inner = self.inside(kept, stored)
                 inner._do(items)
                 return [inner.kept[array] for array in stored]
 
@@ -242,14 +245,12 @@ class Run:
             )
             self.kept.update(zip(stored, kept, strict=True))
 
-    def _inside(self, kept, stored):
+    def inside(self, kept: Sequence[Any] = (), stored: Sequence[Array] = ()) -> Run:
+        """The same call within a condition, where these buffers are others."""
         inner = object.__new__(Run)
         inner.__dict__.update(self.__dict__)
-        inner.kept, inner.now, inner.places_of = (
-            {**self.kept, **dict(zip(stored, kept, strict=True))},
-            dict(self.now),
-            dict(self.places_of),
-        )
+        inner.kept = {**self.kept, **dict(zip(stored, kept, strict=True))}
+        inner.now, inner.places_of = dict(self.now), dict(self.places_of)
         return inner
 
     def _do(self, items):

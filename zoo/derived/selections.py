@@ -57,6 +57,24 @@ def _(op, k, window, times):
     return [tuple(need), ()], compute
 
 
+class Switch:
+    """Reads the one part of a concatenation that a rank needs, and computes no other."""
+
+    def __init__(self, op: Any, needs: Any, which: np.ndarray, times: np.ndarray):
+        self.op, self.needs, self.which = op, needs, which
+        self.times = [times & (which == i) for i in range(len(needs))]
+
+    def __call__(self, run, *_):
+        branches = [self._branch(run, i) for i in range(len(self.needs))]
+        return lax.switch(run.at(moving(self.which).start), branches)
+
+    def _branch(self, run, i):
+        def read():
+            return run.same(self.op, i, run.inside().read(self.op.ins[i], self.needs[i]))
+
+        return read
+
+
 @rule("concatenate")
 def _(op, k, window, times):
     d, n = int(op.params["dimension"]), len(times)
@@ -72,6 +90,13 @@ def _(op, k, window, times):
         return needs, lambda run, *each: lax.concatenate(
             [run.same(op, i, each[i]) for i in used], axis
         )
+    which = np.searchsorted(offsets, span.first, side="right") - 1
+    within = (span.first >= 0) & (
+        span.last < (offsets + np.array(lengths))[np.clip(which, 0, None)]
+    )
+    if len(op.ins) > 2 and not op.loops and within[times].all():
+        needs = [(*window[:d], moved(span, -int(o)), *window[d + 1 :]) for o in offsets]
+        return needs, Switch(op, needs, np.clip(which, 0, None), times)
     needs = []
     for offset, length in zip(offsets, lengths, strict=True):
         at = np.clip(span.first - offset, 1 - span.size, length - 1)
