@@ -97,7 +97,7 @@ def main(options: Options) -> None:
     pairs, curves = read_pairs(options.pairs), {}
     for run in options.runs:
         model: Any
-        model, variables = zoo.load(zoo.find(run))
+        model, variables = zoo.open(run)
         if model.kind != "translation":
             raise ValueError(
                 f"{run}: {type(model).__name__} does not translate: it reads no source."

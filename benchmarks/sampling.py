@@ -72,7 +72,7 @@ class Options:
 def models_of(options: Options) -> Iterator[tuple[zoo.Autoregressive, Any]]:
     """The models to bench, with their variables."""
     if options.run is not None:
-        yield zoo.load(find_run(options.run))
+        yield zoo.open(find_run(options.run))
         return
     for name in options.models or zoo.CATALOGUE:
         for model in _sizes(name):

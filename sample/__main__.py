@@ -37,7 +37,7 @@ def run(argv: Sequence[str]) -> None:
         return
     argv, _ = take_classes(argv)
     checkpoint = _run_among(argv, prog)
-    model, variables = zoo.load(checkpoint)
+    model, variables = zoo.open(checkpoint)
     of = kind_of(model)
     _check_flags(argv, model, of)
     named = checkpoint.parent if checkpoint.name == zoo.core.checkpoint.FILE else checkpoint

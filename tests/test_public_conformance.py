@@ -9,6 +9,7 @@ import test_mutants
 
 import sample
 import zoo
+from sample.testing import __main__ as main
 from sample.testing import suite
 
 LINES = re.compile(r"^(ok|failed|skipped) +(\w+)(?:: (.+))?$", re.M)
@@ -141,3 +142,52 @@ def test_chi_square_is_fair_with_few_cells():
         assert_counts(np.array([5_300, 4_700]), np.array([5_000.0, 5_000.0]))
     with pytest.raises(AssertionError, match="too few cells"):
         assert_counts(np.array([10]), np.array([10.0]))
+
+
+MODELS = """
+import jax.numpy as jnp
+import zoo
+
+class Peeking(zoo.FVSBN):
+    site_shape: tuple[int, ...] = (1, 2)
+
+    def __call__(self, x, memory=None, *, train=False):
+        return super().__call__(x) + x[..., None].astype(jnp.float32)
+
+TINY = zoo.FVSBN((1,))
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """One folder for all tests: a class of another file may not have the name of a registered one."""
+    folder = tmp_path_factory.mktemp("models")
+    (folder / "my_models.py").write_text(MODELS)
+    return folder
+
+
+@pytest.fixture
+def model_file(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+
+
+def test_the_command_checks_a_class_and_an_instance_of_a_file(model_file, capsys):
+    with pytest.raises(ValueError, match="Peeking breaks the contract: .*causal"):
+        main.run(main.Options("my_models.py:Peeking"))
+    assert lines(capsys)["checkpoint"] == ("ok", "")  # naming the file registers its classes
+    assert main.subject_named("my_models.py:TINY") == zoo.FVSBN((1,))
+    assert main.subject_named("made") == zoo.CATALOGUE["made"].tiny
+
+
+@pytest.mark.parametrize(
+    ("word", "why"),
+    [
+        ("my_models.py:Peking", "no class 'Peking'; .*Did you mean my_models.py:Peeking"),
+        ("none.py:Peeking", "no model file none.py"),
+        ("mode", "unknown model 'mode'; .*Did you mean 'made'"),
+    ],
+)
+def test_the_command_refuses_in_one_line(model_file, word, why):
+    with pytest.raises(ValueError, match=why) as caught:
+        main.run(main.Options(word))
+    assert "\n" not in str(caught.value)

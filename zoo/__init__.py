@@ -8,8 +8,9 @@ from zoo.conditional.seq2seq import Seq2Seq
 from zoo.conditional.seq2seq_attention import Seq2SeqAttention
 from zoo.conditional.show_attend_tell import ShowAttendTell
 from zoo.conditional.translator import Translator
-from zoo.core.checkpoint import CheckpointError, find, from_config, load, save, to_config
+from zoo.core.checkpoint import CheckpointError, find, load, save
 from zoo.core.checks import check_context, check_values
+from zoo.core.configs import from_config, to_config
 from zoo.core.decoders import Cache, Decoder, decoder, recompute
 from zoo.core.ensemble import ensemble_log_prob
 from zoo.core.likelihood import conditionals, init, log_prob, training_loss

@@ -64,7 +64,7 @@ def main(args: list[str] | None = None) -> int:
         }:
             recipe = dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, **places))
             check_same(run, name, recipe)
-        model, variables = zoo.load(checkpoint)
+        model, variables = zoo.open(checkpoint)
         if options.orderings is not None:
             if options.orderings < 1:
                 raise ValueError(f"--orderings must be at least 1; got {options.orderings}.")

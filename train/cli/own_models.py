@@ -10,7 +10,7 @@ from train.cli.flags import read_model
 from train.data import Data
 from train.kinds import kind_of
 from train.recipe.recipe import Recipe
-from zoo.core.checkpoint import check_savable
+from zoo.core.configs import check_savable
 from zoo.model_files import ModelFileError, file_of, model_class
 
 

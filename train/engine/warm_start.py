@@ -24,7 +24,7 @@ def with_encoder(recipe: Recipe, variables: zoo.Variables) -> zoo.Variables:
         )
     if recipe.encoder is None:
         return variables
-    model, others = zoo.load(zoo.find(recipe.encoder))
+    model, others = zoo.open(recipe.encoder)
     wanted, got = (
         _encoder_config(each, of) for each, of in ((recipe.model, variables), (model, others))
     )

@@ -14,7 +14,7 @@ from typing import Any
 
 from train.data import Dataset
 from train.recipe.recipe import PLACES, Recipe, differences, from_json, to_json
-from zoo.core.checkpoint import UnknownClass
+from zoo.core.configs import UnknownClass
 from zoo.foundation import files
 
 RUNS = Path("runs")
