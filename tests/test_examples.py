@@ -12,7 +12,15 @@ import train
 import zoo
 
 PARSER = doctest.DocTestParser()
-DONE = ("zoo.core", "zoo.heads", "zoo.foundation", "zoo.formats", "zoo.catalogue", "zoo.derived")
+DONE = (
+    "zoo.core",
+    "zoo.heads",
+    "zoo.dense",
+    "zoo.foundation",
+    "zoo.formats",
+    "zoo.catalogue",
+    "zoo.derived",
+)
 RUNNING = {"train.__main__", "sample.__main__", "sample.testing.__main__", "zoo.__main__"}
 FORWARDED = {"bench", "lengths", "receptive_fields", "evaluate", "reproduce"}  # to benchmarks
 

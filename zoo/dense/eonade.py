@@ -173,9 +173,9 @@ def unknown_fraction(u: Array | np.ndarray, num_sites: int) -> tuple[Array | np.
 
     Example:
       >>> import jax.numpy as jnp
-      >>> r, weight = unknown_fraction(jnp.linspace(0.0, 1.0, 3), num_sites=3)
+      >>> r, weight = unknown_fraction(jnp.array([0.5, 1.0]), num_sites=3)
       >>> [round(float(each), 2) for each in (*r, *weight)]
-      [0.0, 0.42, 1.0, 0.67, 1.0, 1.33]
+      [0.42, 1.0, 1.0, 1.33]
     """
     least, most = math.sqrt(1 / num_sites), math.sqrt(1 + 1 / num_sites)
     root = least + (most - least) * u

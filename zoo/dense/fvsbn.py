@@ -1,6 +1,4 @@
-"""Fully visible sigmoid belief network: every conditional a logistic regression on the sites before
-it.
-"""
+"""FVSBN: a fully visible sigmoid belief network, logistic autoregression."""
 
 from zoo.core.model import Autoregressive
 from zoo.core.orderings import Ordering
@@ -11,18 +9,27 @@ from zoo.layers import CausalLinear, block_size
 
 @register
 class FVSBN(Autoregressive):
-    """Logistic autoregression: p(x_t = 1 | x_<t) = sigmoid(b_t + sum_{r<t} W[t, r] x_r).
+    """Fully visible sigmoid belief network: each conditional is a logistic regression.
+
+        p(x_t = 1 | x_<t) = sigmoid(b_t + sum_{r<t} W[r, t] x_r)
 
     **Reference**: R. Neal, Connectionist learning of belief networks (1992); B. Frey, Graphical
-      models for machine
-    learning and digital communication (1998).
+    models for machine learning and digital communication (1998).
 
-    Differs from the paper: any head may take the place of the sigmoid.
+    Differs from the paper: any head may replace the sigmoid.
 
     Attributes:
       site_shape: shape of the array of sites.
-      head: the law of one site.
+      head: the distribution of one site.
       ordering: the order in which the chain rule visits the sites.
+
+    Example:
+      >>> import jax, zoo
+      >>> model = zoo.FVSBN((2, 3))
+      >>> x, _ = zoo.example(model, 5)
+      >>> variables = zoo.init(model, jax.random.key(0), x)
+      >>> zoo.log_prob(model, variables, x).shape
+      (5,)
     """
 
     site_shape: tuple[int, ...] = (28, 28)
@@ -34,7 +41,7 @@ class FVSBN(Autoregressive):
 
     def __call__(self, x, memory=None, *, train=False):
         features = self.head.features(x).reshape(len(x), self.num_sites, -1)
-        params = self.linear(features, self.ordering.ranks(self.site_shape))
+        params = self.linear(features, self.ordering.ranks(self.site_shape))  # [batch, sites, p]
         return params.reshape(len(x), *self.site_shape, -1)
 
     def enter(self, x, t, memory=None):

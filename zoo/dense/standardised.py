@@ -1,6 +1,4 @@
-"""Standardisation as part of the model, so that likelihoods and samples are those of the data as
-given.
-"""
+"""Standardised: a change of variables as part of the model, so that nats are those of the data."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -16,19 +14,32 @@ from zoo.layers import at_ranks
 
 @register
 class Standardised(Autoregressive):
-    """A model of z = (x - shift) / scale, seen as a model of x: log p(x) = log p_z(z) - sum_i log
-    scale_i.
+    """A model of z = (x - shift) / scale, used as a model of x.
 
-    It is a model like any other: samples, prefixes and nats are in the units of x, and `shift` and
-      `scale` lie in the
-    checkpoint with the rest of the configuration. They reach the head as two more params of each
-    site.
+        log p(x) = log p_z((x - shift) / scale) - sum_i log scale_i
+
+    Samples, prefixes and nats are in the units of x. A checkpoint holds `shift` and `scale` with the
+    other fields. They reach the head as two more params of each site, see `zoo.heads.Affine`.
 
     Attributes:
       model: the model of z; its head is for real numbers.
       shift: of every site, in row-major order, such as the means of the columns of the training
         data.
       scale: of every site, positive, such as their standard deviations.
+
+    Raises:
+      ValueError: shift or scale do not fit the sites, or the head is for levels.
+
+    Example:
+      >>> import jax, numpy as np, zoo
+      >>> inner = zoo.RNADE((2,), hidden=4)
+      >>> model = zoo.Standardised(inner, shift=(1.0, 2.0), scale=(0.5, 2.0))
+      >>> x = np.array([[0.5, 2.0], [1.5, 6.0]], np.float32)
+      >>> variables = zoo.init(model, jax.random.key(0), x)
+      >>> z = (x - np.float32([1.0, 2.0])) / np.float32([0.5, 2.0])
+      >>> of_z = zoo.log_prob(inner, {"params": variables["params"]["model"]}, z)
+      >>> np.round(zoo.log_prob(model, variables, x) - of_z, 4) + 0  # -log(0.5 * 2)
+      Array([0., 0.], dtype=float32)
     """
 
     model: Autoregressive
@@ -74,7 +85,7 @@ class Standardised(Autoregressive):
 
     @property
     def log_jacobian(self) -> float:
-        """log |dz / dx| = -sum_i log scale_i: what a log density of z gains when it is one of x."""
+        """log |dz / dx| = -sum_i log scale_i, which turns a log density of z into one of x."""
         return -float(np.log(np.asarray(self.scale, np.float64)).sum())
 
     @property
@@ -91,7 +102,7 @@ class Standardised(Autoregressive):
         return self.model.why_invalid(context)
 
     def __call__(self, x, memory=None, *, train=False):
-        affine = self._affine.reshape(1, *self.site_shape, 2)
+        affine = self._affine.reshape(1, *self.site_shape, 2)  # by site, one row for the batch
         return _join(affine, self.model(self._z(x), memory, train=train))
 
     def training_loss(self, x, memory=None):
@@ -101,9 +112,8 @@ class Standardised(Autoregressive):
         self.model.enter(self._z(x), t, memory)
 
     def step(self, x, t, memory=None):
-        return _join(
-            at_ranks(self._affine, t, 1, self.sites, 0), self.model.step(self._z(x), t, memory)
-        )
+        affine = at_ranks(self._affine, t, 1, self.sites, 0)  # [1, 2]
+        return _join(affine, self.model.step(self._z(x), t, memory))
 
     def members(self):
         return tuple(self.clone(model=member) for member in self.model.members())
@@ -116,19 +126,20 @@ class Standardised(Autoregressive):
 
     @property
     def _affine(self):
+        """shift and log scale of every site, [num_sites, 2]."""
         return jnp.stack([jnp.asarray(self.shift), jnp.log(jnp.asarray(self.scale))], axis=-1)
 
     def _z(self, x):
-        shift, scale = (
-            jnp.asarray(each).reshape(1, *self.site_shape) for each in (self.shift, self.scale)
-        )
+        """The standardised values, of the shape of `x`."""
+        shift = jnp.asarray(self.shift).reshape(1, *self.site_shape)
+        scale = jnp.asarray(self.scale).reshape(1, *self.site_shape)
         return (x - shift) / scale
 
 
 def _join(affine, params):
-    """The two params of `Affine` before those of its head, in float32 whatever the network computes
-    in.
+    """The params of `Affine` [..., 2 + num_params]: its own two, then those of its head.
+
+    In float32, even where the network computes in bfloat16: a shift may be large.
     """
-    return jnp.concatenate(
-        [jnp.broadcast_to(affine, (*params.shape[:-1], 2)), params.astype(jnp.float32)], axis=-1
-    )
+    affine = jnp.broadcast_to(affine, (*params.shape[:-1], 2))
+    return jnp.concatenate([affine, params.astype(jnp.float32)], axis=-1)
