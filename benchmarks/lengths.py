@@ -13,7 +13,7 @@ from jaxtyping import Float
 
 import zoo
 from sample.media.translations import translate
-from sample.pictures.attention_maps import new_figure
+from sample.pictures.figures import new_figure
 from zoo.cli import command
 from zoo.formats.tsv import read_pairs
 from zoo.formats.vocabulary import pieces

@@ -164,7 +164,7 @@ def test_refusals(run, change, message):
 def test_what_is_no_beginning_or_no_sound_is_refused(tmp_path):
     for beginning, message in (
         (np.zeros((2, 5), np.float32), "shape .samples., or .3, 'samples'."),
-        (np.zeros(0, np.float32), "a beginning must have shape"),
+        (np.zeros(0, np.float32), "beginning must have shape"),
         (np.array([0.0, 1.5]), "numbers in .-1, 1.; got float64 up to 1.5"),
         (np.array([0.0, np.nan]), "numbers in"),
         (np.array([1, 0]), "got int64"),
@@ -172,7 +172,7 @@ def test_what_is_no_beginning_or_no_sound_is_refused(tmp_path):
         with pytest.raises(ValueError, match=message):
             sample.audio(SOURCE, 3, context=LABELS, beginning=beginning)
     other = zoo.CATALOGUE["fvsbn"].tiny
-    with pytest.raises(ValueError, match="FVSBN describes no sounds"):
+    with pytest.raises(ValueError, match="FVSBN does not describe sounds"):
         sample.audio((other, conformance.variables_of(other)))
     zoo.save(tmp_path / "model.safetensors", other, conformance.variables_of(other))
     with pytest.raises(ValueError, match="--audio is not supported by FVSBN .images.: drop it"):

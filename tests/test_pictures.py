@@ -222,7 +222,7 @@ def test_images_that_do_not_fit_are_refused(tmp_path):
     }.items():
         with pytest.raises(ValueError, match=message):
             sample.read_images(model, tmp_path / name)
-    with pytest.raises(ValueError, match="describes no images"):
+    with pytest.raises(ValueError, match="does not describe images"):
         sample.read_images(zoo.FVSBN((7,)), tmp_path)
 
 

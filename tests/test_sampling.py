@@ -258,7 +258,7 @@ def test_levels_spread_over_the_grey_scale():
     assert sample.as_images(model, np.array([[[0, 8, 16]]])).tolist() == [[[0, 127, 255]]]
     colour = zoo.FVSBN((2, 2, 3), head=zoo.Categorical(256))
     assert sample.as_images(colour, np.full((1, 2, 2, 3), 200)).shape == (1, 2, 2, 3)
-    with pytest.raises(ValueError, match="describes no images"):
+    with pytest.raises(ValueError, match="does not describe images"):
         sample.as_images(zoo.FVSBN((7,)), np.zeros((1, 7)))
 
 

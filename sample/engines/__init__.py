@@ -1,1 +1,1 @@
-"""Engines: a model and a key in, values and their likelihood out."""
+"""Engines turn a model and a key into values and their likelihood."""

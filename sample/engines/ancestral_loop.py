@@ -1,4 +1,4 @@
-"""The one loop over sites: whatever is drawn rank by rank is drawn here."""
+"""The one loop over sites: every sampler that draws rank by rank uses it."""
 
 from typing import NamedTuple
 
@@ -13,11 +13,17 @@ from zoo.foundation.precision import without_x64
 
 
 class Prefix(NamedTuple):
-    """What is known of each example before it is drawn.
+    """The known values of each example.
 
     Attributes:
-      values: [batch, *site_shape, *event_shape]; entries that are not known are ignored.
-      known: how many ranks of each example are known, [batch].
+      values: [batch, *site_shape, *event_shape]; unknown entries are ignored.
+      known: number of known ranks of each example, [batch]; they are the first ones.
+
+    Example:
+      >>> import numpy as np
+      >>> import sample
+      >>> sample.Prefix(values=np.ones((2, 3, 3)), known=np.array([3, 6])).known.tolist()
+      [3, 6]
     """
 
     values: Shaped[Array | np.ndarray, "batch ..."]
@@ -25,11 +31,11 @@ class Prefix(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """Draws and their likelihood.
+    """Samples and their likelihood.
 
     Attributes:
       x: values [num, *site_shape, *event_shape].
-      log_prob: nats of each, [num]; equal to `zoo.log_prob` of it.
+      log_prob: log p(x) of each sample in nats, [num]; equal to `zoo.log_prob`.
     """
 
     x: Shaped[Array, "num ..."]
@@ -37,12 +43,12 @@ class Sample(NamedTuple):
 
 
 class Drawn(NamedTuple):
-    """A sample with the likelihood of each rank.
+    """Samples with the likelihood of each rank.
 
     Attributes:
       x: values [num, *site_shape, *event_shape].
-      log_prob: nats of each sample, [num].
-      nats: log p of the value at each rank given those before it, [num, num_sites].
+      log_prob: log p(x) of each sample in nats, [num].
+      nats: log p(x[s_t] | x[s_<t]) of each rank, [num, num_sites].
     """
 
     x: Shaped[Array, "num ..."]
@@ -51,12 +57,12 @@ class Drawn(NamedTuple):
 
 
 class Drawing(NamedTuple):
-    """Samples being drawn: the decoder's cache, the values so far and their log p by rank.
+    """Unfinished samples.
 
     Attributes:
-      cache: the decoder's.
-      x: values [batch, num_sites, *event_shape].
-      nats: log p of the value at each rank, [num_sites, batch]; 0 where nothing is drawn yet.
+      cache: the decoder's cache.
+      x: values so far, [batch, num_sites, *event_shape].
+      nats: log p of the value at each rank, [num_sites, batch]; 0 at ranks not drawn yet.
     """
 
     cache: zoo.Cache
@@ -73,15 +79,27 @@ def ancestral(
     start: int = 0,
     tempered: Tempered | None = None,
 ) -> Sample:
-    """Ancestral sampling: x[s_t] = quantile of p(. | x[s_<t]) at u_t, for t = 0, 1, ... in turn.
+    """Ancestral sampling: x[s_t] is the quantile of p(. | x[s_<t]) at u_t, for t = 0, 1, ...
 
     Args:
-      model: only its shapes, head and ordering are read.
-      decoder: its conditionals, one rank at a time.
+      model: the model; only its shapes, head and ordering are read.
+      decoder: computes the model's conditionals, one rank at a time.
       u: uniforms in [0, 1) for every rank and example.
-      prefix: what is known already and kept.
-      start: how many ranks of every example the prefix knows, if they are to be taken in one pass.
-      tempered: changes the law of each site, and so that of the samples.
+      prefix: known values to keep.
+      start: number of known ranks to read in one pass, if the decoder has a prefill; else 0.
+      tempered: changes the distribution of each site, and thus of the samples.
+
+    Returns:
+      A Sample with x [batch, *site_shape, *event_shape] and log_prob [batch] in nats.
+
+    Example:
+      >>> import jax, numpy as np
+      >>> import sample, zoo
+      >>> model = zoo.NADE((2, 3), hidden=4)
+      >>> variables = zoo.init(model, jax.random.key(0), np.zeros((1, 2, 3), np.int32))
+      >>> u = sample.uniforms(jax.random.key(1), jax.numpy.arange(5), model.num_sites, 1)
+      >>> sample.ancestral(model, zoo.decoder(model, variables, 5), u).x.shape
+      (5, 2, 3)
     """
     drawing = begin(model, decoder, u.shape[1], prefix, start)
     drawn = finish(model, decoder, u, drawing, start, model.num_sites, prefix, tempered)
@@ -95,7 +113,7 @@ def begin(
     prefix: Prefix | None = None,
     start: int = 0,
 ) -> Drawing:
-    """Nothing drawn yet, but the first `start` ranks of the prefix taken in one pass."""
+    """Returns empty samples, with the first `start` ranks of the prefix read in one pass."""
     shape, head = (batch, model.num_sites, *model.head.event_shape), model.head
     x = (
         jnp.zeros(shape, head.dtype)
@@ -123,10 +141,10 @@ def finish(
     prefix: Prefix | None = None,
     tempered: Tempered | None = None,
 ) -> Drawn:
-    """Draws the ranks from `first` on, at least up to `end`. What comes after `end` may stay as
-    `begin` left it.
+    """Draws the ranks from `first` on, at least up to `end`; ranks from `end` on may stay as
+    `begin` left them.
 
-    A model with several blocks is drawn from its first rank to its last.
+    A model with several blocks is always drawn from its first rank to its last.
     """
 
     def block(first, size, drawing):
@@ -157,7 +175,7 @@ def advance(
     prefix: Prefix | None = None,
     tempered: Tempered | None = None,
 ) -> Drawing:
-    """Draws `size` ranks from rank `first` on, within one block."""
+    """Draws `size` ranks from rank `first` on, all within one block."""
     head, sites = model.head, jnp.asarray(model.sites)
     shape = drawing.x.shape
 

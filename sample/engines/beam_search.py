@@ -1,4 +1,4 @@
-"""Beam search: the likeliest sequences, found by keeping the best hypotheses of every length."""
+"""Beam search: finds likely sequences by keeping the best hypotheses of every length."""
 
 import functools
 import math
@@ -21,8 +21,10 @@ class Beams(NamedTuple):
 
     Attributes:
       x: sequences [batch, beam, length].
-      log_prob: nats of each, [batch, beam]; -inf where the model has fewer sequences than beams.
-      score: log_prob / n ** length_penalty, n its tokens with the end; what they are ordered by.
+      log_prob: log p of each in nats, [batch, beam]; -inf where the model has fewer sequences than
+        beams.
+      score: log_prob / n ** length_penalty, where n counts the tokens including the end. Sequences
+        are sorted by it.
     """
 
     x: Int[Array, "batch beam length"]
@@ -31,7 +33,7 @@ class Beams(NamedTuple):
 
 
 class Search(NamedTuple):
-    """A search at rank t: live hypotheses, to which the cache belongs, and finished sequences."""
+    """The state of a search at rank t: live hypotheses with their cache, and finished ones."""
 
     t: Int[Array, ""]
     cache: zoo.Cache
@@ -51,27 +53,42 @@ def search(
     length_penalty: float = 1.0,
     engine: Engine = "cached",
 ) -> Beams:
-    """Searches the likeliest sequences of a model, for all contexts at once.
+    """Searches for the likeliest sequences of a model, for all contexts at once.
 
-    At every rank the `beam` likeliest continuations that do not end stay alive. Those that end,
-    among the 2 * beam likeliest, are finished; they compete with each other by score and take no
-    place from the live ones. The search stops when no live hypothesis can reach the score of the
-    worst of the `beam` best that are finished. A beam of 1 is greedy decoding: it stops at the
-    first end. The result is no sample, and in general not the likeliest sequence of all.
+    At every rank the search extends the live hypotheses and looks at the 2 * beam likeliest
+    continuations. The `beam` likeliest that do not end stay alive. Finished hypotheses are kept
+    apart, so unfinished ones cannot evict them; they compete by score. The search stops when no
+    live hypothesis can reach the worst of the `beam` best finished ones. A beam of 1 is greedy
+    decoding and stops at the first end. The result is not a sample, and in general not the
+    likeliest sequence of all.
 
     Args:
-      model: a model of sequences, with or without an end.
+      model: a model of sequences, with or without an end token.
       variables: its variables.
       context: what the model conditions on, leading axis `batch`; None for an unconditional model
-        and a batch of 1.
-      beam: how many hypotheses stay alive, and how many sequences are returned; at most as many as
-        there are tokens.
-      length_penalty: 0 compares log p, which favours short sequences, 1 the mean log p of a token.
+        (batch 1).
+      beam: number of live hypotheses and of returned sequences, from 1 to the number of tokens.
+      length_penalty: 0 compares log p, which favours short sequences; 1 compares the mean log p of
+        a token.
       engine: `cached`, `derived` or `recompute`, as for `draw`.
 
+    Returns:
+      Beams: x [batch, beam, length], log_prob in nats and score [batch, beam].
+
     Raises:
-      ValueError: no sequences of tokens, a beam or penalty without meaning, or a context that does
-        not fit.
+      ValueError: the model has no sequences of tokens, `beam` or `length_penalty` is out of range,
+        or `context` does not fit the model.
+
+    Example:
+      >>> import jax, numpy as np
+      >>> import sample, zoo
+      >>> model = zoo.GRU((6,), features=4, layers=1, head=zoo.Categorical(5), end=0, pad=1)
+      >>> variables = zoo.init(model, jax.random.key(0), np.zeros((1, 6), np.int32))
+      >>> best = sample.search(model, variables, beam=3)
+      >>> best.x.shape
+      (1, 3, 6)
+      >>> bool((best.score[:, 0] >= best.score[:, 1]).all())
+      True
     """
     if not isinstance(model, zoo.Sequence) or not isinstance(model.head, zoo.Categorical):
         raise ValueError(
@@ -110,8 +127,8 @@ def _search(model, beam, engine, variables, context, penalty):
         model.num_sites,
         batch_axes.axes(cache_of),
     )
-    # Each hypothesis has one continuation that ends, so of 2 * beam at least `beam` stay alive.
-    # Greedy decoding follows the best alone.
+    # Each hypothesis has one continuation that ends, so at least `beam` of 2 * beam stay alive.
+    # Greedy decoding follows only the best.
     width = min(2 * beam, beam * model.start) if beam > 1 else 1
 
     def score(log_prob, n):
@@ -133,7 +150,9 @@ def _search(model, beam, engine, variables, context, penalty):
         ends = jnp.broadcast_to(t == length - 1, token.shape) | (
             token == (-1 if model.end is None else model.end)
         )
-        found = _best(search.found, _closed(model, x, t), log_prob, score(log_prob, t + 1), ends)
+        found = _best(
+            search.found, _mask_after_end(model, x, t), log_prob, score(log_prob, t + 1), ends
+        )
         log_prob, alive = jax.lax.top_k(jnp.where(ends, -jnp.inf, log_prob), beam)
         x, parent = (
             jnp.take_along_axis(x, alive[:, :, None], axis=1),
@@ -148,16 +167,16 @@ def _search(model, beam, engine, variables, context, penalty):
     nothing = jnp.full((batch, beam), -jnp.inf)
     first = jnp.where(
         jnp.arange(beam)[None] == 0, 0.0, nothing
-    )  # all beams begin alike, so one of them counts
+    )  # all beams start alike, so only one of them counts
     cache = decoder.enter(decoder.init(), x.reshape(-1, length), jnp.asarray(0))
     start = Search(jnp.asarray(0), cache, x, first, Beams(x, nothing, nothing))
     return jax.lax.while_loop(under_way, step, start).found
 
 
-def _closed(
+def _mask_after_end(
     model: zoo.Sequence, x: Int[Array, "batch width length"], t: Int[Array, ""]
 ) -> Int[Array, "batch width length"]:
-    """Sequences with padding after rank t."""
+    """Fills sequences with padding after rank t."""
     return (
         x if model.pad is None else jnp.where(jnp.arange(x.shape[2])[None, None] > t, model.pad, x)
     )
@@ -170,7 +189,7 @@ def _best(
     score: Float[Array, "batch width"],
     ends: Bool[Array, "batch width"],
 ) -> Beams:
-    """The best of the finished sequences and of those that end now."""
+    """Returns the best of the finished sequences and of those that end at this rank."""
     now = Beams(x, jnp.where(ends, log_prob, -jnp.inf), jnp.where(ends, score, -jnp.inf))
     both = jax.tree.map(lambda a, b: jnp.concatenate([a, b], axis=1), found, now)
     best, index = jax.lax.top_k(both.score, found.x.shape[1])

@@ -1,4 +1,4 @@
-"""Jacobi sampling: all sites at once, again and again, until nothing changes."""
+"""Jacobi sampling: updates all sites at once until nothing changes."""
 
 import jax
 import jax.numpy as jnp
@@ -20,13 +20,12 @@ def jacobi(
     """Solves x = quantile(params(x), u) by fixed-point iteration; the solution is the ancestral
     sample for the same u.
 
-    Rank t is right after at most t + 1 iterations, so it ends after at most num_sites + 1; the
-    likelihood of the last iterate comes for free. It pays where one network pass over all sites
-    costs little more than a pass over one.
+    Rank t is correct after at most t + 1 iterations, so the loop ends after at most num_sites + 1.
+    The likelihood of the last iterate comes for free. This pays off when one network pass over all
+    sites costs little more than a pass over one.
 
     **Reference**: Y. Song, C. Meng, R. Liao, S. Ermon, Accelerating feedforward computation via
-      parallel nonlinear
-    equation solving, ICML 2021.
+    parallel nonlinear equation solving, ICML 2021.
     """
     head, batch = model.head, u.shape[1]
     ranks = jnp.asarray(model.ordering.ranks(model.site_shape))

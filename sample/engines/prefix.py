@@ -1,6 +1,4 @@
-"""Completion: what is known must be a prefix of the ordering, for only then is drawing the rest
-exact.
-"""
+"""Prefixes: the known sites must come first in the ordering, so that drawing the rest is exact."""
 
 from typing import Any
 
@@ -12,19 +10,19 @@ from zoo.foundation.arguments import array
 
 
 def resolve(model: zoo.Autoregressive, prefix: Any, num: int) -> Prefix | None:
-    """Brings what the user knows into the form that the loop takes.
+    """Converts a user's prefix to the form that the loop needs.
 
     Args:
-      model: whose ordering decides.
+      model: the model; its ordering decides what a prefix is.
       prefix: None; or an array (or nested lists) of the first slices along the first axis of the
-        sites (rows of an image, the beginning of a text), one for all draws or, with a leading axis
-        of `num`, one for each; or a pair (values, known) of a whole array of values and a boolean
-        mask of the sites that are known, each for all draws or for each.
+        sites (rows of an image, the first tokens of a text), one for all draws or, with a leading
+        axis of `num`, one for each; or a pair (values, known) of a whole array of values and a
+        boolean mask of the known sites, again one for all draws or one for each.
       num: the number of draws.
 
     Raises:
-      ValueError: shapes or values that do not fit the model, or known sites that are no prefix of
-        its ordering.
+      ValueError: shapes or values do not fit the model, or the known sites are not a prefix of its
+        ordering.
     """
     if prefix is None:
         return None
@@ -57,7 +55,7 @@ def resolve(model: zoo.Autoregressive, prefix: Any, num: int) -> Prefix | None:
 
 
 def _is_pair(prefix):
-    """Whether it is a pair (values, known), and not values as nested lists: only a mask is boolean."""
+    """Tells a pair (values, known) from values as nested lists: only a mask is boolean."""
     if not isinstance(prefix, tuple | list):
         return False
     if isinstance(prefix, tuple) and any(hasattr(item, "dtype") for item in prefix):
@@ -113,11 +111,8 @@ def _check_prefix(model, by_rank, counts):
     ]
     raise ValueError(
         f"prefix of example {example} is no prefix of the ordering: site {name[1]} (rank "
-        f"{later}) is known, but site "
-        f"{name[0]} (rank {missing}), which comes before it, is not. Drawing the rest would not "
-        "follow the posterior; "
-        "give every site before the last known one, or use a model whose ordering visits the "
-        "known sites first (an "
-        "order-agnostic one, EoNADE or MADE with resample_order=True, completes any sites: "
-        "sample.complete)."
+        f"{later}) is known, but the earlier site {name[0]} (rank {missing}) is not. Drawing the "
+        "rest would not follow the posterior: give all sites before the last known one, or use "
+        "sample.complete with an order-agnostic model (EoNADE, or MADE with resample_order=True), "
+        "which completes any known sites."
     )

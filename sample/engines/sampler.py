@@ -1,4 +1,4 @@
-"""Exact samples with their likelihood, the same for the same key whatever computes them."""
+"""Exact samples with their likelihood: the same key gives the same samples from every engine."""
 
 import functools
 from collections.abc import Callable
@@ -22,11 +22,11 @@ from zoo.foundation.limits import check_memory
 from zoo.foundation.precision import narrowed, without_x64
 
 Engine = Literal["cached", "derived", "recompute", "jacobi"]
-_PREFILLED = 32  # the fewest known ranks that are taken in one pass
+_PREFILLED = 32  # fewer known ranks are not worth a separate pass
 
 
 def maker(engine: str) -> Callable[..., zoo.Decoder]:
-    """What makes the decoder of an engine that draws rank by rank."""
+    """Returns the function that makes the decoder of an engine that draws rank by rank."""
     makers = {"cached": zoo.decoder, "derived": zoo.derive, "recompute": zoo.recompute}
     return makers[engine]
 
@@ -46,14 +46,12 @@ def draw(
 ) -> Sample:
     """Draws `num` exact samples from the model, or from its posterior given a prefix.
 
-    Sample i is a function of (key, i) alone: it does not depend on `num`, on `batch_size`, on the
-    engine or on the number of devices, but for the last bit of floating-point sums, which decides
-    where a uniform number meets a cumulative probability to within rounding. Work is shared by all
-    local devices.
+    Sample i depends only on (key, i), not on `num`, `batch_size`, the engine or the number of
+    devices. The one exception is rounding: sums that differ in the last bit can decide a tie
+    between a uniform number and a cumulative probability. All local devices share the work.
 
-    Few programs are compiled: `num` is filled up to one of a few sizes (1, 2, 4, 8, 16, 32, 48, 64,
-      96, 128, ...), and
-    temperatures and the lengths of prefixes are numbers that a program takes.
+    Few programs are compiled: `num` is rounded up to one of a few sizes (1, 2, 4, 8, 16, 32, 48,
+    64, 96, 128, ...), and temperatures and prefix lengths are inputs of a program.
 
     Args:
       model: the model.
@@ -63,20 +61,33 @@ def draw(
       context: what the model conditions on, leading axis `num`.
       prefix: known sites to keep; the rest is drawn from the exact posterior. An array of the first
         rows (or tokens), or a pair (values, known); see `sample.engines.prefix.resolve`.
-      engine: `cached` runs the model's `step`, about one network pass a batch; `derived` one made
-        of its `__call__`, as `cached` does for a model without a step; `recompute` the whole
-        network at every rank (the oracle); `jacobi` the whole network until nothing changes.
-      batch_size: how many samples a device draws at once.
-      tempered: temperature, top-k, top-p and min-p; the draws are then no exact samples of the
-        model.
+      engine: `cached` runs the model's `step`, about one network pass per batch; `derived` runs a
+        step derived from its `__call__`, as `cached` does for a model without a step; `recompute`
+        runs the whole network at every rank (the reference); `jacobi` runs the whole network until
+        nothing changes.
+      batch_size: number of samples that a device draws at once.
+      tempered: temperature, top-k, top-p and min-p; the draws are then no longer exact samples.
 
     Returns:
-      A Sample: x [num, *site_shape, *event_shape], and log_prob [num], nats of each whole sample
-        (prefix included).
+      A Sample: x [num, *site_shape, *event_shape], and log_prob [num], the nats of each whole
+      sample (prefix included).
 
     Raises:
-      ValueError: a count, engine, key, context, prefix or variables that do not fit, or more than
-        memory holds.
+      ValueError: `num`, `key`, `context`, `prefix`, `variables` or another argument does not fit
+        the model, or the samples would not fit into memory.
+
+    Example:
+      >>> import jax, numpy as np
+      >>> import sample, zoo
+      >>> model = zoo.NADE((4, 4), hidden=3)
+      >>> variables = zoo.init(model, jax.random.key(0), np.zeros((1, 4, 4), np.int32))
+      >>> drawn = sample.draw(model, variables, jax.random.key(1), 5)
+      >>> drawn.x.shape, drawn.log_prob.shape
+      ((5, 4, 4), (5,))
+      >>> upper = drawn.x[0, :2]
+      >>> again = sample.draw(model, variables, jax.random.key(2), 3, prefix=upper)
+      >>> bool((again.x[:, :2] == upper[None]).all())
+      True
     """
     drawn = draw_by_rank(
         model,
@@ -107,8 +118,8 @@ def draw_by_rank(
     tempered: Tempered | None = None,
     end: int | None = None,
 ) -> Any:
-    """As `draw`, but a Drawn, with the likelihood of each rank; ranks from `end` on need not be
-    drawn.
+    """Like `draw`, but returns a Drawn, with the likelihood of each rank; ranks from `end` on may
+    stay empty.
     """
     if not all(isinstance(count, int | np.integer) and count >= 1 for count in (num, batch_size)):
         raise ValueError(
@@ -133,7 +144,7 @@ def draw_by_rank(
             isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves((variables, key, context))
         ),
     )
-    if not traced:  # rows of an array on a device are taken by a program for every number of them
+    if not traced:  # on a device, each number of rows would compile a program of its own
         context = jax.tree.map(np.asarray, narrowed(context))
     prefilled = _prefilled(model, engine, known)
     first, begun = 0, None
@@ -154,7 +165,7 @@ def draw_by_rank(
     while done < num:
         least = -(-(num - done) // mesh.size)
         size = mesh.size * min(batch_size, least if traced else few(least))
-        # What is too much are copies of the last sample, which are cut off again.
+        # The surplus rows are copies of the last sample, and are cut off again.
         part = np.minimum(np.arange(done, done + size, dtype=np.int32), num - 1)
         whole = size == num
         each = (context, known) if whole else _take((context, known), part)
@@ -167,39 +178,37 @@ def draw_by_rank(
         return pieces[0]
     if traced:
         return jax.tree.map(lambda *parts: jnp.concatenate(parts)[:num], *pieces)
-    # By way of the host: nothing is compiled for a number of samples, and what follows runs on one
-    # device.
+    # Joined on the host: no program is compiled for this number of samples, and the result lies on
+    # one device.
     return jax.device_put(
         jax.tree.map(lambda *parts: np.concatenate(parts)[:num], *jax.device_get(pieces))
     )
 
 
 def few(num: int) -> int:
-    """The least of 1, 2, 4, 8, 16, 32, 48, 64, 96, 128, 192, ... that is at least `num`."""
+    """Rounds `num` up to the next of 1, 2, 4, 8, 16, 32, 48, 64, 96, 128, 192, ..."""
     power = 1 << (num - 1).bit_length()
     return power * 3 // 4 if power >= 64 and num <= power * 3 // 4 else power
 
 
 def few_known(known: int) -> int:
-    """How many of `known` ranks are taken in one pass: one of a few numbers, at most a fifth less;
-    0
-      if they are few.
+    """Rounds `known` ranks down to the number that is read in one pass.
+
+    The result is one of a few numbers, at most a fifth less; 0 if there are few ranks.
     """
     unit = max(_PREFILLED, 1 << max(0, known.bit_length() - 3))
     return known // unit * unit
 
 
 def _prefilled(model, engine, known):
-    """How many ranks of all examples the model takes in one pass; None if it cannot or knows
-    nothing.
-    """
+    """Number of ranks that the model reads in one pass; None if it cannot or none are known."""
     if known is None or not model.has_prefill or engine != "cached":
         return None
     return few_known(int(known.known.min()))
 
 
 def _alike(model, context, known, start):
-    """Whether all examples have the same context and the same first ranks."""
+    """Whether all examples share their context and their first ranks."""
     first = known.values.reshape(len(known.values), model.num_sites, -1)[:, model.sites[:start]]
     return all((leaf == leaf[:1]).all() for leaf in jax.tree.leaves((context, first)))
 
@@ -207,13 +216,13 @@ def _alike(model, context, known, start):
 @without_x64
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def begin_alike(model, start, variables, context, known):
-    """The cache after the first ranks of one example, and their log p."""
+    """Returns the cache after the first ranks of one example, and their log p."""
     drawing = begin(model, zoo.decoder(model, variables, 1, context), 1, known, start)
     return drawing.cache, drawing.nats
 
 
 def _go_on(model, variables, context, known, begun, batch):
-    """The examples of a batch, all of which begin as one."""
+    """Returns the unfinished samples of a batch that shares its first ranks."""
     cache, nats = begun
 
     def cache_of(size):
@@ -232,13 +241,28 @@ def _go_on(model, variables, context, known, begun, batch):
 def uniforms(
     key: Array, indices: Int[Array, " batch"], num_sites: int, per_site: int
 ) -> Float[Array, "num_sites batch per_site"]:
-    """The noise of samples `indices`: U(0, 1) as a function of (key, sample index, rank) alone. The
-    key is consumed.
+    """Returns the noise of samples: U(0, 1) as a function of (key, sample index, rank) alone.
+
+    Args:
+      key: a key; consumed.
+      indices: sample indices, whole numbers [batch].
+      num_sites: number of ranks.
+      per_site: uniforms per rank, `head.uniforms`.
+
+    Raises:
+      ValueError: `indices` is not an array of whole numbers, or a count is below 1.
+
+    Example:
+      >>> import jax
+      >>> import sample
+      >>> indices = jax.numpy.arange(2)
+      >>> sample.uniforms(jax.random.key(0), indices, num_sites=3, per_site=1).shape
+      (3, 2, 1)
     """
 
     if not jnp.issubdtype(getattr(indices, "dtype", object), jnp.integer) or np.ndim(indices) != 1:
         raise ValueError(
-            f"indices must be an array of whole numbers, one a sample; got {shown(indices)}."
+            f"indices must be an array of whole numbers, one per sample; got {shown(indices)}."
         )
 
     def one(index):
@@ -278,8 +302,7 @@ def _draw(
     arguments = (variables, key, tempered, begun, first, end), (indices, context, known)
     if mesh.size == 1:
         return on_device(*arguments[0], *arguments[1])
-    # Each device runs a loop of its own and none waits for another, so there is nothing to check
-    # between them.
+    # Each device runs its loop without waiting for others, so nothing is exchanged or checked.
     sharded = jax.shard_map(
         on_device,
         mesh=mesh,

@@ -1,6 +1,4 @@
-"""Changes to the law of a token that make draws more typical, and so no longer exact samples of the
-model.
-"""
+"""Changes to the distribution of a token that make draws more typical, and no longer exact."""
 
 import dataclasses
 import math
@@ -14,7 +12,7 @@ import zoo
 from zoo.core.checks import kind
 from zoo.foundation.arguments import convert_fields
 
-SMALLEST = 1e-30  # a temperature below it leaves nothing but the likeliest in float32
+SMALLEST = 1e-30  # a lower temperature leaves only the likeliest token in float32
 
 
 @jax.tree_util.register_pytree_node_class
@@ -23,18 +21,27 @@ class Tempered:
     """Temperature, top-k, top-p (nucleus) and min-p, applied in this order to the logits of a
     token.
 
-    Draws then follow another distribution than the model's; their log_prob stays that of the model.
-    The numbers are leaves of a pytree, so a jitted function that takes a Tempered compiles once for
-    all temperatures.
+    Draws then follow another distribution than the model's; log_prob stays the model's. The numbers
+    are leaves of a pytree, so a jitted function that takes a Tempered compiles once for all
+    temperatures.
 
     Attributes:
-      temperature: logits are divided by it; 0 takes the likeliest token always.
-      top_k: exactly the k likeliest tokens stay; of equally likely ones the lower goes first. 1 is
+      temperature: divides the logits; 0 always takes the likeliest token.
+      top_k: keeps exactly the k likeliest tokens; ties go to the lower token. 1 equals
         temperature 0.
-      top_p: exactly the fewest likeliest tokens that have probability p together stay (Holtzman et
+      top_p: keeps the fewest likeliest tokens whose probabilities sum to at least p (Holtzman et
         al. 2020).
-      min_p: only tokens stay that are at least min_p times as likely as the likeliest (Nguyen et
-        al. 2024).
+      min_p: keeps tokens that are at least min_p times as likely as the likeliest (Nguyen et al.
+        2024).
+
+    Raises:
+      ValueError: a number is out of its range.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> import sample
+      >>> sample.Tempered(temperature=0.5, top_k=2)(jnp.array([0.0, 1.0, 3.0])).tolist()
+      [-inf, -4.0, 0.0]
     """
 
     temperature: float = 1.0
@@ -43,11 +50,11 @@ class Tempered:
     min_p: float | None = None
 
     def __post_init__(self):
-        """Refuses values that have no meaning."""
+        """Checks the ranges."""
         convert_fields(self)
         if not (self.temperature >= 0 and math.isfinite(self.temperature)):
             raise ValueError(
-                "temperature must be a number >= 0 (0: the likeliest token); got "
+                "temperature must be a number >= 0 (0: always the likeliest token); got "
                 f"{self.temperature}."
             )
         if self.top_k is not None and self.top_k < 1:
@@ -58,26 +65,25 @@ class Tempered:
             raise ValueError(f"min_p must be in [0, 1]; got {self.min_p}.")
 
     def tree_flatten(self):
-        """The numbers as leaves, of one dtype each; None is no leaf."""
+        """Returns the numbers as leaves with fixed dtypes; None is not a leaf."""
         leaves = (getattr(self, field.name) for field in dataclasses.fields(self))
         dtypes = (np.float32, np.int32, np.float32, np.float32)
         return tuple(map(_leaf, leaves, dtypes)), None
 
     @classmethod
     def tree_unflatten(cls, _, leaves):
-        """The inverse. Leaves may be tracers, so nothing is refused here."""
+        """Inverts `tree_flatten`. Leaves may be tracers, so nothing is checked here."""
         tempered = object.__new__(cls)
         for field, leaf in zip(dataclasses.fields(cls), leaves, strict=True):
             object.__setattr__(tempered, field.name, leaf)
         return tempered
 
     def __call__(self, logits: Float[Array, "*batch values"]) -> Float[Array, "*batch values"]:
-        """The logits of the changed distribution, -inf for what is left out. Of equal logits the
-        lower value goes first.
+        """Returns the logits of the changed distribution, -inf for dropped values; ties go to the
+        lower value.
         """
         logits = logits.astype(jnp.float32)
-        # The likeliest is at 0 whatever the rounding, so that no division can take its own maximum
-        # away from it.
+        # The likeliest is exactly 0, so that no division can round it below another.
         most = logits.max(-1, keepdims=True)
         logits = jnp.where(logits == most, 0.0, logits - most)
         scaled = self._scaled(logits)
@@ -93,9 +99,9 @@ class Tempered:
         return logits / jnp.maximum(self.temperature, SMALLEST)
 
     def _among_likeliest(self, logits):
-        """Which values stay by top-k and top-p, bool [*batch, values]."""
+        """Marks the values that top-k and top-p keep, bool [*batch, values]."""
         index = _indices(logits)
-        # The sort is stable. It comes before the temperature, since a division can make two logits
+        # The sort is stable. It precedes the temperature, since a division can make two logits
         # equal.
         descending, values = jax.lax.sort(
             (-logits, jnp.broadcast_to(index, logits.shape)), num_keys=1
@@ -106,7 +112,7 @@ class Tempered:
         return (logits > least) | ((logits == least) & (index <= value))
 
     def _num_likeliest(self, descending):
-        """How many of the sorted logits stay by top-k and top-p, at least 1: [*batch]."""
+        """Counts the sorted logits that top-k and top-p keep, at least 1: [*batch]."""
         num = descending.shape[-1]
         num_kept = jnp.full(descending.shape[:-1], num, jnp.int32)
         if self.top_k is not None:
@@ -116,7 +122,7 @@ class Tempered:
         mass = jnp.where(_indices(descending) < num_kept[..., None], jnp.exp(descending), 0.0)
         reached = jnp.cumsum(mass, axis=-1)
         short = reached < self.top_p * (1 - _rounding(num)) * reached[..., -1:]
-        # Probability 1 is all of them, however rare the last ones are.
+        # top_p = 1 keeps all of them, however rare the last ones are.
         return jnp.where(
             self.top_p < 1, jnp.minimum(num_kept, 1 + short.sum(-1, dtype=jnp.int32)), num_kept
         )
@@ -130,16 +136,14 @@ class Tempered:
 
 
 def _leaf(number, dtype):
-    """A number of Python as one that a program takes; None, and what is in a program already, stay
-    as they are.
-    """
+    """Converts a Python number to `dtype`; None and arrays stay as they are."""
     if not isinstance(number, int | float):
         return number
     return dtype(min(number, np.iinfo(np.int32).max)) if dtype is np.int32 else dtype(number)
 
 
 def _rounding(num):
-    """The relative error of a sum of `num` probabilities in float32: of exp, and of a sum by pairs."""
+    """Bounds the relative error of a sum of `num` probabilities in float32: exp, pairwise sum."""
     return (2 + math.log2(num) / 2) * float(jnp.finfo(jnp.float32).eps)
 
 

@@ -1,1 +1,1 @@
-"""Values as media and back: images, texts, sounds, translations, captions."""
+"""Converts values to images, texts, sounds, translations and captions, and back."""

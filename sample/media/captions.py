@@ -1,4 +1,4 @@
-"""Captions of images, with where the model looked at every word."""
+"""Captions of images, with the attention for every word."""
 
 import os
 from collections.abc import Iterable
@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 import zoo
-from sample.engines.conditional import BATCH, looked, written
+from sample.engines.conditional import BATCH, attention_of, generate
 from zoo.formats import vocabulary
 from zoo.foundation.arguments import array, checked, shown
 
@@ -17,16 +17,16 @@ DIGIT = 28  # pixels
 
 
 class Captions(NamedTuple):
-    """What was said of each image.
+    """Captions of images.
 
     Attributes:
       texts: the captions.
-      log_prob: nats of each under the model, its end included, [num].
-      ended: whether each has an end, or was cut off at the longest that the model writes, [num].
+      log_prob: log p of each caption under the model in nats, including its end, [num].
+      ended: True if a caption has an end token, False if it was cut at the maximum length, [num].
       tokens: the tokens of each caption.
-      attention: of each caption, where the model looked at each token, [tokens, rows, columns] of
-        its grid, sum 1. None unless it was asked for.
-      centres: the middle of each row and each column of the grid, in pixels.
+      attention: for each caption, the attention weights of each token over the grid, [tokens, rows,
+        columns], summing to 1 per token. None unless requested.
+      centres: the centre of each row and each column of the grid, in pixels.
     """
 
     texts: list[str]
@@ -48,21 +48,38 @@ def caption(
     key: Array | None = None,
     batch_size: int = BATCH,
 ) -> Captions:
-    """Says of each image what the model thinks likeliest.
+    """Captions each image by the likeliest text that a beam search finds, or by a sample.
 
     Args:
       source: a checkpoint, a run's folder, a model's name, or a pair (model, variables).
-      images: integers 0..255 [num, height, width(, 3)], or a list of such images; from files by
-        `read_pixels`.
-      beam: how many beginnings the search keeps; 1 is greedy. None draws an exact sample instead.
-      attention: whether to say where the model looked.
+      images: integers 0..255 [num, height, width(, 3)], or a list of such images; `read_pixels`
+        reads them from files.
+      beam: hypotheses that the search keeps; 1 is greedy. None draws an exact sample instead.
+      attention: whether to return the attention weights.
       length_penalty: see `search`.
-      key: of the samples, consumed; `jax.random.key(0)` if None.
-      batch_size: how many images are seen at once.
+      key: the key of the samples, consumed; `jax.random.key(0)` if None.
+      batch_size: number of images that the model reads at once.
+
+    Returns:
+      Captions, one text per image, with log_prob [num] in nats.
 
     Raises:
-      ValueError: no images or of another size, a model that does not describe images, has no
-        vocabulary or no attention, or options without meaning.
+      ValueError: there are no images or they have another size; the model does not describe
+        images, or has no vocabulary or no attention; or an option is out of range.
+
+    Example:
+      >>> import jax, numpy as np
+      >>> import sample, zoo
+      >>> words = ("<pad>", "<end>", "<unk>", "one", "two")
+      >>> model = zoo.ShowAttendTell(
+      ...     (4,), 5, 3, end=1, pad=0, vocabulary=words, head=zoo.Categorical(5),
+      ...     image_shape=(8, 8), channels=(3,), halvings=1,
+      ... )
+      >>> variables = zoo.init(model, jax.random.key(0), *model.example(1))
+      >>> images = np.zeros((2, 8, 8), np.uint8)
+      >>> made = sample.caption((model, variables), images, beam=2, attention=True)
+      >>> len(made.texts), made.attention[0].shape[1:]
+      (2, (4, 4))
     """
     model: Any
     model, variables = zoo.open(source)
@@ -89,7 +106,7 @@ def caption(
             f"{type(model).__name__} describes a list of images of shape {wanted}; got {got}."
         )
     context = np.stack(images)
-    rows = written(
+    output = generate(
         model,
         variables,
         context,
@@ -98,18 +115,18 @@ def caption(
         key=key,
         batch_size=batch_size,
     )
-    texts, looks = vocabulary.texts_of(rows.x, model.vocabulary), None
+    texts, maps = vocabulary.texts_of(output.x, model.vocabulary), None
     if attention:
-        weights = looked(model, variables, rows.x, context, batch_size)
-        looks = [
+        weights = attention_of(model, variables, output.x, context, batch_size)
+        maps = [
             each[: len(out)].reshape(len(out), *model.grid)
             for each, out in zip(weights, texts, strict=True)
         ]
     return Captions(
         [vocabulary.joined(each, model.unit) for each in texts],
-        *rows[1:],
+        *output[1:],
         texts,
-        looks,
+        maps,
         model.centres,
     )
 
@@ -118,27 +135,41 @@ def caption(
 def pointing_accuracy(
     captions: Captions, corners: Int[np.ndarray, "num things 2"], size: int = DIGIT
 ) -> tuple[float, int]:
-    """How often the attention peaks on the digit that is being named.
+    """Measures how often the attention peaks on the digit that a word names.
 
-    The k-th digit word of a caption names the k-th thing of its image. It is a hit if the middle of
-    the place with the largest weight lies within that thing.
+    The k-th digit word of a caption names the k-th object of its image. It is a hit if the centre
+    of the grid cell with the largest weight lies within that object.
 
     Args:
-      captions: with their attention.
-      corners: (row, column) in pixels of the upper left corner of each thing, in the order of the
-        caption; -1 for none.
-      size: height and width of a thing in pixels.
+      captions: captions with attention.
+      corners: (row, column) in pixels of the upper left corner of each object, in the order of the
+        caption, int [num, objects, 2]; -1 where there is no object.
+      size: height and width of an object in pixels.
 
     Returns:
-      (share of hits, how many words were judged); words beyond the number of things are misses.
+      (share of hits, number of digit words); words beyond the number of objects are misses.
+
+    Raises:
+      ValueError: the captions have no attention, or `corners` has another shape.
+
+    Example:
+      >>> import numpy as np
+      >>> import sample
+      >>> attention = [np.array([[[0.1, 0.9]]])]  # one token, a grid of 1 x 2 cells
+      >>> centres = np.array([14.0]), np.array([14.0, 42.0])
+      >>> made = sample.Captions(
+      ...     ["two"], np.zeros(1), np.ones(1, bool), [["two"]], attention, centres
+      ... )
+      >>> sample.pointing_accuracy(made, np.array([[[0, 28]]]))
+      (1.0, 1)
     """
     if captions.attention is None:
         raise ValueError("pointing accuracy needs captions with attention=True.")
     corners = array(corners, "corners")
     if corners.ndim != 3 or corners.shape[::2] != (len(captions.tokens), 2):
-        wanted = [len(captions.tokens), "things", 2]
+        wanted = [len(captions.tokens), "objects", 2]
         raise ValueError(
-            f"corners must have shape {wanted}, rows and columns of each thing; got "
+            f"corners must have shape {wanted}, the row and column of each object; got "
             f"{list(corners.shape)}."
         )
     hits = []

@@ -1,4 +1,4 @@
-"""The user's own images as values of a model."""
+"""Reads image files as values of a model."""
 
 import math
 import os
@@ -18,26 +18,32 @@ from zoo.foundation.arguments import checked
 def read_images(
     model: zoo.Autoregressive, path: str | os.PathLike, num: int | None = None
 ) -> Int[np.ndarray, "num *sites_and_event"]:
-    """Reads images for `model`: a picture file, a folder of them (in order of their names), or an
-      .npy.
+    """Reads images for `model` from a picture file, a folder of pictures (sorted by name) or an
+    .npy file.
 
-    What is in a folder beside pictures is left out, as their suffixes say it.
-
-    Pictures have the brightnesses of the model's levels, as the pictures that it draws have (0 and
-    255 for bits); any picture will do for a model of 256 levels. Arrays [num, height, width(, 3)]
-    hold levels from 0, or such brightnesses.
+    Files in a folder that have no suffix of a picture are skipped. Pictures must have the
+    brightnesses of the model's levels, as its own samples have (0 and 255 for bits); a model with
+    256 levels accepts any picture. Arrays [num, height, width(, 3)] hold levels from 0, or such
+    brightnesses.
 
     Args:
       model: an image model.
       path: the file or folder.
-      num: only so many, the first; all of them by default.
+      num: reads only the first `num` images; all by default.
 
     Returns:
-      levels [num, *site_shape, *event_shape].
+      Levels [num, *site_shape, *event_shape].
 
     Raises:
-      ValueError: there is nothing to read, or it is of another size, colour or number of levels
-        than the model's images.
+      ValueError: there is nothing to read, or the images differ from the model's in size, colour
+        or number of levels.
+
+    Example:
+      >>> import numpy as np
+      >>> import sample, zoo
+      >>> path = sample.save_png("0.png", np.eye(4, dtype=np.uint8) * 255)
+      >>> sample.read_images(zoo.NADE((4, 4)), path)[0].tolist()
+      [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]
     """
     path = Path(os.path.expanduser(path))
     x = read_pixels(model, path, num)
@@ -49,8 +55,25 @@ def read_images(
 def read_pixels(
     model: zoo.Autoregressive, path: str | os.PathLike, num: int | None = None
 ) -> Integer[np.ndarray, "num height width *channels"]:
-    """The numbers in the same files as they are, of the size of the model's images; errors as for
-    `read_images`.
+    """Reads the same files as `read_images`, but returns the pixels unchanged.
+
+    Args:
+      model: a model of images or of captions; its image size is checked.
+      path: the file or folder.
+      num: reads only the first `num` images; all by default.
+
+    Returns:
+      Integers [num, height, width] or [num, height, width, 3].
+
+    Raises:
+      ValueError: as for `read_images`.
+
+    Example:
+      >>> import numpy as np
+      >>> import sample, zoo
+      >>> path = sample.save_png("0.png", np.full((4, 4), 7, np.uint8))
+      >>> sample.read_pixels(zoo.NADE((4, 4)), path)[0, 0].tolist()
+      [7, 7, 7, 7]
     """
     path = Path(os.path.expanduser(path))
     image_shape(model)
@@ -63,8 +86,7 @@ def read_pixels(
     files = picture_files(path)[:num] if path.is_dir() else [path]
     if not files:
         raise ValueError(
-            f"{path} holds no pictures; expected files with the suffix of one, such as .png or "
-            ".jpg."
+            f"{path} holds no pictures; expected files with a suffix such as .png or .jpg."
         )
     check_size(len(files) * math.prod(image_shape(model)), path)
     return np.stack([_picture(model, file) for file in files])
@@ -105,7 +127,7 @@ def _check_shape(model, got, path):
 
 
 def _values(model, x, path, pictures):
-    """Levels, from levels or from their brightnesses; a picture holds brightnesses if it can."""
+    """Converts levels or brightnesses to levels; a picture means brightnesses where both fit."""
     bright, found = levels(model), np.unique(x)
     as_levels = found[0] >= 0 and found[-1] < len(bright)
     if np.isin(found, bright).all() and (pictures or not as_levels):

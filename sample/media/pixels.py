@@ -1,4 +1,4 @@
-"""Values of an image model as uint8 images."""
+"""Converts values of an image model to uint8 images."""
 
 import os
 from typing import Any
@@ -21,16 +21,28 @@ def images(
     key: Array | None = None,
     **options: Any,
 ) -> UInt8[np.ndarray, "num height width *channels"]:
-    """Draws images, for a notebook.
+    """Draws images, ready for display.
 
     Args:
       source: a checkpoint, a run's folder, a model's name, or a pair (model, variables).
-      num: how many.
+      num: number of images.
       key: a key, consumed; `jax.random.key(0)` if None.
       **options: as for `draw`: context, prefix, engine, batch_size.
 
     Returns:
-      uint8 [num, height, width], or [num, height, width, 3] in colour, 0 black and 255 white.
+      uint8 [num, height, width], or [num, height, width, 3] in colour; 0 is black, 255 white.
+
+    Raises:
+      ValueError: the model does not describe images, or an option does not fit it.
+
+    Example:
+      >>> import jax, numpy as np
+      >>> import sample, zoo
+      >>> model = zoo.FVSBN((3, 5))
+      >>> variables = zoo.init(model, jax.random.key(0), np.zeros((1, 3, 5), np.int32))
+      >>> pictures = sample.images((model, variables), num=2)
+      >>> pictures.shape, pictures.dtype.name, sorted(set(pictures.ravel().tolist()))
+      ((2, 3, 5), 'uint8', [0, 255])
     """
     model, variables = zoo.open(source)
     image_shape(model)
@@ -40,11 +52,24 @@ def images(
 
 @checked()
 def as_images(model: zoo.Autoregressive, x: Any) -> UInt8[np.ndarray, "num height width *channels"]:
-    """Values of an image model as uint8 images, its levels spread over 0..255.
+    """Converts values of an image model to uint8 images; its levels are spread over 0..255.
+
+    Args:
+      model: an image model.
+      x: values [num, *site_shape, *event_shape].
+
+    Returns:
+      uint8 [num, height, width], or [num, height, width, 3] in colour.
 
     Raises:
-      ValueError: the model's sites form no image (height, width), its values are no levels, or `x`
-        holds none of them.
+      ValueError: the model does not describe images, or `x` has another shape or other values.
+
+    Example:
+      >>> import numpy as np
+      >>> import sample, zoo
+      >>> model = zoo.NADE((1, 3), head=zoo.Categorical(3))
+      >>> sample.as_images(model, np.array([[[0, 1, 2]]])).tolist()
+      [[[0, 127, 255]]]
     """
     image_shape(model)
     x, bright = cast(array(x, "x"), np.int64, "x"), levels(model)
@@ -64,24 +89,24 @@ def as_images(model: zoo.Autoregressive, x: Any) -> UInt8[np.ndarray, "num heigh
 
 
 def image_shape(model: zoo.Autoregressive) -> tuple[int, ...]:
-    """(height, width) of the images that a model draws or describes, or (height, width, 3) in
-    colour.
+    """Returns (height, width) of the images that a model draws or captions, or (height, width, 3)
+    in colour.
 
     Raises:
-      ValueError: the model's sites form no image, or its values are no levels.
+      ValueError: the model does not describe images.
     """
     if model.kind == "captions":
         return tuple(model.image_shape)
     shape = (*model.site_shape, *model.head.event_shape)
     if model.kind != "images":
         raise ValueError(
-            f"{kind(model)} with sites and values of shape {shape} describes no images."
+            f"{kind(model)} with sites and values of shape {shape} does not describe images."
         )
     return shape[:2] if shape[2:] == (1,) else shape
 
 
 def levels(model: zoo.Autoregressive) -> UInt8[np.ndarray, " num_values"]:
-    """The brightness 0..255 of each level of an image model."""
+    """Returns the brightness 0..255 of each level of an image model."""
     num_values = model.head.num_values
     assert num_values is not None, "an image model has levels"
     return (np.arange(num_values) * 255 // (num_values - 1)).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Sounds, drawn whole with their likelihood, from silence or from a given prefix; .wav files."""
+"""Sounds with their likelihood, drawn from silence or after a given sound; .wav files."""
 
 import math
 import os
@@ -20,10 +20,10 @@ class Sounds(NamedTuple):
     """Sounds and their likelihood.
 
     Attributes:
-      waves: beginning and what was drawn after it, in [-1, 1], [num, samples].
-      rate: samples a second.
-      log_prob: nats of each whole wave under the model itself (tempered or not), its beginning
-        included, [num].
+      waves: the given sound followed by the drawn samples, in [-1, 1], [num, samples].
+      rate: samples per second.
+      log_prob: log p of each whole wave under the untempered model in nats, including the given
+        sound, [num].
     """
 
     waves: Float32[np.ndarray, "num samples"]
@@ -45,23 +45,33 @@ def audio(
     key: Array | None = None,
     **options: Any,
 ) -> Sounds:
-    """Draws sounds, exactly or tempered, or continues a beginning by draws from the exact
-    posterior.
+    """Draws sounds, exactly or tempered, or continues a given sound from the exact posterior.
 
     Args:
       source: a checkpoint, a run's folder, a model's name, or a pair (model, variables).
-      num: how many.
-      seconds: how much is drawn, after the beginning if there is one. It may be longer than what
-        the model was trained on.
-      beginning: a .wav file, converted to the model's rate; or a waveform in [-1, 1] at that rate,
-        [samples] for all sounds or [num, samples].
+      num: number of sounds.
+      seconds: length to draw, after `beginning` if given. It may exceed the training length.
+      beginning: a sound to continue: a .wav file, converted to the model's rate, or a waveform in
+        [-1, 1] at that rate, [samples] for all sounds or [num, samples].
       temperature, top_k, top_p, min_p: see `Tempered`; by default the draws are exact.
       key: a key, consumed; `jax.random.key(0)` if None.
       **options: as for `draw`: context (labels [num]), engine, batch_size.
 
+    Returns:
+      Sounds: waves [num, samples] in [-1, 1], the rate, and log_prob [num] in nats.
+
     Raises:
-      ValueError: a model of no sounds, a beginning that cannot be read, or options that have no
-        meaning.
+      ValueError: the model does not describe sounds, `beginning` cannot be read, or an option is
+        out of range.
+
+    Example:
+      >>> import jax
+      >>> import sample, zoo
+      >>> model = zoo.WaveNet((8,), 4, 6, dilations=(1, 2), cycles=1, rate=100)
+      >>> variables = zoo.init(model, jax.random.key(0), *model.example(1))
+      >>> sounds = sample.audio((model, variables), num=2, seconds=0.2)
+      >>> sounds.waves.shape, sounds.rate
+      ((2, 20), 100)
     """
     model, variables = opened(source)
     count = round(seconds * model.rate) if math.isfinite(seconds) else 0
@@ -71,16 +81,16 @@ def audio(
             f"seconds must be at most {most} and at least one sample, 1/{model.rate}; got "
             f"{seconds}."
         )
-    begun = _begun(model, beginning, num)
-    model = model.clone(site_shape=(begun.shape[-1] + count,))
-    law = Tempered(temperature, top_k, top_p, min_p)
+    given = _given(model, beginning, num)
+    model = model.clone(site_shape=(given.shape[-1] + count,))
+    tempered = Tempered(temperature, top_k, top_p, min_p)
     drawn = draw(
         model,
         variables,
         jax.random.key(0) if key is None else key,
         num,
-        prefix=begun if begun.shape[-1] else None,
-        tempered=None if law == Tempered() else law,
+        prefix=given if given.shape[-1] else None,
+        tempered=None if tempered == Tempered() else tempered,
         **options,
     )
     waves = zoo.dequantise(np.asarray(drawn.x), _levels(model), model.companding)
@@ -88,21 +98,32 @@ def audio(
 
 
 def opened(source: Any) -> tuple[zoo.WaveNet, zoo.Variables]:
-    """The model and variables of a source.
+    """Returns the model and variables of a source.
 
     Raises:
-      ValueError: its model describes no sounds.
+      ValueError: the model does not describe sounds.
     """
     model: Any
     model, variables = zoo.open(source)
     if model.kind != "sound":
-        raise ValueError(f"{type(model).__name__} describes no sounds.")
+        raise ValueError(f"{type(model).__name__} does not describe sounds.")
     return model, variables
 
 
 @checked()
 def save_sounds(path: str | os.PathLike, sounds: Sounds) -> list[Path]:
-    """Writes each sound as a .wav: `path` with a number before its suffix."""
+    """Writes each sound to a .wav file: `path` with a number before its suffix.
+
+    Returns:
+      The paths of the files.
+
+    Example:
+      >>> import numpy as np
+      >>> import sample
+      >>> sounds = sample.Sounds(np.zeros((2, 50), np.float32), 500, np.zeros(2))
+      >>> [path.name for path in sample.save_sounds("drawn.wav", sounds)]
+      ['drawn_0.wav', 'drawn_1.wav']
+    """
     path, digits = Path(path), len(str(len(sounds.waves) - 1))
     return [
         zoo.write_wav(path.with_name(f"{path.stem}_{i:0{digits}}.wav"), wave, sounds.rate)
@@ -116,21 +137,20 @@ def _levels(model: zoo.WaveNet) -> int:
     return num_values
 
 
-def _begun(model, beginning, num):
-    """The levels of the beginning, [samples] or [num, samples]."""
+def _given(model, beginning, num):
+    """Converts the given sound to levels, [samples] or [num, samples]."""
     if beginning is None:
         return np.zeros(0, np.int32)
     if isinstance(beginning, str | os.PathLike):
         beginning = zoo.read_wav(beginning, model.rate)
-    wave = array(beginning, "a beginning")
+    wave = array(beginning, "beginning")
     if wave.ndim not in (1, 2) or (wave.ndim == 2 and len(wave) != num) or not wave.size:
         raise ValueError(
-            f"a beginning must have shape [samples], or {[num, 'samples']} with one for each "
-            f"sound; got {list(wave.shape)}."
+            f"beginning must have shape [samples], or {[num, 'samples']} with one row per sound; "
+            f"got {list(wave.shape)}."
         )
     if not np.issubdtype(wave.dtype, np.floating) or not np.abs(wave).max() <= 1:
         raise ValueError(
-            f"a beginning must hold numbers in [-1, 1]; got {wave.dtype} up to "
-            f"{np.abs(wave).max()}."
+            f"beginning must hold numbers in [-1, 1]; got {wave.dtype} up to {np.abs(wave).max()}."
         )
     return zoo.quantise(wave, _levels(model), model.companding)

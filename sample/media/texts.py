@@ -1,4 +1,4 @@
-"""Text: drawn whole, with its likelihood, or character by character as it comes."""
+"""Text, drawn whole with its likelihood, or streamed while it is drawn."""
 
 import codecs
 import functools
@@ -21,18 +21,17 @@ from zoo.foundation.arguments import checked, shown, strings
 from zoo.foundation.limits import MOST, check_memory
 from zoo.foundation.precision import without_x64
 
-PIECE = 16  # characters drawn between two looks at what came
-# a model is made as long as the least power of two, from this on, that has room for the text
-SHORTEST = 64
+PIECE = 16  # characters per streamed piece
+SHORTEST = 64  # texts are drawn at lengths of 64, 128, 256, ..., so that few programs compile
 
 
 class Texts(NamedTuple):
     """Texts and their likelihood.
 
     Attributes:
-      texts: prompt and what was drawn after it.
-      log_prob: nats of what the text has after its prompt, and of its end if it ends by itself,
-        given the prompt, under the model itself (tempered or not), [num].
+      texts: the prompt followed by the drawn text.
+      log_prob: log p of the drawn text given the prompt, including the end token if there is one,
+        under the untempered model in nats, [num].
     """
 
     texts: list[str]
@@ -54,22 +53,36 @@ def text(
     key: Array | None = None,
     **options: Any,
 ) -> Texts:
-    """Continues prompts by exact draws from a model of characters, or by tempered ones.
+    """Continues prompts by exact or tempered draws from a model of characters.
 
     Args:
       source: a checkpoint, a run's folder, a model's name, or a pair (model, variables).
-      prompt: how each text begins, or how all do; prompts may differ in length.
-      num: how many texts, 1 by default; of several prompts, one each.
-      length: how many characters are drawn after each prompt. It may be longer than what the model
-        was trained on, but for a Transformer with learned positions.
+      prompt: one prompt for all texts, or a list with one each; prompts may differ in length.
+      num: number of texts; by default 1, or one per prompt.
+      length: number of characters to draw after each prompt. It may exceed the training length,
+        except for a Transformer with learned positions.
       temperature, top_k, top_p, min_p: see `Tempered`; by default the draws are exact.
-      stop: texts end before the first of these strings.
+      stop: a text ends before the first of these strings.
       key: a key, consumed; `jax.random.key(0)` if None.
       **options: as for `draw`: engine, batch_size.
 
+    Returns:
+      Texts: texts, and log_prob [num] in nats.
+
     Raises:
-      ValueError: a character that is not in the vocabulary, a model without one, or options that
-        have no meaning.
+      ValueError: a character is not in the vocabulary, the model has no vocabulary, or an option is
+        out of range.
+
+    Example:
+      >>> import jax
+      >>> import sample, zoo
+      >>> model = zoo.GRU(
+      ...     (8,), features=4, layers=1, vocabulary=tuple("abc "), head=zoo.Categorical(4)
+      ... )
+      >>> variables = zoo.init(model, jax.random.key(0), *model.example(1))
+      >>> written = sample.text((model, variables), ["a", "bc"], length=10)
+      >>> [len(text) for text in written.texts], [text[0] for text in written.texts]
+      ([11, 12], ['a', 'b'])
     """
     model, variables = opened(source)
     size = (1 if num is None else num, max(1, length))
@@ -92,11 +105,11 @@ def text(
     )
     nats, x = np.asarray(drawn.nats, np.float64), np.asarray(drawn.x)
     texts, log_prob = [], []
-    for row, each, begun in zip(x, nats, lengths, strict=True):
-        end = _end(model, row, begun, begun + length, stops)
-        by_itself = end < begun + length and row[end] == model.end
+    for row, each, first in zip(x, nats, lengths, strict=True):
+        end = _end(model, row, first, first + length, stops)
+        has_end = end < first + length and row[end] == model.end
         texts.append(_decode(model, row[:end]))
-        log_prob.append(each[begun : end + by_itself].sum())
+        log_prob.append(each[first : end + has_end].sum())
     return Texts(texts, np.asarray(log_prob))
 
 
@@ -113,52 +126,66 @@ def stream(
     stop: str | Sequence[str] = (),
     key: Array | None = None,
 ) -> Iterator[str]:
-    """The first text of `text` for the same arguments, in pieces as they are drawn; the prompt is
-    not among them.
+    """Yields the first text of `text` for the same arguments, piece by piece, without the prompt.
+
+    Args:
+      source, prompt, length, temperature, top_k, top_p, min_p, stop, key: as for `text`.
+
+    Raises:
+      ValueError: as for `text`.
+
+    Example:
+      >>> import jax
+      >>> import sample, zoo
+      >>> model = zoo.GRU(
+      ...     (8,), features=4, layers=1, vocabulary=tuple("abc "), head=zoo.Categorical(4)
+      ... )
+      >>> variables = zoo.init(model, jax.random.key(0), *model.example(1))
+      >>> whole = sample.text((model, variables), "ab", length=20).texts[0]
+      >>> "ab" + "".join(sample.stream((model, variables), "ab", length=20)) == whole
+      True
     """
     model, variables = opened(source)
     if not isinstance(prompt, str):
         raise ValueError(f"a prompt must be text; got {shown(prompt)}.")
     tempered, stops = _tempered(temperature, top_k, top_p, min_p), _stops(stop)
-    model, prefix, (begun,) = _prepared(model, [prompt], length)
+    model, prefix, (given,) = _prepared(model, [prompt], length)
     key = jax.random.key(0) if key is None else key
-    known = Prefix(prefix[0].astype(model.head.dtype), np.asarray([begun], np.int32))
-    start = few_known(begun)
+    known = Prefix(prefix[0].astype(model.head.dtype), np.asarray([given], np.int32))
+    start = few_known(given)
     cache, nats = begin_alike(model, start, variables, None, known)
     drawing = Drawing(cache, jnp.asarray(known.values), nats)
     advanced = functools.partial(_advanced, model, variables, _noise(model, key), known, tempered)
-    if start < begun:
-        drawing = advanced(drawing, np.int32(start), np.int32(begun - start))
-    return _pieces(model, advanced, drawing, begun, begun + length, stops)
+    if start < given:
+        drawing = advanced(drawing, np.int32(start), np.int32(given - start))
+    return _pieces(model, advanced, drawing, given, given + length, stops)
 
 
-def _pieces(model, advanced, drawing, begun, length, stops):
-    said = begun
-    read = codecs.getincrementaldecoder("utf-8")(
-        "replace"
-    )  # of bytes; a character may lie in two pieces
-    held = (
-        max((len(each.encode()) for each in stops), default=1) - 1
-    )  # what may still become the beginning of a stop
-    for first in range(begun, length, PIECE):
+def _pieces(model, advanced, drawing, given, length, stops):
+    yielded = given
+    # A character of several bytes may span two pieces.
+    read = codecs.getincrementaldecoder("utf-8")("replace")
+    # The last tokens are held back while they may be the start of a stop.
+    held = max((len(each.encode()) for each in stops), default=1) - 1
+    for first in range(given, length, PIECE):
         size = min(PIECE, length - first)
         drawing = advanced(drawing, np.int32(first), np.int32(size))
         row = np.asarray(drawing.x)[0]
-        end = _end(model, row, begun, first + size, stops)
+        end = _end(model, row, given, first + size, stops)
         over = end < first + size or first + size == length
-        until = end if over else max(said, end - held)
-        raw = _raw(model, row[said:until])
+        until = end if over else max(yielded, end - held)
+        raw = _raw(model, row[yielded:until])
         yield read.decode(raw, final=over) if isinstance(raw, bytes) else raw
-        said = until
+        yielded = until
         if over:
             return
 
 
 def opened(source: Any) -> tuple[zoo.Sequence, zoo.Variables]:
-    """The model and variables of a source.
+    """Returns the model and variables of a source.
 
     Raises:
-      ValueError: its model knows no characters.
+      ValueError: the model does not write text.
     """
     model: Any
     model, variables = zoo.open(source)
@@ -173,10 +200,10 @@ def opened(source: Any) -> tuple[zoo.Sequence, zoo.Variables]:
 
 
 def encode(model: zoo.Sequence, text: str) -> np.ndarray:
-    """The tokens of a text.
+    """Returns the tokens of a text.
 
     Raises:
-      ValueError: a character that is not in the vocabulary; the message names it.
+      ValueError: a character is not in the vocabulary; the message names it.
     """
     if model.vocabulary == BYTES:
         return np.frombuffer(text.encode(), np.uint8).astype(np.int32)
@@ -191,8 +218,10 @@ def encode(model: zoo.Sequence, text: str) -> np.ndarray:
 
 
 def _prepared(model, prompts, length):
-    """The model made as long as the longest text or a little longer, the prompts as a prefix
-    (values, known), and how many tokens they have.
+    """Prepares a draw.
+
+    Returns the model at a length that holds all texts, the prompts as a prefix (values, known), and
+    the number of tokens of each prompt.
     """
     if not 1 <= length <= MOST:
         raise ValueError(f"length must be at most {MOST:,} and at least 1; got {length}.")
@@ -203,11 +232,9 @@ def _prepared(model, prompts, length):
         raise ValueError(
             f"this model reads at most {model.max_length} characters, and a prompt of "
             f"{total - length} with length={length} "
-            f"makes {total}: shorten one of them. Only positions of the kind rotary go on for ever."
+            f"makes {total}: shorten one of them. Use positions='rotary' for unlimited length."
         )
-    total = max(
-        SHORTEST, 1 << (total - 1).bit_length()
-    )  # few lengths, so that few programs are compiled
+    total = max(SHORTEST, 1 << (total - 1).bit_length())
     if model.max_length is not None:
         total = min(total, model.max_length)
     values, known = np.zeros((len(prompts), total), np.int32), np.zeros((len(prompts), total), bool)
@@ -219,7 +246,7 @@ def _prepared(model, prompts, length):
 def _stops(stop):
     stops = (stop,) if isinstance(stop, str) else tuple(strings(stop, "stop"))
     if "" in stops:
-        raise ValueError("a stop must not be empty: the empty text is found in every text.")
+        raise ValueError("a stop must not be empty: every text contains the empty text.")
     return stops
 
 
@@ -229,7 +256,7 @@ def _tempered(temperature, top_k, top_p, min_p):
 
 
 def _end(model, row, begin, end, stops):
-    """Where a text ends: at the model's end, before the first stop, or at `end`."""
+    """Returns where a text ends: at the end token, before the first stop, or at `end`."""
     if model.end is not None and (row[begin:end] == model.end).any():
         end = begin + int((row[begin:end] == model.end).argmax())
     drawn: Any = _raw(model, row[begin:end])

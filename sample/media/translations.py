@@ -1,4 +1,4 @@
-"""Sentences from sources: searched, greedy or drawn, with where the model looked."""
+"""Translations of sources: searched, greedy or drawn, with their attention."""
 
 import os
 from collections.abc import Sequence
@@ -8,27 +8,26 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 import zoo
-from sample.engines.conditional import BATCH, looked, written
+from sample.engines.conditional import BATCH, attention_of, generate
 from zoo.formats import tsv, vocabulary
 from zoo.foundation.arguments import checked, strings
 
-_PLACES = 16  # sources are filled up to a multiple of this, so that not every length compiles anew
+_PLACES = 16  # sources are padded to a multiple of this, so that few lengths compile
 
 
 class Translations(NamedTuple):
-    """What was made of each source.
+    """Translations of sources.
 
     Attributes:
-      texts: as text.
-      log_prob: nats of each under the model, its end included, [num].
-      ended: whether each has an end, or was cut off at the longest that the model writes (or
+      texts: the translations.
+      log_prob: log p of each under the model in nats, including its end, [num].
+      ended: True if a translation has an end token, False if it was cut at the maximum length (or
         `length`), [num].
       sources: the tokens of each source.
-      tokens: the tokens of each text.
-      unknown: how many tokens of the sources are not in the vocabulary; the model reads <unk> for
-        them.
-      attention: where the model looked when it wrote each token, [tokens, source tokens], rows sum
-        to 1; of each text. None unless it was asked for.
+      tokens: the tokens of each translation.
+      unknown: number of source tokens outside the vocabulary; the model reads <unk> for them.
+      attention: for each translation, the attention weights [tokens, source tokens]; rows sum to 1.
+        None unless requested.
     """
 
     texts: list[str]
@@ -52,21 +51,38 @@ def translate(
     key: Array | None = None,
     batch_size: int = BATCH,
 ) -> Translations:
-    """Makes of each source the sentence that the model thinks likeliest.
+    """Translates each source by the likeliest text that a beam search finds, or by a sample.
 
     Args:
       source: a checkpoint, a run's folder, a model's name, or a pair (model, variables).
-      sources: the texts to read; blanks around them do not count, tabs and line ends are spaces.
-      beam: how many beginnings the search keeps; 1 is greedy. None draws an exact sample instead.
-      attention: whether to say where the model looked.
-      length: the most tokens of a sentence with its end; by default the model's.
+      sources: the texts to translate; surrounding blanks are ignored, tabs and line ends are
+        spaces.
+      beam: hypotheses that the search keeps; 1 is greedy. None draws an exact sample instead.
+      attention: whether to return the attention weights.
+      length: maximum number of tokens of a translation, including the end; by default the model's.
       length_penalty: see `search`.
-      key: of the samples, consumed; `jax.random.key(0)` if None.
-      batch_size: how many sources are read at once.
+      key: the key of the samples, consumed; `jax.random.key(0)` if None.
+      batch_size: number of sources that the model reads at once.
+
+    Returns:
+      Translations, one text per source, with log_prob [num] in nats.
 
     Raises:
-      ValueError: no sources or an empty one, a model that does not translate, has no vocabulary or
-        no attention, or options without meaning.
+      ValueError: there are no sources or one is empty; the model does not translate, or has no
+        vocabulary or no attention; or an option is out of range.
+
+    Example:
+      >>> import jax
+      >>> import sample, zoo
+      >>> words = ("<pad>", "<end>", "<unk>", "a", "b")
+      >>> model = zoo.Seq2SeqAttention(
+      ...     (6,), 5, 3, end=1, pad=0, vocabulary=words, head=zoo.Categorical(5),
+      ...     source_vocabulary=words, source_values=5,
+      ... )
+      >>> variables = zoo.init(model, jax.random.key(0), *model.example(1))
+      >>> made = sample.translate((model, variables), ["ab", "bax"], beam=2, attention=True)
+      >>> len(made.texts), made.sources[1], made.unknown, made.attention[0].shape[1]
+      (2, ['b', 'a', 'x'], 1, 2)
     """
     model, variables = _opened(source)
     if isinstance(sources, str) or not (sources := strings(sources, "sources")):
@@ -78,7 +94,7 @@ def translate(
     context = np.pad(context, ((0, 0), (0, -context.shape[1] % _PLACES)))
     if length is not None:
         model = model.clone(site_shape=(length,))
-    rows = written(
+    output = generate(
         model,
         variables,
         context,
@@ -87,20 +103,20 @@ def translate(
         key=key,
         batch_size=batch_size,
     )
-    texts, looks = vocabulary.texts_of(rows.x, model.vocabulary), None
+    texts, maps = vocabulary.texts_of(output.x, model.vocabulary), None
     if attention:
-        weights = looked(model, variables, rows.x, context, batch_size)
-        looks = [
+        weights = attention_of(model, variables, output.x, context, batch_size)
+        maps = [
             each[: len(out), : len(into)]
             for each, out, into in zip(weights, texts, read, strict=True)
         ]
     return Translations(
         [vocabulary.joined(each, model.unit) for each in texts],
-        *rows[1:],
+        *output[1:],
         read,
         texts,
         unknown,
-        looks,
+        maps,
     )
 
 

@@ -1,1 +1,1 @@
-"""Pictures of what was drawn: grids, maps, waveforms."""
+"""Pictures of samples: grids, animations, maps, waveforms."""

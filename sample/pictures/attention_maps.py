@@ -1,13 +1,13 @@
-"""Pictures of where a model looked."""
+"""Pictures of attention weights."""
 
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from sample.pictures.figures import new_figure
 from zoo.foundation.arguments import array, checked, shown, strings
 
 
@@ -18,19 +18,28 @@ def save_alignment(
     written: Sequence[str],
     source: Sequence[str],
 ) -> Path:
-    """Writes a heat map of an alignment to a PNG: a row for each token written, a column for each
-      token read.
+    """Writes a heat map of an alignment to a PNG file: one row per output token, one column per
+    source token.
 
     Args:
       path: the file.
-      weights: of the places, rows sum to 1.
-      written: the tokens of the rows.
-      source: the tokens of the columns.
+      weights: attention weights [tokens, source tokens]; rows sum to 1.
+      written: the output tokens, one per row.
+      source: the source tokens, one per column.
+
+    Returns:
+      The path.
 
     Raises:
       ImportError: matplotlib is not installed.
-      ValueError: not a row for each token written, or a
-      column for each read.
+      ValueError: the weights have another shape.
+
+    Example:
+      >>> import numpy as np
+      >>> import sample
+      >>> weights, written, source = np.eye(2), ["le", "chat"], ["the", "cat"]
+      >>> sample.save_alignment("alignment.png", weights, written, source).name
+      'alignment.png'
     """
     weights, written, source = (
         array(weights, "weights"),
@@ -40,8 +49,7 @@ def save_alignment(
     if weights.shape != (len(written), len(source)) or not weights.size:
         raise ValueError(
             f"an alignment of {len(source)} tokens read and {len(written)} written needs weights "
-            "of shape "
-            f"{[len(written), len(source)]}, none of them 0; got {list(weights.shape)}."
+            f"of shape {[len(written), len(source)]}, none of them 0; got {list(weights.shape)}."
         )
     words = max(map(len, (*written, *source))) > 1
     figure = new_figure(
@@ -67,19 +75,30 @@ def save_gaze(
     written: Sequence[str],
     centres: tuple[Float[np.ndarray, " rows"], Float[np.ndarray, " columns"]],
 ) -> Path:
-    """Writes an image to a PNG once for each token of its caption, bright where the model looked
-    when it wrote that.
+    """Writes an image to a PNG file, and again for each token of its caption with the attention
+    weights of that token on top.
 
     Args:
       path: the file.
-      image: 0 black, 255 white.
-      weights: of the places of the grid, each token's sum to 1.
-      written: the tokens.
-      centres: the middle of each row and each column of the grid, in pixels.
+      image: uint8 [height, width] or [height, width, 3]; 0 is black, 255 white.
+      weights: attention weights [tokens, rows, columns] over the grid, summing to 1 per token.
+      written: the tokens of the caption.
+      centres: the centre of each row and each column of the grid, in pixels.
+
+    Returns:
+      The path.
 
     Raises:
       ImportError: matplotlib is not installed.
-      ValueError: not a map of weights for each token.
+      ValueError: image, weights, tokens and centres do not fit together.
+
+    Example:
+      >>> import numpy as np
+      >>> import sample
+      >>> image, weights = np.zeros((8, 8), np.uint8), np.full((1, 2, 2), 0.25)
+      >>> centres = np.array([2.0, 6.0]), np.array([2.0, 6.0])
+      >>> sample.save_gaze("gaze.png", image, weights, ["cat"], centres).name
+      'gaze.png'
     """
     weights, written, image = (
         array(weights, "weights"),
@@ -88,20 +107,19 @@ def save_gaze(
     )
     if weights.ndim != 3 or len(weights) != len(written) or not weights.size:
         raise ValueError(
-            f"{len(written)} tokens need as many maps of weights, at least one; got "
+            f"weights must have shape {[len(written), 'rows', 'columns']}, one map per token; got "
             f"{list(weights.shape)}."
         )
     if image.ndim not in (2, 3) or not isinstance(centres, tuple | list) or len(centres) != 2:
         raise ValueError(
-            "a picture needs an image [height, width(, 3)] and the centres of its rows and of "
-            "its columns, a pair; "
-            f"got an image of shape {list(image.shape)} and {shown(centres)}."
+            "expected an image [height, width(, 3)] and centres, a pair of arrays for rows and "
+            f"columns; got an image of shape {list(image.shape)} and {shown(centres)}."
         )
     centres = array(centres[0], "centres"), array(centres[1], "centres")
     if [each.shape for each in centres] != [(size,) for size in weights.shape[1:]]:
         raise ValueError(
-            f"weights of shape {list(weights.shape)} need as many centres; got "
-            f"{list(map(len, centres))}."
+            f"weights of shape {list(weights.shape)} need {list(weights.shape[1:])} centres of rows "
+            f"and columns; got {list(map(len, centres))}."
         )
     columns = min(7, len(written) + 1)
     rows = -(-(len(written) + 1) // columns)
@@ -125,27 +143,12 @@ def save_gaze(
     return Path(path)
 
 
-def new_figure(**options: Any) -> Any:
-    """A figure of matplotlib that belongs to no window.
-
-    Raises:
-      ImportError: matplotlib is not installed.
-    """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise ImportError(
-            "this picture needs matplotlib: pip install 'autoregressive-zoo[plots]'."
-        ) from None
-    return Figure(**options)
-
-
 def _ends(centres, size):
-    """Where the first of places begins and the last one ends."""
+    """Returns the edges of a row of equal cells, given their centres and the size of the image."""
     half = (centres[1] - centres[0]) / 2 if len(centres) > 1 else size / 2
     return centres[0] - half, centres[-1] + half
 
 
 def _shown(token):
-    """A token as a label: a space that can be seen, no formula."""
+    """Returns a token as a label: spaces are visible, `$` starts no formula."""
     return "␣" if token == " " else token.replace("$", r"\$")

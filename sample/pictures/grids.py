@@ -1,4 +1,4 @@
-"""Grids of images, PNG and GIF files."""
+"""Grids of images; PNG and GIF files."""
 
 import math
 import os
@@ -15,7 +15,25 @@ from zoo.foundation.arguments import array, checked
 def grid(
     images: np.ndarray, columns: int | None = None, gap: int = 1
 ) -> UInt8[np.ndarray, "height width *channels"]:
-    """Images [num, height, width(, 3)] side by side in rows of `columns` (about square by default)."""
+    """Places images side by side.
+
+    Args:
+      images: uint8 [num, height, width] or [num, height, width, 3].
+      columns: images per row; by default the grid is about square.
+      gap: grey pixels between images.
+
+    Returns:
+      uint8 [height, width] or [height, width, 3].
+
+    Raises:
+      ValueError: `images` are not uint8 images, or a number is out of range.
+
+    Example:
+      >>> import numpy as np
+      >>> import sample
+      >>> sample.grid(np.zeros((3, 2, 2), np.uint8), columns=3, gap=1).shape
+      (4, 10)
+    """
     images = pixels_of(images, "images", 3)
     num, height, width = images.shape[:3]
     columns = columns or math.ceil(math.sqrt(num))
@@ -33,8 +51,24 @@ def grid(
 
 @checked(scale=1)
 def save_png(path: str | os.PathLike, picture: np.ndarray, scale: int = 1) -> Path:
-    """Writes a uint8 picture [height, width(, 3)] to a PNG file, every pixel `scale` times as wide
-    and as high.
+    """Writes a picture to a PNG file.
+
+    Args:
+      path: the file.
+      picture: uint8 [height, width] or [height, width, 3].
+      scale: magnification of every pixel.
+
+    Returns:
+      The path.
+
+    Raises:
+      ValueError: `picture` is not a uint8 picture, or `scale` is below 1.
+
+    Example:
+      >>> import numpy as np
+      >>> import sample
+      >>> sample.save_png("grid.png", np.zeros((4, 4), np.uint8), scale=2).name
+      'grid.png'
     """
     from PIL import Image
 
@@ -52,14 +86,26 @@ def save_gif(
     rate: int = 12,
     pause: float = 2.0,
 ) -> Path:
-    """Writes uint8 pictures [frames, height, width(, 3)] to a GIF file that loops for ever.
+    """Writes an endless animation to a GIF file.
 
     Args:
       path: the file.
-      pictures: the frames.
-      scale: every pixel is this many pixels wide and high.
-      rate: frames a second.
-      pause: seconds for which the last frame is shown.
+      pictures: uint8 [frames, height, width] or [frames, height, width, 3].
+      scale: magnification of every pixel.
+      rate: frames per second.
+      pause: seconds to show the last frame.
+
+    Returns:
+      The path.
+
+    Raises:
+      ValueError: `pictures` are not uint8 pictures, or a number is out of range.
+
+    Example:
+      >>> import numpy as np
+      >>> import sample
+      >>> sample.save_gif("drawn.gif", np.zeros((3, 4, 4), np.uint8)).name
+      'drawn.gif'
     """
     from PIL import Image
 
@@ -75,10 +121,10 @@ def save_gif(
 
 
 def pixels_of(values: Any, name: str, axes: int) -> UInt8[np.ndarray, "..."]:
-    """Pixels as an array of so many axes, or of one more of 3 colours.
+    """Validates the pixel format: uint8 with `axes` axes, and possibly one more of 3 colours.
 
     Raises:
-      ValueError: they are none.
+      ValueError: the values have another format.
     """
     pixels = array(values, name)
     grey = pixels.ndim == axes or (pixels.ndim == axes + 1 and pixels.shape[-1] == 3)
@@ -86,7 +132,6 @@ def pixels_of(values: Any, name: str, axes: int) -> UInt8[np.ndarray, "..."]:
         shape = ", ".join(["num", "height", "width"][-axes:])
         raise ValueError(
             f"{name} must hold uint8 of shape [{shape}] or [{shape}, 3], as sample.as_images "
-            "gives them; "
-            f"got {pixels.dtype} of shape {list(pixels.shape)}."
+            f"returns them; got {pixels.dtype} of shape {list(pixels.shape)}."
         )
     return pixels

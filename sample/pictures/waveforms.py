@@ -1,4 +1,4 @@
-"""Waveforms and spectrograms."""
+"""Pictures of waveforms and spectrograms."""
 
 import os
 from pathlib import Path
@@ -6,36 +6,44 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Num
 
+from sample.pictures.figures import new_figure
 from zoo.foundation.arguments import array, checked
 
-_WINDOW, _HOP, _RANGE = (
-    256,
-    64,
-    80.0,
-)  # of a spectrogram: samples, samples, decibels below the loudest
+# Of a spectrogram: the window and the hop in samples, the range in decibels below the loudest.
+_WINDOW, _HOP, _RANGE = 256, 64, 80.0
 
 
 @checked(rate=1)
 def save_waveforms(
     path: str | os.PathLike, waves: Num[np.ndarray, "num samples"], rate: int
 ) -> Path:
-    """Writes a PNG: a row for each sound, its waveform and beside it its spectrogram.
+    """Writes a PNG file with one row per sound: its waveform and its spectrogram.
+
+    Args:
+      path: the file.
+      waves: sounds in [-1, 1], [num, samples].
+      rate: samples per second.
+
+    Returns:
+      The path.
 
     Raises:
       ImportError: matplotlib is not installed.
+      ValueError: `waves` has another shape.
+
+    Example:
+      >>> import numpy as np
+      >>> import sample
+      >>> waves = np.sin(np.arange(500) / 5)[None]
+      >>> sample.save_waveforms("waves.png", waves, rate=1000).name
+      'waves.png'
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise ImportError(
-            "this picture needs matplotlib: pip install 'autoregressive-zoo[plots]'."
-        ) from None
     waves = array(waves, "waves")
     if waves.ndim != 2 or not waves.size:
         raise ValueError(
             f"waves must have shape [num, samples], none of them 0; got {list(waves.shape)}."
         )
-    figure = Figure(figsize=(12, 1 + 1.6 * len(waves)), layout="constrained")
+    figure = new_figure(figsize=(12, 1 + 1.6 * len(waves)), layout="constrained")
     rows = figure.subplots(len(waves), 2, squeeze=False, sharex=True)
     seconds = waves.shape[1] / rate
     for wave, (left, right) in zip(waves, rows, strict=True):
@@ -60,8 +68,24 @@ def save_waveforms(
 
 @checked()
 def spectrogram(wave: Num[np.ndarray, " samples"]) -> Float[np.ndarray, "frequencies times"]:
-    """Power in decibels at frequencies 0 .. rate / 2 (129 of them), every 64 samples in a Hann
-    window of 256.
+    """Computes the power in decibels at 129 frequencies from 0 to rate / 2, every 64 samples, in a
+    Hann window of 256 samples.
+
+    Args:
+      wave: a sound, [samples].
+
+    Returns:
+      [129, 1 + samples // 64].
+
+    Raises:
+      ValueError: `wave` has another shape.
+
+    Example:
+      >>> import numpy as np
+      >>> import sample
+      >>> power = sample.spectrogram(np.sin(np.arange(640) * np.pi / 4))  # an eighth of the rate
+      >>> power.shape, int(power[:, 5].argmax())
+      ((129, 11), 32)
     """
     wave = array(wave, "a wave").astype(np.float64)
     if wave.ndim != 1:

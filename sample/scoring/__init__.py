@@ -1,1 +1,1 @@
-"""Scores: surprise of sites, metrics of texts."""
+"""Scores: the surprise of sites, metrics of texts."""

@@ -1,4 +1,4 @@
-"""How good sentences are, compared with those that were asked for."""
+"""Metrics of texts, compared with their references."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -10,13 +10,13 @@ from zoo.foundation.arguments import checked, shown, strings
 
 @dataclasses.dataclass(frozen=True)
 class Scores:
-    """Of sentences, by their references.
+    """Scores of texts.
 
     Attributes:
-      exact: the share that has the tokens of a reference of its own.
-      bleu: BLEU of the whole corpus, 0..100, letters of either case alike, by sacrebleu; None
-        without it, or where no reference has the four words that BLEU compares.
-      num: how many sentences.
+      exact: the share of texts whose tokens equal those of one of their references.
+      bleu: case-insensitive BLEU of the whole corpus by sacrebleu, 0..100; None if sacrebleu is not
+        installed or no reference has four words.
+      num: the number of texts.
     """
 
     exact: float
@@ -24,7 +24,7 @@ class Scores:
     num: int
 
     def __str__(self) -> str:
-        """The numbers with their names."""
+        """Formats the scores as a line."""
         bleu = (
             "no BLEU (it needs sentences of four words, and sacrebleu: "
             "pip install 'autoregressive-zoo[text]')"
@@ -41,22 +41,29 @@ def scores(
     unit: Unit,
     tokenize: str = "13a",
 ) -> Scores:
-    """Exact match, by tokens of that unit, and BLEU.
+    """Computes exact match of tokens, and BLEU.
 
     Args:
-      texts: what was written.
-      references: what was asked for: of each text one, or several of which any will do.
-      unit: what a token is.
-      tokenize: how sacrebleu finds words: 13a where spaces part them; char, zh, ja-mecab and so on
-        otherwise.
+      texts: the texts to score.
+      references: for each text one reference, or a list of equally good ones.
+      unit: the unit of a token, `char` or `word`.
+      tokenize: how sacrebleu finds words: 13a if spaces separate them; else char, zh, ja-mecab, ...
+
+    Returns:
+      Scores: `exact` in [0, 1], `bleu` in [0, 100] or None, and the number of texts.
 
     Raises:
-      ValueError: none, or not a reference for each text.
+      ValueError: there are no texts, or a text has no reference.
+
+    Example:
+      >>> import sample
+      >>> sample.scores(["ab", "cd"], ["ab", ["xy", "ce"]], unit="char").exact
+      0.5
     """
     texts = strings(texts, "texts")
     if not isinstance(references, list | tuple):
         raise ValueError(
-            f"references must be a list of texts, or of lists of them; got {shown(references)}."
+            f"references must be a list of texts, or of lists of texts; got {shown(references)}."
         )
     each = [
         (one,) if isinstance(one, str) else tuple(strings(one, "references")) for one in references
@@ -76,7 +83,9 @@ def _bleu(texts, references, tokenize):
     except ImportError:
         return None
     if tokenize not in BLEU.TOKENIZERS:
-        raise ValueError(f"unknown tokenize {tokenize!r}; there are {', '.join(BLEU.TOKENIZERS)}.")
+        raise ValueError(
+            f"unknown tokenize {tokenize!r}; choose from {', '.join(BLEU.TOKENIZERS)}."
+        )
     bleu = BLEU(lowercase=True, tokenize=tokenize)
     if (
         max(len(bleu.tokenizer(one).split()) for ones in references for one in ones)
