@@ -1,11 +1,10 @@
-"""`python benchmarks/device_check.py all`: what an accelerator makes of the zoo, within a time
+"""`python benchmarks/device_check.py all`: checks and times the zoo on an accelerator, within a time
 limit.
 
-Every measurement is one JSON line of OUT/results.jsonl, written as soon as it is known, so that a
-run that is cut short loses nothing. Compilation for an accelerator takes most of the time and uses
-the host, so all programs are compiled at once, each model in a process of its own; then one process
-after the other times what it has compiled, with the device to itself; then a training uses what is
-left.
+Every measurement is one JSON line of OUT/results.jsonl, written at once, so that an interrupted run
+loses nothing. Compilation for an accelerator takes most of the time and runs on the host, so all
+programs are compiled in parallel, each model in a separate process. Then one process after the
+other times its programs, alone on the device. A training uses the remaining time.
 """
 
 import argparse
@@ -27,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[1]
 OUT = Path(os.environ.get("OUT", "device_out")).absolute()
 BEGAN = time.monotonic()
 
-# What is benched, at the papers' sizes.
+# The models to time, at the papers' sizes.
 SLOW = (
     "pixel_cnn_pp",
     "diagonal_bilstm",
@@ -57,7 +56,7 @@ NUMERICS = (
 
 
 def emit(part: str, key: str, **values: Any) -> None:
-    """Appends one line to the results."""
+    """Appends one line to the results and prints it."""
     line = {"part": part, "key": key, **values, "at": round(time.monotonic() - BEGAN, 1)}
     with (OUT / "results.jsonl").open("a") as file:
         file.write(json.dumps(line, default=float) + "\n")
@@ -65,7 +64,7 @@ def emit(part: str, key: str, **values: Any) -> None:
 
 
 def timed(function: Callable[[], Any], repeats: int = 5, seconds: float = 3.0) -> float:
-    """Median seconds of a call that is compiled; the first call is not counted."""
+    """Returns the median seconds of a compiled call; the first call does not count."""
     import jax
 
     jax.block_until_ready(function())
@@ -78,7 +77,7 @@ def timed(function: Callable[[], Any], repeats: int = 5, seconds: float = 3.0) -
 
 
 def env() -> None:
-    """Versions, the ceilings of a matmul and of a copy, and what one turn of a loop costs."""
+    """Records versions, the speed of a matmul and of a copy, and the cost of a loop iteration."""
     import jax
     import jax.numpy as jnp
 
@@ -128,7 +127,7 @@ def env() -> None:
 
 
 def numerics(name: str) -> None:
-    """Checks of the conformance suite on the tiny model, and its likelihood against the CPU's."""
+    """Runs the conformance suite on the tiny model, and compares its likelihood with the CPU's."""
     import jax
     import numpy as np
 
@@ -247,34 +246,34 @@ _words: list[str] = []
 
 
 def stopped() -> bool:
-    """Whether the parent wants no more programs compiled."""
+    """Whether the parent asks to stop compiling."""
     return "stop" in _words
 
 
 def wait_for_go() -> None:
-    """Tells the parent that everything is compiled, and waits for its word."""
+    """Reports that everything is compiled, and waits for the parent's command."""
     print("READY", flush=True)
     while "go" not in _words:
         time.sleep(0.02)
 
 
 def listen() -> None:
-    """Collects the words of the parent."""
+    """Collects the commands of the parent."""
     for line in sys.stdin:
         _words.append(line.strip())
 
 
 def jax_on_gpu() -> bool:
-    """Whether this machine has an NVIDIA GPU, without a word to the driver."""
+    """Whether this machine has an NVIDIA GPU, without calling the driver."""
     return Path("/dev/nvidia0").exists()
 
 
 class Child:
-    """This script in a process of its own, with other arguments."""
+    """A separate process that runs this script with other arguments."""
 
     def __init__(self, *words: str, precision: str | None = None):
-        # Autotuning runs every candidate of a kernel on a device that other processes use: it
-        # measures nothing then.
+        # Autotuning times every candidate of a kernel, which is meaningless while other processes
+        # use the device.
         flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_autotune_level=0".strip()
         environment = {
             **os.environ,
@@ -306,7 +305,7 @@ class Child:
             pass
 
     def listen(self) -> None:
-        """Reads what the child has printed so far, without waiting."""
+        """Reads the child's output so far, without waiting."""
         while select.select([self.process.stdout], [], [], 0)[0]:
             line = self.process.stdout.readline()
             if not line:
@@ -327,9 +326,9 @@ class Child:
 
 
 def everything(seconds: float, parallel: int, train: list[str]) -> None:
-    """All parts within `seconds`, then the command `train` with what is left."""
+    """Runs all parts within `seconds`, then the command `train` in the remaining time."""
     left = lambda: seconds - (time.monotonic() - BEGAN)  # noqa: E731
-    first = Child("env")  # alone, for it times
+    first = Child("env")  # alone, because it measures times
     while first.alive and left() > seconds * 0.9:
         time.sleep(0.1)
     first.kill()
@@ -390,9 +389,8 @@ def everything(seconds: float, parallel: int, train: list[str]) -> None:
 
 
 def run_training(words: list[str], seconds: float) -> None:
-    """A training until it is done or the time is over; `auto` stands for as many steps as fit,
-    5,000
-    at most.
+    """Runs a training until it is done or the time is over; `auto` means as many steps as fit, at
+    most 5,000.
     """
     began = time.monotonic()
     rows = [json.loads(line) for line in (OUT / "results.jsonl").read_text().splitlines()]
@@ -421,7 +419,7 @@ def run_training(words: list[str], seconds: float) -> None:
 
 
 def table() -> None:
-    """The benches as a table."""
+    """Prints the times as a table."""
     rows = [json.loads(line) for line in (OUT / "results.jsonl").read_text().splitlines()]
     print(
         "\n| model | batch | precision | log_prob ms | draw ms | cost | us/step | samples/s | "

@@ -1,5 +1,5 @@
-"""`python -m benchmarks.lengths RUN ... --pairs FILE.tsv`: exact match against the length of a
-source, a curve a run.
+"""`python -m benchmarks.lengths RUN ... --pairs FILE.tsv`: exact match against the length of the
+source, one curve per run.
 """
 
 import dataclasses
@@ -21,22 +21,22 @@ from zoo.formats.vocabulary import pieces
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """How well trained runs translate sources of different lengths, also longer ones than they were
-    trained on.
+    """Measures how well trained runs translate sources of different lengths, including lengths
+    beyond their training.
     """
 
     runs: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     """Run folders or checkpoints of models that translate."""
     pairs: Path
-    """Sources and their translations, a pair a line."""
+    """Sources and their translations, one pair per line."""
     width: int = 10
-    """Sources whose lengths fall into the same so many tokens make a point of a curve."""
+    """Tokens per point of a curve: lengths are grouped into bins of this width."""
     beam: int = 5
-    """How many beginnings the search keeps."""
+    """Hypotheses that the search keeps."""
     trained: int | None = None
-    """The longest source of the training, marked by a line."""
+    """The length of the longest training source; a line marks it."""
     out: Path = Path("lengths.png")
-    """The picture."""
+    """The PNG file."""
 
 
 def exact_by_length(
@@ -46,18 +46,35 @@ def exact_by_length(
     width: int,
     beam: int = 5,
 ) -> Float[np.ndarray, "points 3"]:
-    """Exact match of sources of different lengths.
+    """Computes exact match for sources of different lengths.
 
     Args:
       model: a trained model.
       variables: its variables.
       pairs: sources and their translations.
-      width: sources whose lengths fall into the same so many tokens are one point.
-      beam: how many beginnings the search keeps.
+      width: lengths are grouped into bins of this many tokens.
+      beam: hypotheses that the search keeps.
 
     Returns:
-      for each point the mean length of its sources in tokens, the share that is translated exactly,
-      and their number.
+      [points, 3]: for each bin the mean length of its sources in tokens, the share translated
+      exactly, and their number.
+
+    Raises:
+      ValueError: `width` is below 1, or the model cannot translate the sources.
+
+    Example:
+      >>> import jax
+      >>> import zoo
+      >>> from benchmarks.lengths import exact_by_length
+      >>> words = ("<pad>", "<end>", "<unk>", "a", "b")
+      >>> model = zoo.Seq2Seq(
+      ...     (6,), 5, 3, end=1, pad=0, vocabulary=words, head=zoo.Categorical(5),
+      ...     source_vocabulary=words, source_values=5,
+      ... )
+      >>> variables = zoo.init(model, jax.random.key(0), *model.example(1))
+      >>> pairs = [("ab", "ab"), ("ba", "ba"), ("abab", "abab")]
+      >>> exact_by_length(model, variables, pairs, width=3, beam=1)[:, [0, 2]].tolist()
+      [[2.0, 2.0], [4.0, 1.0]]
     """
     if width < 1:
         raise ValueError(f"width must be at least 1; got {width}.")
@@ -74,10 +91,24 @@ def exact_by_length(
 def save_lengths(
     path: Path, curves: Mapping[str, Float[np.ndarray, "points 3"]], trained: int | None = None
 ) -> Path:
-    """Writes the curves of `exact_by_length` to a PNG, by name; `trained` marks a length.
+    """Writes the curves of `exact_by_length` to a PNG file.
+
+    Args:
+      path: the file.
+      curves: points [points, 3] by name.
+      trained: the longest training length, marked by a line.
+
+    Returns:
+      The path.
 
     Raises:
       ImportError: matplotlib is not installed.
+
+    Example:
+      >>> import numpy as np
+      >>> from benchmarks.lengths import save_lengths
+      >>> save_lengths("lengths.png", {"GRU": np.array([[2.0, 0.9, 10], [4.0, 0.7, 12]])}).name
+      'lengths.png'
     """
     figure = new_figure(figsize=(6, 3.6), layout="constrained")
     axes = figure.subplots()
@@ -93,7 +124,7 @@ def save_lengths(
 
 
 def main(options: Options) -> None:
-    """Translates, draws and prints the points."""
+    """Translates the sources, prints the points and draws the curves."""
     pairs, curves = read_pairs(options.pairs), {}
     for run in options.runs:
         model: Any

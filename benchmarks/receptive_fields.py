@@ -1,7 +1,7 @@
-"""`python -m benchmarks.receptive_fields`: what one pixel sees, for every image model of the
-catalogue, as a picture.
+"""`python -m benchmarks.receptive_fields`: draws the receptive field of one pixel for every image
+model of the catalogue.
 
-Found by trying: a site is seen if another value there changes what the model says of the pixel.
+Fields are found by experiment: a site is seen if perturbing it changes the prediction of the pixel.
 """
 
 import dataclasses
@@ -17,12 +17,13 @@ import tyro
 from jaxtyping import Float
 
 import zoo
+from sample.pictures.figures import new_figure
 from zoo.cli import command
 from zoo.images.raster import Raster
 from zoo.layers.convolutions import mask
 
-# Deep enough to see the whole image where nothing else stands in the way; other models are drawn as
-# the catalogue has them.
+# Deep enough to see the whole image unless the masks prevent it; the other models are drawn as the
+# catalogue defines them.
 DEPTHS: dict[str, dict[str, Any]] = {"pixel_cnn": {"blocks": 8}, "gated_pixel_cnn": {"layers": 6}}
 
 
@@ -31,7 +32,7 @@ class Options:
     """Draws the masks of a convolution and the receptive field of every image model."""
 
     out: Annotated[Path, tyro.conf.Positional] = Path("docs/receptive_fields.png")
-    """The PNG."""
+    """The PNG file."""
     size: int = 16
     """Height and width of the image."""
 
@@ -42,17 +43,27 @@ def receptive_field(
     site: tuple[int, ...] | None = None,
     tries: int = 8,
 ) -> Float[np.ndarray, "*sites"]:
-    """How far the conditional of one site moves when another site takes another value.
+    """Measures how much the conditional of one site changes when another site is perturbed.
 
     Args:
       model: the model.
       variables: its variables.
-      site: whose conditional; the middle one by default.
-      tries: on so many random inputs, of which the largest change counts: a ReLU may be closed on
-        one of them.
+      site: the site whose conditional is measured; the middle one by default.
+      tries: number of random inputs, since a ReLU may be closed on one of them.
 
     Returns:
-      The largest change of any parameter, [*site_shape]: exactly 0 where the site is not seen.
+      The largest change of any parameter over all inputs, [*site_shape]: exactly 0 at sites that
+      are not seen.
+
+    Example:
+      >>> import jax
+      >>> import zoo
+      >>> from benchmarks.receptive_fields import receptive_field
+      >>> model = zoo.FVSBN((2, 3))
+      >>> ones = zoo.init(model, jax.random.key(0), model.example(1)[0])
+      >>> ones = jax.tree.map(jax.numpy.ones_like, ones)
+      >>> (receptive_field(model, ones, site=(1, 1)) > 0).tolist()
+      [[True, True, True], [True, False, False]]
     """
     site = tuple(size // 2 for size in model.site_shape) if site is None else site
     x, context = (jax.tree.map(jnp.asarray, each) for each in zoo.example(model, tries))
@@ -68,20 +79,19 @@ def _changes(model, site, variables, x, context):
         flat = x.reshape(len(x), model.num_sites, -1)
         return params(flat.at[:, other].set(_another(model.head, flat[:, other])).reshape(x.shape))
 
-    # One after the other through one and the same computation, so that what is not seen leaves
-    # every bit as it is.
+    # Every site goes through the same computation, so that an unseen site changes no bit.
     changed = jax.lax.map(change, jnp.arange(model.num_sites))
     unchanged = jax.lax.map(lambda _: params(x), jnp.arange(1))
     return jnp.abs(changed - unchanged).max((1, 2))
 
 
 def _another(head, x):
-    """Values that differ from x by half of the range."""
+    """Returns values that differ from x by half of the range."""
     return x + 1 if head.num_values is None else (x + (head.num_values + 1) // 2) % head.num_values
 
 
 def image_models(size: int) -> Iterator[tuple[str, zoo.Autoregressive]]:
-    """A small instance of every image model of the catalogue, for images of `size` x `size`."""
+    """Yields a small instance of every image model of the catalogue, for images of `size` x `size`."""
     for name, entry in zoo.CATALOGUE.items():
         if isinstance(entry.tiny, Raster):
             yield (
@@ -93,7 +103,7 @@ def image_models(size: int) -> Iterator[tuple[str, zoo.Autoregressive]]:
 
 
 def random_variables(model: zoo.Autoregressive) -> zoo.Variables:
-    """Fresh variables and a little noise, so that no bias and no last layer is zero."""
+    """Returns fresh variables with a little noise, so that no bias and no last layer is zero."""
     variables = zoo.init(model, jax.random.key(0), *zoo.example(model, 1))
     random = np.random.RandomState(0)
     return jax.tree.map(
@@ -102,22 +112,15 @@ def random_variables(model: zoo.Autoregressive) -> zoo.Variables:
 
 
 def draw_figure(path: Path, size: int) -> None:
-    """Writes the picture.
+    """Writes the picture to a PNG file.
 
     Raises:
       ImportError: matplotlib is not installed.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise ImportError(
-            "this picture needs matplotlib: pip install 'autoregressive-zoo[plots]'."
-        ) from None
-
     models = list(image_models(size))
     columns = 4
     rows = 1 + -(-len(models) // columns)
-    figure = Figure(figsize=(2.6 * columns, 2.8 * rows), layout="constrained")
+    figure = new_figure(figsize=(2.6 * columns, 2.8 * rows), layout="constrained")
     panels = figure.subplots(rows, columns, squeeze=False)
     for axes in panels.flat:
         axes.set(xticks=[], yticks=[])
@@ -148,7 +151,7 @@ def draw_figure(path: Path, size: int) -> None:
 
 
 def _cells(axes, shade, title, pixel=None):
-    """Cells in white (0, not seen) to blue (1, seen), and the pixel that sees them."""
+    """Draws cells from white (0, not seen) to blue (1, seen), and the pixel that sees them."""
     height, width = shade.shape
     axes.imshow(shade, cmap="Blues", vmin=0, vmax=1.4)
     if pixel is not None:

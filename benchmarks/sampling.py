@@ -1,16 +1,15 @@
-"""`python -m benchmarks.sampling`: what sampling costs, in units of one likelihood evaluation.
+"""`python -m benchmarks.sampling`: the cost of sampling, in units of one likelihood evaluation.
 
     cost = time to draw B samples / time of zoo.log_prob on B samples
 
-Both are measured in the same run, compiled before, as the median of several repetitions; the limit
-is 1, the naive way costs as many network passes as there are sites.
+Both are compiled first and measured in the same run, as the median of several repetitions. The
+limit is 1; naive sampling needs as many network passes as there are sites.
 
     limit = operations of `log_prob` / the speed of a large matmul
 
 is the time that the multiplications and additions of the likelihood would take at the speed of a
-matmul of two 2048 x 2048 matrices in the same run; the column after it says how many times longer
-each took. The last column is for sounds: how many seconds of sound come in a second, all of the
-batch together.
+matmul of two 2048 x 2048 matrices in the same run; the next column reports how many times longer
+each took. The last column is for sounds: seconds of sound per second, of the whole batch.
 """
 
 import dataclasses
@@ -32,7 +31,7 @@ from train.cli.own_models import own_recipe
 from zoo.cli import called, read_flags, shell
 from zoo.model_files import find_run, is_own, take_classes
 
-# What the table shows beside the papers' sizes.
+# Sizes that the table shows beside those of the papers.
 SIZES: dict[str, tuple[zoo.Autoregressive, ...]] = {
     "made": (zoo.MADE(hidden=(500, 500)),),
     "rnade": (zoo.RNADE((63,), hidden=512),),
@@ -53,24 +52,23 @@ class Options:
     batch: tuple[int, ...] = (1, 16, 64)
     """Batch sizes."""
     engines: tuple[Engine, ...] = ("cached", "jacobi", "recompute")
-    """Engines."""
+    """Engines to time."""
     repeats: int = 9
-    """Repetitions of each; the median counts. Slow ones are cut short at --seconds."""
+    """Repetitions of each measurement; the median counts. --seconds limits slow ones."""
     seconds: float = 10.0
-    """Time spent on the repetitions of one measurement, at most (one is always made)."""
+    """Maximum time for the repetitions of one measurement (one is always made)."""
     torch: bool = False
-    """Also the same network in PyTorch, drawing with its state or cache, where there is one; needs
-    the
+    """Also time the same network in PyTorch, with its state or cache, if it has a twin; needs the
     `bench` extra.
     """
     run: str | None = None
-    """A trained run to bench instead of fresh variables: what Jacobi takes depends on them."""
+    """A trained run to time instead of fresh variables, on which Jacobi's time depends."""
     classes: tuple[str, ...] = ()
-    """Model files (FILE.py) that define the classes of the run; one a flag."""
+    """Model files (FILE.py) that define the classes of the run; one per flag."""
 
 
 def models_of(options: Options) -> Iterator[tuple[zoo.Autoregressive, Any]]:
-    """The models to bench, with their variables."""
+    """Yields the models to time, with their variables."""
     if options.run is not None:
         yield zoo.open(find_run(options.run))
         return
@@ -87,7 +85,7 @@ def _sizes(name):
 
 
 def measure(function: Callable[[], Any], repeats: int, seconds: float) -> tuple[float, float]:
-    """Compile time and median run time of `function`, in seconds."""
+    """Returns the compile time and the median run time of `function`, in seconds."""
     times = []
     for _ in range(repeats + 1):
         began = time.perf_counter()
@@ -100,7 +98,7 @@ def measure(function: Callable[[], Any], repeats: int, seconds: float) -> tuple[
 
 
 def peak(size: int = 2048) -> float:
-    """Floating-point operations a second in a matmul of two [size, size] matrices."""
+    """Returns the floating-point operations per second in a matmul of two [size, size] matrices."""
     a = jnp.ones((size, size))
     multiply = jax.jit(jnp.matmul)
     return 2 * size**3 / measure(lambda: multiply(a, a), 9, 5.0)[1]
@@ -109,7 +107,7 @@ def peak(size: int = 2048) -> float:
 def rows(
     model: zoo.Autoregressive, variables: zoo.Variables, options: Options, speed: float
 ) -> Iterator[str]:
-    """One line of the table for each batch size and engine; `speed` is that of `peak`."""
+    """Yields one line of the table for each batch size and engine; `speed` is that of `peak`."""
     timed = functools.partial(measure, repeats=options.repeats, seconds=options.seconds)
     for batch in options.batch:
         x, context = zoo.example(model, batch)
@@ -131,8 +129,13 @@ def rows(
 
 
 def describe(model: zoo.Autoregressive) -> str:
-    """The model's class and whatever fields differ from the class's defaults, short enough for a
-    table.
+    """Returns the model's class with the fields that differ from its defaults.
+
+    Example:
+      >>> import zoo
+      >>> from benchmarks.sampling import describe
+      >>> describe(zoo.NADE(hidden=8))
+      'NADE(hidden=8)'
     """
     changed = [
         f"{field.name}={getattr(model, field.name)}"
@@ -143,7 +146,7 @@ def describe(model: zoo.Autoregressive) -> str:
 
 
 def _prompts(model, variables, x, context):
-    """A prompt as long as the sequence, taken in one pass and token by token."""
+    """Yields the reading of a prompt as long as the sequence, in one pass and token by token."""
 
     @jax.jit
     def prefill(variables):
@@ -163,7 +166,7 @@ def _prompts(model, variables, x, context):
 
 
 def _peers(model, variables, x, batch):
-    """The same network in PyTorch: its likelihood and its draws."""
+    """Yields the likelihood and the draws of the same network in PyTorch."""
     from benchmarks.torch_twins.twins import twin
 
     theirs = twin(model, variables)
@@ -185,7 +188,7 @@ def _row(model, batch, what, compiling, seconds, score, limit):
 
 
 def main(options: Options) -> None:
-    """Prints the table, a line as soon as it is measured."""
+    """Prints the table, each line as soon as it is measured."""
     if min(*options.batch, options.repeats) < 1:
         raise ValueError(
             f"--batch and --repeats must be at least 1; got {options.batch} and {options.repeats}."

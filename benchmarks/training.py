@@ -1,8 +1,8 @@
-"""`python -m benchmarks.training NAME`: the likelihood and the train step against the same network
-in PyTorch, on this CPU.
+"""`python -m benchmarks.training NAME`: times the likelihood and the train step against the same
+network in PyTorch, on this CPU.
 
-Both have the same weights, and the same likelihood to within rounding, which is checked first.
-Needs the `bench` extra.
+Both have the same weights; the script first checks that their likelihoods agree up to rounding. It
+needs the `bench` extra.
 """
 
 import dataclasses
@@ -37,36 +37,36 @@ class Options:
     """Times likelihood and train step against PyTorch."""
 
     models: Annotated[tuple[str, ...], tyro.conf.Positional] = NAMES
-    """Names of the catalogue, of models that have a twin."""
+    """Names of models in the catalogue that have a twin."""
     size: Literal["cpu", "paper"] = "cpu"
-    """Which recipe's model."""
+    """The recipe that defines the model."""
     batch: int = 50
-    """Images or texts at a time."""
+    """Images or texts per batch."""
     repeats: int = 15
-    """Repetitions of each, ours and theirs in turn; the median counts."""
+    """Repetitions of each, alternating between ours and theirs; the median counts."""
 
 
 def compare(name: str, options: Options) -> Iterator[str]:
-    """The lines of one model: likelihood and train step, each in both, and their ratio."""
+    """Yields the lines of one model: likelihood and train step in both, and their ratio."""
     from benchmarks.torch_twins.twins import twin
 
     recipe = dataclasses.replace(RECIPES[name][options.size], batch_size=options.batch)
     model, (x, _) = recipe.model, zoo.example(recipe.model, options.batch)
     x = np.asarray(x)
     update = make_update(recipe, jax.devices()[:1])
-    begins = np.zeros(len(x), bool) if model.streams else None  # no stream begins anew
-    state = update.place(initial_state(recipe, x, begins))
+    resets = np.zeros(len(x), bool) if model.streams else None  # no stream is reset
+    state = update.place(initial_state(recipe, x, resets))
     theirs = twin(model, state.variables)
     ours = float(-zoo.log_prob(model, state.variables, x).mean())
     np.testing.assert_allclose(
-        theirs.score(x), ours, rtol=1e-4, err_msg=f"the twin of {name} is another network"
+        theirs.score(x), ours, rtol=1e-4, err_msg=f"the twin of {name} is a different network"
     )
     variables = jax.tree.map(jnp.copy, state.variables)  # the state is donated
     their_step = theirs.training()
 
     def our_step():
         nonlocal state
-        state, metrics = update.step(state, x, begins)
+        state, metrics = update.step(state, x, resets)
         return metrics
 
     for what, mine, other in (
@@ -81,7 +81,7 @@ def compare(name: str, options: Options) -> Iterator[str]:
 def _in_turn(
     mine: Callable[[], Any], theirs: Callable[[], Any], repeats: int
 ) -> tuple[float, float]:
-    """Median seconds of both, called alternately, so that both see the machine in the same state."""
+    """Returns median seconds of both, called alternately under the same load of the machine."""
     times: tuple[list[float], list[float]] = ([], [])
     for _ in range(2 + repeats):
         for function, kept in zip((mine, theirs), times, strict=True):
@@ -92,10 +92,10 @@ def _in_turn(
 
 
 def main(options: Options) -> None:
-    """Prints the table, a line as soon as it is measured."""
+    """Prints the table, each line as soon as it is measured."""
     for name in options.models:
         if name not in NAMES:
-            raise ValueError(f"no PyTorch twin of {name!r}; there are {', '.join(NAMES)}.")
+            raise ValueError(f"{name!r} has no PyTorch twin; choose from {', '.join(NAMES)}.")
     try:
         import torch
     except ImportError:

@@ -66,5 +66,5 @@ def test_twins_draw_with_their_cache(model):
 
 
 def test_bench_refuses_models_without_a_twin():
-    with pytest.raises(ValueError, match="no PyTorch twin of 'made'; there are pixel_cnn"):
+    with pytest.raises(ValueError, match="'made' has no PyTorch twin; choose from pixel_cnn"):
         training.main(training.Options(("made",)))

@@ -1,1 +1,1 @@
-"""The same networks in PyTorch, to measure against."""
+"""The same networks in PyTorch, for comparison."""

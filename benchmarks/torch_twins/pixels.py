@@ -1,10 +1,8 @@
-"""The pixel models written in PyTorch, functions of the very weights of ours: what the benches
-compare
-  with.
+"""The pixel models in PyTorch, as functions of our weights.
 
-Each takes the model (for its sizes), its weights as tensors by name, and an image [batch, channels,
-height, width] of bits, scaled to [-1, 1]; and returns logits [batch, height, width]. Memory is
-channels-last, which is the faster one here too.
+Each takes the model (for its sizes), its weights as tensors by name, and images of bits [batch,
+channels, height, width], scaled to [-1, 1]. It returns logits [batch, height, width]. Memory is
+channels-last, which is the faster layout here too.
 """
 
 from collections.abc import Callable
@@ -23,7 +21,7 @@ Weights: TypeAlias = dict[str, Any]
 def _conv(
     w: Weights, name: str, x: Tensor, kernel_size: tuple[int, int] = (1, 1), mask: str = "B"
 ) -> Tensor:
-    """A masked convolution of one group, as `zoo.layers.convolutions.MaskedConv`."""
+    """A masked convolution of one group, like `zoo.layers.convolutions.MaskedConv`."""
     kernel, (height, width) = w[f"{name}/kernel"], kernel_size
     seen = np.ones(kernel.shape, np.float32)
     seen[-1, width // 2 + (mask == "B") :] = 0
@@ -38,7 +36,7 @@ def _conv(
 
 
 def _above(w: Weights, name: str, x: Tensor, strict: bool) -> Tensor:
-    """A convolution over the rows above, as `zoo.layers.convolutions.RowsAbove`."""
+    """A convolution over the rows above, like `zoo.layers.convolutions.RowsAbove`."""
     kernel = w[f"{name}/kernel"].permute(3, 2, 0, 1)
     side = kernel.shape[3] // 2
     return F.conv2d(F.pad(x, (side, side, side, -int(strict))), kernel, w[f"{name}/bias"])
@@ -83,7 +81,7 @@ def _cell(gates, c):
 
 
 def row_lstm(model: zoo.RowLSTM, w: Weights, x: Tensor) -> Tensor:
-    """Row LSTM, a Python loop over the rows."""
+    """Row LSTM with a Python loop over the rows."""
     h, side = _conv(w, "first", x, (7, 7), "A"), model.kernel_size // 2
     for i in range(model.layers):
         gates = _conv(w, f"recur_{i}/of_input", h, (1, model.kernel_size)).permute(2, 0, 3, 1)
@@ -99,7 +97,7 @@ def row_lstm(model: zoo.RowLSTM, w: Weights, x: Tensor) -> Tensor:
 
 
 def diagonal_bilstm(model: zoo.DiagonalBiLSTM, w: Weights, x: Tensor) -> Tensor:
-    """Diagonal BiLSTM, a Python loop over the diagonals, both directions at once."""
+    """Diagonal BiLSTM with a Python loop over the diagonals, both directions at once."""
     h, (rows, columns) = _conv(w, "first", x, (7, 7), "A"), model.site_shape
     for i in range(model.layers):
         left = _conv(w, f"recur_{i}/from_left", h).permute(2, 3, 0, 1)
@@ -125,7 +123,7 @@ def diagonal_bilstm(model: zoo.DiagonalBiLSTM, w: Weights, x: Tensor) -> Tensor:
 
 
 def pixel_transformer(model: zoo.PixelTransformer, w: Weights, x: Tensor) -> Tensor:
-    """Pixel Transformer by fused attention, with a dense mask where it is strided."""
+    """Pixel Transformer with fused attention, and a dense mask if attention is strided."""
 
     def dense(name, h):
         return F.linear(h, w[f"{name}/kernel"].T, w.get(f"{name}/bias"))

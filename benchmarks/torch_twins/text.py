@@ -1,8 +1,8 @@
-"""The character models written in PyTorch, as one would write them there, with the weights of ours.
+"""The character models in idiomatic PyTorch, with our weights.
 
-Each is called as `module(before, cache=None)`: tokens before those to predict [batch, length],
-`start` before the first, to logits [batch, length, values] and the state or cache with which it
-goes on.
+`module(before, cache=None)` takes the tokens before those to predict, [batch, length], with `start`
+before the first. It returns logits [batch, length, values] and the state or cache for the next
+call.
 """
 
 import torch
@@ -14,7 +14,7 @@ from zoo.sequences.transformer import Transformer
 
 
 class CharLSTM(nn.Module):
-    """`torch.nn.LSTM` over one-hot tokens or learned vectors, and a linear layer."""
+    """`torch.nn.LSTM` over one-hot tokens or learned embeddings, and a linear layer."""
 
     def __init__(self, model: LSTM, w: dict[str, Tensor]) -> None:
         super().__init__()
@@ -52,13 +52,13 @@ class CharLSTM(nn.Module):
 
 
 class CharGPT(nn.Module):
-    """A pre-norm Transformer with rotary positions, fused attention, and keys and values kept."""
+    """A pre-norm Transformer with rotary positions, fused attention, and cached keys and values."""
 
     def __init__(self, model: Transformer, w: dict[str, Tensor]) -> None:
         super().__init__()
         if model.positions != "rotary" or not model.tied:
             raise ValueError(
-                "the PyTorch twin of a Transformer has rotary positions and tied weights."
+                "only a Transformer with rotary positions and tied weights has a PyTorch twin."
             )
         self.start, self.layers, self.heads, self.window = (
             model.start,
@@ -77,7 +77,7 @@ class CharGPT(nn.Module):
             name = f"blocks_{i}"
             qkv = self._dense(f"{name}-attention-qkv", self._norm(f"{name}-norms_0", h))
             q, k, v = qkv.unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-            q, k = _turned(q, first), _turned(k, first)
+            q, k = _apply_rotary(q, first), _apply_rotary(k, first)
             if cache is not None:
                 k, v = (torch.cat([old, new], 2) for old, new in zip(cache[i], (k, v), strict=True))
             kept.append((k, v))
@@ -105,8 +105,8 @@ class CharGPT(nn.Module):
         return F.layer_norm(x, x.shape[-1:], self.w[f"{name}-scale"], self.w[f"{name}-bias"], 1e-6)
 
 
-def _turned(x: Tensor, first: int) -> Tensor:
-    """Rotary positions from `first` on; x is [batch, heads, tokens, d]."""
+def _apply_rotary(x: Tensor, first: int) -> Tensor:
+    """Applies rotary positions from `first` on to x [batch, heads, tokens, d]."""
     half = x.shape[-1] // 2
     angles = torch.arange(first, first + x.shape[2])[:, None] * 10_000.0 ** (
         -torch.arange(half) / half

@@ -1,6 +1,4 @@
-"""Models written in PyTorch with the very weights of ours: what the benches compare with. Needs the
-`bench` extra.
-"""
+"""Models in PyTorch with our weights, for comparison. Needs the `bench` extra."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -17,13 +15,13 @@ from zoo.core.model import Autoregressive, Variables
 
 
 class Twin(NamedTuple):
-    """A network in PyTorch with the weights of one of ours.
+    """A network in PyTorch with the weights of one of our models.
 
     Attributes:
-      nats: values [batch, *site_shape] to their mean -log p(x), nats, as a tensor.
+      nats: function from values [batch, *site_shape] to their mean -log p(x) in nats, a tensor.
       parameters: its weights.
-      draw: (batch) -> samples [batch, length], with the cache or state that is usual; None for
-        pixels.
+      draw: function from a batch size to samples [batch, length], with the usual cache or state;
+        None for pixels.
       module: for characters, the module of `benchmarks.torch_twins.text`.
     """
 
@@ -33,12 +31,12 @@ class Twin(NamedTuple):
     module: torch.nn.Module | None = None
 
     def score(self, x: np.ndarray) -> Tensor:
-        """`nats` without gradients."""
+        """Computes `nats` without gradients."""
         with torch.inference_mode():
             return self.nats(x)
 
     def training(self) -> Callable[[np.ndarray], None]:
-        """An update by AdamW."""
+        """Returns a function that makes one AdamW update."""
         adam = torch.optim.AdamW(self.parameters, lr=1e-3)
 
         def step(x):
@@ -50,14 +48,14 @@ class Twin(NamedTuple):
 
 
 def twin(model: Autoregressive, variables: Variables) -> Twin:
-    """The twin of a model of grey bits, or of characters.
+    """Returns the twin of a model of binary images or of characters.
 
     Raises:
-      ValueError: there is none of such models.
+      ValueError: this class of models has no twin.
     """
     if type(model) not in {**NETWORKS, **MODULES}:
         names = ", ".join(kind.__name__ for kind in (*NETWORKS, *MODULES))
-        raise ValueError(f"no PyTorch twin of {type(model).__name__}; there are those of {names}.")
+        raise ValueError(f"{type(model).__name__} has no PyTorch twin; these have one: {names}.")
     weights = {
         name: torch.tensor(np.asarray(leaf))
         for name, leaf in flatten_dict(variables["params"], sep="/").items()

@@ -111,8 +111,8 @@ def _check_prefix(model, by_rank, counts):
     ]
     raise ValueError(
         f"prefix of example {example} is no prefix of the ordering: site {name[1]} (rank "
-        f"{later}) is known, but the earlier site {name[0]} (rank {missing}) is not. Drawing the "
-        "rest would not follow the posterior: give all sites before the last known one, or use "
-        "sample.complete with an order-agnostic model (EoNADE, or MADE with resample_order=True), "
-        "which completes any known sites."
+        f"{later}) is known, but site {name[0]} (rank {missing}), which comes before it, is not. "
+        "Drawing the rest would not follow the posterior: give all sites before the last known one, "
+        "or use an order-agnostic model (EoNADE, or MADE with resample_order=True, completes any "
+        "sites: sample.complete)."
     )
