@@ -109,7 +109,7 @@ def env() -> None:
     for kernels in (1, 4, 16):
         for cond in (False, True):
 
-            def turn(i, x, kernels=kernels, cond=cond):
+            def iteration(i, x, kernels=kernels, cond=cond):
                 for _ in range(kernels):
                     x = jnp.tanh(x @ w)
                 return (
@@ -118,7 +118,7 @@ def env() -> None:
                     else x
                 )
 
-            loop = jax.jit(lambda x, turn=turn: jax.lax.fori_loop(0, 784, turn, x))
+            loop = jax.jit(lambda x, iteration=iteration: jax.lax.fori_loop(0, 784, iteration, x))
             emit(
                 "env",
                 f"loop_{kernels}{'_cond' if cond else ''}",
@@ -136,7 +136,7 @@ def numerics(name: str) -> None:
 
     import zoo
 
-    entry, said = zoo.entry(name), {}
+    entry, outcomes = zoo.entry(name), {}
     for check in (
         suite.check_step,
         suite.check_engines,
@@ -146,16 +146,16 @@ def numerics(name: str) -> None:
     ):
         try:
             check(entry)
-            said[check.__name__] = "ok"
+            outcomes[check.__name__] = "ok"
         except Exception as error:
-            said[check.__name__] = f"{type(error).__name__}: {' '.join(str(error).split())[:240]}"
+            outcomes[check.__name__] = f"{type(error).__name__}: {' '.join(str(error).split())[:240]}"
     model, variables = entry.tiny, suite.variables_of(entry.tiny)
     x, context = zoo.example(model, 32)
     here = np.asarray(zoo.log_prob(model, variables, x, context))
     with jax.default_device(jax.devices("cpu")[0]):
         there = np.asarray(zoo.log_prob(model, *jax.device_get((variables, x, context))))
     precision = jax.config.jax_default_matmul_precision or "default"
-    emit("numerics", f"{name}/{precision}", nats_from_cpu=float(np.abs(here - there).max()), **said)
+    emit("numerics", f"{name}/{precision}", nats_from_cpu=float(np.abs(here - there).max()), **outcomes)
 
 
 def bench(name: str, batches: list[int]) -> None:
@@ -297,7 +297,7 @@ class Child:
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, start_new_session=True,
         )  # fmt: skip
 
-    def say(self, word: str) -> None:
+    def send(self, word: str) -> None:
         try:
             self.process.stdin.write(word + "\n")
             self.process.stdin.flush()
@@ -364,7 +364,7 @@ def everything(seconds: float, parallel: int, train: list[str]) -> None:
         if over and not told:
             told = True
             for child in running:
-                child.say("stop")
+                child.send("stop")
             emit(
                 "all",
                 "late",
@@ -377,7 +377,7 @@ def everything(seconds: float, parallel: int, train: list[str]) -> None:
         emit("all", f"dropped/{'/'.join(child.words)}", after=time.monotonic() - child.began)
         child.kill()
     for child in waiting:
-        child.say("go")
+        child.send("go")
         until = time.monotonic() + 20
         while child.alive and time.monotonic() < until and left() > 5:
             child.listen()

@@ -128,7 +128,7 @@ def test_code_of_the_readme_runs(runs):
     assert scope["drawn"].texts and all(text.startswith("def ") for text in scope["drawn"].texts)
     assert (np.asarray(scope["completed"].x[:, :14]) == np.asarray(scope["upper"])).all()
     assert scope["frames"].shape[1:] == (64, 28, 28) and (runs / "drawn.gif").exists()
-    assert scope["best"].x.shape == (2, 5, 5) and len(scope["said"].texts) == 2
+    assert scope["best"].x.shape == (2, 5, 5) and len(scope["captions"].texts) == 2
 
 
 @pytest.fixture(params=["default step", "own step"])

@@ -144,7 +144,7 @@ def draw_by_rank(
             isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves((variables, key, context))
         ),
     )
-    if not traced:  # on a device, each number of rows would compile a program of its own
+    if not traced:  # on a device, each number of rows would compile another program
         context = jax.tree.map(np.asarray, narrowed(context))
     prefilled = _prefilled(model, engine, known)
     first, begun = 0, None
