@@ -148,14 +148,21 @@ def numerics(name: str) -> None:
             check(entry)
             outcomes[check.__name__] = "ok"
         except Exception as error:
-            outcomes[check.__name__] = f"{type(error).__name__}: {' '.join(str(error).split())[:240]}"
+            outcomes[check.__name__] = (
+                f"{type(error).__name__}: {' '.join(str(error).split())[:240]}"
+            )
     model, variables = entry.tiny, suite.variables_of(entry.tiny)
     x, context = zoo.example(model, 32)
     here = np.asarray(zoo.log_prob(model, variables, x, context))
     with jax.default_device(jax.devices("cpu")[0]):
         there = np.asarray(zoo.log_prob(model, *jax.device_get((variables, x, context))))
     precision = jax.config.jax_default_matmul_precision or "default"
-    emit("numerics", f"{name}/{precision}", nats_from_cpu=float(np.abs(here - there).max()), **outcomes)
+    emit(
+        "numerics",
+        f"{name}/{precision}",
+        nats_from_cpu=float(np.abs(here - there).max()),
+        **outcomes,
+    )
 
 
 def bench(name: str, batches: list[int]) -> None:

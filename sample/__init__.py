@@ -4,7 +4,8 @@ import sample.testing
 from sample.engines.ancestral_loop import Prefix, Sample, ancestral
 from sample.engines.beam_search import Beams, search
 from sample.engines.completion import complete
-from sample.engines.sampler import draw, uniforms
+from sample.engines.noise import uniforms
+from sample.engines.sampler import draw
 from sample.engines.tempered import Tempered
 from sample.media.captions import Captions, caption, pointing_accuracy
 from sample.media.image_files import read_images, read_pixels

@@ -9,7 +9,7 @@ import pytest
 
 import sample
 import zoo
-from sample.engines.sampler import few, few_known
+from sample.engines.program_sizes import few, few_known
 
 VOCABULARY = tuple("abcdef ")
 MODELS = {

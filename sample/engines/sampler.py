@@ -8,21 +8,22 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
-from jaxtyping import Array, Float, Int, PyTree
+from jaxtyping import Array, PyTree
 
 import zoo
 from sample.engines import prefix as prefixes
 from sample.engines.ancestral_loop import Drawing, Sample, begin, finish
 from sample.engines.jacobi import jacobi
+from sample.engines.noise import uniforms
+from sample.engines.program_sizes import few, few_known
 from sample.engines.tempered import Tempered
 from zoo.core import batch_axes
 from zoo.core.checks import check_variables
-from zoo.foundation.arguments import checked, shown
+from zoo.foundation.arguments import checked
 from zoo.foundation.limits import check_memory
 from zoo.foundation.precision import narrowed, without_x64
 
 Engine = Literal["cached", "derived", "recompute", "jacobi"]
-_PREFILLED = 32  # fewer known ranks are not worth a separate pass
 
 
 def maker(engine: str) -> Callable[..., zoo.Decoder]:
@@ -185,21 +186,6 @@ def draw_by_rank(
     )
 
 
-def few(num: int) -> int:
-    """Rounds `num` up to the next of 1, 2, 4, 8, 16, 32, 48, 64, 96, 128, 192, ..."""
-    power = 1 << (num - 1).bit_length()
-    return power * 3 // 4 if power >= 64 and num <= power * 3 // 4 else power
-
-
-def few_known(known: int) -> int:
-    """Rounds `known` ranks down to the number that is read in one pass.
-
-    The result is one of a few numbers, at most a fifth less; 0 if there are few ranks.
-    """
-    unit = max(_PREFILLED, 1 << max(0, known.bit_length() - 3))
-    return known // unit * unit
-
-
 def _prefilled(model, engine, known):
     """Number of ranks that the model reads in one pass; None if it cannot or none are known."""
     if known is None or not model.has_prefill or engine != "cached":
@@ -234,41 +220,6 @@ def _go_on(model, variables, context, known, begun, batch):
     cache = batch_axes.take(cache, batch_axes.axes(cache_of), jnp.zeros(batch, jnp.int32), 1)
     x = known.values.reshape(batch, model.num_sites, *model.head.event_shape)
     return Drawing(cache, x, jnp.broadcast_to(nats, (model.num_sites, batch)))
-
-
-@checked(num_sites=1, per_site=1)
-@without_x64
-def uniforms(
-    key: Array, indices: Int[Array, " batch"], num_sites: int, per_site: int
-) -> Float[Array, "num_sites batch per_site"]:
-    """Returns the noise of samples: U(0, 1) as a function of (key, sample index, rank) alone.
-
-    Args:
-      key: a key; consumed.
-      indices: sample indices, whole numbers [batch].
-      num_sites: number of ranks.
-      per_site: uniforms per rank, `head.uniforms`.
-
-    Raises:
-      ValueError: `indices` is not an array of whole numbers, or a count is below 1.
-
-    Example:
-      >>> import jax
-      >>> import sample
-      >>> indices = jax.numpy.arange(2)
-      >>> sample.uniforms(jax.random.key(0), indices, num_sites=3, per_site=1).shape
-      (3, 2, 1)
-    """
-
-    if not jnp.issubdtype(getattr(indices, "dtype", object), jnp.integer) or np.ndim(indices) != 1:
-        raise ValueError(
-            f"indices must be an array of whole numbers, one per sample; got {shown(indices)}."
-        )
-
-    def one(index):
-        return jax.random.uniform(jax.random.fold_in(key, index), (num_sites, per_site))
-
-    return jax.vmap(one, out_axes=1)(indices)
 
 
 def _take(tree, rows):

@@ -13,7 +13,9 @@ from jaxtyping import Array, Float
 
 import zoo
 from sample.engines.ancestral_loop import Drawing, Prefix, advance
-from sample.engines.sampler import begin_alike, draw_by_rank, few_known, uniforms
+from sample.engines.noise import uniforms
+from sample.engines.program_sizes import few_known
+from sample.engines.sampler import begin_alike, draw_by_rank
 from sample.engines.tempered import Tempered
 from zoo.core.checks import check_variables
 from zoo.formats.vocabulary import BYTES
