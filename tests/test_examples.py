@@ -20,6 +20,7 @@ DONE = (
     "zoo.formats",
     "zoo.catalogue",
     "zoo.derived",
+    "sample",
 )
 RUNNING = {"train.__main__", "sample.__main__", "sample.testing.__main__", "zoo.__main__"}
 FORWARDED = {"bench", "lengths", "receptive_fields", "evaluate", "reproduce"}  # to benchmarks
@@ -32,6 +33,8 @@ def modules():
             is_command = found.name.count(".") == 1 and found.name.split(".")[1] in FORWARDED
             if found.name not in RUNNING and not is_command:
                 yield importlib.import_module(found.name)
+    for name in ("lengths", "receptive_fields", "sampling"):
+        yield importlib.import_module(f"benchmarks.{name}")
 
 
 def documented():
@@ -82,6 +85,6 @@ def public(package):
             yield pytest.param(value, id=f"{package.__name__}.{name}")
 
 
-@pytest.mark.parametrize("value", [*public(zoo)])
+@pytest.mark.parametrize("value", [*public(zoo), *public(sample)])
 def test_what_is_public_has_an_example(value):
     assert ">>> " in own_doc(value)

@@ -36,6 +36,13 @@ class Sample(NamedTuple):
     Attributes:
       x: values [num, *site_shape, *event_shape].
       log_prob: log p(x) of each sample in nats, [num]; equal to `zoo.log_prob`.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> import sample
+      >>> drawn = sample.Sample(jnp.zeros((2, 3, 3), jnp.int32), jnp.array([-6.0, -8.0]))
+      >>> float(drawn.log_prob.mean())
+      -7.0
     """
 
     x: Shaped[Array, "num ..."]

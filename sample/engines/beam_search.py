@@ -25,6 +25,14 @@ class Beams(NamedTuple):
         beams.
       score: log_prob / n ** length_penalty, where n counts the tokens including the end. Sequences
         are sorted by it.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> import sample
+      >>> log_prob = jnp.array([[-2.0, -3.0]])
+      >>> best = sample.Beams(jnp.zeros((1, 2, 4), jnp.int32), log_prob, log_prob / 4)
+      >>> best.score.tolist()
+      [[-0.5, -0.75]]
     """
 
     x: Int[Array, "batch beam length"]

@@ -8,7 +8,8 @@ import jax
 
 import zoo
 from sample.kinds.kind import Computing, Inline, Kind, Run, Truncation, check_counts, check_seed
-from sample.media.texts import encode, stream, text
+from sample.media.characters import encode
+from sample.media.texts import stream, text
 
 WRITTEN = 3  # texts without a prompt
 LONG = 500  # characters of a text

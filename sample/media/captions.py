@@ -27,6 +27,16 @@ class Captions(NamedTuple):
       attention: for each caption, the attention weights of each token over the grid, [tokens, rows,
         columns], summing to 1 per token. None unless requested.
       centres: the centre of each row and each column of the grid, in pixels.
+
+    Example:
+      >>> import numpy as np
+      >>> import sample
+      >>> centres = np.array([14.0]), np.array([14.0, 42.0])
+      >>> made = sample.Captions(
+      ...     ["two"], np.array([-0.1]), np.ones(1, bool), [["two"]], None, centres
+      ... )
+      >>> made.texts, bool(made.ended.all())
+      (['two'], True)
     """
 
     texts: list[str]

@@ -24,6 +24,13 @@ class Sounds(NamedTuple):
       rate: samples per second.
       log_prob: log p of each whole wave under the untempered model in nats, including the given
         sound, [num].
+
+    Example:
+      >>> import numpy as np
+      >>> import sample
+      >>> sounds = sample.Sounds(np.zeros((2, 4000), np.float32), 8000, np.zeros(2))
+      >>> sounds.waves.shape[1] / sounds.rate  # seconds
+      0.5
     """
 
     waves: Float32[np.ndarray, "num samples"]

@@ -17,8 +17,8 @@ from sample.engines.noise import uniforms
 from sample.engines.program_sizes import few_known
 from sample.engines.sampler import begin_alike, draw_by_rank
 from sample.engines.tempered import Tempered
+from sample.media.characters import decode, encode, end_of, raw
 from zoo.core.checks import check_variables
-from zoo.formats.vocabulary import BYTES
 from zoo.foundation.arguments import checked, shown, strings
 from zoo.foundation.limits import MOST, check_memory
 from zoo.foundation.precision import without_x64
@@ -34,6 +34,13 @@ class Texts(NamedTuple):
       texts: the prompt followed by the drawn text.
       log_prob: log p of the drawn text given the prompt, including the end token if there is one,
         under the untempered model in nats, [num].
+
+    Example:
+      >>> import numpy as np
+      >>> import sample
+      >>> written = sample.Texts(["abca"], np.array([-6.0]))
+      >>> float(-written.log_prob[0] / 3)  # nats/char of three characters after the prompt "a"
+      2.0
     """
 
     texts: list[str]
@@ -108,9 +115,9 @@ def text(
     nats, x = np.asarray(drawn.nats, np.float64), np.asarray(drawn.x)
     texts, log_prob = [], []
     for row, each, first in zip(x, nats, lengths, strict=True):
-        end = _end(model, row, first, first + length, stops)
+        end = end_of(model, row, first, first + length, stops)
         has_end = end < first + length and row[end] == model.end
-        texts.append(_decode(model, row[:end]))
+        texts.append(decode(model, row[:end]))
         log_prob.append(each[first : end + has_end].sum())
     return Texts(texts, np.asarray(log_prob))
 
@@ -173,11 +180,11 @@ def _pieces(model, advanced, drawing, given, length, stops):
         size = min(PIECE, length - first)
         drawing = advanced(drawing, np.int32(first), np.int32(size))
         row = np.asarray(drawing.x)[0]
-        end = _end(model, row, given, first + size, stops)
+        end = end_of(model, row, given, first + size, stops)
         over = end < first + size or first + size == length
         until = end if over else max(yielded, end - held)
-        raw = _raw(model, row[yielded:until])
-        yield read.decode(raw, final=over) if isinstance(raw, bytes) else raw
+        piece = raw(model, row[yielded:until])
+        yield read.decode(piece, final=over) if isinstance(piece, bytes) else piece
         yielded = until
         if over:
             return
@@ -199,24 +206,6 @@ def opened(source: Any) -> tuple[zoo.Sequence, zoo.Variables]:
         raise ValueError(f"{type(model).__name__} has no vocabulary, so it cannot write text.")
     check_variables(model, variables)
     return model, variables
-
-
-def encode(model: zoo.Sequence, text: str) -> np.ndarray:
-    """Returns the tokens of a text.
-
-    Raises:
-      ValueError: a character is not in the vocabulary; the message names it.
-    """
-    if model.vocabulary == BYTES:
-        return np.frombuffer(text.encode(), np.uint8).astype(np.int32)
-    codes = {character: token for token, character in enumerate(model.vocabulary)}
-    if unknown := sorted(set(text) - set(codes)):
-        named = ", ".join(map(repr, unknown[:10]))
-        raise ValueError(
-            f"the model's vocabulary of {len(codes)} characters has no {named}; it has "
-            f"{''.join(model.vocabulary)!r}."
-        )
-    return np.array([codes[character] for character in text], np.int32)
 
 
 def _prepared(model, prompts, length):
@@ -255,30 +244,6 @@ def _stops(stop):
 def _tempered(temperature, top_k, top_p, min_p):
     tempered = Tempered(temperature, top_k, top_p, min_p)
     return None if tempered == Tempered() else tempered
-
-
-def _end(model, row, begin, end, stops):
-    """Returns where a text ends: at the end token, before the first stop, or at `end`."""
-    if model.end is not None and (row[begin:end] == model.end).any():
-        end = begin + int((row[begin:end] == model.end).argmax())
-    drawn: Any = _raw(model, row[begin:end])
-    found = [
-        at
-        for each in stops
-        if (at := drawn.find(each.encode() if isinstance(drawn, bytes) else each)) >= 0
-    ]
-    return begin + min(found) if found else end
-
-
-def _raw(model, tokens):
-    if model.vocabulary == BYTES:
-        return bytes(tokens.tolist())
-    return "".join(model.vocabulary[token] for token in tokens)
-
-
-def _decode(model, tokens):
-    raw = _raw(model, tokens)
-    return raw.decode("utf-8", "replace") if isinstance(raw, bytes) else raw
 
 
 @without_x64

@@ -28,6 +28,16 @@ class Translations(NamedTuple):
       unknown: number of source tokens outside the vocabulary; the model reads <unk> for them.
       attention: for each translation, the attention weights [tokens, source tokens]; rows sum to 1.
         None unless requested.
+
+    Example:
+      >>> import numpy as np
+      >>> import sample
+      >>> made = sample.Translations(
+      ...     ["the cat"], np.array([-0.2]), np.ones(1, bool), [["le", "chat"]], [["the", "cat"]], 0,
+      ...     [np.eye(2)],
+      ... )
+      >>> made.sources[0][made.attention[0][1].argmax()]  # the source of "cat"
+      'chat'
     """
 
     texts: list[str]

@@ -17,6 +17,11 @@ class Scores:
       bleu: case-insensitive BLEU of the whole corpus by sacrebleu, 0..100; None if sacrebleu is not
         installed or no reference has four words.
       num: the number of texts.
+
+    Example:
+      >>> import sample
+      >>> print(sample.Scores(exact=0.5, bleu=32.1, num=2000))
+      exact match 50.00 %, BLEU 32.10, 2,000 sentences
     """
 
     exact: float
