@@ -169,6 +169,15 @@ def attention_weights(
 
     Raises:
       ValueError: the model has no attention, or x or the context does not fit it.
+
+    Example:
+      >>> import jax, zoo
+      >>> model = zoo.CATALOGUE["seq2seq_attention"].tiny
+      >>> x, source = model.example(2)
+      >>> variables = zoo.init(model, jax.random.key(0), x, source)
+      >>> weights = zoo.attention_weights(model, variables, x, source)
+      >>> weights.shape, weights.sum(-1).round(3).tolist()
+      ((2, 4, 5), [[1.0, 1.0, 1.0, 1.0], [1.0, 1.0, 1.0, 1.0]])
     """
     if not model.attends:
         raise ValueError(

@@ -88,13 +88,16 @@ class GatedPixelCNN(Raster):
     def enter(self, x, t, memory=None):
         image, row = self.image(x), self.row(t)
         v = rows_of(image, row, 3, 3)  # [3, width, batch, c]; then one row, [width, batch, p]
+        downs = []
         for i, layer in enumerate(self.vertical):
             above = layer.row(v) if i == 0 else layer.enter(v)
             down = self.down[i](above)
             if memory is not None:
                 above, down = above + memory[i][0][None], down + memory[i][1][None]
-            self.put_variable("cache", f"down_{i}", down)
+            downs.append(down)
             v = _gate(above, 1)
+        # What the vertical stack and the label add to each layer's gates, [width, batch, 2p].
+        self.put_variable("cache", "downs", tuple(downs))
         self.first.enter(image, row)
         for hidden in (*self.horizontal, *self.residual, self.readout):
             hidden.enter(self.site_shape[1], len(x))
@@ -102,9 +105,9 @@ class GatedPixelCNN(Raster):
     def step(self, x, t, memory=None):
         row, at = self.row(t), self.place(t)
         h = self.first.step(self.image(x), row, *at)
-        for i in range(1 + self.layers):
+        downs: tuple[jax.Array, ...] = self.get_variable("cache", "downs")
+        for i, down in enumerate(downs):
             y = h if i == 0 else self.horizontal[i - 1].step(h, *at)
-            down: jax.Array = self.get_variable("cache", f"down_{i}")
             start = (at[0], 0, at[1] * y.shape[1])
             y = y + jax.lax.dynamic_slice(down, start, (1, *y.shape))[0]  # [batch, 2p / groups]
             y = self.residual[i].step(_gate(y, 1), *at)

@@ -27,6 +27,12 @@ GATES: dict[str, int] = {"elman": 1, "gru": 3, "lstm": 4}
 def lstm(gates: Float[Array, "*shape gates"], c: Float[Array, "*shape h"]) -> tuple[Array, Array]:
     """The LSTM cell: from the gates' pre-activations i, f, o, g and the state c to the new output h
     and state c.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> h, c = lstm(jnp.zeros((1, 8)), jnp.ones((1, 2)))
+      >>> c.tolist()  # half of it is forgotten
+      [[0.5, 0.5]]
     """
     # sigmoid(x) = (1 + tanh(x / 2)) / 2: one tanh of all gates is several times faster than five,
     # since XLA computes the tanh of a slice again wherever it is used.

@@ -35,6 +35,16 @@ class MaskedConv(Conv):
       stride: 2 for an output at the pixels of even row and column only.
       init_std: the standard deviation of the outputs on the first batch, with weight normalisation;
         None for plain weights.
+
+    Raises:
+      ValueError: channels that the groups do not divide, or a kernel of even size.
+
+    Example:
+      >>> import jax, jax.numpy as jnp
+      >>> conv = MaskedConv(channels=3, features=6, kernel_size=(3, 5), mask="A", groups=3)
+      >>> y, variables = conv.init_with_output(jax.random.key(0), jnp.ones((2, 4, 4, 3)))
+      >>> y.shape, variables["params"]["kernel"].shape
+      ((2, 4, 4, 6), (2, 5, 3, 6))
     """
 
     channels: int

@@ -34,6 +34,13 @@ class Ring(NamedTuple):
     Attributes:
       keys: [n, slots, d].
       values: [n, slots, d].
+
+    Example:
+      >>> ring = Ring.empty(n=1, slots=2, d=1, dtype=jnp.float32)
+      >>> for t in range(3):
+      ...     ring = ring.write(jnp.full((1, 1), 1.0 * t), jnp.full((1, 1), 10.0 * t), jnp.int32(t))
+      >>> ring.values.ravel().tolist(), ring.attend(jnp.zeros((1, 1)), jnp.int32(2)).tolist()
+      ([20.0, 10.0], [[15.0]])
     """
 
     keys: Float[Array, "n slots d"]

@@ -30,12 +30,23 @@ class OneHot(nn.Module):
 
 
 class RecurrentLayer(nn.Module):
-    """A layer of one cell.
+    """A recurrent layer.
+
+    Its sequences have time first, [length, batch, ...], so that nothing is transposed between
+    layers.
 
     Attributes:
-      features: units h.
-      cell: which cell.
+      features: h, the number of units.
+      cell: the recurrent cell.
       tokens: the number of tokens, if the inputs are tokens (see `OneHot`); 0 for vectors.
+
+    Example:
+      >>> import jax, jax.numpy as jnp
+      >>> layer = RecurrentLayer(features=4, cell="gru")
+      >>> x, zeros = jnp.ones((5, 2, 3)), (jnp.zeros((2, 4)),)
+      >>> (y, state), variables = layer.init_with_output(jax.random.key(0), x, zeros, None, zeros)
+      >>> y.shape, state[0].shape
+      ((5, 2, 4), (2, 4))
     """
 
     features: int

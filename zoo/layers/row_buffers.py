@@ -74,6 +74,11 @@ def row_conv(
       kernel: [rows, taps, channels, features].
       left: how many taps lie to the left of a pixel; by default half of them.
       stride: 2 leaves out the odd columns.
+
+    Example:
+      >>> row = jnp.arange(4.0).reshape(1, 4, 1, 1)
+      >>> row_conv(row, jnp.ones((1, 3, 1, 1)))[:, 0, 0].tolist()
+      [1.0, 3.0, 6.0, 5.0]
     """
     (num_rows, width, batch, _), taps = rows.shape, kernel.shape[1]
     if not num_rows:

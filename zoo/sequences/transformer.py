@@ -43,6 +43,19 @@ class Transformer(Sequence):
       vocabulary: the text of each token, if tokens stand for text.
       head: the distribution of one token.
       ordering: from left to right.
+
+    Raises:
+      ValueError: a window below 1, or a sequence longer than the learned positions.
+
+    Example:
+      >>> import jax, numpy as np, zoo
+      >>> model = zoo.Transformer((8,), 16, 1, heads=2, window=4, head=zoo.Categorical(5))
+      >>> x = np.zeros((3, 8), np.int32)
+      >>> variables = zoo.init(model, jax.random.key(0), x)
+      >>> zoo.log_prob(model, variables, x).shape
+      (3,)
+      >>> zoo.log_prob(model.clone(site_shape=(20,)), variables, np.zeros((3, 20), np.int32)).shape
+      (3,)
     """
 
     site_shape: tuple[int, ...] = (256,)
