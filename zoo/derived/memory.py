@@ -18,7 +18,7 @@ import numpy as np
 from jax import lax
 
 from zoo.derived.network.graph import Array
-from zoo.derived.network.windows import Span, Window, is_full, moving, overhang, sizes
+from zoo.derived.network.windows import Span, Window, is_full, moving, overhang, volume
 from zoo.derived.plan import Plan
 
 READS = 8  # slots of a ring that one window reads one by one, at most
@@ -126,20 +126,14 @@ def buffers(plan: Plan) -> dict[Array, Buffer]:
         ring, slots = _ring(plan, array, moves, [*demands])
         if ring >= 0:
             margins[ring] = (0, 0)
-        order = plan.multiplied.get(array)
-        if order is not None and any(
-            volume_of(d.window) > 2 * volume_of(schedule.window) for d in demands
-        ):
+        rest = [d for d in range(len(array.all_shape)) if d not in moves]
+        largest = max(volume(each.window) for each in demands)
+        if array in plan.multiplied and largest > 2 * volume(schedule.window):
+            order = plan.multiplied[array]
             result[array] = Buffer(array, [], order, margins, ring, slots)
         else:
-            rest = [d for d in range(len(array.all_shape)) if d not in moves]
             result[array] = Buffer(array, moves, rest, margins, ring, slots)
     return result
-
-
-def volume_of(window: Window) -> int:
-    """How many entries a window has."""
-    return math.prod(sizes(window))
 
 
 def _ring(plan, array, moves, demands):

@@ -76,17 +76,20 @@ class Plan:
         self.cheap = cheap
 
     def _layouts(self) -> None:
-        """In which order of their axes products read arrays; also through slices."""
+        """Which arrays products read, also through slices, and in which order of their axes."""
         for op in self.ops:
             if op.name != "dot_general" or op.loops:
                 continue
-            for each, summed, batch in zip(op.ins, *op.params["dimension_numbers"], strict=True):
+            for side, (each, summed, batch) in enumerate(
+                zip(op.ins, *op.params["dimension_numbers"], strict=True)
+            ):
                 free = [d for d in range(len(each.shape)) if d not in batch and d not in summed]
+                inner = [*summed, *free] if side else [*free, *summed]
                 source = each
                 while source.op is not None and source.op.name == "slice":
                     source = source.op.ins[0]
                 if source.live and not source.loops:
-                    self.multiplied.setdefault(source, [*batch, *free, *summed])
+                    self.multiplied.setdefault(source, [*batch, *inner])
 
     # --------------------------------------------------------------------------------------------
     # backwards
