@@ -64,6 +64,10 @@ class Result(NamedTuple):
       name: of the check, such as "causal".
       outcome: "ok", "failed" or "skipped".
       why: what failed, or why the check means nothing for this model; "" if it is ok.
+
+    Example:
+      >>> print(Result("context", "skipped", "it takes no context"))
+      skipped context: it takes no context
     """
 
     name: str
@@ -79,6 +83,10 @@ class ConformanceError(AssertionError):
 
     Attributes:
       results: the result of every check, also of those that are ok.
+
+    Example:
+      >>> issubclass(ConformanceError, AssertionError)
+      True
     """
 
     def __init__(self, message: str, results: tuple[Result, ...]):

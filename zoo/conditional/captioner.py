@@ -25,6 +25,13 @@ class Captioner(ImageDescriber):
     Attributes: those of `ImageDescriber`, and
       pooled: average the features over all places first. The vector then tells what is in the image
         but hardly where, and has far fewer weights to overfit.
+
+    Example:
+      >>> import zoo
+      >>> model = zoo.Captioner((6,), 8, 4, head=zoo.Categorical(9), image_shape=(16, 16))
+      >>> x, context = zoo.example(model, batch=2)
+      >>> x.shape, context.shape, model.kind
+      ((2, 6), (2, 16, 16), 'captions')
     """
 
     pooled: bool = False

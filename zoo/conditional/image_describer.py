@@ -39,6 +39,11 @@ class ImageDescriber(EncoderDecoder):
       image_shape: (height, width), or (height, width, 3) in colour.
       channels: of each convolution.
       halvings: how many convolutions, the first ones, halve height and width.
+
+    Example:
+      >>> import zoo
+      >>> issubclass(zoo.Captioner, zoo.ImageDescriber)
+      True
     """
 
     encoder_fields: ClassVar[tuple[str, ...]] = ("channels", "halvings")

@@ -19,6 +19,13 @@ class Seq2Seq(Translator):
     (Cho); one layer (Sutskever).
 
     Attributes: those of `Translator`.
+
+    Example:
+      >>> import zoo
+      >>> model = zoo.Seq2Seq((6,), 8, 4, head=zoo.Categorical(9), source_values=7)
+      >>> x, context = zoo.example(model, batch=2)
+      >>> x.shape, model.kind
+      ((2, 6), 'translation')
     """
 
     reader: ClassVar[type] = FixedContext

@@ -21,6 +21,13 @@ class Seq2SeqAttention(Translator):
     comes from the last states of both directions.
 
     Attributes: those of `Translator`.
+
+    Example:
+      >>> import zoo
+      >>> model = zoo.Seq2SeqAttention((6,), 8, 4, head=zoo.Categorical(9), source_values=7)
+      >>> x, context = zoo.example(model, batch=2)
+      >>> x.shape, model.kind
+      ((2, 6), 'translation')
     """
 
     reader: ClassVar[type] = AdditiveAttention

@@ -28,6 +28,13 @@ class ShowAttendTell(ImageDescriber):
 
     Attributes: those of `ImageDescriber`, and
       coverage: the weight of the regulariser (1 in the paper).
+
+    Example:
+      >>> import zoo
+      >>> model = zoo.ShowAttendTell((6,), 8, 4, head=zoo.Categorical(9), image_shape=(16, 16))
+      >>> x, context = zoo.example(model, batch=2)
+      >>> x.shape, context.shape, model.kind
+      ((2, 6), (2, 16, 16), 'captions')
     """
 
     coverage: float = 1.0

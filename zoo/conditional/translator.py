@@ -53,6 +53,11 @@ class Translator(EncoderDecoder):
       source_values: the number of different source tokens.
       source_pad: the token that pads a source.
       source_vocabulary: the text of each source token.
+
+    Example:
+      >>> import zoo
+      >>> issubclass(zoo.Seq2SeqAttention, zoo.Translator)
+      True
     """
 
     encoder_fields: ClassVar[tuple[str, ...]] = ("cell", "unit", "source_vocabulary")

@@ -37,6 +37,13 @@ class DiagonalBiLSTM(PixelRNN):
     of the row above would reach its neighbours only.
 
     Attributes: those of `PixelRNN`.
+
+    Example:
+      >>> import zoo
+      >>> model = zoo.DiagonalBiLSTM((8, 8), features=4, layers=2)
+      >>> x, context = zoo.example(model, batch=2)
+      >>> x.shape, model.block
+      ((2, 8, 8), 8)
     """
 
     def recurrent(self):

@@ -39,6 +39,13 @@ class GatedPixelCNN(Raster):
         model.
       head: the distribution of one site.
       ordering: the raster; the masks allow no other.
+
+    Example:
+      >>> import zoo
+      >>> model = zoo.GatedPixelCNN((8, 8), features=4, layers=2)
+      >>> x, context = zoo.example(model, batch=2)
+      >>> x.shape, model.block
+      ((2, 8, 8), 8)
     """
 
     site_shape: tuple[int, ...] = (28, 28)

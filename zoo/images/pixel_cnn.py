@@ -35,6 +35,13 @@ class PixelCNN(Raster):
         model.
       head: the distribution of one site.
       ordering: the raster; the masks allow no other.
+
+    Example:
+      >>> import zoo
+      >>> model = zoo.PixelCNN((8, 8), features=4, blocks=2, num_classes=10)
+      >>> x, context = zoo.example(model, batch=2)
+      >>> x.shape, context.tolist(), model.block
+      ((2, 8, 8), [0, 1], 8)
     """
 
     site_shape: tuple[int, ...] = (28, 28)

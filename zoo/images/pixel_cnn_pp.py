@@ -52,6 +52,13 @@ class PixelCNNpp(Raster):
         model.
       head: the distribution of one pixel; a `DiscretizedLogisticMixture` in the paper.
       ordering: the raster; the convolutions allow no other.
+
+    Example:
+      >>> import zoo
+      >>> model = zoo.PixelCNNpp((8, 8), features=4, blocks=1, scales=2)
+      >>> x, context = zoo.example(model, batch=2)
+      >>> x.shape, model.kind
+      ((2, 8, 8), 'images')
     """
 
     joint: ClassVar[bool | None] = True

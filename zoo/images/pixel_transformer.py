@@ -45,6 +45,13 @@ class PixelTransformer(Raster):
         model.
       head: the distribution of one site.
       ordering: the raster; the convolution allows no other.
+
+    Example:
+      >>> import zoo
+      >>> model = zoo.PixelTransformer((8, 8), features=8, layers=2)
+      >>> x, context = zoo.example(model, batch=2)
+      >>> x.shape, model.kind
+      ((2, 8, 8), 'images')
     """
 
     site_shape: tuple[int, ...] = (28, 28)

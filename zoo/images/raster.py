@@ -17,6 +17,11 @@ class Raster(Autoregressive):
 
     A final subclass declares, beside the fields of every model, `num_classes`: the number of labels
     that it is conditional on, 0 for an unconditional model. It calls `check` in its `setup`.
+
+    Example:
+      >>> import zoo
+      >>> issubclass(zoo.PixelCNN, zoo.Raster), zoo.PixelCNN((4, 6)).sites[:3].tolist()
+      (True, [0, 1, 2])
     """
 
     joint: ClassVar[bool | None] = False  # whether one site may hold all colours of its pixel

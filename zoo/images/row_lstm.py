@@ -33,6 +33,13 @@ class RowLSTM(PixelRNN):
 
     Attributes:
       kernel_size: the width of both convolutions, odd; the other fields are those of `PixelRNN`.
+
+    Example:
+      >>> import zoo
+      >>> model = zoo.RowLSTM((8, 8), features=4, layers=2)
+      >>> x, context = zoo.example(model, batch=2)
+      >>> x.shape, model.block
+      ((2, 8, 8), 8)
     """
 
     kernel_size: int = 3

@@ -37,6 +37,13 @@ class AttentionLSTM(Sequence):
       vocabulary: the text of each token, if tokens stand for text.
       head: the distribution of one token.
       ordering: from left to right.
+
+    Example:
+      >>> import zoo
+      >>> model = zoo.AttentionLSTM((16,), features=8, heads=2, window=4, head=zoo.Categorical(5))
+      >>> x, context = zoo.example(model, batch=2)
+      >>> x.shape, model.kind
+      ((2, 16), 'text')
     """
 
     site_shape: tuple[int, ...] = (256,)

@@ -20,6 +20,13 @@ class GRU(RecurrentNetwork):
     all gates.
 
     Attributes: those of `RecurrentNetwork`.
+
+    Example:
+      >>> import zoo
+      >>> model = zoo.GRU((16,), features=8, head=zoo.Categorical(5))
+      >>> x, context = zoo.example(model, batch=2)
+      >>> x.shape, model.kind
+      ((2, 16), 'text')
     """
 
     cell: ClassVar[Cell] = "gru"

@@ -18,6 +18,13 @@ class LSTM(RecurrentNetwork):
     Differs from the papers: no peepholes.
 
     Attributes: those of `RecurrentNetwork`.
+
+    Example:
+      >>> import zoo
+      >>> model = zoo.LSTM((16,), features=8, layers=2, head=zoo.Categorical(5))
+      >>> x, context = zoo.example(model, batch=2)
+      >>> x.shape, model.kind
+      ((2, 16), 'text')
     """
 
     cell: ClassVar[Cell] = "lstm"

@@ -45,6 +45,11 @@ class RecurrentNetwork(Sequence):
       vocabulary: the text of each token, if tokens stand for text.
       head: the distribution of one token.
       ordering: from left to right.
+
+    Example:
+      >>> import zoo
+      >>> issubclass(zoo.LSTM, zoo.RecurrentNetwork)
+      True
     """
 
     streams: ClassVar[bool] = True

@@ -16,6 +16,13 @@ class RNN(RecurrentNetwork):
     Differs from the paper: any number of layers, an output layer of logits.
 
     Attributes: those of `RecurrentNetwork`.
+
+    Example:
+      >>> import zoo
+      >>> model = zoo.RNN((16,), features=8, head=zoo.Categorical(5))
+      >>> x, context = zoo.example(model, batch=2)
+      >>> x.shape, model.kind
+      ((2, 16), 'text')
     """
 
     cell: ClassVar[Cell] = "elman"

@@ -36,6 +36,11 @@ class Sequence(Autoregressive):
       vocabulary: the text of each token; () if tokens are not text.
 
     The input before the first token is `start`, which no site can hold.
+
+    Example:
+      >>> import zoo
+      >>> issubclass(zoo.LSTM, zoo.Sequence), issubclass(zoo.PixelCNN, zoo.Sequence)
+      (True, False)
     """
 
     if TYPE_CHECKING:

@@ -21,6 +21,16 @@ def begin(model: Autoregressive, variables: Variables, batch: int) -> PyTree:
 
     Raises:
       ValueError: the model is no recurrent network.
+
+    Example:
+      >>> import jax, numpy as np, zoo
+      >>> model = zoo.GRU((4,), 3, 1, head=zoo.Categorical(5))
+      >>> variables = zoo.init(model, jax.random.key(0), np.zeros((1, 4), int))
+      >>> carry = zoo.begin(model, variables, batch=2)
+      >>> for piece in np.zeros((3, 2, 4), int):  # 3 pieces of 2 streams
+      ...     nats, carry = zoo.stream_log_prob(model, variables, piece, carry)
+      >>> nats.shape
+      (2,)
     """
     if not model.streams:
         raise ValueError(
@@ -57,6 +67,15 @@ def stream_log_prob(
 
     Raises:
       ValueError: `x` holds no tokens of the model, or the carry is of another number of streams.
+
+    Example:
+      >>> import jax, numpy as np, zoo
+      >>> model = zoo.GRU((4,), 3, 1, head=zoo.Categorical(5))
+      >>> variables = zoo.init(model, jax.random.key(0), np.zeros((1, 4), int))
+      >>> carry = zoo.begin(model, variables, batch=2)
+      >>> nats, carry = zoo.stream_log_prob(model, variables, np.zeros((2, 9), int), carry)
+      >>> nats.shape
+      (2,)
     """
     if not model.streams or not isinstance(carry, Carry):
         raise ValueError(

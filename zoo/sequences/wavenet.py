@@ -42,6 +42,13 @@ class WaveNet(Autoregressive):
       rate: samples per second.
       head: the distribution of one sample.
       ordering: from left to right.
+
+    Example:
+      >>> import zoo
+      >>> model = zoo.WaveNet((64,), dilations=(1, 2, 4), cycles=2, num_classes=3)
+      >>> x, context = zoo.example(model, batch=2)
+      >>> x.shape, context.tolist(), model.kind
+      ((2, 64), [0, 1], 'sound')
     """
 
     site_shape: tuple[int, ...] = (4000,)
