@@ -56,6 +56,26 @@ def test_a_prefix_of_nested_lists_is_values():
     assert (np.asarray(pair.x)[:, 0, :2] == [0, 1]).all()
 
 
+def test_a_mask_stands_beside_its_values():
+    rows = np.array([[1, 0, 1], [9, 9, 9]])
+    known = [[True, True, False], [False, False, False]]
+    pair = sample.draw(MODEL, variables(), KEY, 3, prefix=(rows, known))
+    for values in (rows, rows.tolist()):
+        beside = sample.draw(MODEL, variables(), KEY, 3, prefix=values, known=known)
+        assert (np.asarray(beside.x) == np.asarray(pair.x)).all()
+    assert (np.asarray(pair.x)[:, 0, :2] == [1, 0]).all()
+    wrong = (
+        ({"known": known}, "pass prefix=values with known=mask"),
+        ({"prefix": (rows, known), "known": known}, "given twice"),
+        ({"prefix": rows, "known": rows}, "mask of known sites must be boolean; got int64"),
+        ({"prefix": rows, "known": "x"}, "known must be an array of numbers"),
+        ({"prefix": rows, "known": [True]}, r"must have shape \[2, 3\]"),
+    )
+    for options, why in wrong:
+        with pytest.raises(ValueError, match=why):
+            sample.draw(MODEL, variables(), KEY, 3, **options)
+
+
 def test_every_source_is_found_by_every_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "runs" / "made").mkdir(parents=True)

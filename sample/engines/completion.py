@@ -62,5 +62,5 @@ def complete(
             f"got {known.dtype} of shape {list(known.shape)}."
         )
     return draw(
-        model.with_known_first(known), variables, key, num, prefix=(values, known), **options
+        model.with_known_first(known), variables, key, num, prefix=values, known=known, **options
     )

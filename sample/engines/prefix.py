@@ -9,6 +9,21 @@ from sample.engines.ancestral_loop import Prefix
 from zoo.foundation.arguments import array
 
 
+def with_mask(prefix: Any, known: Any) -> Any:
+    """A prefix and a mask, given apart, as `resolve` takes them: (values, known).
+
+    Raises:
+      ValueError: a mask without values, or two masks.
+    """
+    if known is None:
+        return prefix
+    if prefix is None:
+        raise ValueError("known is a mask of values: pass prefix=values with known=mask.")
+    if _is_pair(prefix):
+        raise ValueError("the mask is given twice: pass prefix=values with known=mask.")
+    return array(prefix, "prefix"), array(known, "known")
+
+
 def resolve(model: zoo.Autoregressive, prefix: Any, num: int) -> Prefix | None:
     """Converts a user's prefix to the form that the loop needs.
 

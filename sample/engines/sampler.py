@@ -41,6 +41,7 @@ def draw(
     *,
     context: PyTree = None,
     prefix: Any = None,
+    known: Any = None,
     engine: Engine = "cached",
     batch_size: int = 256,
     tempered: Tempered | None = None,
@@ -61,7 +62,10 @@ def draw(
       num: the number of samples.
       context: what the model conditions on, leading axis `num`.
       prefix: known sites to keep; the rest is drawn from the exact posterior. An array of the first
-        rows (or tokens), or a pair (values, known); see `sample.engines.prefix.resolve`.
+        rows (or tokens); or with `known` an array of all values, [*site_shape, *event_shape], one
+        for all draws or one for each. A pair (values, known) means the same.
+      known: bool [*site_shape], True at the known sites of `prefix`, one for all draws or one for
+        each; they must be a prefix of the model's ordering.
       engine: `cached` runs the model's `step`, about one network pass per batch; `derived` runs a
         step derived from its `__call__`, as `cached` does for a model without a step; `recompute`
         runs the whole network at every rank (the reference); `jacobi` runs the whole network until
@@ -96,7 +100,7 @@ def draw(
         key,
         num,
         context=context,
-        prefix=prefix,
+        prefix=prefixes.with_mask(prefix, known),
         engine=engine,
         batch_size=batch_size,
         tempered=tempered,

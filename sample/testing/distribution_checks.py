@@ -69,7 +69,8 @@ def check_completion(entry: zoo.Entry) -> None:
         key,
         DRAWS,
         context=same_context(entry, DRAWS),
-        prefix=(given, known),
+        prefix=given,
+        known=known,
         batch_size=5000,
     )
     assert (np.asarray(drawn.x)[:, full] == given[full]).all(), "the prefix is not kept"
@@ -77,7 +78,8 @@ def check_completion(entry: zoo.Entry) -> None:
     posterior = distribution_of(model, np.where(agrees, joint, 0))
     assert_follows(model, drawn.x, posterior / posterior.sum())
     try:
-        draw(model, variables, key, 1, context=same_context(entry, 1), prefix=(given, ~known))
+        context = same_context(entry, 1)
+        draw(model, variables, key, 1, context=context, prefix=given, known=~known)
     except ValueError as error:
         assert "no prefix of the ordering" in str(error), f"a mask was refused because {error}"
     else:
