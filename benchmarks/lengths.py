@@ -14,7 +14,7 @@ from jaxtyping import Float
 import zoo
 from sample.media.translations import translate
 from sample.pictures.figures import new_figure
-from zoo.cli import command
+from zoo.cli import called, command
 from zoo.formats.tsv import read_pairs
 from zoo.formats.vocabulary import pieces
 
@@ -141,4 +141,4 @@ def main(options: Options) -> None:
 
 
 if __name__ == "__main__":
-    command(main, Options, "python -m benchmarks.lengths")
+    command(main, Options, called("benchmarks.lengths"))

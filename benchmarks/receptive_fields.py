@@ -18,7 +18,7 @@ from jaxtyping import Float
 
 import zoo
 from sample.pictures.figures import new_figure
-from zoo.cli import command
+from zoo.cli import called, command
 from zoo.images.raster import Raster
 from zoo.layers.convolutions import mask
 
@@ -172,4 +172,4 @@ def main(options: Options) -> None:
 
 
 if __name__ == "__main__":
-    command(main, Options, "python -m benchmarks.receptive_fields")
+    command(main, Options, called("benchmarks.receptive_fields"))

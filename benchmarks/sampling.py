@@ -29,7 +29,7 @@ from benchmarks.flops import flops
 from sample.engines.sampler import Engine, draw
 from train.cli.own_models import own_recipe
 from zoo.cli import called, read_flags, shell
-from zoo.model_files import find_run, is_own, take_classes
+from zoo.core.model_files import find_run, is_own, take_classes
 
 # Sizes that the table shows beside those of the papers.
 SIZES: dict[str, tuple[zoo.Autoregressive, ...]] = {

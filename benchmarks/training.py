@@ -19,7 +19,7 @@ import tyro
 import zoo
 from train.engine.step import initial_state, make_update
 from train.recipe.presets import RECIPES
-from zoo.cli import command
+from zoo.cli import called, command
 
 NAMES = (
     "pixel_cnn",
@@ -116,4 +116,4 @@ def main(options: Options) -> None:
 
 
 if __name__ == "__main__":
-    command(main, Options, "python -m benchmarks.training")
+    command(main, Options, called("benchmarks.training"))

@@ -16,7 +16,7 @@ import zoo
 from sample.kinds import kind_of, kinds
 from zoo.cli import called, read_flags, shell
 from zoo.core.checks import kind
-from zoo.model_files import find_run, take_classes
+from zoo.core.model_files import find_run, take_classes
 
 USAGE = (
     "{} RUN [flags]; RUN is a run's folder, a checkpoint, a model's name (its newest run), or "

@@ -15,8 +15,8 @@ import train.__main__ as cli
 import train.cli.evaluate
 import zoo
 from train.cli.options import parse
+from zoo.core.model_files import ModelFileError, find_run, load_file, take_classes
 from zoo.foundation import registry
-from zoo.model_files import ModelFileError, find_run, load_file, take_classes
 
 ROOT = Path(__file__).parents[1]
 MIXER = '''

@@ -15,7 +15,7 @@ from train.engine.run_data import load_data
 from train.kinds import kind_of
 from train.runs.folder import Run, check_same, create, find
 from zoo.cli import any_stdout, called, complaint, out_of_memory, python
-from zoo.model_files import FLAG, file_of, is_own, take_classes
+from zoo.core.model_files import FLAG, file_of, is_own, take_classes
 
 USAGE = "{0} MODEL [flags]; {0} MODEL --help explains the flags of a model."
 

@@ -6,7 +6,7 @@ import io
 import re
 import runpy
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 OUT_OF_MEMORY = "not enough memory: ask for less at a time, or for fewer, shorter or smaller ones."
@@ -71,6 +71,11 @@ def _one_line(box: str) -> str:
 
 
 _CONSOLE: dict[str, str] = {}  # the commands of the console script by module, while it runs
+
+
+def say_commands(names: Mapping[str, str]) -> None:
+    """From now on messages name commands as the console script does; `names` has them by module."""
+    _CONSOLE.update(names)
 
 
 def called(module: str) -> str:

@@ -12,7 +12,7 @@ import tyro
 import zoo
 from sample.testing.suite import ConformanceError, check
 from zoo.cli import command
-from zoo.model_files import is_own, load_file, model_class
+from zoo.core.model_files import is_own, load_file, model_class
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,7 +12,7 @@ from train.kinds import kind_of
 from train.recipe.recipe import PLACES
 from zoo.cli import called, complaint, read_flags
 from zoo.core.checks import kind
-from zoo.model_files import find_run, take_classes
+from zoo.core.model_files import find_run, take_classes
 
 
 @dataclasses.dataclass(frozen=True)

@@ -213,7 +213,7 @@ def field_docs(cls: type) -> Mapping[str, str]:
     tree: Any = ast.parse(textwrap.dedent(inspect.getsource(cls)))
     pairs: Any = itertools.pairwise(tree.body[0].body)
     return {
-        field.target.id: " ".join(doc.value.value.split())
+        ast.unparse(field.target): " ".join(ast.literal_eval(doc.value).split())
         for field, doc in pairs
         if isinstance(field, ast.AnnAssign) and isinstance(doc, ast.Expr)
     }

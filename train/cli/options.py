@@ -15,7 +15,7 @@ from train.cli.own_models import own_recipe
 from train.recipe.presets import RECIPES
 from train.recipe.recipe import Recipe
 from train.runs.folder import find
-from zoo.model_files import find_run, is_own, model_class
+from zoo.core.model_files import find_run, is_own, model_class
 
 
 class UsageError(ValueError):

@@ -11,7 +11,7 @@ from train.data import Data
 from train.kinds import kind_of
 from train.recipe.recipe import Recipe
 from zoo.core.configs import check_savable
-from zoo.model_files import ModelFileError, file_of, model_class
+from zoo.core.model_files import ModelFileError, file_of, model_class
 
 
 def own_recipe(word: str, prog: str, args: Sequence[str]) -> Recipe:

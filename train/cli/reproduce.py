@@ -23,7 +23,7 @@ from train.engine.report import duration, finish, finished
 from train.engine.run_data import load_data
 from train.recipe.published import RED_WINE, ROWS, Row
 from train.runs.folder import Run, check_same, create
-from zoo.cli import complaint, read_flags
+from zoo.cli import called, complaint, read_flags
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,17 +90,16 @@ def _run(name, recipe, run, command):
 
 def main(args: list[str] | None = None) -> int:
     """`python -m train.reproduce [ROW]`."""
-    options = read_flags(Options, "python -m train.reproduce", args=args)
+    prog = called("train.reproduce")
+    options = read_flags(Options, prog, args=args)
     if options.row is None:
         lines = (
             f"  {name:18}{row.recipes[0].data.name:18}published {row.target}"
             for name, row in ROWS.items()
         )
-        print("\n".join(["usage: python -m train.reproduce ROW", "", *lines]))
+        print("\n".join([f"usage: {prog} ROW", "", *lines]))
         return 0
-    command = shlex.join(
-        ["python", "-m", "train.reproduce", *(sys.argv[1:] if args is None else args)]
-    )
+    command = shlex.join([*prog.split(), *(sys.argv[1:] if args is None else args)])
     try:
         if options.row not in ROWS:
             near = difflib.get_close_matches(options.row, ROWS, n=1, cutoff=0.4)

@@ -60,6 +60,6 @@ def _origin(cls):
 
 
 def _full_name(cls):
-    if cls.__module__.endswith(".py"):  # see zoo.model_files
+    if cls.__module__.endswith(".py"):  # see zoo.core.model_files
         return f"{cls.__qualname__} of {cls.__module__}"
     return f"{cls.__module__}.{cls.__qualname__}"

@@ -17,6 +17,7 @@ from types import ModuleType
 from zoo.core import checkpoint
 from zoo.core.model import Autoregressive
 from zoo.core.orderings import Ordering
+from zoo.foundation.packages import Beside
 from zoo.foundation.registry import register
 
 FLAG = "--classes"
@@ -162,10 +163,14 @@ def _models(module):
 
 @contextlib.contextmanager
 def _folder_first(folder):
+    """The folder comes first on the search path, but after the packages of the project."""
+    beside = Beside()
+    sys.meta_path.insert(0, beside)
     sys.path.insert(0, str(folder))
     try:
         yield
     finally:
+        sys.meta_path.remove(beside)
         with contextlib.suppress(ValueError):  # the file has taken it away
             sys.path.remove(str(folder))
 

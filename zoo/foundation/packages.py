@@ -1,0 +1,21 @@
+"""Where the packages of the project are: beside `zoo`, whatever else is on the search path."""
+
+import importlib.abc
+import importlib.machinery
+from pathlib import Path
+
+PACKAGES = ("train", "sample", "benchmarks")
+
+
+class Beside(importlib.abc.MetaPathFinder):
+    """Finds the packages of the project beside `zoo`.
+
+    In `sys.meta_path` before all other finders it keeps a user's train.py or sample.py from being
+    imported instead.
+    """
+
+    def find_spec(self, fullname, path=None, target=None):
+        if fullname not in PACKAGES:
+            return None
+        folder = str(Path(__file__).parents[2])
+        return importlib.machinery.PathFinder.find_spec(fullname, [folder])
