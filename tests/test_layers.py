@@ -1,6 +1,7 @@
 """Layers by themselves: each kind of cache against the whole pass, and the names of parameters."""
 
 import functools
+import itertools
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +11,7 @@ import pytest
 import zoo
 from zoo.layers.attention import CausalAttention
 from zoo.layers.key_value_caches import Lines, Pages, Ring
+from zoo.layers.masked_mlp import MaskedMLP
 
 CACHES = {
     "all": ({}, Ring),
@@ -135,3 +137,37 @@ def test_a_model_without_prefill_has_none():
             return self(x)
 
     assert not Uniform().has_prefill and Quick().has_prefill
+
+
+@pytest.mark.parametrize("hidden", [(1,), (40,), (5, 60, 3)])
+@pytest.mark.parametrize("masks_as_input", [False, True])
+def test_masked_mlp_steps_as_its_whole_pass(hidden, masks_as_input):
+    """For any degrees, unsorted, with ranks that no unit has; the last block is a short one."""
+    rng, ordering, num = np.random.RandomState(len(hidden)), zoo.Ordering("random", seed=5), 14
+    degrees = tuple(rng.randint(num, size=units) for units in hidden)
+    layer = MaskedMLP((num,), zoo.Categorical(3), ordering, degrees, masks_as_input)
+    sites, ranks = ordering.sites((num,)), ordering.ranks((num,))
+    seen = [jnp.asarray(each) for each in (ranks, *degrees)]
+    masks = [below[:, None] <= above[None] for below, above in itertools.pairwise(seen)]
+    masks.append((seen[-1][:, None] < seen[0][None])[..., None])
+    x = jnp.asarray(rng.randint(3, size=(4, num)))
+    features = jax.nn.one_hot(x, 3)
+    variables = layer.init(jax.random.key(0), features, masks)
+    variables = jax.tree.map(
+        lambda leaf: jnp.asarray(rng.uniform(-1, 1, leaf.shape), leaf.dtype), variables
+    )
+    expected = layer.apply(variables, features, masks)
+    biases = layer.apply(variables, masks, method="biases_with")
+
+    @functools.partial(jax.jit, static_argnums=0)
+    def ask(method, cache, *arguments):
+        return layer.apply({**variables, **cache}, *arguments, method=method, mutable=["cache"])
+
+    cache, known = {}, jnp.zeros_like(x)
+    assert num % layer.block
+    for t, site in enumerate(sites):
+        if t % layer.block == 0:
+            cache = ask("enter", cache, known, t, biases)[1]
+        params, cache = ask("step", cache, known, t)
+        np.testing.assert_allclose(params, expected[:, site], rtol=1e-4, atol=1e-4)
+        known = known.at[:, site].set(x[:, site])
