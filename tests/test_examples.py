@@ -12,7 +12,6 @@ import train
 import zoo
 
 PARSER = doctest.DocTestParser()
-LATER = ("zoo.sequences.transformer", "zoo.conditional.encoder_decoder")
 RUNNING = {"train.__main__", "sample.__main__", "sample.testing.__main__", "zoo.__main__"}
 FORWARDED = {"bench", "lengths", "receptive_fields", "evaluate", "reproduce"}  # to benchmarks
 
@@ -65,17 +64,15 @@ def test_example_runs(name, tmp_path, monkeypatch):
 
 def public(package):
     """The public functions and classes of a package, aliases of types and constants left out."""
-    for name in package.__all__:
+    for name in getattr(package, "__all__", ()):
         value = getattr(package, name)
         is_ours = getattr(value, "__module__", "").partition(".")[0] in ("zoo", "sample", "train")
-        if (
-            is_ours
-            and value.__module__ not in LATER
-            and (inspect.isclass(value) or inspect.isroutine(value))
-        ):
+        if is_ours and (inspect.isclass(value) or inspect.isroutine(value)):
             yield pytest.param(value, id=f"{package.__name__}.{name}")
 
 
-@pytest.mark.parametrize("value", [*public(zoo), *public(sample), *public(sample.testing)])
+@pytest.mark.parametrize(
+    "value", [*public(zoo), *public(sample), *public(sample.testing), *public(train)]
+)
 def test_what_is_public_has_an_example(value):
     assert ">>> " in own_doc(value)

@@ -223,7 +223,7 @@ def test_empty_prefix_is_no_prefix(variables):
         ),
         (
             {"prefix": (np.zeros((2, 5), int), np.eye(2, 5) > 0)},
-            r"site \(1, 1\) \(rank 6\) is known, but the earlier site \(0, 1\)",
+            r"site \(1, 1\) \(rank 6\) is known, but site \(0, 1\)",
         ),
         (
             {"prefix": (np.zeros((2, 4), int), np.zeros((2, 5), bool))},

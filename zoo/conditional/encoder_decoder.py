@@ -68,6 +68,11 @@ class EncoderDecoder(Sequence):
       vocabulary: the text of each token.
       head: the distribution of one token.
       ordering: from left to right.
+
+    Example:
+      >>> import zoo
+      >>> issubclass(zoo.Seq2Seq, zoo.EncoderDecoder), issubclass(zoo.Captioner, zoo.EncoderDecoder)
+      (True, True)
     """
 
     site_shape: tuple[int, ...] = (64,)
