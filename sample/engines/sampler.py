@@ -152,29 +152,29 @@ def draw_by_rank(
     if not traced:  # on a device, each number of rows would compile another program
         context = jax.tree.map(np.asarray, narrowed(context))
     prefilled = _prefilled(model, engine, known)
-    first, begun = 0, None
+    first, shared = 0, None
     if (
         known is not None
         and prefilled is not None
         and not traced
-        and _alike(model, context, known, prefilled)
+        and _share_start(model, context, known, prefilled)
     ):
-        first, prefilled, begun = (
+        first, prefilled, shared = (
             prefilled,
             0,
-            begin_alike(model, prefilled, variables, *_take((context, known), slice(1))),
+            begin_shared(model, prefilled, variables, *_take((context, known), slice(1))),
         )
     if mesh.size > 1:
         variables = jax.device_put(variables, NamedSharding(mesh, PartitionSpec()))
     last, pieces, done = np.int32(model.num_sites if end is None else end), [], 0
     while done < num:
-        least = -(-(num - done) // mesh.size)
-        size = mesh.size * min(batch_size, least if traced else few(least))
+        needed = -(-(num - done) // mesh.size)
+        size = mesh.size * min(batch_size, needed if traced else few(needed))
         # The surplus rows are copies of the last sample, and are cut off again.
         part = np.minimum(np.arange(done, done + size, dtype=np.int32), num - 1)
         whole = size == num
         each = (context, known) if whole else _take((context, known), part)
-        dynamic = (tempered, begun, np.int32(first), last)
+        dynamic = (tempered, shared, np.int32(first), last)
         pieces.append(
             _draw(model, engine, prefilled or 0, mesh, variables, key, part, *each, *dynamic)
         )
@@ -197,7 +197,7 @@ def _prefilled(model, engine, known):
     return few_known(int(known.known.min()))
 
 
-def _alike(model, context, known, start):
+def _share_start(model, context, known, start):
     """Whether all examples share their context and their first ranks."""
     first = known.values.reshape(len(known.values), model.num_sites, -1)[:, model.sites[:start]]
     return all((leaf == leaf[:1]).all() for leaf in jax.tree.leaves((context, first)))
@@ -205,15 +205,15 @@ def _alike(model, context, known, start):
 
 @without_x64
 @functools.partial(jax.jit, static_argnums=(0, 1))
-def begin_alike(model, start, variables, context, known):
+def begin_shared(model, start, variables, context, known):
     """Returns the cache after the first ranks of one example, and their log p."""
     drawing = begin(model, zoo.decoder(model, variables, 1, context), 1, known, start)
     return drawing.cache, drawing.nats
 
 
-def _go_on(model, variables, context, known, begun, batch):
+def _continue(model, variables, context, known, shared, batch):
     """Returns the unfinished samples of a batch that shares its first ranks."""
-    cache, nats = begun
+    cache, nats = shared
 
     def cache_of(size):
         shaped = batch_axes.resized(context, size)
@@ -232,15 +232,27 @@ def _take(tree, rows):
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2, 3))
 def _draw(
-    model, engine, start, mesh, variables, key, indices, context, known, tempered, begun, first, end
+    model,
+    engine,
+    start,
+    mesh,
+    variables,
+    key,
+    indices,
+    context,
+    known,
+    tempered,
+    shared,
+    first,
+    end,
 ):
-    def on_device(variables, key, tempered, begun, first, end, indices, context, known):
+    def on_device(variables, key, tempered, shared, first, end, indices, context, known):
         batch = len(indices)
         u = uniforms(key, indices, model.num_sites, model.head.uniforms)
         if engine == "jacobi":
             return jacobi(model, variables, u, context, known, tempered)
         decoder = maker(engine)(model, variables, batch, context)
-        if begun is None:
+        if shared is None:
             return finish(
                 model,
                 decoder,
@@ -251,10 +263,10 @@ def _draw(
                 known,
                 tempered,
             )
-        drawing = _go_on(model, variables, context, known, begun, batch)
+        drawing = _continue(model, variables, context, known, shared, batch)
         return finish(model, decoder, u, drawing, first, end, known, tempered)
 
-    arguments = (variables, key, tempered, begun, first, end), (indices, context, known)
+    arguments = (variables, key, tempered, shared, first, end), (indices, context, known)
     if mesh.size == 1:
         return on_device(*arguments[0], *arguments[1])
     # Each device runs its loop without waiting for others, so nothing is exchanged or checked.

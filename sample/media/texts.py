@@ -15,7 +15,7 @@ import zoo
 from sample.engines.ancestral_loop import Drawing, Prefix, advance
 from sample.engines.noise import uniforms
 from sample.engines.program_sizes import few_known
-from sample.engines.sampler import begin_alike, draw_by_rank
+from sample.engines.sampler import begin_shared, draw_by_rank
 from sample.engines.tempered import Tempered
 from sample.media.characters import decode, encode, end_of, raw
 from zoo.core.checks import check_variables
@@ -162,7 +162,7 @@ def stream(
     key = jax.random.key(0) if key is None else key
     known = Prefix(prefix[0].astype(model.head.dtype), np.asarray([given], np.int32))
     start = few_known(given)
-    cache, nats = begin_alike(model, start, variables, None, known)
+    cache, nats = begin_shared(model, start, variables, None, known)
     drawing = Drawing(cache, jnp.asarray(known.values), nats)
     advanced = functools.partial(_advanced, model, variables, _noise(model, key), known, tempered)
     if start < given:
