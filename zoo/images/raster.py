@@ -75,7 +75,7 @@ class Raster(Autoregressive):
         return image * (2 / (self.head.num_values - 1)) - 1
 
     def why_invalid(self, context):
-        return class_labels.complaint(context, self.num_classes)
+        return class_labels.why_invalid(context, self.num_classes)
 
     def example(self, batch):
         return super().example(batch)[0], class_labels.example(batch, self.num_classes)

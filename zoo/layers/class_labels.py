@@ -18,7 +18,7 @@ def one_hot(labels: Any, num_classes: int, dtype: Any) -> Float[Array, "batch nu
     return jnp.where(inside[:, None], rows, jnp.asarray(jnp.nan, dtype))
 
 
-def complaint(labels: Any, num_classes: int) -> str | None:
+def why_invalid(labels: Any, num_classes: int) -> str | None:
     """An error message if `labels` are no labels of `num_classes` classes (0: no labels), else None."""
     if num_classes == 0:
         return None if labels is None else "it takes no context; pass context=None"

@@ -98,7 +98,7 @@ class WaveNet(Autoregressive):
         return biases.reshape(len(biases), len(self.layers), -1).swapaxes(0, 1)
 
     def why_invalid(self, context):
-        return class_labels.complaint(context, self.num_classes)
+        return class_labels.why_invalid(context, self.num_classes)
 
     @property
     def kind(self):
