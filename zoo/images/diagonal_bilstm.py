@@ -127,7 +127,8 @@ class DiagonalLayer(nn.Module):
         """Starts a row: runs the recurrence from the right along the row above."""
         batch, _, width, _ = image.shape
         bias_left, bias_right = jnp.split(bias[None], 2, axis=-1)
-        k_side, k_above = jnp.split(self.kernel[1], 2)  # of the recurrence from the right
+        h = self.features
+        k_side, k_above = self.kernel[1, :h], self.kernel[1, h:]  # of the recurrence from the right
         last = self._row(width, batch)
 
         def from_right(state, gates):
@@ -143,7 +144,7 @@ class DiagonalLayer(nn.Module):
             x=jnp.zeros_like(last.x),
             left=jnp.zeros_like(last.left),
             c=zeros,
-            gates_above=last.left[1:] @ self.kernel[0, self.features :] + bias_left,
+            gates_above=last.left[1:] @ self.kernel[0, h:] + bias_left,
             right=jnp.where(row > 0, right, 0),
         )
         self.put_variable("cache", "row", next_row)
