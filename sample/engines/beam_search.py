@@ -98,7 +98,7 @@ def search(
       >>> bool((best.score[:, 0] >= best.score[:, 1]).all())
       True
     """
-    if not isinstance(model, zoo.Sequence) or not isinstance(model.head, zoo.Categorical):
+    if not model.writes_tokens or not isinstance(model.head, zoo.Categorical):
         raise ValueError(
             f"beam search needs a model of sequences of tokens; got {type(model).__name__}."
         )

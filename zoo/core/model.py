@@ -115,6 +115,10 @@ class Autoregressive(nn.Module):
     """Whether training reads streams, the state carried from batch to batch: see `zoo.begin`."""
     attends: ClassVar[bool] = False
     """Whether the model can say where in its context it looks: see `zoo.attention_weights`."""
+    writes_tokens: ClassVar[bool] = False
+    """Whether the sites are tokens of a sequence that may end: the model has `start`, `end` and
+    `pad`, which a beam search needs.
+    """
     encoder_fields: ClassVar[tuple[str, ...]] = ()
     """The fields that decide what the weights of its encoder mean; () for a model without an
     encoder.

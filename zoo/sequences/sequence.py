@@ -52,6 +52,8 @@ class Sequence(Autoregressive):
         @property
         def vocabulary(self) -> tuple[str, ...]: ...
 
+    writes_tokens = True
+
     @property
     def kind(self):
         return "text"
