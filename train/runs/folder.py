@@ -98,9 +98,8 @@ class Run:
         except UnknownClass as error:
             raise RunError(f"{self.config}: {error}.") from None
         except (AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
-            raise RunError(
-                f"{self.config} cannot be read as the recipe of a run: {_short(error)}."
-            ) from None
+            what = f"{self.config} cannot be read as the recipe of a run"
+            raise RunError(f"{what}: {_short(error)}.") from None
 
     def check_data(self, dataset: Dataset) -> None:
         """Raises RunError unless the data are those the run began with (old runs have no digest)."""
