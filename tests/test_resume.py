@@ -23,8 +23,8 @@ import train.kinds.kind
 import zoo
 from train.engine.checkpoint import CheckpointError, Checkpoints
 from train.engine.loop import NonFiniteError
-from train.engine.loop import train as train_run
 from train.engine.prepare import inputs
+from train.engine.run_folder import train_run
 from train.engine.step import Metrics, initial_state, make_update
 from train.runs.folder import Run, create, write
 

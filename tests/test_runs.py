@@ -23,6 +23,7 @@ from test_training import data, noisy_copies, tiny  # noqa: F401 (a fixture)
 import train.__main__ as cli
 import train.cli.evaluate
 import train.engine.loop
+import train.engine.run_folder
 import train.runs.folder
 import zoo.cli
 from train.data import Data
@@ -56,7 +57,7 @@ def trained(tmp_path_factory):
     recipe = tiny(data=Data(name="images", path=str(folder / "bits.npz")), steps=10)
     dataset = inputs(recipe)
     run = create("made", recipe, folder / "made", dataset)
-    finish(run, recipe, dataset, train.engine.loop.train(run, recipe, dataset), "")
+    finish(run, recipe, dataset, train.engine.run_folder.train_run(run, recipe, dataset), "")
     return folder
 
 
@@ -301,7 +302,7 @@ def test_json_has_no_nan(tmp_path):
 
 
 def test_nothing_but_memory_is_called_memory(flags, capsys, monkeypatch):  # noqa: F811
-    monkeypatch.setattr(cli, "train", lambda *_: math.exp(1000))
+    monkeypatch.setattr(cli, "train_run", lambda *_: math.exp(1000))
     line = fails(capsys, 1, "made", *flags)
     assert "memory" not in line and "math range error" in line
     assert not zoo.cli.out_of_memory(OverflowError("math range error"))
@@ -318,7 +319,7 @@ def test_huge_nats_are_evaluated_and_kept(tmp_path, monkeypatch, data, capsys): 
     monkeypatch.setattr(
         train.engine.loop, "evaluate", lambda *_, **__: Evaluation(1e5, 1.0, 1.4e5, 30, "char")
     )
-    train.engine.loop.train(run, recipe, inputs(recipe))
+    train.engine.run_folder.train_run(run, recipe, inputs(recipe))
     assert "perplexity 2.807e+43429" in capsys.readouterr().err
     assert run.model.exists() and (run.checkpoints / "5").is_dir()
 
@@ -339,5 +340,5 @@ def test_small_data_are_not_evaluated_at_every_step(data, tmp_path, asked, steps
     """80 examples in batches of 40 are two steps an epoch."""
     recipe = tiny("nade", data=data, steps=60, batch_size=40, eval_every=asked)
     run = create("nade", recipe, tmp_path / "run")
-    train.engine.loop.train(run, recipe, inputs(recipe))
+    train.engine.run_folder.train_run(run, recipe, inputs(recipe))
     assert [record["step"] for record in run.records() if "valid_nats" in record] == steps

@@ -134,7 +134,10 @@ def test_no_module_has_the_name_of_a_public_function(package):
         other.stem if other.stem != "__init__" else other.parent.name
         for other in path.parent.rglob("*.py")
     }
-    assert not public & stems
+    # `python -m train.evaluate` is a command beside the function: its module puts the function in
+    # its own place when it is imported (tests/test_fit.py).
+    forwarders = {"evaluate"} if package == "train" else set()
+    assert not public & stems - forwarders
 
 
 def test_folders_are_seen_at_a_glance():

@@ -14,8 +14,8 @@ import zoo
 from train.data import Data, DataError, Split, Streams, Windows
 from train.engine.checkpoint import Checkpoints
 from train.engine.evaluation import evaluate
-from train.engine.loop import train as train_run
 from train.engine.prepare import fitted, inputs, training_batches
+from train.engine.run_folder import RunKeeper, train_run
 from train.engine.step import initial_state, loss, make_update
 from train.kinds import load
 from train.recipe.recipe import Recipe
@@ -212,7 +212,7 @@ def train_until(run, recipe, dataset, step):
     import train.engine.loop
 
     with Checkpoints(run.checkpoints) as checkpoints:
-        training = train.engine.loop._Training(run, recipe, dataset, checkpoints)
+        training = train.engine.loop._Training(recipe, dataset, RunKeeper(run, checkpoints))
         while training.step < step:
             training.state, _ = training.update.step(
                 training.state, *training.batches(training.step)

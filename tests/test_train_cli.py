@@ -182,7 +182,7 @@ def test_bad_input_is_one_line_and_nothing_is_written(flags, capsys):
     assert "between 1 and 80" in fails(capsys, 1, "made", *flags, "--batch-size", "400")
     assert "at least one hidden layer" in fails(capsys, 1, "made", *flags, "--model.hidden")
     assert "17 levels" in fails(
-        capsys, 1, "fvsbn", "--data.name", "digits", "--model.site-shape", "8", "8"
+        capsys, 1, "fvsbn", "--data.name", "digits", "--model.head", "bernoulli"
     )
     assert "nothing at" in fails(capsys, 1, "made", *flags, "--data.path", "absent.npz")
     assert list(Path().iterdir()) == []

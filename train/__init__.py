@@ -1,3 +1,21 @@
 """Training: recipes, data, the update step, the loop and the evaluation."""
 
 import train.kinds
+from train.data import Data, DataError
+from train.engine.evaluation import Evaluation
+from train.engine.fitting import Fitted, evaluate, fit
+from train.engine.loop import NonFiniteError
+from train.recipe.recipe import Recipe
+from train.runs.history import History
+
+__all__ = [
+    "Data",
+    "DataError",
+    "Evaluation",
+    "Fitted",
+    "History",
+    "NonFiniteError",
+    "Recipe",
+    "evaluate",
+    "fit",
+]

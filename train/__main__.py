@@ -8,10 +8,9 @@ from collections.abc import Sequence
 
 from train.cli.listing import lines
 from train.cli.options import UsageError, parse
-from train.engine.loop import train
-from train.engine.prepare import check_trainable, fitted, inputs
+from train.engine.prepare import check_trainable, fitted, shape_notes, shaped_inputs
 from train.engine.report import finish, finished
-from train.engine.run_data import load_data
+from train.engine.run_folder import load_data, train_run
 from train.kinds import kind_of
 from train.runs.folder import Run, check_same, create, find
 from zoo.cli import any_stdout, called, complaint, out_of_memory, python
@@ -75,21 +74,23 @@ def _train(model, options, command, holding):
         holding.enter_context(run.held())
     elif options.run_dir is not None:
         Run(options.run_dir).check_free()
-    dataset = inputs(options.recipe) if run is None else load_data(run, options.recipe)
-    recipe = fitted(options.recipe, dataset)
-    if run is None:  # what is resumed has begun, and needs the run of its encoder no more
+    if run is None:
+        stored, dataset = shaped_inputs(options.recipe, options.fixed)
+        recipe = fitted(stored, dataset)
         check_trainable(recipe, dataset)
-        run = create(name, options.recipe, options.run_dir, dataset)
+        run = create(name, stored, options.run_dir, dataset)
         holding.enter_context(run.held())
-    else:
-        run.move_data(options.recipe)
+    else:  # it was checked when it began, and needs the run of its encoder no more
+        stored, dataset = options.recipe, load_data(run, options.recipe)
+        recipe = fitted(stored, dataset)
+        run.move_data(stored)
     print(f"{name} on {dataset.description}; run folder {run.folder}", file=sys.stderr)
-    for note in dataset.notes:
+    for note in (*dataset.notes, *shape_notes(options.recipe.model, stored.model)):
         print(f"note: {note}", file=sys.stderr)
     if announcement := kind_of(recipe.model).announce(recipe.model):
         print(announcement, file=sys.stderr)
     try:
-        seconds = train(run, recipe, dataset)
+        seconds = train_run(run, recipe, dataset)
         print(finish(run, recipe, dataset, seconds, command), flush=True)
     except KeyboardInterrupt:
         again = shlex.join(

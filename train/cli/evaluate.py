@@ -7,11 +7,10 @@ from typing import Annotated, Literal
 import tyro
 
 import zoo
-from train.engine.evaluation import evaluate
+from train.engine.evaluation import check_ensemble, evaluate
 from train.kinds import kind_of
 from train.recipe.recipe import PLACES
 from zoo.cli import called, complaint, read_flags
-from zoo.core.checks import kind
 from zoo.core.model_files import find_run, take_classes
 
 
@@ -47,7 +46,7 @@ class Options:
 
 def main(args: list[str] | None = None) -> int:
     """`python -m train.evaluate RUN`."""
-    from train.engine.run_data import load_data
+    from train.engine.run_folder import load_data
     from train.runs.folder import Run, check_same
 
     prog = called("train.evaluate")
@@ -70,8 +69,8 @@ def main(args: list[str] | None = None) -> int:
                 raise ValueError(f"--orderings must be at least 1; got {options.orderings}.")
             model = model.with_orderings(options.orderings)
         ensemble = options.ensemble or options.orderings is not None
-        if options.ensemble and len(model.members()) == 1:
-            raise ValueError(f"this {kind(model)} is one model and no ensemble: drop --ensemble.")
+        if options.ensemble:
+            check_ensemble(model, "ensemble")
         dataset = load_data(run, recipe)
         split = getattr(dataset, options.split)
         size = options.batch_size or kind_of(model).evaluation_batch(recipe.batch_size)

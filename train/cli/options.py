@@ -12,6 +12,7 @@ import tyro
 
 from train.cli.flags import read_recipe
 from train.cli.own_models import own_recipe
+from train.engine.prepare import chosen
 from train.recipe.presets import RECIPES
 from train.recipe.recipe import Recipe
 from train.runs.folder import find
@@ -48,10 +49,13 @@ class PresetFlags(RunFlags):
 
 @dataclasses.dataclass(frozen=True)
 class Options(RunFlags):
-    """One training: the name of its run, its recipe, and what to do around it."""
+    """One training: the name of its run, its recipe, the fields of the model that the data must not
+    change, and what to do around it.
+    """
 
     name: str = dataclasses.field(kw_only=True)
     recipe: Recipe = dataclasses.field(kw_only=True)
+    fixed: frozenset[str] = dataclasses.field(kw_only=True, default=frozenset())
 
 
 def parse(model: str, args: Sequence[str], prog: str = "python -m train") -> Options:
@@ -88,7 +92,8 @@ def parse(model: str, args: Sequence[str], prog: str = "python -m train") -> Opt
     )
     if recipe.encoder is not None and is_own(recipe.encoder):  # a run never says where a file is
         recipe = dataclasses.replace(recipe, encoder=str(find_run(recipe.encoder).parent))
-    return Options(run.run_dir, run.resume, run.samples, name=name, recipe=recipe)
+    fixed = fixed_fields(name, recipe, args)
+    return Options(run.run_dir, run.resume, run.samples, name=name, recipe=recipe, fixed=fixed)
 
 
 def sentence(cls: type) -> str:
@@ -104,6 +109,17 @@ def _unknown(name):
         f"there is no recipe for a model {name!r}; there are {', '.join(RECIPES)}, and FILE.py:"
         f"Class for a model of your own file.{hint}"
     )
+
+
+def fixed_fields(name: str, recipe: Recipe, args: Sequence[str]) -> frozenset[str]:
+    """The fields of the model that the data must not change: those that flags set, such as `head`
+    by --model.head, and on the recipe's own data all that the recipe sets.
+    """
+    words = (word.partition("=")[0].split(".") for word in args if word.startswith("--model."))
+    flags = {parts[1].replace("-", "_") for parts in words}
+    names = {preset.data.name for preset in RECIPES.get(name, {}).values()}
+    own = recipe.data.name in names and recipe.data.path is None
+    return frozenset(flags | (chosen(recipe.model) if own else set()))
 
 
 def _look_ahead(args):

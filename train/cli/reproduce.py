@@ -17,10 +17,9 @@ from typing import Annotated
 import numpy as np
 import tyro
 
-from train.engine.loop import train
 from train.engine.prepare import check_trainable, fitted, inputs
 from train.engine.report import duration, finish, finished
-from train.engine.run_data import load_data
+from train.engine.run_folder import load_data, train_run
 from train.recipe.published import RED_WINE, ROWS, Row
 from train.runs.folder import Run, check_same, create
 from zoo.cli import called, complaint, read_flags
@@ -84,7 +83,7 @@ def _run(name, recipe, run, command):
             create(name, recipe, run.folder, dataset)
         print(f"{run.folder}: {dataset.description}", file=sys.stderr)
         with run.held():
-            print(finish(run, fit, dataset, train(run, fit, dataset), command), file=sys.stderr)
+            print(finish(run, fit, dataset, train_run(run, fit, dataset), command), file=sys.stderr)
     return json.loads(run.results.read_text("utf-8"))
 
 

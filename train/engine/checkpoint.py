@@ -9,7 +9,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import jax
 import numpy as np
@@ -56,7 +56,7 @@ class Checkpoints:
         with _quietly():
             self._ocp, self._manager = ocp, ocp.CheckpointManager(self.folder, options=options)
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Checkpoints":
         """Itself; `with` closes it."""
         return self
 

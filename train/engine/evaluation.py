@@ -12,6 +12,7 @@ from train.data import Split, batches
 from train.engine.devices import shardings, spread
 from train.engine.progress import progress_bar
 from train.kinds import kind_of
+from zoo.core import checks
 
 STREAMS = 16  # that a recurrent network reads a text as: only their first windows have no past
 
@@ -112,6 +113,12 @@ def evaluate(
             )
             bar.update(count)
     return summarise(np.concatenate(nats), model, split.x)
+
+
+def check_ensemble(model: zoo.Autoregressive, flag: str) -> None:
+    """Raises ValueError if the model has no members besides itself."""
+    if len(model.members()) == 1:
+        raise ValueError(f"this {checks.kind(model)} is one model and no ensemble: drop --{flag}.")
 
 
 def _stream_nats(model, variables, windows):

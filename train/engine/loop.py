@@ -1,4 +1,4 @@
-"""The training loop."""
+"""The training loop. It knows no folder: a keeper keeps what it reports."""
 
 import collections
 import contextlib
@@ -9,20 +9,20 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from typing import Any, Protocol
 
 import jax
 import numpy as np
 
 import zoo
 from train.data import Dataset
-from train.engine.checkpoint import Checkpoints
+from train.engine.checkpoint import Progress
 from train.engine.devices import lag, share
 from train.engine.evaluation import evaluate
 from train.engine.prepare import training_batches
 from train.engine.progress import progress_bar
-from train.engine.step import Metrics, initial_state, make_update
+from train.engine.step import Metrics, State, initial_state, make_update
 from train.recipe.recipe import Recipe
-from train.runs.folder import Run
 
 LOG_EVERY = 50
 EVALUATE_EVERY = 25  # at least so many steps, where an epoch of a small data set has fewer
@@ -30,14 +30,50 @@ SKIPS = 2  # updates in a row that may be infinite or nan; they are left out
 
 
 class NonFiniteError(ValueError):
-    """The loss, the gradient or the validation nats are no longer a number."""
+    """The loss, the gradient or the validation nats are no longer a number.
+
+    Attributes:
+      result: what `train.fit` would have returned so far; None in a run folder, which keeps it.
+    """
+
+    result: Any = None
 
 
-def train(run: Run, recipe: Recipe, dataset: Dataset) -> float:
-    """Trains from the run's newest checkpoint, or from the start, to the end of the recipe.
+class Keeper(Protocol):
+    """Where a training keeps what the loop reports: a run folder, or memory.
 
-    The run folder then holds the metrics, checkpoints, and the averaged weights with the best
-    validation nats.
+    Attributes:
+      resumes: whether there is a checkpoint to continue from.
+    """
+
+    @property
+    def resumes(self) -> bool: ...
+
+    def restore(self, initial: State) -> tuple[State, Progress]:
+        """The state to continue from, and the progress so far; without a checkpoint `initial`."""
+        ...
+
+    def record(self, record: dict[str, Any]) -> None:
+        """Keeps a line of metrics: `step`, `seconds`, and train or validation nats."""
+        ...
+
+    def keep(self, model: zoo.Autoregressive, variables: zoo.Variables) -> None:
+        """Keeps averaged weights, instead of those kept before."""
+        ...
+
+    def save(self, state: State, progress: Progress) -> None:
+        """Keeps a checkpoint of a fetched state."""
+        ...
+
+    def kept(self, progress: Progress) -> str:
+        """Says what remains of a training that failed, in sentences; may be empty."""
+        ...
+
+
+def train(recipe: Recipe, dataset: Dataset, keeper: Keeper) -> float:
+    """Trains from the keeper's checkpoint, or from the start, to the end of the recipe.
+
+    The keeper then holds the metrics, and the averaged weights with the best validation nats.
 
     Returns:
       Seconds of training, those before a resume included.
@@ -45,43 +81,42 @@ def train(run: Run, recipe: Recipe, dataset: Dataset) -> float:
     Raises:
       NonFiniteError: the loss or the gradient was infinite or nan in more than `SKIPS` updates in a
         row, or the validation nats are.
-      KeyboardInterrupt: SIGINT or SIGTERM came; the step was finished and a checkpoint written
-        first.
+      KeyboardInterrupt: SIGINT or SIGTERM came (the number is its argument); the step was finished
+        and a checkpoint kept first.
     """
-    with Checkpoints(run.checkpoints) as checkpoints, _interrupts() as interrupts:
-        training = _Training(run, recipe, dataset, checkpoints)
+    with _interrupts() as interrupts:
+        training = _Training(recipe, dataset, keeper)
         training.run_to_end(interrupts)
         if interrupts:
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt(*interrupts)
         return training.progress.seconds
 
 
 class _Training:
     """A training under way.
 
-    Updates are dispatched ahead of the device: `pending` holds the metrics of those that were not
-      waited for.
+    Updates are dispatched ahead of the device: `pending` holds the metrics of those that are still
+    in flight.
     """
 
-    def __init__(self, run, recipe, dataset, checkpoints):
-        self.run, self.recipe, self.dataset, self.checkpoints = run, recipe, dataset, checkpoints
+    def __init__(self, recipe, dataset, keeper):
+        self.recipe, self.dataset, self.keeper = recipe, dataset, keeper
         self.batches = training_batches(recipe, dataset)
         self.devices = share(recipe.batch_size)
         if len(self.devices) < jax.device_count():
             print(
                 f"training on {len(self.devices)} of {jax.device_count()} devices, the most that "
-                "share a batch of "
-                f"{recipe.batch_size} equally",
+                f"share a batch of {recipe.batch_size} equally",
                 file=sys.stderr,
             )
         self.update = make_update(recipe, self.devices)
-        begin = recipe if checkpoints.latest is None else dataclasses.replace(recipe, encoder=None)
-        state, self.progress = checkpoints.restore(initial_state(begin, *self.batches(0)))
+        # A resumed training has its encoder in the checkpoint, and needs the other run no more.
+        begin = dataclasses.replace(recipe, encoder=None) if keeper.resumes else recipe
+        state, self.progress = keeper.restore(initial_state(begin, *self.batches(0)))
         self.step = int(state.step)
         self.state = self.update.place(state)
         self.pending: collections.deque[tuple[int, Metrics]] = collections.deque()
         self.begun = time.monotonic() - self.progress.seconds
-        run.cut(self.step)
 
     def run_to_end(self, interrupts):
         eval_every = self.recipe.eval_every or max(EVALUATE_EVERY, self.batches.steps_per_epoch)
@@ -138,7 +173,7 @@ class _Training:
         """Writes the means over the steps since the last line."""
         window, self.progress.window = self.progress.window, []
         nats, norm = (math.fsum(values) / len(window) for values in zip(*window, strict=True))
-        self.run.append(
+        self.keeper.record(
             {
                 "step": step,
                 "train_nats": nats,
@@ -159,10 +194,10 @@ class _Training:
         )
         if not math.isfinite(valid.nats):
             self.give_up("validation nats", valid.nats, self.step)
-        self.run.append({"step": self.step, "valid_nats": valid.nats, "seconds": self.seconds})
+        self.keeper.record({"step": self.step, "valid_nats": valid.nats, "seconds": self.seconds})
         better = self.progress.best is None or valid.nats < self.progress.best
         if better:
-            zoo.save(self.run.model, self.recipe.model, ema)
+            self.keeper.keep(self.recipe.model, ema)
             self.progress.best, self.progress.waited = valid.nats, 0
         else:
             self.progress.waited += 1
@@ -174,19 +209,14 @@ class _Training:
         state = self.update.fetch(self.state)
         if not _finite(state.variables):
             self.give_up("a weight", math.nan, self.step)
-        if self.progress.best is None:  # not validated yet, but it can be sampled
-            zoo.save(self.run.model, self.recipe.model, state.ema)
-        self.checkpoints.save(state, self.progress)
+        if self.progress.best is None:  # not validated yet, but can be sampled
+            self.keeper.keep(self.recipe.model, state.ema)
+        self.keeper.save(state, self.progress)
 
     def give_up(self, what, value, step):
-        last = self.checkpoints.latest
-        kept = (
-            "There is no checkpoint yet" if last is None else f"The checkpoint of step {last} stays"
-        )
-        if self.run.model.exists():
-            kept += f". The {'last' if self.progress.best is None else 'best'} model so far stays"
+        kept = self.keeper.kept(self.progress)
         raise NonFiniteError(
-            f"{what} became {value} at step {step}. {kept}. Usual causes: too high a "
+            f"{what} became {value} at step {step}. {kept} Usual causes: too high a "
             "--learning-rate, too short a "
             "--warmup, no --clip, bfloat16, or a model whose parameters leave the range of its "
             "head."

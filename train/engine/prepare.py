@@ -1,13 +1,15 @@
 """The data of a recipe, checked against its model before anything is written."""
 
 import dataclasses
+from collections.abc import Collection
 
 import jax
 
 import zoo
 from train.data import DataError, Dataset
+from train.engine.evaluation import check_ensemble
 from train.engine.step import initial_state, make_update
-from train.kinds import kind_of, kind_of_data, load
+from train.kinds import kind_of, kinds, load
 from train.kinds.kind import Stream
 from train.recipe.checks import bernoulli
 from train.recipe.recipe import Recipe
@@ -16,12 +18,75 @@ from zoo.foundation.limits import check_memory
 
 
 def inputs(recipe: Recipe) -> Dataset:
-    """Loads the recipe's data; labels are kept only for a conditional model.
+    """Loads the recipe's data as its model reads them; see `for_model`."""
+    return for_model(recipe, _load(recipe))
+
+
+def shaped_inputs(recipe: Recipe, given: Collection[str]) -> tuple[Recipe, Dataset]:
+    """Loads the recipe's data, and gives the model their shape.
+
+    Args:
+      recipe: the recipe.
+      given: the fields of the model that stay as they are.
+
+    Returns:
+      (the recipe with the shaped model, the data as that model reads them).
 
     Raises:
-      DataError: the data cannot be had, or the model cannot describe them.
+      DataError: the data cannot be loaded, or contradict a field that stays.
     """
-    dataset, kind = load(recipe.data), kind_of(recipe.model)
+    dataset = _load(recipe)
+    recipe = shaped(recipe, dataset, given)
+    return recipe, for_model(recipe, dataset)
+
+
+def chosen(model: zoo.Autoregressive) -> set[str]:
+    """The fields of a model that are not the default of its class."""
+    fields = dataclasses.fields(model)
+    return {field.name for field in fields if getattr(model, field.name) != field.default}
+
+
+def shaped(recipe: Recipe, dataset: Dataset, given: Collection[str]) -> Recipe:
+    """The recipe with its model in the shape of the data, but for the fields `given`.
+
+    Raises:
+      DataError: the model describes another kind of thing.
+    """
+    kind = kind_of(recipe.model)
+    _check_kind(recipe, dataset)
+    return dataclasses.replace(recipe, model=kind.shaped(recipe.model, dataset, given))
+
+
+def shape_notes(before: zoo.Autoregressive, after: zoo.Autoregressive) -> tuple[str, ...]:
+    """A sentence on what `shaped` changed, if it changed something."""
+    names = [field.name for field in dataclasses.fields(before)]
+    changes = [
+        f"{name}={getattr(after, name)}"
+        for name in names
+        if getattr(before, name) != getattr(after, name)
+    ]
+    return (f"the model has the shape of the data: {', '.join(changes)}",) if changes else ()
+
+
+def for_model(recipe: Recipe, dataset: Dataset) -> Dataset:
+    """The data as the model reads them.
+
+    Raises:
+      DataError: the model cannot describe them.
+    """
+    kind = kind_of(recipe.model)
+    _check_kind(recipe, dataset)
+    kind.check_chosen(recipe.model, dataset)
+    dataset = kind.prepare(recipe.model, dataset)
+    model = kind.with_data(recipe.model, dataset)  # which knows how many tokens a source may have
+    for split in (dataset.train, dataset.valid, dataset.test):
+        zoo.check_context(model, split.context)
+    return dataset
+
+
+def _load(recipe):
+    """The data, with labels only for a conditional model."""
+    dataset = load(recipe.data)
     if recipe.conditional and dataset.num_classes is None:
         raise DataError(
             f"{dataset.name} has no labels, so a model cannot be conditional on them: drop "
@@ -29,19 +94,16 @@ def inputs(recipe: Recipe) -> Dataset:
         )
     if not (recipe.conditional or dataset.paired):
         dataset = dataset.map(lambda split: split._replace(context=None))
-    found = kind_of_data(recipe.data.name)
+    return dataset
+
+
+def _check_kind(recipe, dataset):
+    kind, found = kind_of(recipe.model), kinds()[dataset.kind]
     if not kind.accepts(found):
         raise DataError(
             f"{dataset.name} holds {found.holds}, but {checks.kind(recipe.model)} describes "
-            f"{kind.holds}: pass "
-            f"--data.name, such as {kind.example}."
+            f"{kind.holds}: pass --data.name, such as {kind.example}."
         )
-    kind.check_chosen(recipe.model, dataset)
-    dataset = kind.prepare(recipe.model, dataset)
-    model = kind.with_data(recipe.model, dataset)  # which knows how many tokens a source may have
-    for split in (dataset.train, dataset.valid, dataset.test):
-        zoo.check_context(model, split.context)
-    return dataset
 
 
 def fitted(recipe: Recipe, dataset: Dataset) -> Recipe:
@@ -55,17 +117,11 @@ def training_batches(recipe: Recipe, dataset: Dataset) -> Stream:
 
 
 def check_trainable(recipe: Recipe, dataset: Dataset) -> None:
-    """Raises ValueError if the first step would: everything that can be found out before anything
-    is
-      written.
-    """
+    """Raises ValueError if the first step would, before anything is written."""
     make_update(recipe)
-    members = recipe.model.members()  # refuses more than there can be
-    if recipe.validate_ensemble and len(members) == 1:
-        raise ValueError(
-            f"this {checks.kind(recipe.model)} is one model and no ensemble: drop "
-            "--validate-ensemble."
-        )
+    recipe.model.members()  # refuses more than there can be
+    if recipe.validate_ensemble:
+        check_ensemble(recipe.model, "validate-ensemble")
     if recipe.calibrate:
         bernoulli(recipe.model)
     batches = training_batches(recipe, dataset)

@@ -1,5 +1,6 @@
 """What images and tables share: every example is an array of sites of one shape."""
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,23 @@ class Arrays(Kind):
 
     def accepts(self, other):
         return isinstance(other, Arrays)
+
+    def shaped(self, model, dataset, given):
+        """`site_shape` and head describe the examples, `num_classes` their labels."""
+        shape, levels = dataset.train.x.shape[1:], dataset.num_levels
+        free = {field.name for field in dataclasses.fields(model)} - set(given)
+        changes: dict[str, Any] = {}
+        if "head" not in free:
+            event = _event(model, shape)
+        else:
+            event = shape[2:] if model.joint else ()
+            fits = model.head.num_values == levels and model.head.event_shape == event
+            changes |= {} if fits else {"head": model.preferred_head(levels, event)}
+        if "site_shape" in free:
+            changes["site_shape"] = shape[: len(shape) - len(event)]
+        if "num_classes" in free and dataset.train.context is not None:
+            changes["num_classes"] = dataset.num_classes or 0
+        return model.clone(**changes)
 
     def prepare(self, model, dataset):
         name, wanted = type(model).__name__, (*model.site_shape, *model.head.event_shape)
@@ -34,13 +52,18 @@ class Arrays(Kind):
 
     def with_data(self, model, dataset):
         """Real values are standardised by the means and deviations of the training split."""
-        if dataset.num_levels is not None:
+        if dataset.num_levels is not None or isinstance(model, zoo.Standardised):
             return model
         rows = dataset.train.x.reshape(len(dataset.train.x), -1).astype(np.float64)
         shift, scale = (
             tuple(float(np.float32(value)) for value in each)
             for each in (rows.mean(0), rows.std(0))
         )
+        if 0.0 in scale:
+            raise DataError(
+                f"{dataset.name}: site {scale.index(0.0)} is {shift[scale.index(0.0)]:g} in every "
+                "training example, so it has no density: drop it."
+            )
         return zoo.Standardised(model, shift, scale)
 
     def compare(self, model, nats, split):

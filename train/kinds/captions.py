@@ -23,6 +23,12 @@ class Captions(Paired):
     flags = ("unit", "least", "blind", "valid")
     loaders = {"scenes": scenes, "digit_words": digit_words, "captions": captions}
 
+    def shaped(self, model, dataset, given):
+        """`image_shape` is that of the images, too."""
+        model = super().shaped(model, dataset, given)
+        images = dataset.train.context.shape[1:]
+        return model if "image_shape" in given else model.clone(image_shape=images)
+
     def prepare(self, model, dataset):
         dataset = super().prepare(model, dataset)
         if reason := model.why_invalid(dataset.test.context):

@@ -1,7 +1,7 @@
 """What differs between the kinds of things that models describe, on the side of training."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -10,6 +10,7 @@ from jaxtyping import Float, Shaped
 import zoo
 from train.data.batching import Batches, Streams, Windows
 from train.data.dataset import Data, DataError, Dataset, Split
+from train.data.in_memory import Part, context_of, held_out, levels_of, rows
 from zoo.core import checks
 
 Stream = Batches | Windows | Streams
@@ -61,6 +62,44 @@ class Kind:
         """
         return dataset
 
+    def read(
+        self, model: zoo.Autoregressive, parts: Sequence[Part]
+    ) -> tuple[list[Split], dict[str, Any]]:
+        """Arrays as splits, and the fields of a `Dataset` that they determine. By default: a row an
+        example.
+
+        Raises:
+          DataError, ValueError: they are no examples; the message names the argument.
+        """
+        splits = []
+        for name, x, context in parts:
+            examples = rows(x, name)
+            if examples.ndim < 2:
+                raise DataError(
+                    f"{name} must have a row for each example, [N, ...]; got shape "
+                    f"{list(examples.shape)}."
+                )
+            splits.append(Split(examples, context_of(context, len(examples), name)))
+        if len({split.x.dtype.kind == "f" for split in splits}) > 1:
+            raise DataError(
+                "x and valid must both hold levels, or both real numbers; got "
+                f"{' and '.join(str(split.x.dtype) for split in splits)}."
+            )
+        labels = [split.context for split in splits if split.context is not None]
+        classes = all(each.ndim == 1 and each.dtype.kind in "iu" for each in labels)
+        count = 1 + max(int(each.max()) for each in labels) if labels and classes else None
+        return splits, {"num_levels": levels_of(splits), "num_classes": count}
+
+    def hold_out(self, split: Split, fraction: float, seed: int) -> tuple[Split, Split]:
+        """(training, validation) out of one split. By default: random rows, a function of the seed."""
+        return held_out(split, fraction, seed)
+
+    def shaped(
+        self, model: zoo.Autoregressive, dataset: Dataset, given: Collection[str]
+    ) -> zoo.Autoregressive:
+        """The model in the shape of the data, but for the fields `given`. By default: as it is."""
+        return model
+
     def known(self, dataset: Dataset) -> dict[str, Any]:
         """The fields of the model that only the data know, such as the vocabulary."""
         return {}
@@ -87,6 +126,10 @@ class Kind:
     ) -> Stream:
         """The training stream, a pure function of the step."""
         return Batches(dataset.train, batch_size, seed, dataset.dynamic)
+
+    def largest_batch(self, model: zoo.Autoregressive, dataset: Dataset) -> int:
+        """How many examples a training batch can have at most. By default: all of them."""
+        return len(dataset.train.x)
 
     def shortened(self, model: zoo.Autoregressive, batch: Split) -> Split:
         """A batch for evaluation, without what costs time and changes nothing. By default: as it

@@ -2,7 +2,7 @@
 else.
 """
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -41,11 +41,40 @@ class Paired(Kind):
 
         return dataset.map(pad)
 
+    def shaped(self, model, dataset, given):
+        """`site_shape` is the length of the longest sequence, its end included."""
+        splits = (dataset.train, dataset.valid, dataset.test)
+        changes: dict[str, Any] = {"site_shape": (max(split.x.shape[1] for split in splits),)}
+        if not dataset.vocabulary:
+            changes["head"] = zoo.Categorical(dataset.num_levels)
+        return model.clone(**{name: changes[name] for name in set(changes) - set(given)})
+
+    def read(self, model, parts):
+        """Tokens [N, length], with the model's `end` and `pad`, and what each row is made from."""
+        if model.end is None or model.pad != 0 or getattr(model, "source_pad", 0) != 0:
+            raise DataError(
+                "sequences made from a context need an end, and 0 as padding: pass a model with "
+                "end=1, pad=0 (and source_pad=0), such as "
+                f"{type(model).__name__}(end=1, pad=0)."
+            )
+        splits, facts = super().read(model, parts)
+        for (name, _, _), split in zip(parts, splits, strict=True):
+            if split.x.ndim != 2 or split.x.dtype.kind == "f":
+                raise DataError(
+                    f"{name} must hold tokens, whole numbers [N, length]; got {split.x.dtype} of "
+                    f"shape {list(split.x.shape)}."
+                )
+        return splits, facts | {"vocabulary": model.vocabulary}
+
     def known(self, dataset):
+        if not dataset.vocabulary:  # tokens that stand for no text
+            return {}
         ends = {"pad": SPECIAL.index(PAD), "end": SPECIAL.index(END)}
         return {"vocabulary": dataset.vocabulary, "unit": dataset.unit, **ends}
 
     def with_data(self, model, dataset):
+        if not dataset.vocabulary:
+            return model
         return model.clone(head=zoo.Categorical(len(dataset.vocabulary)), **self.known(dataset))
 
     def check_chosen(self, model, dataset):

@@ -7,10 +7,12 @@ import numpy as np
 
 import zoo
 from train.data.batching import Windows
-from train.data.dataset import DataError, lines, ragged
+from train.data.dataset import DataError, Split, lines, ragged
+from train.data.in_memory import check_counts, context_of
 from train.data.sources.audio import sounds, spoken_digit, tones
 from train.kinds.kind import Kind
 from train.kinds.text import cut
+from zoo.foundation.arguments import array
 
 
 class Sound(Kind):
@@ -35,6 +37,26 @@ class Sound(Kind):
     most_samples = 3
     loaders = {"tones": tones, "spoken_digit": spoken_digit, "sounds": sounds}
 
+    def read(self, model, parts):
+        """Recordings are waves in [-1, 1] or int16: one, a list of them, or an array [N, samples]."""
+        splits = []
+        for name, x, context in parts:
+            single = getattr(x, "ndim", 0) == 1 and x.dtype.kind != "O"
+            waves = [_int16(wave, name) for wave in ([x] if single else x)]
+            splits.append(Split(ragged(waves), context_of(context, len(waves), name)))
+        return splits, {"num_levels": 2**16, "rate": model.rate}
+
+    def hold_out(self, split, fraction, seed):
+        """Whole recordings, or the end of the only one."""
+        if len(split.x) > 1:
+            return super().hold_out(split, fraction, seed)
+        (wave,) = split.x
+        held = max(1, round(len(wave) * fraction))
+        check_counts(len(wave) - held, held, fraction)
+        parts = np.split(wave, [len(wave) - held])
+        train, valid = (split._replace(x=ragged([part])) for part in parts)
+        return train, valid
+
     def prepare(self, model, dataset):
         dataset, length = _quantised(dataset, model), model.num_sites
         for split, name in (
@@ -57,6 +79,9 @@ class Sound(Kind):
 
     def batches(self, model, dataset, batch_size, seed):
         return Windows(dataset.train, model.num_sites, batch_size, seed)
+
+    def largest_batch(self, model, dataset):
+        return sum(map(len, dataset.train.x))  # windows overlap
 
     def unit(self, model):
         return "sample"
@@ -82,6 +107,20 @@ def entropy(x: np.ndarray) -> float:
     """
     counts = np.unique(x, return_counts=True)[1]
     return float(-(counts / x.size * np.log2(counts / x.size)).sum())
+
+
+def _int16(wave, name):
+    samples = array(wave, name)
+    if samples.ndim != 1 or not samples.size:
+        raise DataError(f"{name}: a recording must have shape [samples]; got {samples.shape}.")
+    if samples.dtype == np.int16:
+        return samples
+    if samples.dtype.kind in "biu" or not (abs(samples) <= 1).all():
+        raise DataError(
+            f"{name} must hold waves, int16 or real numbers in [-1, 1]; got {samples.dtype} from "
+            f"{samples.min()} to {samples.max()}."
+        )
+    return (zoo.quantise(samples.astype(np.float64), 2**16, "linear") - 2**15).astype(np.int16)
 
 
 def _check_length(split, name, dataset, length):

@@ -7,6 +7,7 @@ import numpy as np
 import zoo
 from train.data.batching import Streams, Windows
 from train.data.dataset import DataError, Dataset, Split, lines
+from train.data.in_memory import check_counts, levels_of, rows
 from train.data.sources.texts import python_docs, text, tiny_shakespeare
 from train.kinds.kind import Kind
 from zoo.formats.vocabulary import BYTES
@@ -32,6 +33,35 @@ class Text(Kind):
     most_samples = 3
     loaders = {"python_docs": python_docs, "tiny_shakespeare": tiny_shakespeare, "text": text}
 
+    def read(self, model, parts):
+        """A text is a string, or one line of tokens [length]; a string's characters are tokens in
+        order of code point, or as the model's vocabulary numbers them.
+        """
+        lines, texts = [], [part.x for part in parts if isinstance(part.x, str)]
+        vocabulary = model.vocabulary or tuple(sorted(set("".join(texts))))
+        for name, x, context in parts:
+            tokens = rows(_tokens(x, vocabulary, name) if isinstance(x, str) else x, name)
+            if tokens.ndim != 1 or tokens.dtype.kind == "f" or context is not None:
+                raise DataError(
+                    f"{name} must be a string, or one line of tokens, whole numbers [length], "
+                    f"without context; got {tokens.dtype} of shape {list(tokens.shape)}."
+                )
+            lines.append(Split(tokens, None))
+        return lines, {"num_levels": levels_of(lines), "vocabulary": vocabulary}
+
+    def hold_out(self, split, fraction, seed):
+        """The end of the text is for validation."""
+        held = max(1, round(len(split.x) * fraction))
+        check_counts(len(split.x) - held, held, fraction)
+        train, valid = np.split(split.x, [len(split.x) - held])
+        return Split(train, None), Split(valid, None)
+
+    def shaped(self, model, dataset, given):
+        """Where tokens stand for no text, the head has as many values as there are tokens."""
+        if dataset.vocabulary or "head" in given:
+            return model
+        return model.clone(head=zoo.Categorical(dataset.num_levels))
+
     def prepare(self, model, dataset):
         if model.end is not None:
             raise DataError(
@@ -48,6 +78,8 @@ class Text(Kind):
         return {"vocabulary": dataset.vocabulary}
 
     def with_data(self, model, dataset):
+        if not dataset.vocabulary:  # tokens that stand for no text
+            return model
         return model.clone(head=zoo.Categorical(len(dataset.vocabulary)), **self.known(dataset))
 
     def batches(self, model, dataset, batch_size, seed):
@@ -55,8 +87,24 @@ class Text(Kind):
             return Streams(dataset.train.x, model.num_sites, batch_size)
         return Windows(dataset.train, model.num_sites, batch_size, seed)
 
+    def largest_batch(self, model, dataset):
+        tokens = len(dataset.train.x)  # windows overlap, streams do not
+        return tokens // model.num_sites if model.streams else tokens
+
     def unit(self, model):
         return "byte" if model.vocabulary == BYTES else "char"
+
+
+def _tokens(text, vocabulary, name):
+    if vocabulary == BYTES:
+        return np.frombuffer(text.encode(), np.uint8)
+    numbers = {token: number for number, token in enumerate(vocabulary)}
+    if unknown := sorted(set(text) - set(numbers)):
+        raise DataError(
+            f"{name} has the character {unknown[0]!r}, which the model's vocabulary of "
+            f"{len(vocabulary)} lacks: take it out, or pass a model without a vocabulary."
+        )
+    return np.array([numbers[character] for character in text])
 
 
 def cut(split: Split, name: str, dataset: Dataset, length: int) -> Split:

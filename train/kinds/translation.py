@@ -21,7 +21,18 @@ class Translation(Paired):
     from_data = (*Paired.from_data, "source_vocabulary", "source_values", "source_pad")
     loaders = {"dates": dates, "multi30k": multi30k, "pairs": pairs}
 
+    def shaped(self, model, dataset, given):
+        """Where source tokens stand for no text, `source_values` counts them."""
+        model = super().shaped(model, dataset, given)
+        if dataset.vocabulary or "source_values" in given:
+            return model
+        contexts = (dataset.train.context, dataset.valid.context)
+        most = max(0 if each is None else int(each.max()) for each in contexts)
+        return model.clone(source_values=most + 1)
+
     def known(self, dataset):
+        if not dataset.vocabulary:  # tokens that stand for no text
+            return {}
         source = dataset.source_vocabulary
         values = {"source_values": len(source), "source_pad": SPECIAL.index(PAD)}
         return super().known(dataset) | {"source_vocabulary": source, **values}

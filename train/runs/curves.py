@@ -11,7 +11,12 @@ _PANELS: dict[str, dict[str, str | None]] = {
 
 
 def curves(records: list[dict[str, Any]], path: Path) -> None:
-    """Draws the metrics of a run to a PNG.
+    """Draws the metrics of a run to a PNG; see `figure_of`."""
+    figure_of(records).savefig(path, dpi=120)
+
+
+def figure_of(records: list[dict[str, Any]]) -> Any:
+    """A matplotlib figure of nats, learning rate and gradient norm, step by step.
 
     Raises:
       ImportError: matplotlib is not installed.
@@ -40,4 +45,4 @@ def curves(records: list[dict[str, Any]], path: Path) -> None:
         )  # the first steps would flatten everything after them
         margin = (high - low) / 20 + 0.1
         figure.axes[0].set_ylim(low - margin, high + margin)
-    figure.savefig(path, dpi=120)
+    return figure

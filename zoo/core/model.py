@@ -18,7 +18,14 @@ from jaxtyping import Array, Float, Int, PyTree, Shaped
 from zoo.core.orderings import Ordering
 from zoo.foundation.arguments import convert_fields
 from zoo.foundation.limits import check_limits
-from zoo.heads import Head, checked_log_prob
+from zoo.heads import (
+    Bernoulli,
+    Categorical,
+    DiscretizedLogisticMixture,
+    Head,
+    MixtureOfGaussians,
+    checked_log_prob,
+)
 
 Variables: TypeAlias = dict[str, Any]
 
@@ -123,6 +130,20 @@ class Autoregressive(nn.Module):
     """The fields that decide what the weights of its encoder mean; () for a model without an
     encoder.
     """
+
+    @classmethod
+    def preferred_head(cls, num_levels: int | None, event_shape: tuple[int, ...] = ()) -> Head:
+        """The head for data if the user chose none; a class overrides it to prefer another one.
+
+        Args:
+          num_levels: how many levels the values have; None for real numbers.
+          event_shape: shape of one site's value, (3,) where a site holds all colours of a pixel.
+        """
+        if num_levels is None:
+            return MixtureOfGaussians()
+        if event_shape:
+            return DiscretizedLogisticMixture(levels=num_levels, channels=event_shape[0])
+        return Bernoulli() if num_levels == 2 else Categorical(num_levels)
 
     def training_loss(self, x: Canvas, memory: PyTree = None) -> Float[Array, " batch"]:
         """What training minimises, nats: -log p(x) in training mode, or an unbiased estimate (rng

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from zoo.core.orderings import Ordering
 from zoo.foundation.registry import register
-from zoo.heads import Bernoulli, Head
+from zoo.heads import Bernoulli, DiscretizedLogisticMixture, Head
 from zoo.images.gated_resnet import concat_elu
 from zoo.images.raster import Raster
 from zoo.images.scales import Scale
@@ -70,6 +70,13 @@ class PixelCNNpp(Raster):
     num_classes: int = 0
     head: Head = Bernoulli()
     ordering: Ordering = Ordering()
+
+    @classmethod
+    def preferred_head(cls, num_levels, event_shape=()):
+        """A mixture of logistics, as in the paper, for grey levels too."""
+        if num_levels in (None, 2):
+            return super().preferred_head(num_levels, event_shape)
+        return DiscretizedLogisticMixture(levels=num_levels, channels=math.prod(event_shape))
 
     def setup(self):
         self.check()

@@ -1,0 +1,76 @@
+"""A training in a run folder: the folder keeps what the loop reports, and the data stay the same."""
+
+from typing import Any
+
+import zoo
+from train.data import DataError, Dataset
+from train.engine.checkpoint import Checkpoints, Progress
+from train.engine.loop import train
+from train.engine.prepare import inputs
+from train.engine.step import State
+from train.recipe.recipe import PLACES, Recipe
+from train.runs.folder import Run, RunError
+
+
+class RunKeeper:
+    """Keeps metrics, checkpoints and the best model in a run folder; see `loop.Keeper`."""
+
+    def __init__(self, run: Run, checkpoints: Checkpoints):
+        self.run, self.checkpoints = run, checkpoints
+
+    @property
+    def resumes(self) -> bool:
+        return self.checkpoints.latest is not None
+
+    def restore(self, initial: State) -> tuple[State, Progress]:
+        state, progress = self.checkpoints.restore(initial)
+        self.run.cut(int(state.step))
+        return state, progress
+
+    def record(self, record: dict[str, Any]) -> None:
+        self.run.append(record)
+
+    def keep(self, model: zoo.Autoregressive, variables: zoo.Variables) -> None:
+        zoo.save(self.run.model, model, variables)
+
+    def save(self, state: State, progress: Progress) -> None:
+        self.checkpoints.save(state, progress)
+
+    def kept(self, progress: Progress) -> str:
+        last = self.checkpoints.latest
+        said = (
+            "There is no checkpoint yet" if last is None else f"The checkpoint of step {last} stays"
+        )
+        if not self.run.model.exists():
+            return f"{said}."
+        return f"{said}. The {'last' if progress.best is None else 'best'} model so far stays."
+
+
+def train_run(run: Run, recipe: Recipe, dataset: Dataset) -> float:
+    """Trains from the run's newest checkpoint, or from the start, to the end of the recipe.
+
+    The run folder then holds the metrics, checkpoints, and the averaged weights with the best
+    validation nats. Returns and raises what `train.engine.loop.train` does.
+    """
+    with Checkpoints(run.checkpoints) as checkpoints:
+        return train(recipe, dataset, RunKeeper(run, checkpoints))
+
+
+def load_data(run: Run, recipe: Recipe) -> Dataset:
+    """Loads the data of an existing run, wherever they lie now.
+
+    Raises:
+      DataError, RunError: they cannot be loaded, or differ from those the run began with.
+    """
+    try:
+        dataset = inputs(recipe)
+    except (DataError, OSError) as error:
+        if not any(getattr(recipe.data, place) for place in PLACES):
+            raise
+        raise RunError(
+            f"{' '.join(str(error).split()).rstrip('.')}. If the data of {run.folder} were "
+            "moved, say where they are by "
+            "--data.path (--data.data-dir, --data.manual-dir)."
+        ) from None
+    run.check_data(dataset)
+    return dataset

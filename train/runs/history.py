@@ -1,0 +1,78 @@
+"""What a training reported, as arrays."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from train.runs.curves import figure_of
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class History:
+    """The metrics of a training, step by step.
+
+    Attributes:
+      records: dicts as in metrics.jsonl: `step`, `seconds`, and either `train_nats` (the mean since
+        the record before), `gradient_norm` and `learning_rate`, or `valid_nats`.
+      steps: the steps of the training records, [T].
+      train_nats: mean loss over the steps since the record before, [T].
+      gradient_norm: mean norm of the gradient over them, [T].
+      learning_rate: the rate at these steps, [T].
+      valid_steps: the steps of the evaluations, [V].
+      valid_nats: nats of the averaged weights on the validation data, [V].
+
+    Example:
+      >>> history = History(({"step": 5, "valid_nats": 2.5}, {"step": 10, "valid_nats": 2.0}))
+      >>> history
+      History(10 steps, best validation 2 nats at step 10)
+      >>> history.valid_nats.tolist()
+      [2.5, 2.0]
+    """
+
+    records: tuple[dict[str, Any], ...]
+
+    @property
+    def steps(self) -> Int[np.ndarray, " T"]:
+        return self._column("step", "train_nats").astype(int)
+
+    @property
+    def train_nats(self) -> Float[np.ndarray, " T"]:
+        return self._column("train_nats", "train_nats")
+
+    @property
+    def gradient_norm(self) -> Float[np.ndarray, " T"]:
+        return self._column("gradient_norm", "train_nats")
+
+    @property
+    def learning_rate(self) -> Float[np.ndarray, " T"]:
+        return self._column("learning_rate", "train_nats")
+
+    @property
+    def valid_steps(self) -> Int[np.ndarray, " V"]:
+        return self._column("step", "valid_nats").astype(int)
+
+    @property
+    def valid_nats(self) -> Float[np.ndarray, " V"]:
+        return self._column("valid_nats", "valid_nats")
+
+    def plot(self) -> Any:
+        """A matplotlib `Figure` of all curves, which a notebook shows.
+
+        Raises:
+          ImportError: matplotlib is not installed.
+        """
+        return figure_of(list(self.records))
+
+    def __repr__(self) -> str:
+        """How long it was, and the best validation."""
+        last = max((record["step"] for record in self.records), default=0)
+        if not self.valid_nats.size:
+            return f"History({last:,} steps, no validation)"
+        best = self.valid_nats.argmin()
+        nats, step = self.valid_nats[best], self.valid_steps[best]
+        return f"History({last:,} steps, best validation {nats:.5g} nats at step {step:,})"
+
+    def _column(self, name, beside):
+        return np.array([record[name] for record in self.records if beside in record], np.float64)
