@@ -42,7 +42,7 @@ def shaped_inputs(recipe: Recipe, given: Collection[str]) -> tuple[Recipe, Datas
 
 def chosen(model: zoo.Autoregressive) -> set[str]:
     """The fields of a model that are not the default of its class."""
-    fields = dataclasses.fields(model)
+    fields = [field for field in dataclasses.fields(model) if field.name not in ("parent", "name")]
     return {field.name for field in fields if getattr(model, field.name) != field.default}
 
 

@@ -57,6 +57,8 @@ class Paired(Kind):
                 "end=1, pad=0 (and source_pad=0), such as "
                 f"{type(model).__name__}(end=1, pad=0)."
             )
+        if bare := [part.name for part in parts if part.context is None]:
+            raise DataError(f"{bare[0]} needs a context, what each row is made from: pass context.")
         splits, facts = super().read(model, parts)
         for (name, _, _), split in zip(parts, splits, strict=True):
             if split.x.ndim != 2 or split.x.dtype.kind == "f":
@@ -64,6 +66,7 @@ class Paired(Kind):
                     f"{name} must hold tokens, whole numbers [N, length]; got {split.x.dtype} of "
                     f"shape {list(split.x.shape)}."
                 )
+        splits = [split._replace(x=split.x.astype(np.int32)) for split in splits]
         return splits, facts | {"vocabulary": model.vocabulary}
 
     def known(self, dataset):

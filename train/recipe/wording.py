@@ -31,7 +31,7 @@ def python_words(text: str) -> str:
       'drop validate_ensemble.'
     """
     text = re.sub(r", or --data\.[\w-]+( \w+)?", "", text)
-    text = re.sub(r"(--model\.head|such as) (\w+)((?::[\w.]+)*)", _head, text)
+    text = re.sub(r"(--model\.head|such as) (\w+)((?::\w+(?:\.\w+)?)*)", _head, text)
     text = re.sub(r"--model\.([\w-]*shape)((?: \d+)+)", _shape, text)
     return re.sub(r"--(?:model\.)?([a-z][\w-]*)", lambda flag: _name(flag[1]), text)
 
