@@ -33,6 +33,7 @@ from train.recipe.recipe import Recipe
 from train.recipe.wording import in_python
 from train.runs.history import History
 from zoo.foundation.arguments import checked
+from zoo.heads import why_outside
 
 VALID = 0.1  # of the examples, where no validation data are passed
 
@@ -251,7 +252,7 @@ def _prepared(model, x, valid, context, fields):
     dataset = for_model(recipe, dataset)
     notes += shape_notes(model, recipe.model)
     recipe = fitted(recipe, dataset)
-    if train.x.dtype != object and (misfit := recipe.model.head.complaint(dataset.train.x)):
+    if train.x.dtype != object and (misfit := why_outside(recipe.model.head, dataset.train.x)):
         raise DataError(f"x is outside the model's support: {misfit}.")
     most = kind_of(recipe.model).largest_batch(recipe.model, dataset)
     if "batch_size" not in fields and 0 < most < recipe.batch_size:

@@ -236,11 +236,8 @@ def find(what: str | Path) -> Run:
     if (run := Run(Path(what))).config.exists():
         return run
     numbered = re.compile(rf"{re.escape(str(what))}(-\d+)?")
-    folders = (
-        [folder for folder in RUNS.iterdir() if numbered.fullmatch(folder.name)]
-        if RUNS.is_dir()
-        else []
-    )
+    all_runs = RUNS.iterdir() if RUNS.is_dir() else ()
+    folders = [folder for folder in all_runs if numbered.fullmatch(folder.name)]
     runs = [run for run in map(Run, folders) if run.config.exists()]
     if not runs:
         raise RunError(
@@ -259,11 +256,8 @@ def check_same(run: Run, name: str, recipe: Recipe) -> None:
         raise RunError(f"{run.folder} is a run of {stored_name}, not of {name}.")
     changed = differences(stored, recipe)
     if run.digest is not None:
-        changed = {
-            field: both
-            for field, both in changed.items()
-            if field not in {f"data.{place}" for place in PLACES}
-        }
+        places = {f"data.{place}" for place in PLACES}
+        changed = {field: both for field, both in changed.items() if field not in places}
     if changed:
         fields = ", ".join(
             f"{field} is {old!r} in the run but {new!r} here"
