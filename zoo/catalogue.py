@@ -1,6 +1,5 @@
 """The catalogue: every model by name, in the paper's size and in a tiny one whose whole space can
-be
-  enumerated.
+be enumerated.
 """
 
 import dataclasses

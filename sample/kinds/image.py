@@ -121,8 +121,7 @@ def show(
 
 def context_of(options: Options, model: zoo.Autoregressive, num: int) -> Any:
     """The context of `num` images: the label asked for, or all labels in turn, which only drawn
-    images
-      can have.
+    images can have.
     """
     context = labels(model, options.label, num)
     if context is not None and options.label is None and options.images is not None:

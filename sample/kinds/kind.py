@@ -1,6 +1,5 @@
 """What differs between the kinds of things that models describe, on the side of sampling: their
-flags,
-  and what is shown.
+flags, and what is shown.
 """
 
 import dataclasses

@@ -98,7 +98,7 @@ def parse(model: str, args: Sequence[str], prog: str = "python -m train") -> Opt
 
 def sentence(cls: type) -> str:
     """The first sentence of the docstring of a class."""
-    text = " ".join((cls.__doc__ or "").split())
+    text = " ".join((cls.__doc__ or "").strip().partition("\n\n")[0].split())
     return re.split(r"(?<=[.!?]) (?=[A-Z*])", text, maxsplit=1)[0]
 
 

@@ -1,6 +1,5 @@
 """Data: `load(Data(...))` gives a `Dataset`, `Batches` its training stream, `batches` its
-evaluation
-  batches.
+evaluation batches.
 """
 
 from train.data.batching import Batches, Streams, Windows, batches, shortened

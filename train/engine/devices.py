@@ -1,6 +1,5 @@
 """The devices, seen as one row: weights are whole on each of them, batches are cut along their
-first
-  axis.
+first axis.
 """
 
 import os

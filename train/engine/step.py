@@ -1,6 +1,5 @@
 """One update: the loss, its gradient, the optimiser and the average of the weights, on all devices
-at
-  once.
+at once.
 """
 
 import functools
@@ -44,8 +43,7 @@ class State(NamedTuple):
 
 class Metrics(NamedTuple):
     """What an update reports: the loss and the gradient's global norm before it, and the learning
-    rate
-      of it.
+    rate of it.
 
     Where the loss or the norm is infinite or nan, the update was skipped.
     """

@@ -102,8 +102,7 @@ class Sound(Kind):
 
 def entropy(x: np.ndarray) -> float:
     """Entropy of the histogram of values, bits: what a code spends on a value if it knows nothing
-    of
-      the others.
+    of the others.
     """
     counts = np.unique(x, return_counts=True)[1]
     return float(-(counts / x.size * np.log2(counts / x.size)).sum())

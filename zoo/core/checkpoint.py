@@ -170,7 +170,7 @@ def digest(text: str, arrays: Mapping[str, np.ndarray]) -> str:
 @checked()
 def find(run: str | os.PathLike, runs: str | os.PathLike = "runs") -> Path:
     """The checkpoint file that `run` means: a file, a folder that holds one, or a name whose newest
-      run in `runs` does.
+    run in `runs` does.
 
     Raises:
       CheckpointError: there is none.

@@ -48,9 +48,8 @@ def check_model(model: Any) -> None:
 
 def check_fields(model: Autoregressive) -> None:
     """Raises ValueError, in one line, unless the fields of `model` can be: counts at least 1 (0
-    where
-      that is the default),
-    numbers not negative, dropout in [0, 1), and what is chosen from a few is one of them.
+    where that is the default), numbers not negative, dropout in [0, 1), and what is chosen from a
+    few is one of them.
     """
     name, within = type(model).__name__, getattr(model, "model", None)
     if within is not None:

@@ -87,7 +87,7 @@ def training_loss(
     key: Array | None = None,
 ) -> Float[Array, " batch"]:
     """What training minimises, nats of each example: `model.training_loss`. Arguments as for
-      `log_prob`.
+    `log_prob`.
 
     Matmuls have the precision that jax is set to.
 

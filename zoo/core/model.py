@@ -195,8 +195,7 @@ class Autoregressive(nn.Module):
         self, x: Shaped[Array, "batch ranks"], memory: PyTree = None
     ) -> Float[Array, "batch ranks num_params"]:
         """Takes the values of the first ranks in one pass: their params, and a cache with which
-        `step`
-          goes on.
+        `step` goes on.
         """
         raise NotImplementedError(f"{type(self).__name__} has no prefill.")
 
@@ -208,7 +207,7 @@ class Autoregressive(nn.Module):
     @property
     def kind(self) -> str:
         """The kind of thing that the model describes: images, table, text, sound, translation or
-          captions.
+        captions.
 
         By default `images` where levels form a picture, (height, width) or (height, width, 1 or 3),
         else `table`.

@@ -66,8 +66,7 @@ class Ordering:
         self, num: int, site_shape: tuple[int, ...], mirrors: bool = False
     ) -> list["Ordering"]:
         """`num` different orderings, or all that the sites have: this one, with `mirrors` its
-        images,
-          then random ones.
+        images, then random ones.
 
         A `random` scan and a permutation have no mirror images.
 

@@ -11,7 +11,7 @@ from zoo.foundation.arguments import shown
 
 def open(source: Any) -> tuple[Autoregressive, Variables]:
     """The model and variables of a source: a checkpoint, a run's folder, a model's name with a run
-      under runs/, or a pair.
+    under runs/, or a pair.
 
     Args:
       source: a path, a name, or the pair (model, variables) itself.

@@ -1,6 +1,5 @@
 """Arrays of numbers in files: how large they are is known before memory is taken for them, and no
-cast
-  changes a value.
+cast changes a value.
 """
 
 import math

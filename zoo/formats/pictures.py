@@ -1,6 +1,5 @@
 """Pictures in files, as arrays: what a viewer shows, where that is unambiguous; all else is refused
-by
-  name.
+by name.
 """
 
 import warnings

@@ -30,8 +30,7 @@ BYTES = tuple(f"<0x{byte:02X}>" for byte in range(256))  # the vocabulary of a m
 
 def pieces(text: str, unit: Unit) -> list[str]:
     """The tokens of a text in normal form C: its characters, or its words in lower case and its
-    marks
-      as Moses parts them.
+    marks as Moses parts them.
 
     Raises:
       ImportError: words, and sacremoses is not installed.

@@ -88,8 +88,7 @@ def _argument(owner, name, kind, value, least=None):
 
 def checked(**least: int) -> Callable[[Function], Function]:
     """A decorator for public functions: arguments are brought to their annotations, `key` to a key
-    of
-      `jax.random.key`.
+    of `jax.random.key`.
 
     Args:
       **least: the least value of a numeric argument, by its name.

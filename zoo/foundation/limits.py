@@ -124,8 +124,7 @@ def _sizes(owner, prefix=""):
 
 def memory() -> int:
     """The bytes that there are for arrays: of the device where it says so, otherwise of the machine
-    or
-      its container.
+    or its container.
 
     Example:
       >>> memory() > 2**20

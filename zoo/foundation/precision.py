@@ -1,6 +1,5 @@
 """The policy for precision: likelihoods and samples are computed in float32, in full, on every
-device
-  and in every mode.
+device and in every mode.
 """
 
 import functools

@@ -14,8 +14,7 @@ _CLASSES: dict[str, type] = {}
 
 def register(cls: C) -> C:
     """Class decorator: models, heads and orderings of this class can be saved and loaded, by the
-    name
-      of the class.
+    name of the class.
 
     Defining the same class again, as a notebook cell does that is run twice, replaces it.
 

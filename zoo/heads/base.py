@@ -1,11 +1,10 @@
 """Heads: the law of one site given the network's parameters for it.
 
 A head is a frozen value without arrays. A discrete one owns three readings of one cumulative
-  distribution function: the
-log mass of a value (likelihood), the value at a uniform number (sampling by inversion) and the
-interval of uniform numbers that give a value (coding). They agree by construction:
-`quantile(params, u) == x` exactly when `low <= u < high` for `low, high = interval(params, x)`. A
-head for real numbers has the first two: a density is no mass.
+distribution function: the log mass of a value (likelihood), the value at a uniform number (sampling
+by inversion) and the interval of uniform numbers that give a value (coding). They agree by
+construction: `quantile(params, u) == x` exactly when `low <= u < high` for `low, high =
+interval(params, x)`. A head for real numbers has the first two: a density is no mass.
 
 Arithmetic is float32 and uniforms are multiples of 2^-23, so what is rarer than that has an empty
 interval and is not drawn (or, at the end of a row of values, drawn once in 2^23): a coder gives

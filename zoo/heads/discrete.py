@@ -87,7 +87,7 @@ class Bernoulli:
 @dataclasses.dataclass(frozen=True)
 class Categorical:
     """One of `num_classes` values by softmax: P(x = k) = exp(a_k) / sum_j exp(a_j). Values are
-      integers 0..K-1.
+    integers 0..K-1.
 
     Attributes:
       num_classes: K, the number of values.

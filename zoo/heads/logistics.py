@@ -1,5 +1,5 @@
 """A head for levels that are close where their numbers are: the discretised mixture of logistics of
-  PixelCNN++.
+PixelCNN++.
 
     P(k) = sum_j pi_j [ F((x_k + d/2 - mu_j) / s_j) - F((x_k - d/2 - mu_j) / s_j) ],    F = sigmoid,
     pi = softmax(a)

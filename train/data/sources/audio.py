@@ -34,8 +34,7 @@ _PARTIALS = np.arange(1, 9)
 
 def tones(data: Data) -> Dataset:
     """Half a second each, by class: 0 a held note of eight partials, 1 a plucked string, 2 a chirp,
-    3
-      a vowel.
+    3 a vowel.
     """
     splits = {}
     for number, (name, count) in enumerate(_TONES.items()):

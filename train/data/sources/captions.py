@@ -1,5 +1,5 @@
 """Images and what they show, in words: scenes of digits, single digits, or your own folder with
-  captions.tsv.
+captions.tsv.
 
 An example is a caption with its end, int32 [longest caption], filled up with padding (token 0); the
 context is its image, uint8 [height, width(, 3)], 0 black and 255 white.
@@ -85,8 +85,7 @@ def digit_words(data: Data) -> Dataset:
 
 def captions(data: Data) -> Dataset:
     """Your own images: a folder `data.path` with captions.tsv, an image's file name and its caption
-    on
-      each line.
+    on each line.
 
     An image may have several captions; images are split 80/10/10, equal ones together. With a
     header `image`, `caption`, `split` (train, valid or test) they are split so; if none is for

@@ -1,6 +1,5 @@
 """The idx format of MNIST and its relatives: two zero bytes, a type code, the rank, big-endian
-sizes,
-  the values.
+sizes, the values.
 """
 
 import numpy as np

@@ -1,5 +1,5 @@
 """Tables of real numbers, a row an example: scikit-learn's, red wine with the RNADE paper's folds,
-  your own .csv.
+your own .csv.
 
 A table is cut into ten parts of floor(N / 10) different rows (the last takes the rest), after a
 fixed permutation of the rows; equal rows stay together. Part `--data.fold` is the test split, the
@@ -61,8 +61,7 @@ def bundled(data: Data) -> Dataset:
 
 def red_wine(data: Data) -> Dataset:
     """UCI red wine without its quality: the file of the RNADE paper with its folds, or UCI's own
-    with
-      seeded ones.
+    with seeded ones.
     """
     path = Path(os.path.expanduser(data.path or data.manual_dir or "."))
     files = [path / PAPER_FOLDS.name, path / "winequality-red.csv"] if path.is_dir() else [path]

@@ -1,6 +1,5 @@
 """Text as tokens, characters or bytes: the documentation that comes with Python, tiny Shakespeare,
-or
-  your own file.
+or your own file.
 
 The first 90 % of a text are for training, the next 5 % for validation, the last 5 % for the test
 (the splits of tensorflow_datasets' tiny_shakespeare). The vocabulary is every character of the

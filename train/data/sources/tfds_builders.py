@@ -1,6 +1,5 @@
 """The standard sets as tensorflow_datasets builders that need no TensorFlow: prepared as
-array_record
-  by numpy alone.
+array_record by numpy alone.
 
 The stock builders of the same sets unpack through TensorFlow. Importing this module imports
 tensorflow_datasets.
@@ -171,8 +170,7 @@ class ZooTinyShakespeare(_Builder):
 
 class ZooSpokenDigit(_Builder):
     """Spoken digits of 8 kHz, int16: of every speaker and digit recordings 0-4 are for the test, as
-      the set's README says,
-    5-9 here for validation.
+    the set's README says, 5-9 here for validation.
     """
 
     source = "spoken_digit"

@@ -1,6 +1,5 @@
 """Pairs of texts, a source and what to make of it: written dates, Multi30k, or your own
-tab-separated
-  file.
+tab-separated file.
 
 A pair is an example: the context is the source, int32 [longest source], and x the target with its
   end, int32 [longest
@@ -32,7 +31,7 @@ _YEARS = (1900, 2100)
 
 def dates(data: Data) -> Dataset:
     """Dates as written in 20 languages and regions, long and short, and as ISO 8601: seeded, from
-      Babel's locale data.
+    Babel's locale data.
 
     Years have four digits and a month in figures stands after its day or after its year, so that a
     text means one day. The days of the three splits are disjoint. With `data.items` above 1, up to

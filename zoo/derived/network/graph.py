@@ -6,9 +6,8 @@ length L. What an iteration passes to the next is a `delay` along that axis:
     carry[k] = carry_after[k - 1],   carry[0] = init
 
 So a recurrence over tokens, one over the rows of an image and a plain chain of layers are one kind
-  of thing: operations on
-arrays, of which each entry is computed when its inputs are known. What a body computes from
-constants alone is taken out.
+of thing: operations on arrays, of which each entry is computed when its inputs are known. What a
+body computes from constants alone is taken out.
 """
 
 from __future__ import annotations
