@@ -381,7 +381,7 @@ def test_rows_are_reproduced_and_resumed(table, tmp_path, monkeypatch, capsys):
         line.startswith("| small | UCI red wine, folds of its own, 2 columns")
         and f"| 1.50 | {mean:.2f} +- " in line
     )
-    monkeypatch.setattr(reproduce, "train", None)  # a finished row is not trained again
+    monkeypatch.setattr(reproduce, "train_run", None)  # a finished row is not trained again
     assert reproduce.main(arguments) == 0 and capsys.readouterr().out.splitlines()[-1] == line
     assert reproduce.main([]) == 0 and "binarized_mnist" in capsys.readouterr().out
     longer = tuple(dataclasses.replace(fold, steps=fold.steps + 1) for fold in folds)
