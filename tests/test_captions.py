@@ -275,6 +275,7 @@ def test_a_frozen_encoder_really_does_not_move(few, encoder, parallel):
     assert (last.variables["params"]["place"] != first.variables["params"]["place"]).any()
 
 
+@pytest.mark.slow
 def test_a_fine_tuned_encoder_moves_less(few, encoder):
     (first, full), (_, tenth) = trained(encoder, 1.0, steps=1), trained(encoder, 0.1, steps=1)
     far, near = moved(first.variables, full.variables), moved(first.variables, tenth.variables)
@@ -309,6 +310,7 @@ def test_encoders_that_do_not_fit_are_refused(few, encoder, tmp_path):
         Recipe(other, encoder_rate=-1.0)
 
 
+@pytest.mark.slow
 def test_the_encoder_of_a_translator_has_its_embedding(tmp_path):
     model = zoo.CATALOGUE["seq2seq"].tiny.clone(source_vocabulary=("a", "b"))
     other = zoo.init(model, jax.random.key(7), *zoo.example(model, 2))

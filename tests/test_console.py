@@ -77,6 +77,7 @@ def test_commands_explain_themselves(script, name):
     assert f"usage: zoo {name}" in done.stdout
 
 
+@pytest.mark.slow
 def test_errors_are_as_those_of_the_modules(script):
     call, _ = script
     assert all(name in call().stdout for name in COMMANDS)

@@ -180,6 +180,7 @@ def test_real_numbers_are_standardised(dtype):
     assert np.isfinite(train.evaluate(model, variables, x).nats)
 
 
+@pytest.mark.slow
 def test_labels_sources_texts_and_sounds():
     labels = RNG(0).randint(3, size=20)
     labels[0] = 2
@@ -297,6 +298,7 @@ def test_the_best_weights_not_the_last(monkeypatch):
     assert repr(found.history) == "History(6 steps, best validation 2 nats at step 4)"
 
 
+@pytest.mark.slow
 def test_ensembles_and_temperatures():
     made = zoo.MADE(hidden=(4,), num_masks=2)
     model, variables, _ = fit(made, noisy_copies(20), validate_ensemble=True, calibrate=True)

@@ -112,6 +112,7 @@ def test_a_run_without_its_class_says_how(own, own_flags, capsys, monkeypatch):
         find_run(own)
 
 
+@pytest.mark.slow
 def test_own_models_are_benched(own, own_flags, tmp_path):
     assert cli.main([own, *own_flags, "--samples", "0"]) == 0
     bench = [sys.executable, "-m", "benchmarks.sampling", "--batch", "2", "--repeats", "1"]

@@ -56,7 +56,14 @@ def test_a_line_and_a_result_per_check(capsys):
     }
 
 
-@pytest.mark.parametrize("mutant", ["constant", "stale cache", "sigmoid twice"])
+@pytest.mark.parametrize(
+    "mutant",
+    [
+        pytest.param("constant", marks=pytest.mark.slow),
+        pytest.param("stale cache", marks=pytest.mark.slow),
+        "sigmoid twice",
+    ],
+)
 def test_a_broken_model_fails_after_all_checks(mutant, capsys):
     model, check, why = test_mutants.MODELS[mutant]
     with pytest.raises(AssertionError, match="breaks the contract: .*checks failed") as caught:

@@ -13,12 +13,27 @@ from zoo.foundation.arguments import convert_fields
 
 
 class DataError(ValueError):
-    """The data cannot be had; the message says what was expected, what came and what to do."""
+    """The data cannot be had; the message says what was expected, what came and what to do.
+
+    Example:
+      >>> import train
+      >>> try:
+      ...     train.data.load(train.Data("mnist_2bit"))
+      ... except train.DataError as error:
+      ...     print(str(error).split("; ")[0])
+      there is no data set 'mnist_2bit'
+    """
 
 
 @dataclasses.dataclass(frozen=True)
 class Data:
-    """Which data to train on."""
+    """Which data to train on.
+
+    Example:
+      >>> import train
+      >>> train.data.load(train.Data("digits")).train.x.shape
+      (1297, 8, 8)
+    """
 
     name: str = "mnist_1bit"
     """mnist_1bit and digits need no network; mnist, fashion_mnist, cifar10 and binarized_mnist are

@@ -26,6 +26,11 @@ class Evaluation(NamedTuple):
       bits_per_dim: the mean in bits per dimension (token, sample).
       num: how many examples (tokens, samples).
       unit: what the nats are of: `example`, `char`, `sample`, or `token` of sequences that end.
+
+    Example:
+      >>> import train
+      >>> print(train.Evaluation(90.73, 0.24, 0.1670, 10_000))
+      90.73 +- 0.24 nats, 0.1670 bits/dim
     """
 
     nats: float

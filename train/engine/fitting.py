@@ -45,6 +45,13 @@ class Fitted(NamedTuple):
       model: the model that was trained, in the shape of the data.
       variables: its averaged weights with the best validation nats.
       history: what the training reported.
+
+    Example:
+      >>> import numpy as np, train, zoo
+      >>> bits = np.random.RandomState(0).randint(0, 2, (60, 2, 3))
+      >>> fitted = train.fit(zoo.FVSBN(), bits, steps=3, batch_size=20)
+      >>> fitted.model.site_shape
+      (2, 3)
     """
 
     model: zoo.Autoregressive

@@ -34,6 +34,11 @@ class NonFiniteError(ValueError):
 
     Attributes:
       result: what `train.fit` would have returned so far; None in a run folder, which keeps it.
+
+    Example:
+      >>> import train
+      >>> issubclass(train.NonFiniteError, ValueError)
+      True
     """
 
     result: Any = None

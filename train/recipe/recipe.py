@@ -17,7 +17,13 @@ PLACES = (
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """The whole identity of a training: the same recipe gives the same model."""
+    """The whole identity of a training: the same recipe gives the same model.
+
+    Example:
+      >>> import train, zoo
+      >>> train.Recipe(zoo.FVSBN(), steps=100).learning_rate
+      0.001
+    """
 
     model: zoo.Autoregressive
     """The model; its fields are its configuration."""
