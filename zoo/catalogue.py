@@ -184,7 +184,7 @@ def entry(name: str) -> Entry:
     """The entry of that name.
 
     Raises:
-      ValueError: there is none; the message names the nearest.
+      ValueError: no such model; the message names the nearest.
 
     Example:
       >>> import zoo

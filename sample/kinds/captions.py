@@ -28,8 +28,7 @@ class Options:
     """A checkpoint, a run's folder, or a model's name: its newest run."""
     images: Annotated[Path | None, tyro.conf.arg(metavar="PATH")] = None
     """Images to describe: a picture, a folder of them or an .npy; by default those of the run's
-    test
-      split.
+    test split.
     """
     num: int | None = None
     """How many images; all by default."""

@@ -66,7 +66,7 @@ class Options:
     """
     seed: int = 0
     """Seed of the key: the same seed gives the same images whatever the engine, the batches and the
-      devices.
+    devices.
     """
     label: int | None = None
     """Label of every image, for a class-conditional model; by default all labels in turn."""

@@ -42,8 +42,7 @@ class Computing:
     """How many samples a device draws or scores at once."""
     engine: Engine = "cached"
     """What computes the conditionals: the model's own step, the whole network at every site, or
-    Jacobi
-      iteration.
+    Jacobi iteration.
     """
 
     def check(self) -> None:

@@ -43,7 +43,7 @@ class Options:
     """Label of every sound, for a class-conditional model; by default all labels in turn."""
     seed: int = 0
     """Seed of the key: the same seed gives the same sounds whatever the engine, the batches and the
-      devices.
+    devices.
     """
     out: Annotated[Path | None, tyro.conf.arg(metavar="FILE.png")] = None
     """The picture, by default samples.png beside the checkpoint; the sounds lie beside it, each in

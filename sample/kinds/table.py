@@ -35,7 +35,7 @@ class Options:
     """How many rows."""
     seed: int = 0
     """Seed of the key: the same seed gives the same rows whatever the engine, the batches and the
-      devices.
+    devices.
     """
     label: int | None = None
     """Label of every row, for a class-conditional model; by default all labels in turn."""

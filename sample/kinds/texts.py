@@ -33,7 +33,7 @@ class Options:
     """Texts end before the first of these."""
     seed: int = 0
     """Seed of the key: the same seed gives the same texts whatever the engine, the batches and the
-      devices.
+    devices.
     """
     truncation: Annotated[Truncation, Inline] = Truncation()
     computing: Annotated[Computing, Inline] = Computing()

@@ -1,7 +1,7 @@
 """`python -m train.reproduce ROW` trains and evaluates a row of docs/results.md from scratch;
 without ROW it lists them.
 
-A row is one recipe, or one for each fold. Each is trained in a run folder of its own, and what is
+A row is one recipe, or one for each fold. Each is trained in its own run folder, and what is
 there already is resumed or taken as it is, so an interrupted row is continued by the same command.
 """
 

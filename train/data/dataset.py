@@ -48,15 +48,13 @@ class Data:
     """
     path: str | None = None
     """Your own images: .npz, .npy, or a folder of image files; your own table: .csv; your own text
-    in
-      UTF-8; a folder of
-    .wav files; or your own pairs: .tsv, a source and a target a line. `name` then only says the
-    kind of data.
+    in UTF-8; a folder of .wav files; or your own pairs: .tsv, a source and a target a line. `name`
+    then only says the kind of data.
     """
     binarise: Literal["none", "dynamic", "threshold"] = "none"
     """dynamic: Bernoulli(grey/255), anew each time an image is used in training, once with a fixed
-      seed for validation
-    and test. threshold: grey > 127. The likelihoods of the two are not comparable.
+    seed for validation and test. threshold: grey > 127. The likelihoods of the two are not
+    comparable.
     """
     levels: int = 256
     """Requantise grey or colour values to this many levels (256: as they are)."""
@@ -82,9 +80,7 @@ class Data:
     """
     unit: Literal["char", "word", "byte"] | None = None
     """What a token is: a character; of pairs and captions also a word (default: words of multi30k
-    and
-      of captions, else
-    characters); of a text also a byte.
+    and of captions, else characters); of a text also a byte.
     """
     least: int = 2
     """Tokens of pairs and captions that the training split has fewer times are unknown, as a model

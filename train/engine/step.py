@@ -105,7 +105,7 @@ def loss(
     dtype; of texts, per token. `axis` names the devices that have the rest of the batch, if there
     are any.
 
-    A recurrent network goes on from `carry`, or begins anew where `context` says so; no gradient
+    A recurrent network goes on from `carry`, or starts again where `context` says so; no gradient
     goes back there. The key is consumed.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Starting from the encoder of another run, frozen or at a rate of its own."""
+"""Starting from the encoder of another run, frozen or at its own learning rate."""
 
 import jax
 import jax.numpy as jnp

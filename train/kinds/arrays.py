@@ -100,9 +100,10 @@ def _check_values(model: zoo.Autoregressive, dataset: Dataset) -> None:
 
 
 def _event(model: Any, shape: tuple[int, ...]) -> tuple[int, ...]:
-    """The axes of an example that the head must describe, those before being sites.
+    """The last axes of an example, which one value of the head spans; the axes before are sites.
 
-    All colours of a pixel where one site of the model holds them, or what its head is made for.
+    For a model of images: the axis of colours if one site holds all colours of its pixel, else
+    none. For any other model: the axes of its head, where the example ends with them.
     """
     if model.joint is not None:
         return shape[2:] if model.joint else ()

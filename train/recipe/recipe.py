@@ -55,7 +55,7 @@ class Recipe:
     """Gradients with a global norm above this are scaled down to it (0: never)."""
     weight_decay: float = 0.0
     """Decoupled weight decay, as in AdamW: a step shrinks the weights by `weight_decay` times the
-      learning rate.
+    learning rate.
     """
     corrected_decay: bool = False
     """Whether weight decay falls with the learning rate, in proportion, as in AdamC."""
@@ -76,7 +76,8 @@ class Recipe:
     seed: int = 0
     """Seed of the initial weights, the order of the data and all noise."""
     eval_every: int = 0
-    """Steps between evaluations on the validation split (0: once an epoch, but at least 25 steps).
+    """Steps between evaluations on the validation split (0: once an epoch, but no more often than
+    every 25 steps).
     """
     validate_ensemble: bool = False
     """Whether validation scores the mixture of the model's members (masks, orderings), and so
@@ -92,10 +93,8 @@ class Recipe:
     """Stop after this many evaluations in a row without a new best (0: never)."""
     parallel: Literal["jit", "pmap"] = "jit"
     """How the update is spread over the devices: jit over a mesh, or pmap. The results are the
-    same,
-      but for
-    models that draw noise (masks, orderings, dropout): by pmap every device draws its own, so the
-    noise is another.
+    same, except for models that draw noise (masks, orderings, dropout): under pmap each device
+    draws its own noise, so the noise differs.
     """
 
     def __post_init__(self):

@@ -73,7 +73,7 @@ class Run:
         """The model's name and the recipe.
 
         Raises:
-          RunError: there is none, or it cannot be read.
+          RunError: it is missing or cannot be read.
         """
         name, recipe, _ = self._config()
         return name, recipe
@@ -108,7 +108,7 @@ class Run:
             raise RunError(
                 f"{self.folder} was trained on other data than {dataset.description}: they have "
                 f"changed since ({dataset.digest}, the run's were {digest}). Put them back, or "
-                "train anew."
+                "train again."
             )
 
     @contextlib.contextmanager
@@ -231,7 +231,7 @@ def find(what: str | Path) -> Run:
     """A run by its folder, or the newest run of a model by the model's name.
 
     Raises:
-      RunError: there is none.
+      RunError: no such run.
     """
     if (run := Run(Path(what))).config.exists():
         return run

@@ -173,7 +173,7 @@ def find(run: str | os.PathLike, runs: str | os.PathLike = "runs") -> Path:
     run in `runs` does.
 
     Raises:
-      CheckpointError: there is none.
+      CheckpointError: no such run or file.
 
     Example:
       >>> import jax, numpy as np, zoo

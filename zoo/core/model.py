@@ -47,7 +47,7 @@ class Autoregressive(nn.Module):
     checkpoint holds the model in a header.
 
       site_shape: shape of the array of sites, such as (28, 28).
-      head: the law of one site given its parameters.
+      head: the distribution of one site given its parameters.
       ordering: the order in which the chain rule visits the sites.
 
     It implements `__call__`, and, to sample fast, `step` (with `enter` where work is better done
@@ -243,9 +243,7 @@ class Autoregressive(nn.Module):
 
     @property
     def log_jacobian(self) -> float:
-        """What log p(x) gains by a change of variables that the model makes first; 0 if it makes
-        none.
-        """
+        """log |det J| of the model's change of variables, added to log p(x); 0 without one."""
         return 0.0
 
     def with_known_first(self, known: np.ndarray) -> "Autoregressive":

@@ -8,7 +8,7 @@ the start of a row lies there for all entries, the array is computed row by row 
 otherwise entry by entry in `step`, or `before` it, at the beginning of the same rank, if the next
 iteration of a loop waits for it. What is computed at one moment must be a box of one size, and
 whatever is asked for again is remembered. Where no boxes are found, or nothing is saved by them,
-the array is computed anew wherever it is wanted.
+the array is computed again wherever it is used.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Plan:
       demands: the demands of every array.
       covers: the window of which a window that is not remembered is a part.
       apart: the ranks of what is computed only where one part of a concatenation is read.
-      notes: what is computed anew at every rank, and why.
+      notes: what is computed again at every rank, and why.
     """
 
     def __init__(self, ops: list[Op], canvas: Array, output: Array, goal: Window, block: int):

@@ -116,7 +116,7 @@ def read_wav(path: str | os.PathLike, rate: int) -> Float32[np.ndarray, " sample
         )
     if not np.isfinite(wave).all():
         raise ValueError(
-            f"{path} holds samples that are no finite numbers; write it anew as 16 bit."
+            f"{path} holds samples that are no finite numbers; write it again as 16 bit."
         )
     if subtype in ("FLOAT", "DOUBLE") and (peak := float(np.abs(wave).max())) > 1:
         raise ValueError(

@@ -10,11 +10,11 @@ from zoo.heads.base import Head, why_outside
 
 @dataclasses.dataclass(frozen=True)
 class Affine:
-    """The law of shift + scale z, where z follows another head; params are (shift, log scale,
+    """The distribution of shift + scale z, where z follows another head; params are (shift, log scale,
     params of z).
 
     Attributes:
-      head: the law of z.
+      head: the distribution of z.
 
     Example:
       >>> import zoo

@@ -1,4 +1,4 @@
-"""Heads: the law of one site given the network's parameters for it.
+"""Heads: the distribution of one site, given the network's parameters for it.
 
 A head is a frozen value without arrays. A discrete one owns three readings of one cumulative
 distribution function: the log mass of a value (likelihood), the value at a uniform number (sampling
@@ -20,7 +20,7 @@ from jaxtyping import Array, Float, Shaped
 
 @runtime_checkable
 class Head(Protocol):
-    """What a model and a sampler may ask of the law of one site.
+    """What a model and a sampler ask of the distribution of one site.
 
     Attributes:
       num_params: how many numbers of the network parameterise one site.
@@ -93,8 +93,8 @@ def why_outside(head: Head, x: np.ndarray) -> str | None:
 def checked_log_prob(
     head: Head, params: Float[Array, "... num_params"], x: Shaped[Array, "..."]
 ) -> Float[Array, "..."]:
-    """Log probability of a site's value; -inf for a level that cannot be, as under a trace none is
-    refused.
+    """Log probability of a site's value; -inf for an invalid level, because traced code cannot
+    raise.
 
     Example:
       >>> import zoo

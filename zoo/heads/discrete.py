@@ -22,8 +22,8 @@ class Bernoulli:
     Attributes:
       centre: 0..1, subtracted from a bit before a network sees it. A network with biases is as
         expressive either way; near the mean of the bits, its training is better conditioned.
-      temperature: what logits are divided by. Fitted after a training, it makes the law as certain
-        as it is right.
+      temperature: what logits are divided by. Fitted after training, it calibrates the
+        distribution.
 
     Example:
       >>> head = Bernoulli()
