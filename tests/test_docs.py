@@ -6,6 +6,7 @@ from pathlib import Path
 
 import conformance
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
@@ -149,6 +150,21 @@ def example(request, monkeypatch):
 )
 def test_example_conforms(example, check):
     assert check(example) is None
+
+
+def test_the_head_of_the_page_conforms(capsys):
+    """The head is checked under a model, and by the three readings of its distribution alone."""
+    page, scope = ROOT / "docs" / "adding_a_head.md", {"__name__": "head"}
+    for block in python_of(page):
+        exec(compile(block, str(page), "exec"), scope)
+    head, params = scope["TruncatedGeometric"](5), jnp.array([[-0.7], [0.0], [2.5]])
+    x = jnp.arange(5).repeat(3).reshape(5, 3)
+    low, high = head.interval(params[None].repeat(5, 0), x)
+    mass = jnp.exp(head.log_prob(params[None].repeat(5, 0), x))
+    np.testing.assert_allclose(high - low, mass, atol=1e-6)
+    middle = ((low + high) / 2)[..., None]
+    assert (head.quantile(params[None].repeat(5, 0), middle) == x).all()
+    assert "expected counts 0..4; got 0 to 9" in str(head.why_invalid(np.array([0, 9])))
 
 
 def test_example_is_saved_and_loaded(example, tmp_path):
