@@ -332,3 +332,90 @@ def test_refusals_name_their_reason():
     with pytest.raises(NotImplementedError, match="must define __call__"):
         derivation(model, Shapes.of({}), Shapes.of(None))
     assert issubclass(Refused, Exception)
+
+
+class Plain(Newcomer):
+    """Params that read no value, or few of them; `name_of` says which."""
+
+    name_of: str = ""
+
+    @nn.compact
+    def __call__(self, x, memory=None, *, train=False):
+        shape = (*self.site_shape, self.head.num_params)
+        weights = self.param("weights", nn.initializers.normal(), shape)
+        return WITHOUT_X[self.name_of](self, x, weights)
+
+
+def _on_some_ranks(self, x, weights):
+    seen = nn.Dense(weights.shape[-1])(before(x, 5))
+    return jnp.where((jnp.arange(weights.shape[0]) % 3 == 1)[:, None], seen, weights)
+
+
+WITHOUT_X = {
+    "weights": lambda self, x, weights: jnp.broadcast_to(weights, (len(x), *weights.shape)),
+    "constant": lambda self, x, weights: jnp.zeros((len(x), *weights.shape)),
+    "constants": lambda self, x, weights: jnp.broadcast_to(
+        np.arange(weights.size, dtype=np.float32).reshape(weights.shape), (len(x), *weights.shape)
+    ),
+    "one for all sites": lambda self, x, weights: jnp.broadcast_to(
+        weights[0], (len(x), *weights.shape)
+    ),
+    "times zero": lambda self, x, weights: (
+        jnp.zeros_like(weights)[None] * x[..., None].astype(weights.dtype) + weights[None]
+    ),
+    "some ranks": _on_some_ranks,
+}
+
+
+@pytest.mark.parametrize("name", WITHOUT_X)
+def test_params_that_read_no_value(name):
+    """They are the same for every example, or differ on some ranks only."""
+    model = Plain(name_of=name)
+    check(model)
+    variables = variables_of(model)
+    zoo.derive(model, variables, 2, strict=True)
+    drawn, again = (
+        sample.draw(model, variables, KEY, 5, engine=engine) for engine in ("cached", "recompute")
+    )
+    assert (drawn.x == again.x).all() and "12 ranks" in zoo.explain(model)
+
+
+def test_params_of_the_context_alone():
+    """Each example has those of its own context."""
+
+    class Told(Newcomer):
+        def encode(self, context):
+            return jax.nn.one_hot(context, 3)
+
+        def why_invalid(self, context):
+            return None if context is not None else "it takes a label"
+
+        def example(self, batch):
+            return np.zeros((batch, *self.site_shape), np.int32), np.arange(batch) % 3
+
+        @nn.compact
+        def __call__(self, x, memory=None, *, train=False):
+            params = nn.Dense(self.num_sites * 5)(memory)
+            return params.reshape(len(x), *self.site_shape, 5)
+
+    model = Told()
+    check(model, batch=4)
+    zoo.derive(model, variables_of(model), 2, np.array([0, 1]), strict=True)
+
+
+def test_any_error_of_the_analysis_ends_in_recomputing(monkeypatch):
+    """One warning says which error; draws are those of the network."""
+
+    def broken(*arguments):
+        raise KeyError("a fault\nof many lines")
+
+    monkeypatch.setitem(sys.modules["zoo.derived.rules"].RULES, "pad", broken)
+    model = zoo.WaveNet((5,), 3, 3, (1,), 1, head=zoo.Categorical(3))
+    variables = variables_of(model)
+    with pytest.raises(ValueError, match="WaveNet: its step could not be derived .KeyError: .*a f"):
+        zoo.derive(model, variables, 2, strict=True)
+    with pytest.warns(UserWarning, match="KeyError.*sampling recomputes") as caught:
+        drawn = sample.draw(model, variables, KEY, 4, engine="derived")
+    assert len(caught) == 1 and "\n" not in str(caught[0].message)
+    assert (drawn.x == sample.draw(model, variables, KEY, 4, engine="recompute").x).all()
+    assert "KeyError" in zoo.explain(model)

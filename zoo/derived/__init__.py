@@ -24,9 +24,10 @@ from jaxtyping import PyTree
 from zoo.core.checks import check_context, check_variables
 from zoo.core.decoders import WITHOUT_STEP, Decoder, encode, recompute
 from zoo.core.model import Autoregressive, Variables
-from zoo.derived.comparison import examined
+from zoo.derived.comparison import examined, refusal
 from zoo.derived.derivation import Shapes, decoder_of
 from zoo.derived.explanation import explain
+from zoo.derived.network.windows import Refused
 from zoo.foundation.arguments import checked
 from zoo.foundation.precision import narrowed, without_x64
 
@@ -76,17 +77,20 @@ def derive(
     check_variables(model, variables, context)
     context = narrowed(context)
     found = examined(model, Shapes.of(variables), Shapes.of(context))
-    if isinstance(found, str):
-        message = (
-            f"{type(model).__name__}: {found}; sampling recomputes the network at every rank. "
-            "Write step, or see docs/derived_samplers.md."
-        )
-        if strict:
-            raise ValueError(message)
-        _warn(message)
-        return recompute(model, variables, batch, context, copies)
-    memory = encode(model, variables, context, copies)
-    return decoder_of(found, model, variables, memory, batch)
+    if not isinstance(found, Refused):
+        memory = encode(model, variables, context, copies)
+        try:
+            return decoder_of(found, model, variables, memory, batch)
+        except Exception as error:
+            found = refusal(error)
+    message = (
+        f"{type(model).__name__}: {found}; sampling recomputes the network at every rank. "
+        f"{found.advice}"
+    )
+    if strict:
+        raise ValueError(message)
+    _warn(message)
+    return recompute(model, variables, batch, context, copies)
 
 
 WITHOUT_STEP[:] = [derive]

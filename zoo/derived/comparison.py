@@ -19,7 +19,7 @@ from zoo.foundation.precision import without_x64
 
 
 @functools.lru_cache(maxsize=64)
-def examined(model: Autoregressive, variables: Shapes, context: Shapes) -> Derivation | str:
+def examined(model: Autoregressive, variables: Shapes, context: Shapes) -> Derivation | Refused:
     """The derivation, checked against `__call__`; or why there is none."""
     # In a thread, for a draw is compiled when this is called, and what it does here must run now.
     with concurrent.futures.ThreadPoolExecutor(1) as thread:
@@ -31,9 +31,18 @@ def _examined(model, variables, context):
     try:
         found = derivation(model, variables, context)
         difference = disagreement(found, model, variables, context)
-    except Refused as refusal:
-        return str(refusal)
-    return found if difference is None else difference
+    except Exception as error:
+        return refusal(error)
+    return found if difference is None else Refused(difference)
+
+
+def refusal(error: Exception) -> Refused:
+    """The reason for which no step is derived; any error of the analysis is one, never the end of a
+    draw."""
+    if isinstance(error, Refused):
+        return error.with_traceback(None)
+    lines = str(error).strip().splitlines() or ["no message"]
+    return Refused(f"its step could not be derived ({type(error).__name__}: {lines[0]})")
 
 
 def disagreement(

@@ -17,7 +17,7 @@ from zoo.derived.loops import lay_out
 from zoo.derived.network import finality
 from zoo.derived.network.graph import Array as Node
 from zoo.derived.network.graph import trace
-from zoo.derived.network.windows import Refused, Window, moving, whole
+from zoo.derived.network.windows import NotCausal, Refused, Window, moving, volume, whole
 from zoo.derived.plan import Plan
 from zoo.derived.run import Program, Run
 from zoo.derived.schedule import FRAMES
@@ -110,6 +110,8 @@ def derivation(model: Autoregressive, variables: Shapes, context: Shapes) -> Der
 
 
 def _check_causal(model, output):
+    if not output.live:  # no params depend on any value
+        return
     code = (
         np.broadcast_to(output.code, output.shape)
         .reshape(model.num_sites, -1)
@@ -117,7 +119,7 @@ def _check_causal(model, output):
     )
     late = np.flatnonzero(code > np.arange(model.num_sites))
     if len(late):
-        raise Refused(
+        raise NotCausal(
             f"as far as its operations show, the params at rank {late[0]} depend on the value at rank "
             f"{code[late[0]] - 1}"
         )
@@ -171,7 +173,10 @@ def decoder_of(
     @without_x64
     def step(cache, x, t):
         done = run(("before", "step"), cache, narrowed(x), t)
-        params = done.read(program.plan.output, program.plan.goal).reshape(batch, -1)
+        params = done.read(program.plan.output, program.plan.goal)
+        # What depends on weights alone has no axis of examples: [1, n] then, otherwise [batch, n].
+        params = params.reshape(-1, volume(program.plan.goal))
+        params = jnp.broadcast_to(params, (batch, params.shape[1]))
         return params, tuple(done.kept[array] for array in program.buffers)
 
     by_rows = any(program.work["enter"])

@@ -10,7 +10,7 @@ from zoo.core.likelihood import init
 from zoo.core.model import Autoregressive
 from zoo.derived.comparison import examined
 from zoo.derived.derivation import Shapes
-from zoo.derived.network.windows import sizes
+from zoo.derived.network.windows import Refused, sizes
 from zoo.derived.schedule import FRAMES
 
 _WHEN = {
@@ -51,8 +51,8 @@ def explain(model: Autoregressive, context: PyTree = None) -> str:
     variables = jax.eval_shape(lambda key: init(model, key, x, context), jax.random.key(0))
     found = examined(model, Shapes.of(variables), Shapes.of(context))
     name = type(model).__name__
-    if isinstance(found, str):
-        return f"{name}: {found}; sampling recomputes the network at every rank."
+    if isinstance(found, Refused):
+        return f"{name}: {found}; sampling recomputes the network at every rank. {found.advice}"
     program, plan = found.program, found.program.plan
     by_rows = f"in rows of {plan.block}" if plan.block and program.work["enter"] else "one by one"
     lines = [f"{name}: {plan.num_ranks} ranks, {by_rows}."]

@@ -22,6 +22,14 @@ import numpy as np
 class Refused(Exception):
     """A part of the network that no step can be derived for; the message says which."""
 
+    advice = "Write step, or see docs/derived_samplers.md."
+
+
+class NotCausal(Refused):
+    """Params that seem to depend on values at their own rank or later."""
+
+    advice = "Its nats may be no likelihood; run sample.testing.check(model)."
+
 
 class Table:
     """One whole number for each rank; equal tables are equal keys."""
