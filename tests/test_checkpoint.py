@@ -54,7 +54,7 @@ def test_missing_and_foreign(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"class": "os.system"}, "the class 'os.system' is not registered; put @zoo.register"),
+        ({"class": "os.system"}, "the class 'os.system' is not registered; on the command line"),
         ({"class": "NADE"}, "NADE has no field 'direct'"),
         ({"hidden": [12, 10]}, "array 'params/bias_1' has shape .9,.; its model has .10,."),
         ({"hidden": [12]}, "array .* its model"),

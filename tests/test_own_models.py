@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax
 import pytest
 from test_train_cli import data, drawn, fails, flags  # noqa: F401 (fixtures)
 
@@ -103,7 +104,10 @@ def test_the_whole_way(own, own_flags, drawn, capsys, monkeypatch):  # noqa: F81
 def test_a_run_without_its_class_says_how(own, own_flags, capsys, monkeypatch):
     assert cli.main([own, *own_flags, "--samples", "0"]) == 0
     forget(monkeypatch)
-    with pytest.raises(ValueError, match=r"'Mixer' is not registered.*add --classes FILE\.py"):
+    with pytest.raises(
+        ValueError,
+        match=r"'Mixer' is not registered; on the command line add --classes FILE\.py.*name the run FILE\.py:Mixer; in Python",
+    ):
         sampling.run(["runs/Mixer"])
     assert train.cli.evaluate.main(["runs/Mixer"]) == 1
     assert "add --classes FILE.py" in capsys.readouterr().err
@@ -247,3 +251,79 @@ def test_the_encoder_of_an_own_run_is_kept_as_a_folder(own, own_flags):
     assert cli.main([own, *own_flags, "--samples", "0"]) == 0
     recipe = parse("captioner", ["--encoder", own]).recipe
     assert recipe.encoder == "runs/Mixer"
+
+
+BODY = "        n = self.num_sites\n"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (
+            "        return params[",
+            "        return params\n        return params[",
+            "^error: Mixer.__call__ returned .8, 10.; expected .8, 2, 5, 1. = .batch, .site_shape",
+        ),
+        (
+            "params[",
+            "(params,)\n        params[",
+            r"Mixer.__call__ returned a tuple; expected \[8, 2",
+        ),
+        (
+            "    ordering: zoo.Ordering = zoo.Ordering()\n",
+            "",
+            "^error: Mixer lacks the field ordering: declare site_shape, head and ordering .docs",
+        ),
+        (
+            BODY,
+            "        raise ValueError('my own')\n",
+            "^error: m.py:21: ValueError: my own. ZOO_TRA",
+        ),
+        (
+            BODY,
+            "        n = jnp.nil\n",
+            "^error: m.py:21: AttributeError: .*'nil'. ZOO_TRACEBACK=1",
+        ),
+        (BODY, "        n = fails()\n", "^error: neighbour.py:4: ZeroDivisionError: division by"),
+    ],
+)
+def test_faults_of_a_class_are_one_line(own_flags, capsys, old, new, message):
+    Path("neighbour.py").write_text("SCALE = 0.1\n\ndef fails():\n    return 1 / 0\n")
+    assert old in MIXER
+    text = MIXER.replace(old, new, 1).replace("import SCALE", "import SCALE, fails")
+    Path("m.py").write_text(text)
+    sys.modules.pop("neighbour", None)
+    line = fails(capsys, 1, "m.py:Mixer", *own_flags)
+    assert re.search(message, line), line
+    assert not Path("runs").exists()
+
+
+def test_a_wrong_shape_is_refused_by_python_too():
+    class Flat(zoo.MADE):
+        """Its params have no axes of sites."""
+
+        def __call__(self, x, memory=None, *, train=False):
+            return super().__call__(x, memory, train=train).reshape(len(x), -1)
+
+    model = Flat((2, 3), hidden=(4,))
+    x = model.example(3)[0]
+    with pytest.raises(
+        ValueError, match=r"Flat.__call__ returned \[3, 6\]; expected \[3, 2, 3, 1\]"
+    ):
+        zoo.init(model, jax.random.key(0), x)
+
+
+def test_the_whole_traceback_is_a_variable_away(own, own_flags, monkeypatch):
+    Path("mine/models.py").write_text(MIXER.replace(BODY, "        raise ValueError('my own')\n"))
+    monkeypatch.setenv("ZOO_TRACEBACK", "1")
+    with pytest.raises(ValueError, match="^my own$"):
+        cli.main([own, *own_flags])
+
+
+def test_the_place_of_an_error_in_a_helper(capsys):
+    Path("broken_helper.py").write_text("import math\n\nmath.nothing\n")
+    Path("m.py").write_text("import broken_helper\n")
+    line = fails(capsys, 1, "m.py:M")
+    assert line.endswith(
+        "AttributeError: module 'math' has no attribute 'nothing' (broken_helper.py line 3)."
+    )

@@ -3,6 +3,7 @@
 import contextlib
 import importlib.util
 import io
+import os
 import re
 import runpy
 import sys
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 OUT_OF_MEMORY = "not enough memory: ask for less at a time, or for fewer, shorter or smaller ones."
+TRACEBACK = "ZOO_TRACEBACK"
 TOO_LARGE = "a number is larger than a computer can hold: choose smaller ones"
 
 
@@ -23,8 +25,18 @@ def out_of_memory(error: Exception) -> bool:
 
 def complaint(error: Exception) -> str:
     """What a user is told of an error that can be put right, in one line; any other error is raised
-    again.
+    again, and with the environment variable ZOO_TRACEBACK every error.
+
+    An error inside a user's own model file begins with its place, FILE.py:LINE.
     """
+    from zoo.core.model_files import ModelFileError, place
+
+    if os.environ.get(TRACEBACK):
+        raise error
+    where = None if isinstance(error, ModelFileError) or out_of_memory(error) else place(error)
+    if where:
+        said = " ".join(f"{type(error).__name__}: {error}".partition("\n\n")[0].split())
+        return f"{where}: {said.rstrip('.')}. {TRACEBACK}=1 shows the whole traceback."
     if isinstance(error, ValueError | OSError | ImportError):
         return " ".join(str(error).split())
     if isinstance(error, OverflowError):

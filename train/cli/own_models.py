@@ -11,7 +11,7 @@ from train.data import Data
 from train.kinds import kind_of
 from train.recipe.recipe import Recipe
 from zoo.core.configs import check_savable
-from zoo.core.model_files import ModelFileError, file_of, model_class
+from zoo.core.model_files import ModelFileError, file_of, model_class, place
 
 
 def own_recipe(word: str, prog: str, args: Sequence[str]) -> Recipe:
@@ -64,6 +64,8 @@ def _make(cls: type, prog: str, args: Sequence[str]) -> Any:
     try:
         return read_model(cls, prog, args) if needs else cls()
     except Exception as error:  # their code may raise anything
+        if isinstance(error, ValueError) or place(error):
+            raise
         raise ModelFileError(f"{cls.__name__}: {type(error).__name__}: {error}") from None
 
 

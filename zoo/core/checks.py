@@ -197,11 +197,16 @@ def check_variables(model: Autoregressive, variables: Any, context: PyTree = Non
         raise ValueError(f"these are not the variables of this {kind(model)}: {misfit}.")
 
 
-def variable_shapes(model: Autoregressive, context: PyTree = None) -> PyTree[jax.ShapeDtypeStruct]:
+def variable_shapes(
+    model: Autoregressive, context: PyTree = None, batch: int = 1
+) -> PyTree[jax.ShapeDtypeStruct]:
     """The shapes of the model's variables, nothing computed; of a context only the shapes and
     dtypes are looked at.
+
+    Raises:
+      ValueError: for `batch` examples `__call__` returns no params of the shape that it should.
     """
-    return _variable_shapes(model, _forms(context))
+    return _variable_shapes(model, _forms(context, batch), batch)
 
 
 def misfit(wanted: Mapping[str, Any], got: Mapping[str, Any]) -> str | None:
@@ -227,24 +232,24 @@ def _name(key):
     return str(getattr(key, "key", getattr(key, "name", getattr(key, "idx", key))))
 
 
-def _forms(context):
-    """A context of one row as what can be hashed: (treedef, shape and dtype of every leaf)."""
+def _forms(context, batch=1):
+    """A context of `batch` rows as what can be hashed: (treedef, shape and dtype of every leaf)."""
     leaves, tree = jax.tree.flatten(context)
     return tree, tuple(
-        ((1, *np.shape(leaf)[1:]), jax.dtypes.canonicalize_dtype(leaf.dtype)) for leaf in leaves
+        ((batch, *np.shape(leaf)[1:]), jax.dtypes.canonicalize_dtype(leaf.dtype)) for leaf in leaves
     )
 
 
 @functools.lru_cache(maxsize=128)
-def _variable_shapes(model, forms):
+def _variable_shapes(model, forms, batch=1):
     tree, leaves = forms
     context = jax.tree.unflatten(tree, [jax.ShapeDtypeStruct(*leaf) for leaf in leaves])
-    x = jax.ShapeDtypeStruct((1, *model.site_shape, *model.head.event_shape), model.head.dtype)
+    x = jax.ShapeDtypeStruct((batch, *model.site_shape, *model.head.event_shape), model.head.dtype)
 
     @full_float32
     def variables(key, x, context):
         # Not by `init`, which a member of a mixture refuses.
-        out: Any = model.apply(
+        return model.apply(
             {},
             x,
             context,
@@ -252,9 +257,22 @@ def _variable_shapes(model, forms):
             mutable=True,
             method=lambda m, x, context: m(x, m.encode(context)),
         )
-        return out[1]
 
-    return jax.eval_shape(variables, jax.eval_shape(lambda: jax.random.key(0)), x, context)
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    params, shapes = jax.eval_shape(variables, key, x, context)
+    _check_params(model, params, batch)
+    return shapes
+
+
+def _check_params(model, params, batch):
+    """Raises ValueError unless `__call__` returned [batch, *site_shape, num_params]."""
+    wanted = [batch, *model.site_shape, model.head.num_params]
+    got = list(params.shape) if hasattr(params, "shape") else f"a {type(params).__name__}"
+    if got != wanted:
+        raise ValueError(
+            f"{kind(model)}.__call__ returned {got}; expected {wanted} = "
+            "[batch, *site_shape, num_params]."
+        )
 
 
 @functools.lru_cache(maxsize=256)

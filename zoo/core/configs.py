@@ -98,9 +98,9 @@ def from_config(config: Any, classes: Iterable[type] = ()) -> Any:
         near = difflib.get_close_matches(name, known, n=1)
         hint = f" (did you mean {near[0]}?)" if near else ""
         raise UnknownClass(
-            f"the class {name!r} is not registered{hint}; put @zoo.register above its definition "
-            f"and import that first, pass classes=[{name}] to zoo.load, or on the command line add "
-            "--classes FILE.py, the file that defines it"
+            f"the class {name!r} is not registered{hint}; on the command line add --classes FILE.py, "
+            f"the file that defines it, or name the run FILE.py:{name}; in Python put @zoo.register "
+            f"above its definition and import that first, or pass classes=[{name}] to zoo.load"
         )
     names = {field.name for field in dataclasses.fields(known[name])}
     if unknown := sorted(set(fields) - names):

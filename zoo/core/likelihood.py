@@ -25,7 +25,7 @@ def init(model: Autoregressive, key: Array, x: Values, context: PyTree = None) -
       (4, 1, 3)
     """
     check_batch(model, x, context)
-    check_memory(model, variable_shapes(model, context), "its variables")
+    check_memory(model, variable_shapes(model, context, len(x)), "its variables")
     params_key, train_key = jax.random.split(key)
     return _init(model, {"params": params_key, "train": train_key}, *narrowed((x, context)))
 

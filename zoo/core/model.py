@@ -92,6 +92,12 @@ class Autoregressive(nn.Module):
         super().__init_subclass__(**options)
 
     def __post_init__(self):
+        for name in ("site_shape", "head", "ordering"):
+            if not (name in vars(self) or hasattr(type(self), name)):
+                raise ValueError(
+                    f"{type(self).__name__} lacks the field {name}: declare site_shape, head and "
+                    "ordering (docs/adding_a_model.md)."
+                )
         convert_fields(self)
         check_limits(self)
         super().__post_init__()

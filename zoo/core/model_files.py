@@ -9,6 +9,7 @@ import difflib
 import inspect
 import os
 import sys
+import sysconfig
 import traceback
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,10 +18,11 @@ from types import ModuleType
 from zoo.core import checkpoint
 from zoo.core.model import Autoregressive
 from zoo.core.orderings import Ordering
-from zoo.foundation.packages import Beside
+from zoo.foundation.packages import PACKAGES, Beside
 from zoo.foundation.registry import register
 
 FLAG = "--classes"
+_FILES: dict[str, str] = {}  # the executed files, and how the user calls each
 
 
 class ModelFileError(ValueError):
@@ -60,6 +62,7 @@ def load_file(path: str | os.PathLike) -> ModuleType:
     file = Path(os.path.expanduser(path)).resolve()
     if not file.is_file():
         raise ModelFileError(f"there is no model file {path}: check the path in FILE.py:Class.")
+    _FILES[str(file)] = str(path)
     module = ModuleType(str(file))
     module.__file__, module.__package__ = str(file), ""
     sys.modules[module.__name__] = module  # where annotations that are strings are looked up
@@ -188,9 +191,42 @@ def _told(error: BaseException, file: Path) -> str:
     said = " ".join(f"{type(error).__name__}: {error}".split()).rstrip(".")
     if isinstance(error, SyntaxError):
         return f"{' '.join(said.split())}."
-    lines = [
-        frame.lineno
-        for frame in traceback.extract_tb(error.__traceback__)
-        if frame.filename == str(file)
-    ]
-    return f"{said} (line {lines[-1]})." if lines else f"{said}."
+    frame = _last_own(error)
+    if frame is None:
+        return f"{said}."
+    name = "" if frame.filename == str(file) else f"{_shown(frame.filename)} "
+    return f"{said} ({name}line {frame.lineno})."
+
+
+def place(error: BaseException) -> str | None:
+    """Where in the user's own code an error happened, `FILE.py:LINE`; None if it passed through no
+    model file.
+    """
+    frames = traceback.extract_tb(error.__traceback__)
+    frame = _last_own(error)
+    if frame is None or not any(each.filename in _FILES for each in frames):
+        return None
+    return f"{_shown(frame.filename)}:{frame.lineno}"
+
+
+def _last_own(error):
+    """The last frame of an error in the user's own files, or None."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return next((each for each in reversed(frames) if _is_users(each.filename)), None)
+
+
+def _is_users(filename):
+    """Whether a file is neither the project's, nor the standard library's, nor installed."""
+    if filename in _FILES or filename.startswith("<"):
+        return filename in _FILES
+    root, file = Path(__file__).parents[2], Path(filename)
+    installed = (
+        sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")
+    )
+    others = {*map(Path, installed), *(root / name for name in ("zoo", *PACKAGES))}
+    return others.isdisjoint(file.parents)
+
+
+def _shown(filename):
+    """A file as the user calls it, else from the current folder if it lies there."""
+    return _FILES.get(filename, filename.removeprefix(f"{Path.cwd()}{os.sep}"))
