@@ -15,6 +15,7 @@ from train.kinds import kind_of
 from train.runs.folder import Run, check_same, create, find
 from zoo.cli import any_stdout, called, complaint, out_of_memory, python
 from zoo.core.model_files import FLAG, file_of, is_own, take_classes
+from zoo.derived.explanation import why_not_causal
 
 USAGE = "{0} MODEL [flags]; {0} MODEL --help explains the flags of a model."
 
@@ -89,6 +90,12 @@ def _train(model, options, command, holding):
         print(f"note: {note}", file=sys.stderr)
     if announcement := kind_of(recipe.model).announce(recipe.model):
         print(announcement, file=sys.stderr)
+    if is_own(model) and (reason := why_not_causal(recipe.model)):
+        print(
+            f"warning: {name} may not be causal: {reason}; its nats are then no likelihood. "
+            f"Run {called('sample.testing')} {model}.",
+            file=sys.stderr,
+        )
     try:
         seconds = train_run(run, recipe, dataset)
         print(finish(run, recipe, dataset, seconds, command), flush=True)

@@ -9,8 +9,8 @@ from jaxtyping import PyTree
 from zoo.core.likelihood import init
 from zoo.core.model import Autoregressive
 from zoo.derived.comparison import examined
-from zoo.derived.derivation import Shapes
-from zoo.derived.network.windows import Refused, sizes
+from zoo.derived.derivation import Shapes, derivation
+from zoo.derived.network.windows import NotCausal, Refused, sizes
 from zoo.derived.schedule import FRAMES
 
 _WHEN = {
@@ -45,11 +45,7 @@ def explain(model: Autoregressive, context: PyTree = None) -> str:
       >>> print(zoo.explain(zoo.WaveNet((8,), 4, 4, (1, 2), 1)).splitlines()[0])
       WaveNet: 8 ranks, one by one.
     """
-    if context is None:
-        context = model.example(1)[1]
-    x = jnp.zeros((1, *model.site_shape, *model.head.event_shape), model.head.dtype)
-    variables = jax.eval_shape(lambda key: init(model, key, x, context), jax.random.key(0))
-    found = examined(model, Shapes.of(variables), Shapes.of(context))
+    found = examined(model, *_shapes(model, context))
     name = type(model).__name__
     if isinstance(found, Refused):
         return f"{name}: {found}; sampling recomputes the network at every rank. {found.advice}"
@@ -66,6 +62,33 @@ def explain(model: Autoregressive, context: PyTree = None) -> str:
     for op, note in plan.notes.items():
         lines.append(f"Whole: {note}{_at(op)}")
     return "\n".join(lines)
+
+
+def why_not_causal(model: Autoregressive) -> str | None:
+    """Which params of a model depend on which value at the same or a later rank, as far as their
+    operations show; None if none do, or if the operations cannot be followed.
+
+    Example:
+      >>> import zoo
+      >>> print(why_not_causal(zoo.FVSBN((2, 3))))
+      None
+    """
+    try:
+        derivation(model, *_shapes(model, None))
+    except NotCausal as found:
+        return str(found)
+    except Exception:  # an analysis that fails says nothing about the model
+        return None
+    return None
+
+
+def _shapes(model, context):
+    """The shapes of a model's variables and of a context, by default its example's."""
+    if context is None:
+        context = model.example(1)[1]
+    x = jnp.zeros((1, *model.site_shape, *model.head.event_shape), model.head.dtype)
+    variables = jax.eval_shape(lambda key: init(model, key, x, context), jax.random.key(0))
+    return Shapes.of(variables), Shapes.of(context)
 
 
 def _buffer(buffer):

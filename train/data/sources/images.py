@@ -59,7 +59,9 @@ def images(data: Data) -> Dataset:
     elif path.suffix in (".npz", ".npy"):
         splits = _arrays(path)
     else:
-        raise DataError(f"{path} is neither an .npz, an .npy nor a folder of image files")
+        raise DataError(
+            f"{path} is neither an .npz, an .npy nor a folder of image files{_other_kind(path)}"
+        )
     largest = max(int(split.x.max(initial=0)) for split in splits.values())
     is_array = path.is_file()
     levels = (
@@ -79,6 +81,16 @@ def images(data: Data) -> Dataset:
     notes = (*shared(keys("train"), keys("test"), "images"), *empty)
     title = f"{data.name} ({len(splits['train'].x):,} training images)"
     return Dataset(data.name, title, **splits, num_levels=levels, num_classes=classes, notes=notes)
+
+
+def _other_kind(path):
+    """What to do with a file that looks like data of another kind."""
+    suffix = path.suffix.lower()
+    if suffix in (".csv", ".tsv", ".data"):
+        return "; for a table add --data.name table"
+    if suffix in (".txt", ".md"):
+        return "; texts are read by models such as lstm, gru and transformer"
+    return "; sounds are read by wavenet: pass their folder" if suffix == ".wav" else ""
 
 
 def _cut(whole, keys, path):
