@@ -11,8 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import sample.testing
+import train.__main__
 import zoo
 from zoo.formats import vocabulary
+from zoo.foundation import registry
 
 ROOT = Path(__file__).parents[1]
 ADDING_A_MODEL = ROOT / "docs" / "adding_a_model.md"
@@ -136,7 +139,7 @@ def test_code_of_the_readme_runs(runs):
 def example(request, monkeypatch):
     monkeypatch.setattr(zoo.catalogue, "CATALOGUE", dict(zoo.CATALOGUE))
     monkeypatch.setattr(zoo, "CATALOGUE", zoo.catalogue.CATALOGUE)
-    blocks = python_of(ADDING_A_MODEL)
+    blocks = python_of(ADDING_A_MODEL)[2:]  # after those of CausalMixer
     assert len(blocks) == 3
     scope = {"__name__": "example"}
     for block in blocks[: 1 + (request.param == "own step")]:
@@ -169,3 +172,18 @@ def test_the_head_of_the_page_conforms(capsys):
 
 def test_example_is_saved_and_loaded(example, tmp_path):
     assert conformance.check_checkpoint(example, tmp_path) is None
+
+
+def test_the_own_model_of_the_document_is_trained_and_conforms(tmp_path, monkeypatch, capsys):
+    """Its file is the first block and, after it, the recipe."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(registry, "_CLASSES", dict(registry._CLASSES))
+    Path("my_models.py").write_text("\n".join(python_of(ADDING_A_MODEL)[:2]))
+    word = "my_models.py:CausalMixer"
+    assert train.__main__.main([word, "--steps", "2", "--samples", "0"]) == 0
+    out, err = capsys.readouterr()
+    assert "test: " in out and "digits" in err and "warning" not in err
+    model, variables = zoo.load("runs/CausalMixer")
+    assert model.site_shape == (8, 8)
+    zoo.derive(model, variables, 2, strict=True)
+    sample.testing.check(type(model)((2, 3), features=4))
