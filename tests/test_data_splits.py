@@ -8,7 +8,8 @@ import soundfile
 from PIL import Image
 
 from train.data import Data
-from train.data.dataset import generator, hold_out, split_off, thirds
+from train.data.dataset import Split, frequent, generator, groups, hold_out, split_off, thirds
+from train.data.in_memory import held_out
 from train.data.sources.tables import FOLDS
 from train.kinds import load
 
@@ -43,20 +44,20 @@ def test_different_things_are_split_as_always(num):
 
 @pytest.mark.parametrize("seed", range(5))
 def test_equal_keys_stay_together(seed):
-    keys = np.random.RandomState(seed).randint(0, 40, 200).tolist()
+    random = np.random.RandomState(seed)
+    keys = random.permutation(np.repeat(range(80), random.randint(1, 5, 80))).tolist()
     parts = thirds(keys, "x")
     sets = [{keys[i] for i in part} for part in parts]
-    assert sorted(np.concatenate(parts)) == list(range(200)) and sum(map(len, sets)) == len(
-        set(keys)
-    )
+    assert sorted(np.concatenate(parts)) == list(range(len(keys)))
+    assert sum(map(len, sets)) == 80
     rest, held = split_off(keys, 20)
     assert not {keys[i] for i in rest} & {keys[i] for i in held} and 20 <= len(held) < 40
-    assert sorted([*rest, *held]) == list(range(200))
+    assert sorted([*rest, *held]) == list(range(len(keys)))
 
 
 @pytest.mark.parametrize("num", [3, 4, 9])
 def test_a_few_different_ones_are_enough(num):
-    parts = thirds([i % num for i in range(30)], "x")
+    parts = thirds([i % num for i in range(4 * num)], "x")
     assert all(map(len, parts)) and sum(len({i % num for i in part}) for part in parts) == num
 
 
@@ -108,8 +109,10 @@ def test_equal_images_are_in_one_split(tmp_path):
 
 @pytest.mark.parametrize("data", [{"levels": 2}, {"levels": 4}, {"binarise": "threshold"}])
 def test_images_that_become_equal_are_in_one_split(data, tmp_path):
-    np.save(tmp_path / "a.npy", pictures(300, (2, 2)))
-    apart(load(Data("images", path=str(tmp_path / "a.npy"), **data)), np.ndarray.tobytes)
+    x = pictures(100)
+    np.save(tmp_path / "a.npy", np.concatenate([x, x ^ 1]))
+    dataset = load(Data("images", path=str(tmp_path / "a.npy"), **data))
+    assert len(apart(dataset, np.ndarray.tobytes)) == 100 and not dataset.notes
 
 
 def test_different_images_are_split_as_always(tmp_path):
@@ -169,14 +172,14 @@ def test_an_image_in_two_splits_that_a_file_names_is_said(tmp_path):
 
 
 def test_equal_rows_are_in_one_fold(tmp_path):
-    rows = np.random.RandomState(0).randint(-9, 9, (400, 2)) / 3
+    rows = np.random.RandomState(0).randint(-15, 15, (400, 2)) / 3
     (tmp_path / "t.csv").write_text("a,b\n" + "".join(f"{a},{b}\n" for a, b in rows))
     (tmp_path / "u.csv").write_text("a,b\n" + "".join(f"{a:+.12e},{b + 1e-9}\n" for a, b in rows))
     folds = [
         load(Data("table", path=str(tmp_path / "t.csv"), fold=fold)).test.x for fold in range(FOLDS)
     ]
     sets = [{tuple(row) for row in fold} for fold in folds]
-    assert sum(map(len, folds)) == 400 and sum(map(len, sets)) == len(set.union(*sets)) < 300
+    assert sum(map(len, folds)) == 400 and sum(map(len, sets)) == len(set.union(*sets)) < 350
     for fold in range(FOLDS):
         apart(load(Data("table", path=str(tmp_path / "u.csv"), fold=fold)), tuple)
 
@@ -208,3 +211,55 @@ def test_equal_recordings_are_in_one_split(seconds, tmp_path):
         len(apart(load(Data("sounds", path=str(tmp_path), seconds=seconds)), np.ndarray.tobytes))
         == 20
     )
+
+
+def agreeing(num):
+    """Bits whose sites mostly agree, so that some images are frequent."""
+    rng = np.random.default_rng(0)
+    return (rng.integers(2, size=(num, 1, 1)) ^ (rng.random((num, 4, 4)) < 0.1)).astype(np.uint8)
+
+
+def from_images(x, folder):
+    np.save(folder / "a.npy", x)
+    return load(Data("images", path=str(folder / "a.npy")))
+
+
+def from_table(x, folder):
+    np.savetxt(folder / "a.csv", x.reshape(len(x), -1), "%d", ",")
+    return load(Data("table", path=str(folder / "a.csv")))
+
+
+# Four standard errors of a share of 0.19 in a tenth of the rows.
+@pytest.mark.parametrize(("num", "tolerance"), [(400, 0.25), (4000, 0.08)])
+@pytest.mark.parametrize("read", [from_images, from_table])
+def test_a_frequent_value_has_the_same_share_in_every_split(read, num, tolerance, tmp_path):
+    x = agreeing(num)
+    dataset = read(x, tmp_path)
+    (note,) = [note for note in dataset.notes if "frequent" in note]
+    assert note.endswith(
+        f"of {num:,} {'images' if read is from_images else 'rows'}, and so in several splits"
+    )
+    shares = [mode_share(part.x) for part in (dataset.train, dataset.valid, dataset.test)]
+    np.testing.assert_allclose(shares, mode_share(x), atol=tolerance)
+    assert sum(len(part.x) for part in (dataset.train, dataset.valid, dataset.test)) == num
+
+
+def mode_share(x):
+    """The share of constant images."""
+    return (np.ptp(x.reshape(len(x), -1), axis=1) == 0).mean()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_frequent_value_is_in_both_parts_that_are_held_out(seed):
+    x = agreeing(4000)
+    parts = held_out(Split(x, None), 0.1, seed)
+    np.testing.assert_allclose([mode_share(part.x) for part in parts], mode_share(x), atol=0.08)
+
+
+def test_what_is_frequent():
+    assert groups(list("abacab")).tolist() == [0, 1, 0, 2, 0, 1]
+    assert groups(list("abaacaab")).tolist() == [0, 1, 2, 3, 4, 5, 6, 1]  # five of eight
+    assert groups(list("aaa")).tolist() == [0, 1, 2]  # nothing else can be kept apart
+    many = [*range(990), *[-1] * 10]
+    assert frequent(many) == {} and frequent([*many, -1]) == {-1: 11}
+    assert groups([*many, -1]).tolist() == list(range(1001))

@@ -230,10 +230,10 @@ def test_the_held_out_part(capsys):
 
 
 def test_few_rows_make_a_smaller_batch(capsys):
-    train.fit(zoo.FVSBN(), levels(2, 3), steps=2)
+    train.fit(zoo.FVSBN(), levels(2, 12), steps=2)
     assert "note: batches of 18, as there are no more examples." in capsys.readouterr().err
     with pytest.raises(train.DataError, match="a batch of 19 cannot be taken from 18"):
-        fit(zoo.FVSBN(), levels(2, 3), batch_size=19)
+        fit(zoo.FVSBN(), levels(2, 12), batch_size=19)
 
 
 class Interrupting(train.data.Batches):

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
 from typing import Literal, NamedTuple
 
@@ -10,6 +11,8 @@ import numpy as np
 from jaxtyping import Int, Int32, Shaped, UInt8
 
 from zoo.foundation.arguments import convert_fields
+
+COPIES = 4  # so many equal examples always stay in one split
 
 
 class DataError(ValueError):
@@ -176,7 +179,7 @@ class Dataset:
 def hold_out(
     split: Split, valid: int, keys: Sequence[Hashable] | None = None
 ) -> tuple[Split, Split]:
-    """Cuts the last `valid` examples off a training split; examples of equal `keys` stay together."""
+    """Cuts the last `valid` examples off a training split; equal `keys` stay together."""
     n = len(split.x)
     if not 0 < valid < n:
         raise DataError(
@@ -189,12 +192,10 @@ def hold_out(
 
 def split_off(keys: Sequence[Hashable], count: int) -> tuple[np.ndarray, np.ndarray]:
     """Two disjoint sets of 0..len(keys) - 1, the second of the last `count` or a few more; equal
-    keys stay together.
+    keys stay together, unless they are frequent (see `groups`).
     """
     group = groups(keys)
     sizes = np.bincount(group)
-    if len(sizes) == 1:  # nothing can be kept apart
-        group, sizes = np.arange(len(keys)), np.ones(len(keys), int)
     held = 1 + int(np.searchsorted(np.cumsum(sizes[::-1]), count))
     is_held = group >= max(1, len(sizes) - held)
     return np.flatnonzero(~is_held), np.flatnonzero(is_held)
@@ -204,25 +205,53 @@ def thirds(keys: Sequence[Hashable], what: str) -> list[np.ndarray]:
     """Three disjoint sets of 0..len(keys) - 1, of 80, 10 and 10 % of the different keys by a fixed
     permutation.
 
-    Equal keys stay together, if there are at least three different ones. `what` says it if there
-    are too few examples.
+    Equal keys stay together, unless they are frequent (see `groups`). `what` says it if there are
+    too few examples.
     """
     if len(keys) < 10:
         raise DataError(f"{what}; at least 10 are needed to split them 80/10/10")
     group = groups(keys)
-    if group.max() < 2:  # nothing can be kept apart
-        group = np.arange(len(keys))
-    num = int(group.max()) + 1
+    num = int(group.max()) + 1  # at least 3, as no group has more than 4 of 10 examples
     cuts = [min(num * 8 // 10, num - 2), min(num * 9 // 10, num - 1)]
     return [members(group, part) for part in np.split(generator(0).permutation(num), cuts)]
 
 
 def groups(keys: Sequence[Hashable]) -> Int[np.ndarray, " N"]:
-    """A number for each key, the same for equal ones, counted from 0 in order of their first
-    appearance.
+    """A number for each key, counted from 0 in order of first appearance: what stays in one split.
+
+    Equal keys have the same number, unless they are frequent: a frequent value is a mode of the
+    distribution, and a split without it would be biased. So each of its examples has its own number.
     """
-    numbers: dict[Hashable, int] = {}
-    return np.array([numbers.setdefault(key, len(numbers)) for key in keys], int)
+    often, numbers = frequent(keys), dict[Hashable, int]()
+    return np.array(
+        [
+            numbers.setdefault((key, i if key in often else None), len(numbers))
+            for i, key in enumerate(keys)
+        ],
+        int,
+    )
+
+
+def frequent(keys: Sequence[Hashable]) -> dict[Hashable, int]:
+    """The keys that occur more than `COPIES` times and in more than 1 % of all examples, with how
+    often; a key is frequent, too, if all are equal to it.
+    """
+    counts = Counter(keys)
+    if len(counts) == 1:
+        return dict(counts)
+    most = max(COPIES, len(keys) // 100)
+    return {key: count for key, count in counts.items() if count > most}
+
+
+def frequent_note(keys: Sequence[Hashable], what: str) -> tuple[str, ...]:
+    """A note on how many different examples are frequent, if some are."""
+    if not (often := frequent(keys)):
+        return ()
+    values = "value occurs" if len(often) == 1 else "values occur"
+    return (
+        f"{len(often):,} frequent {values} in {sum(often.values()):,} of {len(keys):,} {what}, and "
+        "so in several splits",
+    )
 
 
 def members(group: Int[np.ndarray, " N"], chosen: Int[np.ndarray, " n"]) -> Int[np.ndarray, " M"]:

@@ -85,16 +85,13 @@ def context_of(context: Any, count: int, name: str) -> np.ndarray | None:
 def held_out(split: Split, fraction: float, seed: int) -> tuple[Split, Split]:
     """(training, validation) rows, by a permutation of the seed; at least one for validation.
 
-    Equal rows stay together, if most rows differ: the same picture twice is no new picture, but
-    three bits are the same ones again and again.
+    Equal rows stay together, unless they are frequent (see `groups`).
 
     Raises:
       DataError: one of them would have no row.
     """
     group = groups(content_keys(split.x))
     num = int(group.max()) + 1
-    if num < len(split.x) / 2:
-        group, num = np.arange(len(split.x)), len(split.x)
     held = max(1, round(num * fraction))
     check_counts(num - held, held, fraction)
     order = generator(seed, _HELD).permutation(num)

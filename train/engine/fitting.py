@@ -12,6 +12,7 @@ import numpy as np
 
 import zoo
 from train.data import DataError, Dataset
+from train.data.dataset import content_keys, frequent_note
 from train.data.in_memory import Part
 from train.engine.calibrate import calibrated
 from train.engine.checkpoint import Progress
@@ -132,8 +133,8 @@ def fit(
         For a model of text a string or one line of tokens [length], for a model of sound waves in
         [-1, 1] [N, samples] or a list of them, for sequences made from a context tokens [N, length].
       valid: validation data: examples like `x`, or a pair (examples, context), or the fraction of
-        `x` that is held out. By default a tenth is held out, at random rows that the seed
-        determines; of a text the end.
+        `x` that is held out. By default a tenth is held out: random rows, chosen by the
+        seed (identical rows stay together unless they are frequent); for a text, its end.
       context: a row for each example: labels [N], or sources or images.
       key: a `jax.random.key`, which is consumed: `jax.random.key(s)` is seed=s. Default: seed 0.
       **fields: fields of `train.Recipe`, such as steps, batch_size, learning_rate and seed. By
@@ -250,6 +251,8 @@ def _prepared(model, x, valid, context, fields):
     splits, facts = kind.read(model, [Part("x", x, context), *validation])
     notes = _whole_numbers(splits[0].x)
     if not validation:
+        if splits[0].x.ndim > 1:  # neither one text nor recordings
+            notes += frequent_note(content_keys(splits[0].x), "rows")
         splits = list(kind.hold_out(splits[0], fraction, recipe.seed))
         count = len(splits[1].x)
         notes += [f"{count:,} of {count + len(splits[0].x):,} are held out for validation"]

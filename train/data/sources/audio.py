@@ -6,6 +6,7 @@ files, or one sub-folder of them a class, whose names in alphabetical order beco
 equal recordings together. `--data.seconds` cuts recordings, or fills them up with silence.
 """
 
+import dataclasses
 import os
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from train.data.dataset import (
     Dataset,
     Split,
     content_keys,
+    frequent_note,
     generator,
     ragged,
     take,
@@ -85,7 +87,8 @@ def sounds(data: Data) -> Dataset:
     keys = content_keys(_cut(whole, size).x)
     parts = thirds(keys, f"{path} holds {len(files)} .wav files")
     splits = {name: take(whole, index) for name, index in zip(_TONES, parts, strict=True)}
-    return _dataset(data, data.name, splits, data.rate, len(folders) or None, data.seconds)
+    dataset = _dataset(data, data.name, splits, data.rate, len(folders) or None, data.seconds)
+    return dataclasses.replace(dataset, notes=frequent_note(keys, "recordings"))
 
 
 def _wavs(folder, deep=True):

@@ -20,6 +20,7 @@ from train.data.dataset import (
     Dataset,
     Split,
     content_keys,
+    frequent_note,
     generator,
     shared,
     split_off,
@@ -119,7 +120,8 @@ def captions(data: Data) -> Dataset:
     parts = [np.flatnonzero(np.isin(index, part)) for part in sets]
     texts = [[rows[i][1] for i in part] for part in parts]
     train, test = ([keys[i] for i in part] for part in (sets[0], sets[2]))
-    notes = shared(train, test, "images")
+    often = () if rows[0][2] else frequent_note(keys, "images")
+    notes = (*often, *shared(train, test, "images"))
     names = [rows[i][0] for i in parts[2]]
     dataset = _dataset(data, data.name, [images[index[part]] for part in parts], texts, names)
     return dataclasses.replace(dataset, notes=notes)

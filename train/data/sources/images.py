@@ -11,7 +11,7 @@ Arrays are uint8 or bool, `[N, H, W]` or `[N, H, W, 3]`. Without `valid`, the la
 training images are held out, at most a tenth of them.
 
 Images that are equal to the model (after `--data.levels` or `--data.binarise`) stay in
-one split, except where the file itself names the splits.
+one split, unless they are frequent or the file itself names the splits.
 
 Values 0 and 1 alone make 2 levels; arrays below `--data.levels` are taken as they
 are; everything else is 256 levels, requantised to `--data.levels`.
@@ -29,6 +29,7 @@ from train.data.dataset import (
     Dataset,
     Split,
     content_keys,
+    frequent_note,
     hold_out,
     shared,
     take,
@@ -71,14 +72,17 @@ def images(data: Data) -> Dataset:
     def keys(name):
         return content_keys(seen(splits[name].x, levels, data))
 
+    often: tuple[str, ...] = ()
     if "all" in splits:
+        often = frequent_note(keys("all"), "images")
         splits = _cut(splits["all"], keys("all"), path)
     elif "valid" not in splits:
         count = min(data.valid, max(1, len(splits["train"].x) // 10))
+        often = frequent_note(keys("train"), "training images")
         splits["train"], splits["valid"] = hold_out(splits["train"], count, keys("train"))
     labels = [split.context for split in splits.values() if split.context is not None]
     classes, empty = _classes(path, labels)
-    notes = (*shared(keys("train"), keys("test"), "images"), *empty)
+    notes = (*often, *shared(keys("train"), keys("test"), "images"), *empty)
     title = f"{data.name} ({len(splits['train'].x):,} training images)"
     return Dataset(data.name, title, **splits, num_levels=levels, num_classes=classes, notes=notes)
 

@@ -20,6 +20,7 @@ from train.data.dataset import (
     Dataset,
     Split,
     content_keys,
+    frequent_note,
     generator,
     groups,
     members,
@@ -99,7 +100,7 @@ def table(data: Data) -> Dataset:
     dataset = _folded(
         data, path.name if has_names(names) else f"{path.name}, no line of names", rows, names
     )
-    return dataclasses.replace(dataset, notes=_notes(names, rows))
+    return dataclasses.replace(dataset, notes=(*_notes(names, rows), *dataset.notes))
 
 
 def _counts(column):
@@ -156,14 +157,17 @@ def _check_column(title, name, train, column):
         )
 
 
-def _parts(rows):
-    """The rows in a fixed random order, and the tenth of each; rows that are equal as float32
-    follow one another.
-    """
+def _keys(rows):
+    """A key for each row: that of rows that are equal as float32 is the same."""
     with np.errstate(over="ignore"):  # refused later, by name
-        group = groups(content_keys(rows.astype(np.float32) + np.float32(0)))  # -0 + 0 is 0
+        return content_keys(rows.astype(np.float32) + np.float32(0))  # -0 + 0 is 0
+
+
+def _parts(keys):
+    """The rows in a fixed random order, and the tenth of each; equal rows follow one another."""
+    group = groups(keys)
     if group.max() + 1 < FOLDS:  # nothing can be kept apart
-        group = np.arange(len(rows))
+        group = np.arange(len(keys))
     num = int(group.max()) + 1
     order = members(group, generator(0).permutation(num))
     tenth = np.empty(num, int)
@@ -188,7 +192,8 @@ def _folded(data, title, rows, names, shuffle=True):
             f"{title} has {len(rows)} rows; at least {2 * FOLDS} are needed to cut it into "
             f"{FOLDS} parts"
         )
-    order, part = _parts(rows) if shuffle else (np.arange(len(rows)), _tenths(len(rows)))
+    keys = _keys(rows) if shuffle else range(len(rows))
+    order, part = _parts(keys) if shuffle else (np.arange(len(rows)), _tenths(len(rows)))
     held = (data.fold, (data.fold + 1) % FOLDS)
     test, valid, train = (
         rows[order[mask]] for mask in (part == held[0], part == held[1], ~np.isin(part, held))
@@ -199,7 +204,8 @@ def _folded(data, title, rows, names, shuffle=True):
         _check_column(title, name, part, column)
     fold = f"fold {data.fold} of {FOLDS}"
     description = f"{title}, {rows.shape[1]} columns, {fold}, test split of {len(test):,}"
+    notes = frequent_note(keys, "rows")
     train, valid, test = (
         Split(np.ascontiguousarray(each, np.float32), None) for each in (train, valid, test)
     )
-    return Dataset(data.name, description, train, valid, test, num_levels=None)
+    return Dataset(data.name, description, train, valid, test, None, notes=notes)
