@@ -17,6 +17,8 @@ from newcomers import Image, Newcomer, before
 
 import sample
 import zoo
+from sample.kinds.kind import engine_name
+from zoo.cli import shell
 from zoo.core.decoders import encode
 from zoo.derived.derivation import Shapes, decoder_of, derivation
 from zoo.derived.network.windows import Refused, groups
@@ -199,7 +201,9 @@ def test_masks_count_and_trained_values_do_not():
     model = Peeking()
     variables = zoo.init(model, KEY, np.zeros((1, 12), np.int32))
     with pytest.raises(
-        ValueError, match=r"Peeking: .* params at rank 0 depend on the value at rank \d+"
+        ValueError,
+        match=r"Peeking: .* params at rank 0 depend on the value at rank \d+; .*rank. "
+        r"Its nats may be no likelihood; run sample.testing.check\(model\).$",
     ):
         zoo.derive(model, variables, 2, strict=True)
 
@@ -416,6 +420,60 @@ def test_any_error_of_the_analysis_ends_in_recomputing(monkeypatch):
         zoo.derive(model, variables, 2, strict=True)
     with pytest.warns(UserWarning, match="KeyError.*sampling recomputes") as caught:
         drawn = sample.draw(model, variables, KEY, 4, engine="derived")
-    assert len(caught) == 1 and "\n" not in str(caught[0].message)
+    assert len(caught) == 1 and caught[0].filename == __file__
+    assert "\n" not in str(caught[0].message)
     assert (drawn.x == sample.draw(model, variables, KEY, 4, engine="recompute").x).all()
     assert "KeyError" in zoo.explain(model)
+
+
+def test_explain_says_what_is_wrong_with_its_model():
+    """A class, or a `__call__` that returns no params of all sites, in one line."""
+    with pytest.raises(ValueError, match=r"Pass an instance, Dilated\(\.\.\.\), not the class"):
+        zoo.explain(newcomers.Dilated)
+
+    class Odd(Newcomer):
+        name_of: str = ""
+
+        def __call__(self, x, memory=None, *, train=False):
+            returned = {
+                "no params": lambda: jnp.zeros(x.shape),
+                "no batch": lambda: jnp.zeros((1, *x.shape[1:], 5)),
+                "a pair": lambda: (x, x),
+            }
+            return returned[self.name_of]()
+
+    for name, got in (
+        ("no params", r"\[1, 12\]; expected \[1, 12, 5\]"),
+        ("no batch", r"\[1, 12, 5\]; expected \[2, 12, 5\]"),
+        ("a pair", "tuple; expected"),
+    ):
+        for ask in (zoo.explain, lambda model: sample.draw(model, {}, KEY, 3)):
+            with pytest.raises(ValueError, match=rf"^Odd.__call__ returned .*{got}"):
+                ask(Odd(name_of=name))
+
+
+def test_commands_say_a_warning_in_one_line():
+    with shell():
+        said = warnings.formatwarning(UserWarning("one\n  thing"), UserWarning, __file__, 3)
+    assert said == "warning: one thing\n"
+    assert __file__ in warnings.formatwarning(UserWarning("one"), UserWarning, __file__, 3)
+
+
+def test_commands_name_what_computed():
+    """The engine, or what stands in for the step that a model lacks."""
+
+    class Peeking(Newcomer):
+        @nn.compact
+        def __call__(self, x, memory=None, *, train=False):
+            return nn.Dense(5)(jax.nn.one_hot(x, 5))
+
+    own, derived_one, recomputed = zoo.MADE((2, 2), hidden=(3,)), newcomers.Dilated(), Peeking()
+    for model, engine, name in (
+        (own, "cached", "cached engine"),
+        (own, "derived", "derived step"),
+        (own, "jacobi", "jacobi engine"),
+        (derived_one, "cached", "derived step"),
+        (derived_one, "recompute", "recompute engine"),
+        (recomputed, "cached", "recomputed"),
+    ):
+        assert engine_name(engine, model, variables_of(model)) == name

@@ -7,6 +7,7 @@ import os
 import re
 import runpy
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -113,15 +114,22 @@ def python(module: str) -> list[str]:
 
 @contextlib.contextmanager
 def shell() -> Iterator[None]:
-    """What a command line runs in: an error ends in one line and exit code 1, an interrupt in exit
-    code 130.
+    """What a command line runs in: a warning is one line of stderr, an error ends in one line and
+    exit code 1, an interrupt in exit code 130.
     """
+    formatted, warnings.formatwarning = warnings.formatwarning, _warning_line
     try:
         yield
     except Exception as error:
         sys.exit(f"error: {complaint(error)}")
     except KeyboardInterrupt:
         sys.exit(130)
+    finally:
+        warnings.formatwarning = formatted
+
+
+def _warning_line(message, *where, **line):
+    return f"warning: {' '.join(str(message).split())}\n"
 
 
 def command(main: Callable[[Any], None], options: type, prog: str) -> None:

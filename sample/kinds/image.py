@@ -19,6 +19,7 @@ from sample.kinds.kind import (
     check_counts,
     check_out,
     check_seed,
+    engine_name,
     labels,
     mean,
 )
@@ -205,7 +206,8 @@ def show_completions(
     path = save_png(
         options.picture.out or checkpoint.parent / "completions.png", sheet, options.picture.scale
     )
-    print(f"{kind(model)} from {checkpoint}, {computing.engine} engine, seed {options.seed}")
+    engine = engine_name(computing.engine, model, variables, contexts)
+    print(f"{kind(model)} from {checkpoint}, {engine}, seed {options.seed}")
     print(f"{rows} of {height} rows of {len(x)} images kept, {num} completions of each: {path}")
 
 

@@ -12,6 +12,7 @@ import tyro
 
 import zoo
 from sample.engines.sampler import Engine
+from zoo.derived import has_derived_step
 
 
 class Kind(NamedTuple):
@@ -66,6 +67,18 @@ class Truncation:
 
 Inline = tyro.conf.OmitArgPrefixes
 """For a field that is a group of flags of their own."""
+
+
+def engine_name(
+    engine: str, model: zoo.Autoregressive, variables: zoo.Variables, context: Any = None
+) -> str:
+    """What computed the conditionals: an engine, or `derived step` or `recomputed` of a model
+    without a step.
+    """
+    own_step = type(model).step is not zoo.Autoregressive.step
+    if engine in ("recompute", "jacobi") or (engine == "cached" and own_step):
+        return f"{engine} engine"
+    return "derived step" if has_derived_step(model, variables, context) else "recomputed"
 
 
 def check_counts(**counts: int | None) -> None:

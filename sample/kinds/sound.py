@@ -17,6 +17,7 @@ from sample.kinds.kind import (
     check_counts,
     check_out,
     check_seed,
+    engine_name,
     labels,
     twice,
 )
@@ -88,9 +89,8 @@ def show(options: Options, checkpoint: Path, model: zoo.WaveNet, variables: zoo.
     path = save_waveforms(options.out or checkpoint.parent / "samples.png", drawn.waves, drawn.rate)
     files = save_sounds(path.with_suffix(".wav"), drawn)
     bits = zoo.bits_per_dim(drawn.log_prob.mean(), drawn.waves.shape[1])
-    print(
-        f"{kind(model)} from {checkpoint}, {options.computing.engine} engine, seed {options.seed}"
-    )
+    engine = engine_name(options.computing.engine, model, variables, context)
+    print(f"{kind(model)} from {checkpoint}, {engine}, seed {options.seed}")
     print(f"drawn sounds: {bits:.4f} bits/sample by the model's own likelihood")
     print(
         f"speed: {num * options.seconds / seconds:.2f} times real time ({seconds:.3f} s for "

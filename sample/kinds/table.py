@@ -18,6 +18,7 @@ from sample.kinds.kind import (
     check_counts,
     check_out,
     check_seed,
+    engine_name,
     labels,
     mean,
     twice,
@@ -91,7 +92,8 @@ def show_drawing(
     drawn, seconds, compiling = twice(once)
     nats = -np.asarray(drawn.log_prob, np.float64)
     bits = zoo.bits_per_dim(-nats.mean(), model.num_dims)
-    print(f"{kind(model)} from {checkpoint}, {computing.engine} engine, seed {options.seed}")
+    engine = engine_name(computing.engine, model, variables, context)
+    print(f"{kind(model)} from {checkpoint}, {engine}, seed {options.seed}")
     print(f"drawn samples: {mean(nats)} nats, {bits:.4f} bits/dim by the model's own likelihood")
     print(
         f"speed: {num / seconds:,.0f} samples/s ({seconds:.3f} s; compilation {compiling:.1f} s "

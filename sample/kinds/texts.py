@@ -7,7 +7,16 @@ from typing import Annotated, Any
 import jax
 
 import zoo
-from sample.kinds.kind import Computing, Inline, Kind, Run, Truncation, check_counts, check_seed
+from sample.kinds.kind import (
+    Computing,
+    Inline,
+    Kind,
+    Run,
+    Truncation,
+    check_counts,
+    check_seed,
+    engine_name,
+)
 from sample.media.characters import encode
 from sample.media.texts import stream, text
 
@@ -66,10 +75,8 @@ def show(options: Options, checkpoint: Path, model: zoo.Sequence, variables: zoo
     for each, log_prob in zip(drawn.texts, drawn.log_prob, strict=True):
         length = max(1, len(each) - len(prompt))
         print(f"--- {-log_prob / length:.4f} nats/char by the model's own likelihood\n{each}")
-    print(
-        f"---\n{num} texts from {checkpoint}, {options.computing.engine} engine, seed "
-        f"{options.seed}"
-    )
+    engine = engine_name(options.computing.engine, model, variables)
+    print(f"---\n{num} texts from {checkpoint}, {engine}, seed {options.seed}")
 
 
 KIND = Kind("text", Options, show)

@@ -14,18 +14,20 @@ sampler runs. Before it is used it is compared to the network itself.
 docs/derived_samplers.md tells it with an example.
 """
 
-from __future__ import annotations
-
 import functools
+import os
+import sys
 import warnings
+from pathlib import Path
 
+import jax
 from jaxtyping import PyTree
 
 from zoo.core.checks import check_context, check_variables
 from zoo.core.decoders import WITHOUT_STEP, Decoder, encode, recompute
 from zoo.core.model import Autoregressive, Variables
-from zoo.derived.comparison import examined, refusal
-from zoo.derived.derivation import Shapes, decoder_of
+from zoo.derived.comparison import examined_for, refusal
+from zoo.derived.derivation import decoder_of
 from zoo.derived.explanation import explain
 from zoo.derived.network.windows import Refused
 from zoo.foundation.arguments import checked
@@ -76,7 +78,7 @@ def derive(
     check_context(model, context)
     check_variables(model, variables, context)
     context = narrowed(context)
-    found = examined(model, Shapes.of(variables), Shapes.of(context))
+    found = examined_for(model, variables, context)
     if not isinstance(found, Refused):
         memory = encode(model, variables, context, copies)
         try:
@@ -93,9 +95,26 @@ def derive(
     return recompute(model, variables, batch, context, copies)
 
 
+def has_derived_step(model: Autoregressive, variables: Variables, context: PyTree = None) -> bool:
+    """Whether `derive` gives a derived step, and does not recompute the network at every rank."""
+    return not isinstance(examined_for(model, variables, narrowed(context)), Refused)
+
+
 WITHOUT_STEP[:] = [derive]
+
+_HERE = Path(__file__).resolve().parents[2]
+_LIBRARIES = (Path(jax.__file__).parents[1], Path(os.__file__).parent)
+_WITHIN = tuple(
+    f"{folder}{os.sep}"
+    for folder in (_HERE / "zoo", _HERE / "sample", _HERE / "train", *_LIBRARIES)
+)
+"""The folders whose lines no warning names: the project's packages and what they call."""
 
 
 @functools.cache
 def _warn(message: str) -> None:
-    warnings.warn(message, stacklevel=3)
+    """Warns at the line that called the project."""
+    frame, level = sys._getframe(), 1
+    while frame.f_back and frame.f_code.co_filename.startswith(_WITHIN):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, stacklevel=level)

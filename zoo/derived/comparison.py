@@ -8,14 +8,28 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import PyTree
 
 from zoo.core import batch_axes
+from zoo.core.checks import variable_shapes
 from zoo.core.decoders import encode
 from zoo.core.likelihood import _conditionals
-from zoo.core.model import Autoregressive
+from zoo.core.model import Autoregressive, Variables
 from zoo.derived.derivation import Derivation, Shapes, decoder_of, derivation
 from zoo.derived.network.windows import Refused
 from zoo.foundation.precision import without_x64
+
+
+def examined_for(
+    model: Autoregressive, variables: Variables, context: PyTree
+) -> Derivation | Refused:
+    """`examined` for the shapes of these variables and this context, whatever the batch.
+
+    Raises:
+      ValueError: `__call__` returns no params of all sites, so that recomputing fails as well.
+    """
+    variable_shapes(model, context, 2)
+    return examined(model, Shapes.of(variables), Shapes.of(batch_axes.resized(context, 1)))
 
 
 @functools.lru_cache(maxsize=64)

@@ -1,17 +1,16 @@
 """What a derived step does, in words."""
 
-from __future__ import annotations
-
 import jax
 import jax.numpy as jnp
 from jaxtyping import PyTree
 
 from zoo.core.likelihood import init
 from zoo.core.model import Autoregressive
-from zoo.derived.comparison import examined
+from zoo.derived.comparison import examined_for
 from zoo.derived.derivation import Shapes, derivation
 from zoo.derived.network.windows import NotCausal, Refused, sizes
 from zoo.derived.schedule import FRAMES
+from zoo.foundation.arguments import checked
 
 _WHEN = {
     "enter": "Once a row (enter)",
@@ -31,6 +30,7 @@ _QUIET = {
 }
 
 
+@checked()
 def explain(model: Autoregressive, context: PyTree = None) -> str:
     """What the derived step of a model computes once, once a row and at every site, what it
     remembers, and what it computes whole; with the lines of the model that ask for it. For a model
@@ -45,7 +45,7 @@ def explain(model: Autoregressive, context: PyTree = None) -> str:
       >>> print(zoo.explain(zoo.WaveNet((8,), 4, 4, (1, 2), 1)).splitlines()[0])
       WaveNet: 8 ranks, one by one.
     """
-    found = examined(model, *_shapes(model, context))
+    found = examined_for(model, *_inputs(model, context))
     name = type(model).__name__
     if isinstance(found, Refused):
         return f"{name}: {found}; sampling recomputes the network at every rank. {found.advice}"
@@ -74,7 +74,7 @@ def why_not_causal(model: Autoregressive) -> str | None:
       None
     """
     try:
-        derivation(model, *_shapes(model, None))
+        derivation(model, *map(Shapes.of, _inputs(model, None)))
     except NotCausal as found:
         return str(found)
     except Exception:  # an analysis that fails says nothing about the model
@@ -82,13 +82,13 @@ def why_not_causal(model: Autoregressive) -> str | None:
     return None
 
 
-def _shapes(model, context):
-    """The shapes of a model's variables and of a context, by default its example's."""
+def _inputs(model, context):
+    """The shapes of a model's variables, and a context: by default its example's."""
     if context is None:
         context = model.example(1)[1]
     x = jnp.zeros((1, *model.site_shape, *model.head.event_shape), model.head.dtype)
     variables = jax.eval_shape(lambda key: init(model, key, x, context), jax.random.key(0))
-    return Shapes.of(variables), Shapes.of(context)
+    return variables, context
 
 
 def _buffer(buffer):
