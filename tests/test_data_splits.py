@@ -8,7 +8,8 @@ import soundfile
 from PIL import Image
 
 from train.data import Data
-from train.data.dataset import Split, frequent, generator, groups, hold_out, split_off, thirds
+from train.data.dataset import Split, generator, hold_out, split_off, thirds
+from train.data.grouping import frequent, groups
 from train.data.in_memory import held_out
 from train.data.sources.tables import FOLDS
 from train.kinds import load

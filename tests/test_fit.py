@@ -360,6 +360,54 @@ def test_what_cannot_be_trained_is_one_line(model, x, changes, message):
     assert "\n" not in str(caught.value) and "--" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("x", "reason"),
+    [
+        (levels(2, 3, 4), r"x has examples of shape \[3, 4\], but the MADE describes \[3\]"),
+        (REALS, "x has real values, but a Bernoulli head does not describe them"),
+        (levels(5, 3), "x has 5 levels, but a Bernoulli head takes bits 0..1.*"),
+    ],
+)
+def test_evaluate_says_that_the_data_do_not_fit(x, reason):
+    model = zoo.MADE((3,), hidden=(4,))
+    variables = zoo.init(model, jax.random.key(0), levels(2, 3))
+    with pytest.raises(
+        ValueError, match=f"^the data do not fit the trained model: {reason}"
+    ) as caught:
+        train.evaluate(model, variables, x)
+    assert "pass" not in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("x", "advice", "follow"),
+    [
+        (levels(2, 5) * 1.0, "x.astype(np.uint8)", lambda x: x.astype(np.uint8)),
+        (
+            (levels(256, 5) / 255).astype(np.float32),
+            "(x * 255).round().astype(np.uint8)",
+            lambda x: (x * 255).round().astype(np.uint8),
+        ),
+    ],
+)
+def test_levels_as_floats_are_noted(x, advice, follow, capsys):
+    prepared = train.engine.fitting._prepared
+    model = prepared(zoo.MADE(), x, 0.2, None, {})[0].model
+    assert f"pass {advice}." in capsys.readouterr().err and model.head.num_values is None
+    model = prepared(zoo.MADE(), follow(x), 0.2, None, {})[0].model
+    assert "pass" not in capsys.readouterr().err and model.head.num_values in (2, 256)
+    prepared(zoo.MADE(), REALS, 0.2, None, {})
+    assert "astype" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("steps", "eval_every"), [(6, 1), (100, 1)])
+def test_at_most_about_twenty_validations_are_printed(steps, eval_every, capsys):
+    x = levels(2, 5)
+    history = train.fit(zoo.FVSBN(), x, steps=steps, eval_every=eval_every, batch_size=4)[2]
+    printed = [line for line in capsys.readouterr().err.split("step ") if ": validation" in line]
+    assert len(history.valid_steps) == steps
+    assert len(printed) == min(steps, 21) and printed[-1].startswith(f"{steps}:")
+
+
 def test_unknown_arguments_get_the_nearest():
     with pytest.raises(TypeError, match="no argument 'step'. Did you mean 'steps'?"):
         train.fit(zoo.MADE(), BITS, step=3)

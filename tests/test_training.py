@@ -328,9 +328,9 @@ def test_long_scoring_shows_its_progress(seconds, shown, monkeypatch, capsys):
 
 
 def test_one_example_has_no_standard_error():
-    assert math.isnan(
-        summarise(np.asarray([2.0]), zoo.FVSBN((1,)), np.zeros((1, 1), np.int32)).standard_error
-    )
+    one = summarise(np.asarray([2.0]), zoo.FVSBN((1,)), np.zeros((1, 1), np.int32))
+    assert math.isnan(one.standard_error)
+    assert str(one) == "2.00 nats, 2.8854 bits/dim (1 example)"
 
 
 def test_data_must_fit_the_model(data):

@@ -5,10 +5,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Shaped
 
-from train.data.dataset import DataError, Split, content_keys, generator, groups, members, take
+from train.data.dataset import DataError, Split, content_keys, generator, take
+from train.data.grouping import groups, members
 from zoo.foundation.arguments import array
 
 GREY = 32  # pictures with a value from here on are 8-bit grey or colour, even if 255 is missing
+VALID = 0.1  # of the examples, where no validation data are passed
 _HELD = 2  # a stream of the seed, beside those of `batching`
 
 
@@ -107,3 +109,39 @@ def check_counts(train: int, valid: int, fraction: float) -> None:
             f"valid={fraction:g} of {total:,} different rows leaves {train:,} for training and "
             f"{valid:,} for validation: pass another fraction, or the validation data themselves."
         )
+
+
+def validation_parts(valid, context):
+    """(the fraction to hold out, the validation data as at most one part)."""
+    if valid is None:
+        return VALID, []
+    if isinstance(valid, float | int | np.floating | np.integer):
+        if not 0 < valid < 1:
+            raise DataError(
+                f"valid must be a fraction between 0 and 1, examples, or a pair (examples, "
+                f"context); got {valid}."
+            )
+        return float(valid), []
+    if isinstance(valid, tuple) and len(valid) == 2:
+        return None, [Part("valid", *valid)]
+    if context is not None:
+        raise DataError("valid needs a context, as x has one: pass valid=(examples, context).")
+    return None, [Part("valid", valid)]
+
+
+def levels_as_floats(x):
+    """A note if real numbers, which get a density, are probably levels or grey values."""
+    if x.dtype.kind != "f" or x.min() < 0 or x.max() >= 2**31:
+        return []
+    if (x == np.round(x)).all():
+        dtype = "np.uint8" if x.max() < 256 else "np.int32"
+        return [
+            f"x holds whole numbers as floats and gets a density; for levels pass x.astype({dtype})"
+        ]
+    grey = x * np.float32(255)
+    if x.max() > 1 or (abs(grey - np.round(grey)) > 1e-3).any():
+        return []
+    return [
+        "x holds multiples of 1/255 and gets a density; for 256 levels pass "
+        "(x * 255).round().astype(np.uint8)"
+    ]

@@ -46,18 +46,23 @@ class Evaluation(NamedTuple):
 
     def __str__(self) -> str:
         """The numbers with their units."""
+
+        def spread(scale=1.0):
+            return "" if alone else f" +- {self.standard_error / scale:.{self.digits}f}"
+
+        alone = math.isfinite(self.nats) and math.isnan(self.standard_error)
+        what = "example" if self.unit in ("example", "token") else "window"
+        only = f" (1 {what})" if alone else ""
         if self.unit == "example":
-            nats = f"{self.nats:.2f} +- {self.standard_error:.2f} nats"
-            return f"{nats}, {self.bits_per_dim:.4f} bits/dim"
+            nats = f"{self.nats:.2f}{spread()} nats"
+            return f"{nats}, {self.bits_per_dim:.4f} bits/dim{only}"
         if self.unit == "sample":
-            error = self.standard_error / math.log(2)
-            return (
-                f"{self.bits_per_dim:.4f} +- {error:.4f} bits/sample, {self.nats:.4f} nats/sample"
-            )
+            bits = f"{self.bits_per_dim:.4f}{spread(math.log(2))} bits/sample"
+            return f"{bits}, {self.nats:.4f} nats/sample{only}"
         return (
-            f"{self.nats:.4f} +- {self.standard_error:.4f} nats/{self.unit}, "
+            f"{self.nats:.4f}{spread()} nats/{self.unit}, "
             f"{self.bits_per_dim:.4f} bits/{self.unit}, "
-            f"perplexity {perplexity(self.nats)}"
+            f"perplexity {perplexity(self.nats)}{only}"
         )
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import re
 import signal
 import sys
 from typing import Any, NamedTuple
@@ -12,8 +13,9 @@ import numpy as np
 
 import zoo
 from train.data import DataError, Dataset
-from train.data.dataset import content_keys, frequent_note
-from train.data.in_memory import Part
+from train.data.dataset import content_keys
+from train.data.grouping import frequent_note
+from train.data.in_memory import Part, levels_as_floats, validation_parts
 from train.engine.calibrate import calibrated
 from train.engine.checkpoint import Progress
 from train.engine.evaluation import Evaluation, check_ensemble
@@ -35,8 +37,6 @@ from train.recipe.wording import in_python
 from train.runs.history import History
 from zoo.foundation.arguments import checked
 from zoo.heads import why_outside
-
-VALID = 0.1  # of the examples, where no validation data are passed
 
 
 class Fitted(NamedTuple):
@@ -64,6 +64,7 @@ class MemoryKeeper:
     """Keeps metrics and the best model in memory, and no checkpoint; see `loop.Keeper`."""
 
     resumes = False
+    most_lines: int | None = 20  # so that a notebook shows the model, not the log
 
     def __init__(self) -> None:
         self.records: list[dict[str, Any]] = []
@@ -226,7 +227,7 @@ def evaluate(
         kind = kind_of(model)
         (split,), facts = kind.read(model, [Part("x", x, context)])
         dataset = Dataset("x", "x", split, split, split, kind=kind.name, **facts)
-        examples = kind.prepare(model, dataset).test
+        examples = _prepared_test(model, dataset)
         zoo.check_context(model, examples.context)
         if ensemble:
             check_ensemble(model, "ensemble")
@@ -244,12 +245,21 @@ def seed_of(key: jax.Array) -> int:
     return int(jax.random.bits(key, dtype=np.uint32))
 
 
+def _prepared_test(model, dataset):
+    """The examples as a trained model reads them; its shape and head are fixed, so no advice."""
+    try:
+        return kind_of(model).prepare(model, dataset).test
+    except DataError as error:
+        reason = re.split(r"(?:: |, or )(?:pass|drop) ", str(error))[0]
+        raise DataError(f"the data do not fit the trained model: {reason.rstrip('.')}.") from None
+
+
 def _prepared(model, x, valid, context, fields):
     """The recipe with the model in the shape of the data, and the data as it reads them."""
     recipe, kind = Recipe(model, **fields), kind_of(model)
-    fraction, validation = _validation(valid, context)
+    fraction, validation = validation_parts(valid, context)
     splits, facts = kind.read(model, [Part("x", x, context), *validation])
-    notes = _whole_numbers(splits[0].x)
+    notes = levels_as_floats(splits[0].x)
     if not validation:
         if splits[0].x.ndim > 1:  # neither one text nor recordings
             notes += frequent_note(content_keys(splits[0].x), "rows")
@@ -272,31 +282,6 @@ def _prepared(model, x, valid, context, fields):
     for note in notes:
         print(f"note: {note}.", file=sys.stderr)
     return recipe, dataset
-
-
-def _validation(valid, context):
-    """(the fraction to hold out, the validation data as at most one part)."""
-    if valid is None:
-        return VALID, []
-    if isinstance(valid, float | int | np.floating | np.integer):
-        if not 0 < valid < 1:
-            raise DataError(
-                f"valid must be a fraction between 0 and 1, examples, or a pair (examples, "
-                f"context); got {valid}."
-            )
-        return float(valid), []
-    if isinstance(valid, tuple) and len(valid) == 2:
-        return None, [Part("valid", *valid)]
-    if context is not None:
-        raise DataError("valid needs a context, as x has one: pass valid=(examples, context).")
-    return None, [Part("valid", valid)]
-
-
-def _whole_numbers(x):
-    """A note if real numbers are probably levels."""
-    if x.dtype.kind != "f" or not (x == np.round(x)).all():
-        return []
-    return ["x holds whole numbers as real ones; for levels pass x.astype(int)"]
 
 
 def _check_names(fields):

@@ -49,7 +49,10 @@ class Keeper(Protocol):
 
     Attributes:
       resumes: whether there is a checkpoint to continue from.
+      most_lines: about how many validations are printed at most; None: all of them.
     """
+
+    most_lines: int | None
 
     @property
     def resumes(self) -> bool: ...
@@ -121,6 +124,7 @@ class _Training:
         self.step = int(state.step)
         self.state = self.update.place(state)
         self.pending: collections.deque[tuple[int, Metrics]] = collections.deque()
+        self.next_line = 0  # the step from which on a validation is printed
         self.begun = time.monotonic() - self.progress.seconds
 
     def run_to_end(self, interrupts):
@@ -206,8 +210,11 @@ class _Training:
             self.progress.best, self.progress.waited = valid.nats, 0
         else:
             self.progress.waited += 1
-        best = "" if better else f" (best {self.progress.best:.{valid.digits}f})"
-        bar.write(f"step {self.step:,}: validation {valid}{best}", file=sys.stderr)
+        if self.step >= self.next_line or self.done:
+            best = "" if better else f" (best {self.progress.best:.{valid.digits}f})"
+            bar.write(f"step {self.step:,}: validation {valid}{best}", file=sys.stderr)
+            lines = self.keeper.most_lines
+            self.next_line = self.step + (self.recipe.steps // lines if lines else 0)
 
     def save(self):
         self.progress.seconds = self.seconds

@@ -15,6 +15,8 @@ from train.runs.folder import Run, RunError
 class RunKeeper:
     """Keeps metrics, checkpoints and the best model in a run folder; see `loop.Keeper`."""
 
+    most_lines: int | None = None
+
     def __init__(self, run: Run, checkpoints: Checkpoints):
         self.run, self.checkpoints = run, checkpoints
 

@@ -19,12 +19,12 @@ from train.data.dataset import (
     Dataset,
     Split,
     content_keys,
-    frequent_note,
     generator,
     ragged,
     take,
     thirds,
 )
+from train.data.grouping import frequent_note
 from train.data.sources.standard import splits_of
 
 RATE = 8000  # of the sets that are not your own

@@ -20,12 +20,12 @@ from train.data.dataset import (
     Dataset,
     Split,
     content_keys,
-    frequent_note,
     generator,
     shared,
     split_off,
     thirds,
 )
+from train.data.grouping import frequent_note
 from train.data.sources.embedded import mnist_1bit
 from train.data.sources.images import read_files
 from train.data.sources.translations import chosen, code

@@ -29,12 +29,12 @@ from train.data.dataset import (
     Dataset,
     Split,
     content_keys,
-    frequent_note,
     hold_out,
     shared,
     take,
     thirds,
 )
+from train.data.grouping import frequent_note
 from train.data.quantise import seen
 
 CLASSES = 2**16  # at most

@@ -14,17 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from train.data.dataset import (
-    Data,
-    DataError,
-    Dataset,
-    Split,
-    content_keys,
-    frequent_note,
-    generator,
-    groups,
-    members,
-)
+from train.data.dataset import Data, DataError, Dataset, Split, content_keys, generator
+from train.data.grouping import frequent_note, groups, members
 from train.data.sources.csv_files import drop_flag, has_names, read_csv
 from train.data.sources.published_files import File, read_manual
 

@@ -7,7 +7,6 @@ target], both filled up with padding (token 0). The vocabularies are those of th
 what it does not know is the token <unk>, and counted in the description.
 """
 
-import dataclasses
 import os
 import zlib
 from collections.abc import Sequence
@@ -17,16 +16,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 from jaxtyping import Int32
 
-from train.data.dataset import (
-    Data,
-    DataError,
-    Dataset,
-    Split,
-    frequent_note,
-    generator,
-    groups,
-    thirds,
-)
+from train.data.dataset import Data, DataError, Dataset, Split, generator, thirds
+from train.data.grouping import numbered
 from train.data.sources.published_files import unpacked
 
 Pair = tuple[str, str]
@@ -97,13 +88,11 @@ def pairs(data: Data) -> Dataset:
     from zoo.formats.tsv import read_pairs
 
     found, title = read_pairs(data.path), Path(data.path).name
-    sources = keys([source for source, _ in found], chosen(data, "char", title), title)
-    group = groups(sources)
+    group = numbered(keys([source for source, _ in found], chosen(data, "char", title), title))
     num = int(group.max()) + 1
     parts = thirds(range(num), f"{data.path} holds {num} different sources")
     splits = [[found[i] for i in np.flatnonzero(np.isin(group, part))] for part in parts]
-    dataset = _dataset(data, title, splits, "char")
-    return dataclasses.replace(dataset, notes=(*frequent_note(sources, "sources"), *dataset.notes))
+    return _dataset(data, title, splits, "char")
 
 
 def multi30k(data: Data) -> Dataset:
