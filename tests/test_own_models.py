@@ -276,6 +276,17 @@ BODY = "        n = self.num_sites\n"
             "^error: Mixer lacks the field ordering: declare site_shape, head and ordering .docs",
         ),
         (
+            "def __call__",
+            "def call",
+            "^error: Mixer must define __call__: all conditionals at once",
+        ),
+        (
+            "x, memory=None, *, train=False",
+            "x",
+            r"__call__ takes \(self, x\); expected \(self, x, memory=None, \*, train=False\)",
+        ),
+        ("tuple[int, ...] = (2, 5)", "int = 9", "^error: Mixer needs a site_shape of sizes.*got 9"),
+        (
             BODY,
             "        raise ValueError('my own')\n",
             "^error: m.py:21: ValueError: my own. ZOO_TRA",

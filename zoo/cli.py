@@ -38,7 +38,7 @@ def complaint(error: Exception) -> str:
     if where:
         said = " ".join(f"{type(error).__name__}: {error}".partition("\n\n")[0].split())
         return f"{where}: {said.rstrip('.')}. {TRACEBACK}=1 shows the whole traceback."
-    if isinstance(error, ValueError | OSError | ImportError):
+    if isinstance(error, ValueError | OSError | ImportError | NotImplementedError):
         return " ".join(str(error).split())
     if isinstance(error, OverflowError):
         return f"{TOO_LARGE} ({error})."

@@ -1,6 +1,7 @@
 """Models of a user's own files and their recipes."""
 
 import dataclasses
+import inspect
 from collections.abc import Mapping, Sequence
 from types import ModuleType
 from typing import Any
@@ -70,7 +71,9 @@ def _make(cls: type, prog: str, args: Sequence[str]) -> Any:
 
 
 def _check_fields(model):
-    """Raises ValueError unless a model has the fields that its kind takes from the data."""
+    """Raises ValueError unless a model has the fields that its kind takes from the data, and its
+    `__call__` the arguments of the contract.
+    """
     kind = kind_of(model)
     missing = [name for name in kind.from_data if not hasattr(model, name)]
     if missing:
@@ -78,3 +81,10 @@ def _check_fields(model):
             f"a model of the kind {kind.name} needs the field {missing[0]}, which the data decide: "
             f"declare {', '.join(missing)}."
         )
+    signature = inspect.signature(type(model).__call__)
+    try:
+        signature.bind(model, None, None, train=False)
+    except TypeError:
+        raise ValueError(
+            f"its __call__ takes {signature}; expected (self, x, memory=None, *, train=False)."
+        ) from None

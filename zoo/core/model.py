@@ -99,6 +99,10 @@ class Autoregressive(nn.Module):
                     "ordering (docs/adding_a_model.md)."
                 )
         convert_fields(self)
+        if not isinstance(shape := vars(self).get("site_shape", ()), tuple):
+            raise ValueError(
+                f"{type(self).__name__} needs a site_shape of sizes, such as (28, 28); got {shape!r}."
+            )
         check_limits(self)
         super().__post_init__()
 
