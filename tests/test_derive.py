@@ -477,3 +477,19 @@ def test_commands_name_what_computed():
         (recomputed, "cached", "recomputed"),
     ):
         assert engine_name(engine, model, variables_of(model)) == name
+
+
+def test_an_error_after_the_analysis_ends_in_recomputing_too(monkeypatch):
+    def broken(*arguments):
+        raise IndexError
+
+    monkeypatch.setattr(sys.modules["zoo.derived"], "decoder_of", broken)
+    model = newcomers.Dilated()
+    variables = variables_of(model)
+    with pytest.raises(
+        ValueError, match="Dilated: its step could not be derived .IndexError: no m"
+    ):
+        zoo.derive(model, variables, 2, strict=True)
+    with pytest.warns(UserWarning, match="IndexError.*sampling recomputes"):
+        drawn = sample.draw(model, variables, KEY, 7)
+    assert (drawn.x == sample.draw(model, variables, KEY, 7, engine="recompute").x).all()

@@ -96,7 +96,15 @@ def derive(
 
 
 def has_derived_step(model: Autoregressive, variables: Variables, context: PyTree = None) -> bool:
-    """Whether `derive` gives a derived step, and does not recompute the network at every rank."""
+    """Whether `derive` gives a derived step, and does not recompute the network at every rank.
+
+    Example:
+      >>> import jax, numpy as np, zoo
+      >>> model = zoo.FVSBN((2, 3))
+      >>> variables = zoo.init(model, jax.random.key(0), np.zeros((1, 2, 3), np.int32))
+      >>> has_derived_step(model, variables)
+      True
+    """
     return not isinstance(examined_for(model, variables, narrowed(context)), Refused)
 
 
