@@ -9,7 +9,7 @@ from PIL import Image
 
 from train.data import Data
 from train.data.dataset import Split, generator, hold_out, split_off, thirds
-from train.data.grouping import frequent, groups
+from train.data.grouping import COPIES, frequent, groups
 from train.data.in_memory import held_out
 from train.data.sources.tables import FOLDS
 from train.kinds import load
@@ -259,8 +259,9 @@ def test_a_frequent_value_is_in_both_parts_that_are_held_out(seed):
 
 def test_what_is_frequent():
     assert groups(list("abacab")).tolist() == [0, 1, 0, 2, 0, 1]
-    assert groups(list("abaacaab")).tolist() == [0, 1, 2, 3, 4, 5, 6, 1]  # five of eight
     assert groups(list("aaa")).tolist() == [0, 1, 2]  # nothing else can be kept apart
-    many = [*range(990), *[-1] * 10]
-    assert frequent(many) == {} and frequent([*many, -1]) == {-1: 11}
-    assert groups([*many, -1]).tolist() == list(range(1001))
+    copies = ["a"] * COPIES + ["b"] * 2
+    assert frequent(copies) == {} and frequent([*copies, "a"]) == {"a": COPIES + 1}
+    assert groups(["b", *"a" * (COPIES + 1), "b"]).tolist() == [*range(COPIES + 2), 0]
+    many = [*range(2970), *[-1] * 30]  # 1 % of all
+    assert frequent(many) == {} and frequent([*many, -1]) == {-1: 31}

@@ -6,7 +6,7 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 from jaxtyping import Int
 
-COPIES = 4  # so many equal examples always stay in one split
+COPIES = 20  # so many equal examples always stay in one split
 
 
 def groups(keys: Sequence[Hashable]) -> Int[np.ndarray, " N"]:
