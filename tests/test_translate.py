@@ -173,9 +173,9 @@ def test_unknown_characters_are_counted(source):
             {"beam": 99},
             "beam must be 1..[0-9]+, the size of the model's vocabulary; got 99",
         ),
-        (["abc"], {"beam": 0}, "beam must be 1"),
-        (["abc"], {"length": 0}, "length must be at least 1; got 0"),
-        (["abc"], {"batch_size": 0}, "batch_size must be at least 1; got 0"),
+        (["abc"], {"beam": 0}, "beam must be a whole number of at least 1; got 0"),
+        (["abc"], {"length": 0}, "length must be a whole number of at least 1; got 0"),
+        (["abc"], {"batch_size": 0}, "batch_size must be a whole number of at least 1; got 0"),
     ],
 )
 def test_what_has_no_meaning_is_refused(source, sources, options, message):
