@@ -99,23 +99,7 @@ def caption(
         raise ValueError(
             f"this {type(model).__name__} has no vocabulary; train it on images with captions."
         )
-    if (
-        isinstance(images, str | os.PathLike)
-        or not isinstance(images, Iterable)
-        or getattr(images, "ndim", 1) == 0
-    ):
-        raise ValueError(
-            "images must be arrays, from files by sample.read_pixels(model, path); got "
-            f"{shown(images)}."
-        )
-    images, wanted = [array(image, "an image") for image in images], list(model.image_shape)
-    shapes = sorted({np.shape(image) for image in images})
-    if shapes != [tuple(wanted)]:
-        got = f"images of {', '.join(str(list(shape)) for shape in shapes)}" if shapes else "none"
-        raise ValueError(
-            f"{type(model).__name__} describes a list of images of shape {wanted}; got {got}."
-        )
-    context = np.stack(images)
+    context = _stacked(model, images)
     output = generate(
         model,
         variables,
@@ -139,6 +123,27 @@ def caption(
         maps,
         model.centres,
     )
+
+
+def _stacked(model: Any, images: Any) -> np.ndarray:
+    """Images as one array [num, *image_shape]; ValueError unless each has the model's shape."""
+    if (
+        isinstance(images, str | os.PathLike)
+        or not isinstance(images, Iterable)
+        or getattr(images, "ndim", 1) == 0
+    ):
+        raise ValueError(
+            "images must be arrays, from files by sample.read_pixels(model, path); got "
+            f"{shown(images)}."
+        )
+    images, wanted = [array(image, "an image") for image in images], list(model.image_shape)
+    shapes = sorted({np.shape(image) for image in images})
+    if shapes != [tuple(wanted)]:
+        got = f"images of {', '.join(str(list(shape)) for shape in shapes)}" if shapes else "none"
+        raise ValueError(
+            f"{type(model).__name__} describes a list of images of shape {wanted}; got {got}."
+        )
+    return np.stack(images)
 
 
 @checked(size=1)

@@ -124,7 +124,7 @@ def _number(value):
     ):
         try:
             return float(value)
-        except Exception:  # traced, or too large
+        except (TypeError, ValueError, OverflowError):  # traced (a TypeError), or too large
             pass
     raise Unfit("a number")
 
