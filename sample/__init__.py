@@ -9,6 +9,7 @@ from sample.engines.sampler import draw
 from sample.engines.tempered import Tempered
 from sample.media.captions import Captions, caption, pointing_accuracy
 from sample.media.image_files import read_images, read_pixels
+from sample.media.labels import Labels, classify
 from sample.media.pixels import as_images, images
 from sample.media.sounds import Sounds, audio, save_sounds
 from sample.media.texts import Texts, stream, text
@@ -16,6 +17,7 @@ from sample.media.translations import Translations, translate
 from sample.pictures.attention_maps import save_alignment, save_gaze
 from sample.pictures.frames import progress
 from sample.pictures.grids import grid, save_gif, save_png
+from sample.pictures.labelled import save_labelled
 from sample.pictures.surprise_maps import save_surprise
 from sample.pictures.waveforms import save_waveforms, spectrogram
 from sample.scoring.surprisal import surprise
@@ -24,6 +26,7 @@ from sample.scoring.text_metrics import Scores, scores
 __all__ = [
     "Beams",
     "Captions",
+    "Labels",
     "Prefix",
     "Sample",
     "Scores",
@@ -35,6 +38,7 @@ __all__ = [
     "as_images",
     "audio",
     "caption",
+    "classify",
     "complete",
     "draw",
     "grid",
@@ -46,6 +50,7 @@ __all__ = [
     "save_alignment",
     "save_gaze",
     "save_gif",
+    "save_labelled",
     "save_png",
     "save_sounds",
     "save_surprise",

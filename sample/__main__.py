@@ -1,5 +1,5 @@
 """`python -m sample RUN` draws from a trained model: images, rows of a table, text, sounds,
-translations or captions.
+translations, captions or labels.
 
 The flags depend on what the model describes: `python -m sample RUN --help` lists them.
 """

@@ -1,6 +1,8 @@
 """Autoregressive generative models under one contract."""
 
 from zoo.catalogue import CATALOGUE, Entry, entry, example
+from zoo.classifiers.classifier import Classifier
+from zoo.classifiers.cnn import CNN
 from zoo.conditional.captioner import Captioner
 from zoo.conditional.encoder_decoder import EncoderDecoder, attention_weights
 from zoo.conditional.image_describer import ImageDescriber
@@ -57,6 +59,7 @@ from zoo.sequences.wavenet import WaveNet
 __version__ = installed_version()
 __all__ = [
     "CATALOGUE",
+    "CNN",
     "FVSBN",
     "GRU",
     "LSTM",
@@ -72,6 +75,7 @@ __all__ = [
     "Captioner",
     "Categorical",
     "CheckpointError",
+    "Classifier",
     "Decoder",
     "DiagonalBiLSTM",
     "DiscretizedLogisticMixture",

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from jaxtyping import PyTree
 
+from zoo.classifiers.cnn import CNN
 from zoo.conditional.captioner import Captioner
 from zoo.conditional.seq2seq import Seq2Seq
 from zoo.conditional.seq2seq_attention import Seq2SeqAttention
@@ -167,6 +168,10 @@ CATALOGUE: dict[str, Entry] = {
             channels=(3, 4),
             halvings=1,
         ),
+    ),
+    "cnn": Entry(
+        CNN(),
+        CNN(image_shape=(4, 5), channels=(3, 4), halvings=1, head=Categorical(5)),
     ),
 }
 

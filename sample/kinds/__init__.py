@@ -3,7 +3,7 @@ differently for it.
 """
 
 import zoo
-from sample.kinds import captions, image, sound, table, texts, translation
+from sample.kinds import captions, image, labels, sound, table, texts, translation
 from sample.kinds.kind import Kind
 
 _KINDS: dict[str, Kind] = {}
@@ -33,5 +33,5 @@ def kind_of(model: zoo.Autoregressive) -> Kind:
     return _KINDS[model.kind]
 
 
-for _module in (image, table, texts, sound, translation, captions):
+for _module in (image, table, texts, sound, translation, captions, labels):
     add(_module.KIND)

@@ -89,13 +89,13 @@ def as_images(model: zoo.Autoregressive, x: Any) -> UInt8[np.ndarray, "num heigh
 
 
 def image_shape(model: zoo.Autoregressive) -> tuple[int, ...]:
-    """Returns (height, width) of the images that a model draws or captions, or (height, width, 3)
-    in colour.
+    """Returns (height, width) of the images that a model draws, captions or labels, or (height,
+    width, 3) in colour.
 
     Raises:
       ValueError: the model does not describe images.
     """
-    if model.kind == "captions":
+    if model.kind in ("captions", "labels"):
         return tuple(model.image_shape)
     shape = (*model.site_shape, *model.head.event_shape)
     if model.kind != "images":

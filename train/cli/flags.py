@@ -153,7 +153,8 @@ def _check_flags(args: Sequence[str], model: zoo.Autoregressive, of: Kind, shown
             continue
         if prefix == "model.":
             raise ValueError(f"{flag} is decided by the data: drop it.")
-        raise ValueError(f"{flag} is not supported by {named(model)} ({of.name}): drop it.")
+        name = of.name if prefix == "data." else kind_of(model).name
+        raise ValueError(f"{flag} is not supported by {named(model)} ({name}): drop it.")
 
 
 def _split(flag):

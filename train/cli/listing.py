@@ -28,6 +28,9 @@ FAMILIES: dict[str, dict[str, str]] = {
         "wavenet": "Dilated causal convolutions that write sound at 256 mu-law levels.",
         "wavenet_16bit": "WaveNet for sound of 16 bits.",
     },
+    "Labels: classifiers of images and frames": {
+        "cnn": "Classifies images by convolutions and a linear layer.",
+    },
     "Translations and captions": {
         "seq2seq": "Reads a text into one vector, and writes another text from it.",
         "seq2seq_attention": "Reads a text, and attends to its words while writing another.",

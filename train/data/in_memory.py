@@ -84,15 +84,17 @@ def context_of(context: Any, count: int, name: str) -> np.ndarray | None:
     return found.astype(np.int32) if found.dtype.kind in "iu" and found.ndim < 3 else found
 
 
-def held_out(split: Split, fraction: float, seed: int) -> tuple[Split, Split]:
+def held_out(
+    split: Split, fraction: float, seed: int, content: Shaped[np.ndarray, "N ..."]
+) -> tuple[Split, Split]:
     """(training, validation) rows, by a permutation of the seed; at least one for validation.
 
-    Equal rows stay together, unless they are frequent (see `groups`).
+    Rows of equal `content` stay together, unless they are frequent (see `groups`).
 
     Raises:
       DataError: one of them would have no row.
     """
-    group = groups(content_keys(split.x))
+    group = groups(content_keys(content))
     num = int(group.max()) + 1
     held = max(1, round(num * fraction))
     check_counts(num - held, held, fraction)

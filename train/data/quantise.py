@@ -33,7 +33,7 @@ def seen(x: UInt8[np.ndarray, "N ..."], native: int, data: Data) -> UInt8[np.nda
     """
     if data.binarise == "none":
         return _coarser(x, native, data.levels) if data.levels < native else x
-    grey = _grey(x, native)
+    grey = brightness(x, native)
     return _threshold(grey) if data.binarise == "threshold" else grey
 
 
@@ -59,7 +59,7 @@ def _binarise(dataset, how):
             f"{dataset.name} has 2 levels already, --data.binarise {how} needs grey values: "
             "take a grey set (--data.name mnist) or --data.binarise none"
         )
-    grey = dataclasses.replace(_each(dataset, lambda x, _: _grey(x, native)), num_levels=2)
+    grey = dataclasses.replace(_each(dataset, lambda x, _: brightness(x, native)), num_levels=2)
     if how == "threshold":
         return _each(grey, lambda x, _: _threshold(x)), "1 bit a pixel (grey > 127)"
     drawn = _each(grey, lambda x, split: bernoulli(generator(split), x) if split else x)
@@ -75,7 +75,8 @@ def _threshold(grey):
     return (grey > 127).astype(np.uint8)
 
 
-def _grey(x, levels):
+def brightness(x: UInt8[np.ndarray, "..."], levels: int) -> UInt8[np.ndarray, "..."]:
+    """The brightness 0..255 of each of `levels` levels: 0 is black, the last one white."""
     return x if levels == 256 else np.round(x * (255 / (levels - 1))).astype(np.uint8)
 
 

@@ -2,7 +2,7 @@
 
 import decimal
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -25,7 +25,10 @@ class Evaluation(NamedTuple):
       standard_error: of that mean, over the examples (windows of a text or a sound).
       bits_per_dim: the mean in bits per dimension (token, sample).
       num: how many examples (tokens, samples).
-      unit: what the nats are of: `example`, `char`, `sample`, or `token` of sequences that end.
+      unit: what the nats are of: `example`, `char`, `sample`, `label`, or `token` of sequences that
+        end.
+      error: of labels, how many are predicted wrongly, in %; None for other data.
+      error_spread: the standard error of `error`, over the examples.
 
     Example:
       >>> import train
@@ -38,6 +41,12 @@ class Evaluation(NamedTuple):
     bits_per_dim: float
     num: int
     unit: str = "example"
+    error: float | None = None
+    error_spread: float | None = None
+
+    def numbers(self) -> dict[str, Any]:
+        """The fields that are known, by name."""
+        return {name: value for name, value in self._asdict().items() if value is not None}
 
     @property
     def digits(self) -> int:
@@ -51,11 +60,14 @@ class Evaluation(NamedTuple):
             return "" if alone else f" +- {self.standard_error / scale:.{self.digits}f}"
 
         alone = math.isfinite(self.nats) and math.isnan(self.standard_error)
-        what = "example" if self.unit in ("example", "token") else "window"
+        what = "example" if self.unit in ("example", "token", "label") else "window"
         only = f" (1 {what})" if alone else ""
         if self.unit == "example":
             nats = f"{self.nats:.2f}{spread()} nats"
             return f"{nats}, {self.bits_per_dim:.4f} bits/dim{only}"
+        if self.error is not None:
+            error = f"{self.error:.2f}" + ("" if alone else f" +- {self.error_spread:.2f}")
+            return f"{error} % error, {self.nats:.4f}{spread()} nats/{self.unit}{only}"
         if self.unit == "sample":
             bits = f"{self.bits_per_dim:.4f}{spread(math.log(2))} bits/sample"
             return f"{bits}, {self.nats:.4f} nats/sample{only}"
@@ -107,7 +119,7 @@ def evaluate(
     replicated, split_sharding = shardings()
     variables = jax.device_put(variables, replicated)
     size = math.ceil(batch_size / jax.device_count()) * jax.device_count()
-    nats = []
+    scores: dict[str, list[np.ndarray]] = {}
     with progress_bar(len(split.x), "example", delay=10) as bar:
         for batch in batches(split, size):
             batch = kind.shortened(model, batch)
@@ -116,13 +128,12 @@ def evaluate(
             x, context = spread(
                 jax.tree.map(lambda rows: _fill(rows, size), tuple(batch)), split_sharding
             )
-            nats.append(
-                -np.asarray(zoo.ensemble_log_prob(members, variables, x, context), np.float64)[
-                    :count
-                ]
-            )
+            for name, values in kind.scores(members, variables, x, context).items():
+                scores.setdefault(name, []).append(np.asarray(values, np.float64)[:count])
             bar.update(count)
-    return summarise(np.concatenate(nats), model, split.x)
+    return summarise(
+        model=model, x=split.x, **{name: np.concatenate(parts) for name, parts in scores.items()}
+    )
 
 
 def check_ensemble(model: zoo.Autoregressive, flag: str) -> None:
@@ -144,9 +155,11 @@ def _stream_nats(model, variables, windows):
     return np.stack(nats, axis=1).ravel()[: len(windows)]
 
 
-def summarise(nats: np.ndarray, model: zoo.Autoregressive, x: np.ndarray) -> Evaluation:
+def summarise(
+    nats: np.ndarray, model: zoo.Autoregressive, x: np.ndarray, errors: np.ndarray | None = None
+) -> Evaluation:
     """The evaluation that the nats of single examples `x` amount to: their sum, divided by what is
-    scored in all of them.
+    scored in all of them; and the mean of their `errors`, shares of wrong labels, if there are any.
     """
     kind, num = kind_of(model), len(nats)
     sites, of = kind.scored_sites(model, x).astype(np.float64), kind.unit(model)
@@ -157,7 +170,11 @@ def summarise(nats: np.ndarray, model: zoo.Autoregressive, x: np.ndarray) -> Eva
         else math.nan
     )
     bits = zoo.bits_per_dim(-mean, model.num_dims if of == "example" else 1)
-    return Evaluation(mean, error, bits, int(sites.sum()), of)
+    result = Evaluation(mean, error, bits, int(sites.sum()), of)
+    if errors is None:
+        return result
+    spread = errors.std(ddof=1) / math.sqrt(num) if num > 1 else math.nan
+    return result._replace(error=100 * float(errors.mean()), error_spread=100 * float(spread))
 
 
 def _fill(rows, size):

@@ -262,7 +262,7 @@ def _prepared(model, x, valid, context, fields):
     notes = levels_as_floats(splits[0].x)
     if not validation:
         if splits[0].x.ndim > 1:  # neither one text nor recordings
-            notes += frequent_note(content_keys(splits[0].x), "rows")
+            notes += frequent_note(content_keys(kind.content(splits[0])), "rows")
         splits = list(kind.hold_out(splits[0], fraction, recipe.seed))
         count = len(splits[1].x)
         notes += [f"{count:,} of {count + len(splits[0].x):,} are held out for validation"]

@@ -203,7 +203,10 @@ class _Training:
         )
         if not math.isfinite(valid.nats):
             self.give_up("validation nats", valid.nats, self.step)
-        self.keeper.record({"step": self.step, "valid_nats": valid.nats, "seconds": self.seconds})
+        error = {} if valid.error is None else {"valid_error": valid.error}
+        self.keeper.record(
+            {"step": self.step, "valid_nats": valid.nats, **error, "seconds": self.seconds}
+        )
         better = self.progress.best is None or valid.nats < self.progress.best
         if better:
             self.keeper.keep(self.recipe.model, ema)

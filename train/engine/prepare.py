@@ -85,14 +85,16 @@ def for_model(recipe: Recipe, dataset: Dataset) -> Dataset:
 
 
 def _load(recipe):
-    """The data, with labels only for a conditional model."""
+    """The data as those of the model's kind, with labels only for a conditional model."""
     dataset = load(recipe.data)
+    _check_kind(recipe, dataset)
+    dataset = kind_of(recipe.model).adopted(dataset)
     if recipe.conditional and dataset.num_classes is None:
         raise DataError(
             f"{dataset.name} has no labels, so a model cannot be conditional on them: drop "
             "--conditional."
         )
-    if not (recipe.conditional or dataset.paired):
+    if not (recipe.conditional or dataset.paired or kinds()[dataset.kind].needs_context):
         dataset = dataset.map(lambda split: split._replace(context=None))
     return dataset
 

@@ -33,7 +33,7 @@ def finish(run: Run, recipe: Recipe, dataset: Dataset, seconds: float, command: 
         "model": type(model).__name__,
         "data": dataset.description,
         "split": "test",
-        **test._asdict(),
+        **test.numbers(),
     }
     lines = [dataset.description, f"test: {test}{kind.compare(model, test.nats, dataset.test)}"]
     if recipe.calibrate:
@@ -42,7 +42,7 @@ def finish(run: Run, recipe: Recipe, dataset: Dataset, seconds: float, command: 
     results |= kind.facts(model, test.nats, dataset.test)
     if (members := len(model.members())) > 1:
         mixture = evaluate(model, variables, dataset.test, recipe.batch_size, ensemble=True)
-        results["ensemble"] = {"members": members, **mixture._asdict()}
+        results["ensemble"] = {"members": members, **mixture.numbers()}
         lines.append(
             f"test, ensemble of {members}: "
             f"{mixture}{kind.compare(model, mixture.nats, dataset.test)}"

@@ -4,7 +4,7 @@ differently for it.
 
 import zoo
 from train.data.loading import add, data_names, kind_of_data, kinds, load
-from train.kinds import captions, images, sound, table, text, translation
+from train.kinds import captions, images, labels, sound, table, text, translation
 from train.kinds.kind import Kind
 
 __all__ = ["Kind", "add", "data_names", "kind_of", "kind_of_data", "kinds", "load"]
@@ -25,5 +25,5 @@ def kind_of(model: zoo.Autoregressive) -> Kind:
     return known[model.kind]
 
 
-for _module in (images, table, text, sound, translation, captions):
+for _module in (images, table, text, sound, translation, captions, labels):
     add(_module.KIND)

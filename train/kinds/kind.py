@@ -31,6 +31,7 @@ class Kind:
       recipe: the fields of `Recipe` that suit a model of this kind for which nobody stated a recipe.
       from_data: the fields of the model that the data decide, so that they are no flags.
       most_samples: how many samples a training draws at its end at most.
+      needs_context: whether an example always comes with a context, as labels with their images.
     """
 
     name: ClassVar[str]
@@ -43,12 +44,21 @@ class Kind:
     recipe: ClassVar[Mapping[str, Any]] = {}
     from_data: ClassVar[tuple[str, ...]] = ()
     most_samples: ClassVar[int | None] = None
+    needs_context: ClassVar[bool] = False
 
     def accepts(self, other: "Kind") -> bool:
         """Whether models of this kind can be trained on data of another. By default: of this kind
         only.
         """
         return other.name == self.name
+
+    def adopted(self, dataset: Dataset) -> Dataset:
+        """Data of a kind that it `accepts`, as data of this kind. By default: as they are.
+
+        Raises:
+          DataError: they lack what this kind needs.
+        """
+        return dataset
 
     def loaded(self, dataset: Dataset, data: Data) -> Dataset:
         """A data set as the flags want it, such as requantised. By default: as it was loaded."""
@@ -92,7 +102,11 @@ class Kind:
 
     def hold_out(self, split: Split, fraction: float, seed: int) -> tuple[Split, Split]:
         """(training, validation) out of one split. By default: random rows, a function of the seed."""
-        return held_out(split, fraction, seed)
+        return held_out(split, fraction, seed, self.content(split))
+
+    def content(self, split: Split) -> Shaped[np.ndarray, "N ..."]:
+        """What tells the examples of a split apart: equal ones stay in one split. By default: x."""
+        return split.x
 
     def shaped(
         self, model: zoo.Autoregressive, dataset: Dataset, given: Collection[str]
@@ -154,6 +168,18 @@ class Kind:
         sites.
         """
         return np.full(len(x), 1 if self.unit(model) == "example" else model.num_sites, np.float32)
+
+    def scores(
+        self,
+        members: Sequence[zoo.Autoregressive],
+        variables: zoo.Variables,
+        x: Shaped[Any, "batch ..."],
+        context: Any,
+    ) -> dict[str, Float[Any, " batch"]]:
+        """What evaluation measures of each example under the mixture of `members`: the nats, and
+        under `errors` the share of its labels that are predicted wrongly, where there are labels.
+        """
+        return {"nats": -zoo.ensemble_log_prob(members, variables, x, context)}
 
     def evaluation_batch(self, batch_size: int) -> int:
         """Examples at a time when a finished run is evaluated, given how many it was trained on."""

@@ -284,6 +284,18 @@ RECIPES: dict[str, dict[str, Recipe]] = {
         "cpu": _dates(zoo.Seq2SeqAttention((11,), 128)),
         "paper": _multi30k(zoo.Seq2SeqAttention((45,), 512, 256, dropout=0.5)),
     },
+    "cnn": {
+        "cpu": Recipe(
+            zoo.CNN(dropout=0.5, shift=2),
+            steps=3_000,
+            learning_rate=2e-3,
+            ema=0.99,
+            eval_every=500,
+        ),
+        "paper": Recipe(
+            zoo.CATALOGUE["cnn"].paper.clone(dropout=0.5, shift=2), Data("mnist"), steps=30_000
+        ),
+    },
     "captioner": {
         "cpu": _scenes(zoo.Captioner((20,), 128, 32, "lstm", channels=(16, 32, 64, 64))),
         "paper": _captions(zoo.CATALOGUE["captioner"].paper),

@@ -22,6 +22,7 @@ FORMAT = "autoregressive-zoo/run/1"
 NUMBERS = {
     "train_nats",
     "valid_nats",
+    "valid_error",
     "gradient_norm",
     "learning_rate",
     "seconds",

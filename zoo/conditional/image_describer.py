@@ -2,31 +2,12 @@
 
 from typing import ClassVar
 
-import flax.linen as nn
 import numpy as np
 from jaxtyping import Array, Float
 
 from zoo.conditional.encoder_decoder import EncoderDecoder
-
-
-class GridEncoder(nn.Module):
-    """3x3 convolutions and rectifiers; the first `halvings` of them halve height and width.
-
-    Attributes:
-      channels: of each layer.
-      halvings: how many layers, the first ones, have a stride of 2.
-    """
-
-    channels: tuple[int, ...]
-    halvings: int
-
-    @nn.compact
-    def __call__(
-        self, x: Float[Array, "batch height width c"]
-    ) -> Float[Array, "batch rows columns d"]:
-        for i, channels in enumerate(self.channels):
-            x = nn.relu(nn.Conv(channels, (3, 3), strides=2 if i < self.halvings else 1)(x))
-        return x
+from zoo.layers import pixels
+from zoo.layers.grid_encoder import GridEncoder
 
 
 class ImageDescriber(EncoderDecoder):
@@ -95,25 +76,11 @@ class ImageDescriber(EncoderDecoder):
         return grid.reshape(len(grid), -1, self.width)
 
     def why_invalid(self, context):
-        shape = ", ".join(map(str, self.image_shape))
-        wanted = f"expected images, integers 0..255 of shape [batch, {shape}]"
-        if context is None:
-            return f"{wanted}; got none"
-        images = np.asarray(context)
-        if images.shape[1:] != tuple(self.image_shape) or not np.issubdtype(
-            images.dtype, np.integer
-        ):
-            return f"{wanted}; got {images.dtype} of shape {list(images.shape)}"
-        if images.size and (images.min() < 0 or images.max() > 255):
-            return f"{wanted}; got values from {images.min()} to {images.max()}"
-        return None
+        return pixels.why_invalid(context, tuple(self.image_shape))
 
     @property
     def kind(self):
         return "captions"
 
     def example(self, batch):
-        images = (
-            np.random.RandomState(1).randint(0, 256, (batch, *self.image_shape)).astype(np.uint8)
-        )
-        return super().example(batch)[0], images
+        return super().example(batch)[0], pixels.example((batch, *self.image_shape))

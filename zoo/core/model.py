@@ -216,8 +216,8 @@ class Autoregressive(nn.Module):
 
     @property
     def kind(self) -> str:
-        """The kind of thing that the model describes: images, table, text, sound, translation or
-        captions.
+        """The kind of thing that the model describes: images, table, text, sound, translation,
+        captions or labels.
 
         By default `images` where levels form a picture, (height, width) or (height, width, 1 or 3),
         else `table`.

@@ -89,6 +89,7 @@ _UNITS = {
     "sound": "sample",
     "translation": "token",
     "captions": "token",
+    "labels": "label",
 }
 
 

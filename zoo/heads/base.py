@@ -109,6 +109,22 @@ def checked_log_prob(
     return jnp.where(inside, nats, -jnp.inf)
 
 
+def value_probabilities(
+    head: Head, params: Float[Array, "*sites num_params"]
+) -> Float[Array, "*sites values"]:
+    """The probability of each value of a discrete head.
+
+    Example:
+      >>> import zoo
+      >>> value_probabilities(zoo.Categorical(4), jnp.zeros((2, 4)))[0].tolist()
+      [0.25, 0.25, 0.25, 0.25]
+    """
+    assert head.num_values is not None, "the head is discrete"
+    shape = params.shape[:-1]
+    nats = [head.log_prob(params, jnp.full(shape, k, head.dtype)) for k in range(head.num_values)]
+    return jnp.exp(jnp.stack(nats, axis=-1))
+
+
 def outside_range(x: np.ndarray, num_values: int, takes: str) -> str | None:
     """An error message if some value of `x` is not in 0..num_values - 1, else None.
 

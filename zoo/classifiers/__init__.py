@@ -1,0 +1,1 @@
+"""Models of labels given images or frames."""
