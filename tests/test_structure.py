@@ -142,7 +142,8 @@ def test_no_module_has_the_name_of_a_public_function(package):
 
 def test_folders_are_seen_at_a_glance():
     for folder in {path.parent for path in SOURCES}:
-        entries = [entry.name for entry in folder.iterdir() if entry.name != "__pycache__"]
+        markers = {"__pycache__", "__init__.py", "py.typed"}
+        entries = [entry.name for entry in folder.iterdir() if entry.name not in markers]
         assert len(entries) <= 15, (folder, entries)
 
 

@@ -123,17 +123,18 @@ class Labels(Kind):
 
     def scores(self, members, variables, x, context):
         """Also the labels that are not the likeliest by the mean probability of the members."""
-        head, mean = members[0].head, 0.0
-        for member in members:
-            params = zoo.conditionals(member, variables, x, context)
-            mean = mean + value_probabilities(head, params) / len(members)
-        errors = (jnp.argmax(mean, -1) != x).mean(1)
+        shares = [
+            value_probabilities(member.head, zoo.conditionals(member, variables, x, context))
+            for member in members
+        ]
+        errors = (jnp.argmax(sum(shares), -1) != x).mean(1)
         return super().scores(members, variables, x, context) | {"errors": errors}
 
     def keep(self, dataset, folder):
         test = take(dataset.test, slice(KEPT))
+        arrays: dict[str, Any] = {"labels": test.x, "images": test.context}
         packed = io.BytesIO()
-        np.savez_compressed(packed, labels=test.x, images=test.context)
+        np.savez_compressed(packed, **arrays)
         write_whole(folder / TEST, packed.getvalue())
 
 

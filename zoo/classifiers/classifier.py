@@ -8,7 +8,7 @@ from jaxtyping import Array, Float
 from zoo.core.model import Autoregressive, site_params
 from zoo.core.orderings import Ordering
 from zoo.heads import Categorical, Head
-from zoo.layers import pixels
+from zoo.layers import image_context
 
 
 class Classifier(Autoregressive):
@@ -103,7 +103,7 @@ class Classifier(Autoregressive):
         return "labels"
 
     def why_invalid(self, context):
-        return pixels.why_invalid(context, tuple(self.image_shape))
+        return image_context.why_invalid(context, tuple(self.image_shape))
 
     def example(self, batch):
-        return super().example(batch)[0], pixels.example((batch, *self.image_shape))
+        return super().example(batch)[0], image_context.example((batch, *self.image_shape))

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 
 from zoo.classifiers.classifier import Classifier
 from zoo.foundation.registry import register
-from zoo.layers.grid_encoder import GridEncoder, why_no_encoder
+from zoo.layers.image_context import GridEncoder, why_no_encoder
 
 
 @register

@@ -6,8 +6,8 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from zoo.conditional.encoder_decoder import EncoderDecoder
-from zoo.layers import pixels
-from zoo.layers.grid_encoder import GridEncoder
+from zoo.layers import image_context
+from zoo.layers.image_context import GridEncoder
 
 
 class ImageDescriber(EncoderDecoder):
@@ -76,11 +76,11 @@ class ImageDescriber(EncoderDecoder):
         return grid.reshape(len(grid), -1, self.width)
 
     def why_invalid(self, context):
-        return pixels.why_invalid(context, tuple(self.image_shape))
+        return image_context.why_invalid(context, tuple(self.image_shape))
 
     @property
     def kind(self):
         return "captions"
 
     def example(self, batch):
-        return super().example(batch)[0], pixels.example((batch, *self.image_shape))
+        return super().example(batch)[0], image_context.example((batch, *self.image_shape))
