@@ -19,7 +19,7 @@ from train.data import Dataset
 from train.engine.checkpoint import Progress
 from train.engine.devices import lag, share
 from train.engine.evaluation import evaluate
-from train.engine.prepare import training_batches
+from train.engine.prepare import first_values, training_batches
 from train.engine.progress import progress_bar
 from train.engine.step import Metrics, State, initial_state, make_update
 from train.recipe.recipe import Recipe
@@ -118,9 +118,11 @@ class _Training:
                 file=sys.stderr,
             )
         self.update = make_update(recipe, self.devices)
-        # A resumed training has its encoder in the checkpoint, and needs the other run no more.
+        # A resumed training has all weights in its checkpoint, and needs the encoder's run no more.
         begin = dataclasses.replace(recipe, encoder=None) if keeper.resumes else recipe
-        state, self.progress = keeper.restore(initial_state(begin, *self.batches(0)))
+        values = None if keeper.resumes else first_values(recipe.model, self.batches)
+        initial = initial_state(begin, *self.batches(0), values=values)
+        state, self.progress = keeper.restore(initial)
         self.step = int(state.step)
         self.state = self.update.place(state)
         self.pending: collections.deque[tuple[int, Metrics]] = collections.deque()

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Collection
 
 import jax
+import numpy as np
 
 import zoo
 from train.data import DataError, Dataset
@@ -15,6 +16,8 @@ from train.recipe.checks import bernoulli
 from train.recipe.recipe import Recipe
 from zoo.core import checks
 from zoo.foundation.limits import check_memory
+
+MOST_VALUES = 2**24  # read of the training data before the first step
 
 
 def inputs(recipe: Recipe) -> Dataset:
@@ -116,6 +119,21 @@ def fitted(recipe: Recipe, dataset: Dataset) -> Recipe:
 def training_batches(recipe: Recipe, dataset: Dataset) -> Stream:
     """The training stream, a pure function of the step."""
     return kind_of(recipe.model).batches(recipe.model, dataset, recipe.batch_size, recipe.seed)
+
+
+def first_values(model: zoo.Autoregressive, batches: Stream) -> np.ndarray:
+    """The values of the first epoch [N, *site_shape, *event_shape], of at most `MOST_VALUES`, to
+    which the output bias is fitted; sequences are filled up with padding.
+    """
+    steps = max(1, min(batches.steps_per_epoch, MOST_VALUES // batches(0)[0].size))
+    found = [batches(step)[0] for step in range(steps)]
+    shape = (*model.site_shape, *model.head.event_shape)
+
+    def full(x):  # sequences of pairs lack the padding that a batch has in common
+        missing = [(0, wanted - got) for wanted, got in zip(shape, x.shape[1:], strict=True)]
+        return np.pad(x, [(0, 0), *missing], constant_values=getattr(model, "pad", None) or 0)
+
+    return np.concatenate([full(x) for x in found])
 
 
 def check_trainable(recipe: Recipe, dataset: Dataset) -> None:

@@ -69,13 +69,17 @@ class Update(NamedTuple):
 
 
 @without_x64
-def initial_state(recipe: Recipe, x: np.ndarray, context: PyTree = None) -> State:
-    """A fresh state, shaped by an example batch."""
+def initial_state(
+    recipe: Recipe, x: np.ndarray, context: PyTree = None, values: np.ndarray | None = None
+) -> State:
+    """A fresh state, shaped by an example batch; the output bias is fitted to `values`, if given."""
     (key, _), model = _keys(recipe), recipe.model
     fitting = kind_of(model).of_length(model, x)
     variables = zoo.init(fitting, key, jnp.asarray(x), None if model.streams else context)
     if recipe.encoder is not None or recipe.encoder_rate != 1:
         variables = with_encoder(recipe, variables)
+    if values is not None:
+        variables = model.fitted(variables, values)
     ema = jax.tree.map(jnp.copy, variables)
     carry = zoo.begin(model, _cast(recipe, variables), len(x)) if model.streams else ()
     with jax.numpy_dtype_promotion("standard"):  # optax relies on it

@@ -87,6 +87,7 @@ class EncoderDecoder(Sequence):
     head: Head = Categorical(256)
     ordering: Ordering = Ordering()
 
+    output_bias: ClassVar[str | None] = "params_of/bias"
     reader: ClassVar[type[FixedContext] | type[AdditiveAttention]]
 
     @property

@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PyTree, Shaped
 
 from zoo.core.orderings import Ordering
+from zoo.core.output_bias import fitted_bias
 from zoo.foundation.arguments import convert_fields
 from zoo.foundation.limits import check_limits
 from zoo.heads import (
@@ -28,14 +29,8 @@ from zoo.heads import (
 )
 
 Variables: TypeAlias = dict[str, Any]
-
-
 Canvas = Shaped[Array, "batch *sites_and_event"]
-
-
 Values = Shaped[Array | np.ndarray, "*batch_sites_and_event"]
-
-
 Rank = Int[Array, ""] | int
 
 
@@ -136,6 +131,8 @@ class Autoregressive(nn.Module):
     """Whether the sites are tokens of a sequence that may end: the model has `start`, `end` and
     `pad`, which a beam search needs.
     """
+    output_bias: ClassVar[str | None] = None
+    """The path of the output's bias among the params, such as "readout/bias"; None without one."""
     encoder_fields: ClassVar[tuple[str, ...]] = ()
     """The fields that decide what the weights of its encoder mean; () for a model without an
     encoder.
@@ -154,6 +151,14 @@ class Autoregressive(nn.Module):
         if event_shape:
             return DiscretizedLogisticMixture(levels=num_levels, channels=event_shape[0])
         return Bernoulli() if num_levels == 2 else Categorical(num_levels)
+
+    def fitted(self, variables: Variables, x: Values) -> Variables:
+        """Fresh variables, with `output_bias` started at the frequencies of the values `x` (of real
+        numbers, at their mean and deviation); unchanged without an output bias.
+        """
+        if self.output_bias is None:
+            return variables
+        return fitted_bias(variables, self.output_bias, self.head, np.asarray(x))
 
     def training_loss(self, x: Canvas, memory: PyTree = None) -> Float[Array, " batch"]:
         """What training minimises, nats: -log p(x) in training mode, or an unbiased estimate (rng

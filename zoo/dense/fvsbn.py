@@ -1,5 +1,7 @@
 """FVSBN: a fully visible sigmoid belief network, logistic autoregression."""
 
+from typing import ClassVar
+
 from zoo.core.model import Autoregressive
 from zoo.core.orderings import Ordering
 from zoo.foundation.registry import register
@@ -35,6 +37,8 @@ class FVSBN(Autoregressive):
     site_shape: tuple[int, ...] = (28, 28)
     head: Head = Bernoulli()
     ordering: Ordering = Ordering()
+
+    output_bias: ClassVar[str | None] = "linear/bias"
 
     def setup(self):
         self.linear = CausalLinear(self.site_shape, self.head, self.ordering)

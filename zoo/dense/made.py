@@ -1,6 +1,7 @@
 """MADE: a multi-layer perceptron whose masks make it autoregressive."""
 
 import itertools
+from typing import ClassVar
 
 import flax.linen as nn
 import jax
@@ -78,6 +79,8 @@ class MADE(Autoregressive):
     mask: int = 0
     masks_as_input: bool = False
     orders_per_batch: int = 1
+
+    output_bias: ClassVar[str | None] = "bias_out"
 
     def setup(self):
         self._check_fields()

@@ -1,6 +1,6 @@
 """NADE: one hidden layer per conditional, all of them sharing their weights."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import flax.linen as nn
 import jax
@@ -51,6 +51,8 @@ class NADE(Autoregressive):
     head: Head = Bernoulli()
     ordering: Ordering = Ordering()
     activation: Literal["sigmoid", "relu"] = "sigmoid"
+
+    output_bias: ClassVar[str | None] = "outward_bias"
 
     def setup(self):
         num_sites, num_params = self.num_sites, self.head.num_params

@@ -101,6 +101,11 @@ class Standardised(Autoregressive):
     def why_invalid(self, context):
         return self.model.why_invalid(context)
 
+    def fitted(self, variables, x):
+        inner = {name: tree["model"] for name, tree in variables.items()}
+        z = np.asarray(self._z(jnp.asarray(x, jnp.float32)))
+        return {name: {"model": tree} for name, tree in self.model.fitted(inner, z).items()}
+
     def __call__(self, x, memory=None, *, train=False):
         affine = self._affine.reshape(1, *self.site_shape, 2)  # by site, one row for the batch
         return _join(affine, self.model(self._z(x), memory, train=train))

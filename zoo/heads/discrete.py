@@ -71,6 +71,14 @@ class Bernoulli:
         zero = self._zero(params)
         return jnp.where(x > 0, zero, 0.0), jnp.where(x > 0, 1.0, zero)
 
+    def fitted(self, x):
+        """Params [*sites, 1] of the frequencies of `x` [num, *sites]; as smoothing, one more
+        example counts half as a 0 and half as a 1.
+        """
+        ones = x.sum(0, dtype=np.float64)
+        logit = np.log(ones + 0.5) - np.log(len(x) - ones + 0.5)
+        return (self.temperature * logit)[..., None].astype(np.float32)
+
     def why_invalid(self, x):
         return outside_range(x, 2, "a Bernoulli head takes bits")
 
@@ -146,6 +154,15 @@ class Categorical:
         cdf = self._cdf(params)
         low = jnp.take_along_axis(cdf, jnp.maximum(x - 1, 0)[..., None], axis=-1)[..., 0]
         return jnp.where(x > 0, low, 0.0), jnp.take_along_axis(cdf, x[..., None], axis=-1)[..., 0]
+
+    def fitted(self, x):
+        """Params [*sites, K], log frequencies of `x` [num, *sites]; as smoothing, one more example
+        counts as 1/K of each value.
+        """
+        sites, k = x.shape[1:], self.num_classes
+        cells = np.arange(math.prod(sites)) * k + x.reshape(len(x), -1)  # (site, value) as a number
+        counts = np.bincount(cells.ravel(), minlength=math.prod(sites) * k).reshape(*sites, k)
+        return np.log((counts + 1 / k) / (len(x) + 1)).astype(np.float32)
 
     def why_invalid(self, x):
         return outside_range(

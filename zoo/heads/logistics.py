@@ -146,6 +146,21 @@ class DiscretizedLogisticMixture:
             levels.append(jnp.clip(value, 0, self.levels - 1))
         return (jnp.stack(levels, axis=-1) if self.event_shape else levels[0]).astype(self.dtype)
 
+    def fitted(self, x):
+        """Params [*sites, num_params]: in all components a channel has the mean and the deviation
+        of `x` [num, *sites, *event_shape], and does not depend on other channels.
+        """
+        values = x.reshape(*x.shape[: x.ndim - len(self.event_shape)], self.channels)
+        mean, step = self._scaled(values.mean(0, dtype=np.float64)), 1 / self._per_unit
+        # A level stands for an interval of its width, whose variance is step^2 / 12.
+        variance = np.square(values.std(0, dtype=np.float64) * step) + step**2 / 12
+        log_scale = 0.5 * np.log(variance * 3) - math.log(math.pi)  # of a logistic, pi^2 s^2 / 3
+        # Above the floor, below which a log scale has no gradient.
+        log_scale = np.maximum(log_scale, self.min_log_scale + 0.1)
+        logit, coefficients = (np.zeros((*mean.shape[:-1], self._sizes[i])) for i in (0, 3))
+        one = np.concatenate([logit, mean, log_scale, coefficients], axis=-1)
+        return np.tile(one, self.components).astype(np.float32)
+
     def why_invalid(self, x):
         return outside_range(
             x, self.levels, f"a {type(self).__name__} head of {self.levels} levels takes levels"

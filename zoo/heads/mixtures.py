@@ -86,6 +86,14 @@ class _Mixture:
         logits, means, scales = self._split(params)
         return (jax.nn.softmax(logits) * self._cdf((x[..., None] - means) / scales)).sum(-1)
 
+    def fitted(self, x):
+        """Params [*sites, 3 K]: all components have the location and scale of `x` [num, *sites]."""
+        location, scale = self._location_and_scale(x.astype(np.float64))
+        excess = np.maximum(scale - self.min_scale, self.min_scale)
+        raw = excess + np.log(-np.expm1(-excess)) - _UNIT  # softplus(raw + _UNIT) = excess
+        each = np.stack([np.zeros_like(raw), location, raw], axis=-1)  # [*sites, 3]
+        return np.repeat(each, self.components, axis=-1).astype(np.float32)
+
     def why_invalid(self, x):
         count = int(
             (~(np.abs(x) <= np.finfo(self.dtype).max)).sum()
@@ -100,6 +108,10 @@ class _Mixture:
     def _split(self, params):
         logits, means, raw = jnp.split(params.astype(jnp.float32), 3, axis=-1)
         return logits, means, self.min_scale + jax.nn.softplus(raw + _UNIT)
+
+    def _location_and_scale(self, x):
+        """The likeliest location and scale of each site, given values [num, *sites]."""
+        raise NotImplementedError
 
     def _log_density(self, z):
         raise NotImplementedError
@@ -129,6 +141,9 @@ class MixtureOfGaussians(_Mixture):
       0.5
     """
 
+    def _location_and_scale(self, x):
+        return x.mean(0), x.std(0)
+
     def _log_density(self, z):
         return -0.5 * jnp.square(z) - 0.5 * math.log(2 * math.pi)
 
@@ -154,6 +169,10 @@ class MixtureOfLaplacians(_Mixture):
       >>> head.quantile(params, jnp.array([0.5, 0.5])).round(4).item()
       3.0
     """
+
+    def _location_and_scale(self, x):
+        location = np.median(x, axis=0)
+        return location, np.abs(x - location).mean(0)
 
     def _log_density(self, z):
         return -jnp.abs(z) - math.log(2)

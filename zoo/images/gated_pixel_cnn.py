@@ -1,5 +1,7 @@
 """Gated PixelCNN: two stacks of convolutions with gated units and no blind spot."""
 
+from typing import ClassVar
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -56,6 +58,8 @@ class GatedPixelCNN(Raster):
     num_classes: int = 0
     head: Head = Bernoulli()
     ordering: Ordering = Ordering()
+
+    output_bias: ClassVar[str | None] = "readout/params_of/bias"
 
     def setup(self):
         self.check()

@@ -1,5 +1,7 @@
 """PixelCNN: masked convolutions over the image."""
 
+from typing import ClassVar
+
 import flax.linen as nn
 import jax
 
@@ -52,6 +54,8 @@ class PixelCNN(Raster):
     num_classes: int = 0
     head: Head = Bernoulli()
     ordering: Ordering = Ordering()
+
+    output_bias: ClassVar[str | None] = "readout/params_of/bias"
 
     def setup(self):
         self.check()

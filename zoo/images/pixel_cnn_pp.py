@@ -62,6 +62,7 @@ class PixelCNNpp(Raster):
     """
 
     joint: ClassVar[bool | None] = True
+    output_bias: ClassVar[str | None] = "readout/bias"
     site_shape: tuple[int, ...] = (28, 28)
     features: int = 160
     blocks: int = 5

@@ -1,5 +1,7 @@
 """The base of Row LSTM and Diagonal BiLSTM: the network around their recurrent layers."""
 
+from typing import ClassVar
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -39,6 +41,8 @@ class PixelRNN(Raster):
     num_classes: int = 0
     head: Head = Bernoulli()
     ordering: Ordering = Ordering()
+
+    output_bias: ClassVar[str | None] = "readout/params_of/bias"
 
     def recurrent(self) -> nn.Module:
         """A new recurrent layer."""

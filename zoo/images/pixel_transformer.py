@@ -1,6 +1,6 @@
 """Pixel Transformer: attention over all earlier pixels."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -64,6 +64,8 @@ class PixelTransformer(Raster):
     num_classes: int = 0
     head: Head = Bernoulli()
     ordering: Ordering = Ordering()
+
+    output_bias: ClassVar[str | None] = "params_of/bias"
 
     def setup(self):
         self.check()

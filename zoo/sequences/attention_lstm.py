@@ -1,5 +1,7 @@
 """LSTM with attention to its own past outputs."""
 
+from typing import ClassVar
+
 import flax.linen as nn
 import jax.numpy as jnp
 
@@ -57,6 +59,8 @@ class AttentionLSTM(Sequence):
     vocabulary: tuple[str, ...] = ()
     head: Head = Categorical(256)
     ordering: Ordering = Ordering()
+
+    output_bias: ClassVar[str | None] = "params_of/bias"
 
     def setup(self):
         self.check()

@@ -53,6 +53,7 @@ class RecurrentNetwork(Sequence):
     """
 
     streams: ClassVar[bool] = True
+    output_bias: ClassVar[str | None] = "params_of/bias"
 
     site_shape: tuple[int, ...] = (256,)
     features: int = 512

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int
 
 from zoo.core.model import Autoregressive, Rank
@@ -76,6 +77,11 @@ class Sequence(Autoregressive):
     def longest(self) -> int | None:
         """The former name of `max_length`."""
         return self.max_length
+
+    def fitted(self, variables, x):
+        """As the contract says; padding, which is certain after the end, does not count."""
+        x = np.asarray(x)
+        return super().fitted(variables, x if self.pad is None else x[x != self.pad])
 
     def check(self) -> None:
         """Raises ValueError unless the sites form a line, visited in order, and `end` and `pad` are

@@ -102,6 +102,11 @@ class Transformer(Sequence):
             self.output_layer = nn.Dense(self.head.num_params, name="params_of")
 
     @property
+    def output_bias(self):  # type: ignore[override]
+        """None where the embedding is the output layer, which then has no bias."""
+        return None if self.tied else "params_of/bias"
+
+    @property
     def max_length(self):
         return self.window if self.positions == "learned" else None
 

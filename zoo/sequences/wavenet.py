@@ -1,5 +1,7 @@
 """WaveNet: dilated causal convolutions over a waveform."""
 
+from typing import ClassVar
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -62,6 +64,8 @@ class WaveNet(Autoregressive):
     rate: int = 8000
     head: Head = Categorical(256)
     ordering: Ordering = Ordering()
+
+    output_bias: ClassVar[str | None] = "params_of/bias"
 
     def setup(self):
         check_line(self)
