@@ -120,7 +120,7 @@ class _Training:
         self.update = make_update(recipe, self.devices)
         # A resumed training has all weights in its checkpoint, and needs the encoder's run no more.
         begin = dataclasses.replace(recipe, encoder=None) if keeper.resumes else recipe
-        values = None if keeper.resumes else first_values(recipe.model, self.batches)
+        values = None if keeper.resumes else first_values(dataset)
         initial = initial_state(begin, *self.batches(0), values=values)
         state, self.progress = keeper.restore(initial)
         self.step = int(state.step)

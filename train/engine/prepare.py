@@ -8,6 +8,8 @@ import numpy as np
 
 import zoo
 from train.data import DataError, Dataset
+from train.data.dataset import bernoulli as draw_bits
+from train.data.dataset import generator, lines
 from train.engine.evaluation import check_ensemble
 from train.engine.step import initial_state, make_update
 from train.kinds import kind_of, kinds, load
@@ -121,19 +123,14 @@ def training_batches(recipe: Recipe, dataset: Dataset) -> Stream:
     return kind_of(recipe.model).batches(recipe.model, dataset, recipe.batch_size, recipe.seed)
 
 
-def first_values(model: zoo.Autoregressive, batches: Stream) -> np.ndarray:
-    """The values of the first epoch [N, *site_shape, *event_shape], of at most `MOST_VALUES`, to
-    which the output bias is fitted; sequences are filled up with padding.
+def first_values(dataset: Dataset) -> np.ndarray:
+    """Training values to which the output bias is fitted: at most `MOST_VALUES`, of evenly spaced
+    examples, or tokens of a text and samples of a sound.
     """
-    steps = max(1, min(batches.steps_per_epoch, MOST_VALUES // batches(0)[0].size))
-    found = [batches(step)[0] for step in range(steps)]
-    shape = (*model.site_shape, *model.head.event_shape)
-
-    def full(x):  # sequences of pairs lack the padding that a batch has in common
-        missing = [(0, wanted - got) for wanted, got in zip(shape, x.shape[1:], strict=True)]
-        return np.pad(x, [(0, 0), *missing], constant_values=getattr(model, "pad", None) or 0)
-
-    return np.concatenate([full(x) for x in found])
+    found = lines(dataset.train)
+    every = -(-sum(line.size for line in found) // MOST_VALUES)
+    x = np.concatenate([line[::every] for line in found])
+    return draw_bits(generator(0), x) if dataset.dynamic else x
 
 
 def check_trainable(recipe: Recipe, dataset: Dataset) -> None:
