@@ -38,6 +38,7 @@ class Classifier(Autoregressive):
     head: Head = Categorical(10)
     ordering: Ordering = Ordering()
 
+    output_bias: ClassVar[str | None] = "bias"
     reads_frames: ClassVar[bool] = False
     """Whether the context is frames, [batch, frames, *image_shape], and not an image."""
 

@@ -31,6 +31,9 @@ class Head(Protocol):
       num_values: how many values a scalar takes, 0..num_values - 1; None for real numbers.
       dtype: dtype of values.
 
+    The method `fitted(x)` is optional: params [*sites, num_params] that suit values `x` [num,
+    *sites, *event_shape], numpy arrays; a training starts output biases there.
+
     Example:
       >>> import jax.numpy as jnp, zoo
       >>> head = zoo.Categorical(3)
