@@ -1,4 +1,6 @@
-"""`python -m train.evaluate RUN` prints the exact likelihood of a split."""
+"""`python -m train.evaluate RUN` prints the exact likelihood of a split, `RUN RUN --ensemble` that of
+the mixture of several runs.
+"""
 
 import dataclasses
 import sys
@@ -6,28 +8,33 @@ from typing import Annotated, Literal
 
 import tyro
 
-import zoo
-from train.engine.evaluation import check_ensemble, evaluate
+from train.engine.ensembles import Member, check_same_space, snapshot_words
+from train.engine.evaluation import check_ensemble, example_nats, mixture, summarise
 from train.kinds import kind_of
 from train.recipe.recipe import PLACES
+from train.runs.folder import Run, check_same
 from zoo.cli import called, complaint, read_flags
 from zoo.core.model_files import find_run, take_classes
 
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """Exact likelihood of a trained run."""
+    """Exact likelihood of a trained run, or of an ensemble of runs."""
 
     run: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     """A run folder, a model's name for its newest run under runs/, or FILE.py:Class for the newest
     run of that class.
     """
+    more: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="[RUN ...]")] = ()
+    """More runs, with --ensemble."""
     classes: tuple[str, ...] = ()
     """Model files (FILE.py) that define the classes of the run; one a flag."""
     split: Literal["test", "valid", "train"] = "test"
     """Which split of the run's data."""
     ensemble: tyro.conf.FlagCreatePairsOff[bool] = False
-    """Score the mixture of all members (orderings, masks) that the run trained."""
+    """Score the mixture of all that was trained: of the runs; of the snapshots of each, or its
+    masks and orderings.
+    """
     orderings: int | None = None
     """Score the mixture of so many orderings instead, by a model that was trained for all of them
     (EoNADE).
@@ -43,48 +50,89 @@ class Options:
     manual_dir: Annotated[str | None, tyro.conf.arg(aliases=["--data.manual-dir"])] = None
     """The folder that the original downloaded files are in now."""
 
+    @property
+    def runs(self) -> tuple[str, ...]:
+        """All runs."""
+        return (self.run, *self.more)
+
 
 def main(args: list[str] | None = None) -> int:
     """`python -m train.evaluate RUN`."""
-    from train.engine.run_folder import load_data
-    from train.runs.folder import Run, check_same
-
     prog = called("train.evaluate")
     try:
         args, _ = take_classes(sys.argv[1:] if args is None else args)
-        options = read_flags(Options, prog, args=args)
-        if options.batch_size is not None and options.batch_size < 1:
-            raise ValueError(f"--batch-size must be at least 1; got {options.batch_size}.")
-        checkpoint = find_run(options.run)
-        run = Run(checkpoint.parent)
-        name, recipe = run.name_and_recipe()
-        if places := {
-            place: where for place in PLACES if (where := getattr(options, place)) is not None
-        }:
-            recipe = dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, **places))
-            check_same(run, name, recipe)
-        model, variables = zoo.open(checkpoint)
-        if options.orderings is not None:
-            if options.orderings < 1:
-                raise ValueError(f"--orderings must be at least 1; got {options.orderings}.")
-            model = model.with_orderings(options.orderings)
-        ensemble = options.ensemble or options.orderings is not None
-        if options.ensemble:
-            check_ensemble(model, "ensemble")
-        dataset = load_data(run, recipe)
-        split = getattr(dataset, options.split)
-        size = options.batch_size or kind_of(model).evaluation_batch(recipe.batch_size)
-        result = evaluate(model, variables, split, size, ensemble=ensemble)
+        lines = _report(read_flags(Options, prog, args=args))
     except Exception as error:
         print(f"error: {complaint(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
-    mixture = f", ensemble of {len(model.members())}" if ensemble else ""
-    beside = kind_of(model).compare(model, result.nats, split)
-    print(dataset.description)
-    print(f"{options.split}{mixture}: {result}{beside} ({result.num:,} {result.unit}s)")
+    print("\n".join(lines))
     return 0
+
+
+def _report(options):
+    """The lines to print: the data, and the likelihood of the run; of several, of each and of all."""
+    _check(options)
+    members = [_opened(options, name) for name in options.runs]
+    if len(members) > 1:
+        check_same_space(members)
+    scored = [_scored(options, each) for each in members]
+    lines = [_line(options, each, *found) for each, found in zip(members, scored, strict=True)]
+    if len(members) > 1:
+        whole = mixture([nats for _, nats in scored])
+        lines.append(_line(options, members[0], f", ensemble of {len(members)} runs", whole))
+    return [members[0].dataset.description, *lines]
+
+
+def _check(options):
+    for name in ("batch_size", "orderings"):
+        value = getattr(options, name)
+        if value is not None and value < 1:
+            raise ValueError(f"--{name.replace('_', '-')} must be at least 1; got {value}.")
+    if len(options.runs) > 1 and not options.ensemble:
+        raise ValueError(
+            f"got {len(options.runs)} runs: pass --ensemble to score their mixture, or name one."
+        )
+
+
+def _opened(options, word):
+    """A run with its best model and its data."""
+    checkpoint = find_run(word)
+    run = Run(checkpoint.parent)
+    name, recipe = run.name_and_recipe()
+    if places := {
+        place: where for place in PLACES if (where := getattr(options, place)) is not None
+    }:
+        recipe = dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, **places))
+        check_same(run, name, recipe)
+    member = Member.of(run, recipe, checkpoint)
+    if options.orderings is not None:
+        member = member._replace(model=member.model.with_orderings(options.orderings))
+    if options.ensemble and len(options.runs) == 1 and not recipe.snapshots:
+        check_ensemble(member.model, "ensemble")
+    return member
+
+
+def _scored(options, member):
+    """(what was scored, the nats of every example)."""
+    model, split = member.model, getattr(member.dataset, options.split)
+    size = options.batch_size or kind_of(model).evaluation_batch(member.recipe.batch_size)
+    name = f", {member.run.folder}" if len(options.runs) > 1 else ""
+    if options.ensemble and member.recipe.snapshots:
+        count = member.num_snapshots(size)
+        words = snapshot_words(count, len(member.recipe.cycle_ends))
+        return f"{name}, ensemble of {words}", member.snapshot_mixture(split, size, count)
+    several = options.orderings is not None or (options.ensemble and len(model.members()) > 1)
+    nats = example_nats(model, member.variables, split, size, ensemble=several)
+    return f"{name}, ensemble of {len(model.members())}" if several else name, nats
+
+
+def _line(options, member, name, nats):
+    model, split = member.model, getattr(member.dataset, options.split)
+    result = summarise(nats, model, split.x)
+    beside = kind_of(model).compare(model, result.nats, split)
+    return f"{options.split}{name}: {result}{beside} ({result.num:,} {result.unit}s)"
 
 
 if __name__ == "__main__":

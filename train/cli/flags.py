@@ -34,12 +34,17 @@ TRAINING = (
 )
 OPTIMISER = (
     "learning_rate",
+    "schedule",
     "warmup",
     "final_rate",
+    "cycles",
+    "drop_at",
+    "drop",
     "clip",
     "weight_decay",
     "corrected_decay",
     "ema",
+    "snapshots",
     "encoder",
     "encoder_rate",
     "dtype",

@@ -12,22 +12,32 @@ import os
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import tyro
 
+from train.cli.comparison import compare
 from train.engine.prepare import check_trainable, fitted, inputs
 from train.engine.report import duration, finish, finished
 from train.engine.run_folder import load_data, train_run
+from train.recipe.comparisons import COMPARISONS
 from train.recipe.published import RED_WINE, ROWS, Row
+from train.recipe.recipe import Recipe
 from train.runs.folder import Run, check_same, create
 from zoo.cli import called, complaint, read_flags
+
+HEADER = (
+    "| row | data | unit | published | reached | command | seed | hardware | training |",
+    "|---|---|---|---|---|---|---|---|---|",
+)
 
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """Trains and evaluates a row of docs/results.md from scratch."""
+    """Trains and evaluates a row of docs/results.md, or a comparison of docs/practice.md, from
+    scratch.
+    """
 
     row: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="ROW")] = None
     """Which row; all are listed without."""
@@ -47,15 +57,13 @@ def reproduce(row: Row, options: Options, command: str) -> str:
     """Runs all recipes of a row and returns its line of the table."""
     reports = []
     for k, recipe in enumerate(row.recipes):
-        given = {field: getattr(options, field) for field in ("path", "manual_dir", "data_dir")}
-        changes = {field: where and os.path.normpath(where) for field, where in given.items()}
-        recipe = dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, **changes))
+        recipe = _with_places(recipe, options)
         folder = (
             options.runs / str(options.row) / str(k)
             if len(row.recipes) > 1
             else options.runs / str(options.row)
         )
-        reports.append(_run(row.name, recipe, Run(folder), command))
+        reports.append(run_recipe(row.name, recipe, Run(folder), command))
     scored = [report["ensemble"] if row.number == "ensemble" else report for report in reports]
     numbers = [report["nats" if row.number == "ensemble" else row.number] for report in scored]
     error = (
@@ -72,7 +80,15 @@ def reproduce(row: Row, options: Options, command: str) -> str:
     )
 
 
-def _run(name, recipe, run, command):
+def _with_places(recipe, options):
+    """The recipe with the data where the flags say."""
+    given = {field: getattr(options, field) for field in ("path", "manual_dir", "data_dir")}
+    changes = {field: where and os.path.normpath(where) for field, where in given.items()}
+    return dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, **changes))
+
+
+def run_recipe(name: str, recipe: Recipe, run: Run, command: str) -> dict[str, Any]:
+    """What results.json of a run says; it is trained before, as far as it is not yet."""
     if run.config.exists():
         check_same(run, name, recipe)
     if not finished(run):
@@ -92,33 +108,49 @@ def main(args: list[str] | None = None) -> int:
     prog = called("train.reproduce")
     options = read_flags(Options, prog, args=args)
     if options.row is None:
-        lines = (
+        lines = [
             f"  {name:18}{row.recipes[0].data.name:18}published {row.target}"
             for name, row in ROWS.items()
-        )
+        ]
+        lines += [
+            f"  {name:18}{each.recipe.data.name:18}snapshots and ensembles of {each.name}"
+            for name, each in COMPARISONS.items()
+        ]
         print("\n".join([f"usage: {prog} ROW", "", *lines]))
         return 0
     command = shlex.join([*prog.split(), *(sys.argv[1:] if args is None else args)])
     try:
-        if options.row not in ROWS:
-            near = difflib.get_close_matches(options.row, ROWS, n=1, cutoff=0.4)
+        if options.row not in (rows := [*ROWS, *COMPARISONS]):
+            near = difflib.get_close_matches(options.row, rows, n=1, cutoff=0.4)
             hint = f" Did you mean {near[0]!r}?" if near else ""
-            raise ValueError(f"there is no row {options.row!r}; there are {', '.join(ROWS)}.{hint}")
-        if options.path is not None and ROWS[options.row].recipes[0].data.name != RED_WINE.name:
+            raise ValueError(f"there is no row {options.row!r}; there are {', '.join(rows)}.{hint}")
+        row = ROWS.get(options.row)
+        if options.path and not (row and row.recipes[0].data.name == RED_WINE.name):
             raise ValueError(
                 f"--path is where red wine lies, and the row {options.row} has other data: drop it."
             )
-        line = reproduce(ROWS[options.row], options, command)
+        table = _table(options, command)
     except Exception as error:
         print(f"error: {complaint(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("interrupted; the same command continues", file=sys.stderr)
         return 130
-    print("| row | data | unit | published | reached | command | seed | hardware | training |")
-    print("|---|---|---|---|---|---|---|---|---|")
-    print(line)
+    print("\n".join(table))
     return 0
+
+
+def _table(options, command):
+    """The lines of the table of a row."""
+    if options.row not in COMPARISONS:
+        return [*HEADER, reproduce(ROWS[options.row], options, command)]
+    comparison = COMPARISONS[options.row]
+
+    def trained(name, recipe):
+        run = Run(options.runs / options.row / name)
+        return run, run_recipe(comparison.name, recipe, run, command)["seconds"]
+
+    return compare(_with_places(comparison.recipe, options), comparison.count, trained)
 
 
 if __name__ == "__main__":

@@ -2,10 +2,12 @@
 
 import decimal
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from jaxtyping import Float
 
 import zoo
 from train.data import Split, batches
@@ -78,6 +80,19 @@ class Evaluation(NamedTuple):
         )
 
 
+class Scores(NamedTuple):
+    """What evaluation measures of every example.
+
+    Attributes:
+      nats: -log p(x), [N].
+      probabilities: of labels, that of each class at each site, [N, sites, classes]; None for other
+        data.
+    """
+
+    nats: Float[np.ndarray, " N"]
+    probabilities: Float[np.ndarray, "N sites classes"] | None = None
+
+
 def perplexity(nats: float) -> str:
     """exp(nats) in words, also where no floating-point number can hold it.
 
@@ -113,8 +128,38 @@ def evaluate(
     A text, cut into windows, is scored window by window, each from its beginning; by a recurrent
     network as a few streams of windows that go on from one another.
     """
+    scores = example_scores(model, variables, split, batch_size, ensemble=ensemble)
+    return summarise(scores.nats, model, split.x, scores.probabilities)
+
+
+def mixture(scores: Sequence[Scores]) -> Scores:
+    """The scores of each example under the uniform mixture of K distributions: -log (1/K) sum_k
+    p_k(x), and the mean probability of each label.
+
+    Args:
+      scores: those under each distribution.
+
+    Example:
+      >>> one, other = Scores(np.array([0.0, 2.0])), Scores(np.array([np.inf, 2.0]))
+      >>> mixture([one, other]).nats.round(4).tolist()
+      [0.6931, 2.0]
+    """
+    nats = math.log(len(scores)) - np.logaddexp.reduce([-each.nats for each in scores])
+    probabilities = [each.probabilities for each in scores if each.probabilities is not None]
+    return Scores(nats, np.mean(probabilities, axis=0) if probabilities else None)
+
+
+def example_scores(
+    model: zoo.Autoregressive,
+    variables: zoo.Variables,
+    split: Split,
+    batch_size: int,
+    *,
+    ensemble: bool = False,
+) -> Scores:
+    """The scores of every example of a split, by the arguments of `evaluate`."""
     if model.streams:
-        return summarise(_stream_nats(model, variables, split.x), model, split.x)
+        return Scores(_stream_nats(model, variables, split.x))
     kind = kind_of(model)
     replicated, split_sharding = shardings()
     variables = jax.device_put(variables, replicated)
@@ -131,9 +176,7 @@ def evaluate(
             for name, values in kind.scores(members, variables, x, context).items():
                 scores.setdefault(name, []).append(np.asarray(values, np.float64)[:count])
             bar.update(count)
-    return summarise(
-        model=model, x=split.x, **{name: np.concatenate(parts) for name, parts in scores.items()}
-    )
+    return Scores(**{name: np.concatenate(parts) for name, parts in scores.items()})
 
 
 def check_ensemble(model: zoo.Autoregressive, flag: str) -> None:
@@ -156,10 +199,13 @@ def _stream_nats(model, variables, windows):
 
 
 def summarise(
-    nats: np.ndarray, model: zoo.Autoregressive, x: np.ndarray, errors: np.ndarray | None = None
+    nats: np.ndarray,
+    model: zoo.Autoregressive,
+    x: np.ndarray,
+    probabilities: np.ndarray | None = None,
 ) -> Evaluation:
     """The evaluation that the nats of single examples `x` amount to: their sum, divided by what is
-    scored in all of them; and the mean of their `errors`, shares of wrong labels, if there are any.
+    scored in all of them; and how many labels are not the likeliest, by their `probabilities`.
     """
     kind, num = kind_of(model), len(nats)
     sites, of = kind.scored_sites(model, x).astype(np.float64), kind.unit(model)
@@ -171,8 +217,9 @@ def summarise(
     )
     bits = zoo.bits_per_dim(-mean, model.num_dims if of == "example" else 1)
     result = Evaluation(mean, error, bits, int(sites.sum()), of)
-    if errors is None:
+    if probabilities is None:
         return result
+    errors = (probabilities.argmax(-1) != x).mean(1)
     spread = errors.std(ddof=1) / math.sqrt(num) if num > 1 else math.nan
     return result._replace(error=100 * float(errors.mean()), error_spread=100 * float(spread))
 

@@ -69,6 +69,7 @@ class MemoryKeeper:
     def __init__(self) -> None:
         self.records: list[dict[str, Any]] = []
         self.variables: zoo.Variables | None = None
+        self.snapshots: list[zoo.Variables] = []
         self.step, self.progress = 0, Progress()
 
     def restore(self, initial: State) -> tuple[State, Progress]:
@@ -79,8 +80,10 @@ class MemoryKeeper:
         self.records.append(record)
 
     def keep(self, model: zoo.Autoregressive | None, variables: zoo.Variables) -> None:
-        # The next update takes the memory of its state, so this is a copy.
-        self.variables = jax.tree.map(lambda leaf: np.array(leaf), variables)
+        self.variables = _copy(variables)
+
+    def snapshot(self, number: int, model: zoo.Autoregressive, variables: zoo.Variables) -> None:
+        self.snapshots.append(_copy(variables))
 
     def save(self, state: State, progress: Progress) -> None:
         self.step = int(state.step)
@@ -104,8 +107,13 @@ class MemoryKeeper:
                     "seconds": self.progress.seconds,
                 }
             )
-        variables = jax.tree.map(jnp.asarray, self.variables)
-        return Fitted(recipe.model, variables, History(tuple(records)))
+        variables, *snapshots = jax.tree.map(jnp.asarray, [self.variables, *self.snapshots])
+        return Fitted(recipe.model, variables, History(tuple(records), tuple(snapshots)))
+
+
+def _copy(variables):
+    """Arrays that stay: the next update takes the memory of its state."""
+    return jax.tree.map(lambda leaf: np.array(leaf), variables)
 
 
 @checked()

@@ -69,6 +69,10 @@ class Keeper(Protocol):
         """Keeps averaged weights, instead of those kept before."""
         ...
 
+    def snapshot(self, number: int, model: zoo.Autoregressive, variables: zoo.Variables) -> None:
+        """Keeps the averaged weights at the end of cycle `number`, 1 being the first."""
+        ...
+
     def save(self, state: State, progress: Progress) -> None:
         """Keeps a checkpoint of a fetched state."""
         ...
@@ -143,6 +147,9 @@ class _Training:
                 if self.step % eval_every == 0 or self.step == self.recipe.steps:
                     self.wait(0, bar)
                     self.evaluate(bar)
+                if self.recipe.snapshots and self.step in self.recipe.cycle_ends:
+                    self.wait(0, bar)
+                    self.snapshot()
                 stop = bool(interrupts)  # asked once: what comes later is for the next step
                 if self.step % save_every == 0 or self.done or stop:
                     self.wait(0, bar)
@@ -220,6 +227,14 @@ class _Training:
             bar.write(f"step {self.step:,}: validation {valid}{best}", file=sys.stderr)
             lines = self.keeper.most_lines
             self.next_line = self.step + (self.recipe.steps // lines if lines else 0)
+
+    def snapshot(self):
+        """Keeps the averaged weights, before the next cycle starts their average again."""
+        ema = self.update.fetch(self.state.ema)
+        if not _finite(ema):
+            self.give_up("a weight", math.nan, self.step)
+        number = 1 + self.recipe.cycle_ends.index(self.step)
+        self.keeper.snapshot(number, self.recipe.model, ema)
 
     def save(self):
         self.progress.seconds = self.seconds

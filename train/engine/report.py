@@ -10,6 +10,7 @@ import zoo
 from train.data import Dataset
 from train.engine.calibrate import calibrated
 from train.engine.devices import hardware, share
+from train.engine.ensembles import report_snapshots
 from train.engine.evaluation import evaluate
 from train.kinds import kind_of
 from train.recipe.checks import bernoulli
@@ -47,6 +48,9 @@ def finish(run: Run, recipe: Recipe, dataset: Dataset, seconds: float, command: 
             f"test, ensemble of {members}: "
             f"{mixture}{kind.compare(model, mixture.nats, dataset.test)}"
         )
+    if recipe.snapshots:
+        results["snapshots"], line = report_snapshots(run, recipe, dataset)
+        lines.append(line)
     steps = max(record["step"] for record in run.records())
     used = hardware(share(recipe.batch_size))
     lines.append(f"trained {steps:,} steps in {duration(seconds)} on {used}")

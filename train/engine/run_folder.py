@@ -35,6 +35,11 @@ class RunKeeper:
     def keep(self, model: zoo.Autoregressive, variables: zoo.Variables) -> None:
         zoo.save(self.run.model, model, variables)
 
+    def snapshot(self, number: int, model: zoo.Autoregressive, variables: zoo.Variables) -> None:
+        path = self.run.snapshot(number)
+        path.parent.mkdir(exist_ok=True)
+        zoo.save(path, model, variables)
+
     def save(self, state: State, progress: Progress) -> None:
         self.checkpoints.save(state, progress)
 

@@ -175,9 +175,9 @@ class Kind:
         variables: zoo.Variables,
         x: Shaped[Any, "batch ..."],
         context: Any,
-    ) -> dict[str, Float[Any, " batch"]]:
+    ) -> dict[str, Float[Any, "batch ..."]]:
         """What evaluation measures of each example under the mixture of `members`: the nats, and
-        under `errors` the share of its labels that are predicted wrongly, where there are labels.
+        of labels the `probabilities` of each class at each site.
         """
         return {"nats": -zoo.ensemble_log_prob(members, variables, x, context)}
 

@@ -122,13 +122,13 @@ class Labels(Kind):
         return np.full(len(x), model.num_sites, np.float32)
 
     def scores(self, members, variables, x, context):
-        """Also the labels that are not the likeliest by the mean probability of the members."""
+        """Also the mean probability of each label under the members."""
         shares = [
             value_probabilities(member.head, zoo.conditionals(member, variables, x, context))
             for member in members
         ]
-        errors = (jnp.argmax(sum(shares), -1) != x).mean(1)
-        return super().scores(members, variables, x, context) | {"errors": errors}
+        scores = super().scores(members, variables, x, context)
+        return scores | {"probabilities": sum(shares) / len(shares)}
 
     def keep(self, dataset, folder):
         test = take(dataset.test, slice(KEPT))

@@ -1,11 +1,13 @@
 """A recipe: everything that a training's result depends on, in one frozen value."""
 
 import dataclasses
+import functools
 from types import NoneType, UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import zoo
 from train.data import Data
+from train.recipe.schedules import FIELDS, Schedule, check_fields, cycle_ends, fields_of
 from zoo.foundation.arguments import convert_fields
 
 PLACES = (
@@ -44,12 +46,25 @@ class Recipe:
     batch_size: int = 100
     """Examples in a batch, over all devices together."""
     learning_rate: float = 1e-3
-    """Adam's learning rate at the end of the warm-up, from where it decays along half a cosine."""
-    final_rate: float = 0.0
-    """The learning rate at the last step, as a fraction of `learning_rate`."""
+    """Adam's learning rate at the end of the warm-up: the highest one."""
+    schedule: Schedule = "cosine"
+    """How the learning rate goes on after the warm-up: it stays (constant), falls along a line, half
+    a cosine, in steps, exponentially or as 1 / sqrt(t) (inverse_sqrt), falls along half a cosine and
+    starts over (cyclic), or rises for 3/10 of the steps and falls (one_cycle).
+    """
+    final_rate: float | None = None
+    """The learning rate at the last step (of each cycle), as a fraction of `learning_rate`: of the
+    schedules linear, cosine and cyclic (default 0), exponential (0.01) and one_cycle (4e-6).
+    """
+    cycles: int | None = None
+    """How often a cyclic schedule falls (default 5)."""
+    drop_at: tuple[float, ...] | None = None
+    """Where a step schedule drops, as fractions of all steps (default 0.5 0.75)."""
+    drop: float | None = None
+    """The factor of each drop of a step schedule (default 0.1)."""
     warmup: int = 100
-    """Steps over which the learning rate rises linearly; at most a tenth of all steps, or up to 100
-    in short trainings.
+    """Steps over which the learning rate rises linearly; at most a tenth of all steps (of the first
+    cycle), or up to 100 in short trainings.
     """
     clip: float = 100.0
     """Gradients with a global norm above this are scaled down to it (0: never)."""
@@ -62,7 +77,11 @@ class Recipe:
     ema: float = 0.999
     """Decay of the running average of the weights that is evaluated, saved and sampled (0: the
     weights themselves). At step t it is at most (1 + t) / (10 + t), so that a short training is not
-    dominated by its first weights.
+    dominated by its first weights. A cyclic schedule restarts it with each cycle.
+    """
+    snapshots: bool = False
+    """Whether the averaged weights at the end of each cycle of a cyclic schedule are kept, as an
+    ensemble: the last ones, as many as validate best.
     """
     dtype: Literal["float32", "bfloat16"] = "float32"
     """What the network computes in while training; weights, their average and all evaluations are
@@ -107,7 +126,6 @@ class Recipe:
             "warmup",
             "clip",
             "weight_decay",
-            "final_rate",
             "eval_every",
             "checkpoint_every",
             "patience",
@@ -121,6 +139,35 @@ class Recipe:
             raise ValueError(f"learning_rate must be positive; got {self.learning_rate}.")
         if not 0 <= self.ema < 1:
             raise ValueError(f"ema must be in [0, 1); got {self.ema}.")
+        check_fields(self.schedule, self.schedule_fields, self.steps)
+        if self.snapshots:
+            _check_snapshots(self)
+
+    @functools.cached_property
+    def schedule_fields(self) -> dict[str, Any]:
+        """The fields that shape the schedule, with the defaults of those that were not given."""
+        return fields_of(self.schedule, {name: getattr(self, name) for name in FIELDS})
+
+    @property
+    def cycle_ends(self) -> tuple[int, ...]:
+        """How many steps are done at the end of each cycle; without cycles, all of them."""
+        return cycle_ends(self.steps, self.schedule_fields.get("cycles", 1))
+
+
+def _check_snapshots(recipe):
+    if recipe.schedule != "cyclic":
+        raise ValueError(
+            "--snapshots are taken at the end of each cycle, and the schedule "
+            f"{recipe.schedule} has no cycles: pass --schedule cyclic, or drop --snapshots."
+        )
+    if recipe.patience:
+        raise ValueError(
+            "--patience could end the training before its last snapshot: pass --patience 0."
+        )
+    if recipe.calibrate:
+        raise ValueError(
+            "--calibrate fits one model, and --snapshots make an ensemble of several: drop one."
+        )
 
 
 def to_json(recipe: Recipe) -> dict[str, Any]:
@@ -172,7 +219,7 @@ def differences(ours: Recipe, theirs: Recipe) -> dict[str, tuple[Any, Any]]:
     """The fields in which two recipes differ, by dotted name such as `model.hidden`, each with both
     values.
     """
-    left, right = _flat(to_json(ours)), _flat(to_json(theirs))
+    left, right = (_flat({**to_json(each), **each.schedule_fields}) for each in (ours, theirs))
     return {
         name: (left.get(name), right.get(name))
         for name in {**left, **right}

@@ -60,6 +60,10 @@ class Run:
         """The averaged weights with the best validation nats."""
         return self.folder / "model.safetensors"
 
+    def snapshot(self, number: int) -> Path:
+        """The averaged weights at the end of a cycle, 1 being the first."""
+        return self.folder / "snapshots" / f"{number}.safetensors"
+
     @property
     def results(self) -> Path:
         """The test numbers and how they came about; written last, so a folder with one is finished."""

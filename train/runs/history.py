@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
+import zoo
 from train.runs.curves import figure_of
 
 
@@ -22,6 +23,7 @@ class History:
       learning_rate: the rate at these steps, [T].
       valid_steps: the steps of the evaluations, [V].
       valid_nats: nats of the averaged weights on the validation data, [V].
+      snapshots: the averaged weights at the end of each cycle, of a recipe with `snapshots`.
 
     Example:
       >>> history = History(({"step": 5, "valid_nats": 2.5}, {"step": 10, "valid_nats": 2.0}))
@@ -32,6 +34,7 @@ class History:
     """
 
     records: tuple[dict[str, Any], ...]
+    snapshots: tuple[zoo.Variables, ...] = ()
 
     @property
     def steps(self) -> Int[np.ndarray, " T"]:

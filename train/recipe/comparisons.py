@@ -1,0 +1,28 @@
+"""The comparisons of docs/practice.md: one training with snapshots against independent trainings."""
+
+import dataclasses
+
+from train.recipe.presets import RECIPES
+from train.recipe.recipe import Recipe
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """What is trained for a comparison.
+
+    Attributes:
+      name: of the model.
+      recipe: of one run; the others have other seeds, fewer steps or cycles.
+      count: how many cycles, and how many runs of other seeds.
+    """
+
+    name: str
+    recipe: Recipe
+    count: int = 5
+
+
+COMPARISONS: dict[str, Comparison] = {
+    "snapshots": Comparison(
+        "made", dataclasses.replace(RECIPES["made"]["cpu"], steps=5_000, eval_every=250)
+    ),
+}
