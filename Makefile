@@ -41,7 +41,7 @@ sample: export ZOO_SOURCE := $(SOURCE)
 sample: $(VENV)/installed ## draw from the newest run of MODEL (or RUN=folder); GIF=1, SURPRISE=1 add pictures, PROMPT="..." begins a text, SOURCE="..." is translated
 	@$(PY) -m sample $(RUN) $(if $(PROMPT),--prompt "$$ZOO_PROMPT")$(if $(SOURCE), --source "$$ZOO_SOURCE") $(if $(filter-out 0,$(GIF)),--gif) $(if $(filter-out 0,$(SURPRISE)),--surprise) $(ARGS)
 
-eval: $(VENV)/installed ## nats and bits/dim of the newest run of MODEL (or RUN=folder) on the test split
+eval: $(VENV)/installed ## nats and bits/dim of the newest run of MODEL (or RUN=folder) on the test split; RUN="a b c" ARGS=--ensemble scores several as one
 	@$(PY) -m train.evaluate $(RUN) $(ARGS)
 
 bench: $(VENV)/installed ## time sampling against the likelihood, for MODEL or for all

@@ -13,10 +13,12 @@ from test_training import data, noisy_copies, tiny  # noqa: F401 (a fixture)
 import train
 import train.__main__ as cli
 import train.cli.evaluate
+import train.cli.reproduce
 import zoo
 from train.data import Data, Dataset, Split
 from train.engine.prepare import inputs
 from train.engine.run_folder import train_run
+from train.recipe.comparisons import COMPARISONS, Comparison
 from train.runs.folder import create
 
 CYCLIC = {"schedule": "cyclic", "cycles": 3, "snapshots": True}
@@ -120,6 +122,7 @@ def test_runs_are_an_ensemble(data, capsys, tmp_path):  # noqa: F811
     assert lines[-1].startswith(f"test, ensemble of 2 runs: {by_hand(files, split):.2f} +- ")
     assert "got 2 runs: pass --ensemble" in refused(capsys, "made", "fvsbn")
     assert "is one model and no ensemble" in refused(capsys, "made", "--ensemble")
+    assert "made is named 2 times" in refused(capsys, "made", "./made", "--ensemble")
     other = tmp_path / "other.npz"
     np.savez(other, **{part: noisy_copies(40, seed=5) for part in ("train", "valid", "test")})
     trained(Data("images", path=str(other)), "other")
@@ -154,3 +157,22 @@ def test_the_space_is_compared_field_by_field():
     sound = zoo.CATALOGUE["wavenet"].tiny
     first = first._replace(model=sound)
     assert "companding is 'mu_law'" in message(sound.clone(companding="linear"))
+
+
+@pytest.mark.slow
+def test_the_comparison_prints_its_table(data, capsys, monkeypatch):  # noqa: F811
+    recipe = tiny(data=data, steps=12)
+    monkeypatch.setitem(COMPARISONS, "snapshots", Comparison("made", recipe, count=2))
+    assert train.cli.reproduce.main(["snapshots"]) == 0
+    found = capsys.readouterr().out.splitlines()
+    assert found[0].startswith("| what | steps | test | training |") and len(found) == 7
+    folder = Path("runs/reproduce/snapshots")
+    files = [folder / f"cosine-{seed}" / "model.safetensors" for seed in (0, 1)]
+    split = inputs(recipe).test
+    assert found[2].startswith(f"| one cosine | 12 | {by_hand(files[:1], split):.2f} +- ")
+    whole = f"| ensemble of 2 cosines | 2 x 12 | {by_hand(files, split):.2f} +- "
+    assert found[6].startswith(whole)
+    last = by_hand([folder / "cyclic/snapshots/2.safetensors"], split)
+    assert found[3].startswith(f"| 2 cycles: the last snapshot | 12 | {last:.2f} +- ")
+    assert "of 2 snapshots | 12 |" in found[4]
+    assert found[5].startswith("| ensemble of 2 short cosines | 2 x 6 | ")

@@ -20,7 +20,7 @@ BODIES = {  # after the warm-up, in optax's own words
     "linear": ({"final_rate": 0.1}, optax.linear_schedule(PEAK, 0.05, REST)),
     "cosine": ({"final_rate": 0.1}, optax.cosine_decay_schedule(PEAK, REST, 0.1)),
     "step": (
-        {"drop_at": (0.3, 0.6), "drop": 0.2},
+        {"drop_at": (0.3, 0.6), "drop_factor": 0.2},
         optax.piecewise_constant_schedule(PEAK, {300 - WARMUP: 0.2, 600 - WARMUP: 0.2}),
     ),
     "exponential": ({}, optax.exponential_decay(PEAK, REST, 0.01)),
@@ -114,7 +114,10 @@ def test_the_average_restarts_with_each_cycle():
             {"schedule": "constant", "final_rate": 0.1},
             "--final-rate is not supported by the schedu",
         ),
-        ({"schedule": "cyclic", "drop": 0.5}, r"--drop is not supported.*--schedule \(step\)"),
+        (
+            {"schedule": "cyclic", "drop_factor": 0.5},
+            r"--drop-factor is not supported.*--schedule \(step\)",
+        ),
         (
             {"schedule": "linear", "drop_at": [0.5]},
             "--drop-at is not supported by the schedule lin",
@@ -125,7 +128,7 @@ def test_the_average_restarts_with_each_cycle():
             "cycles must be at least 1 and at most the 20 steps",
         ),
         ({"schedule": "cyclic", "cycles": 0}, "cycles must be at least 1"),
-        ({"schedule": "step", "drop": 1.5}, "drop must be a factor between 0 and 1; got 1.5"),
+        ({"schedule": "step", "drop_factor": 1.5}, "drop_factor must lie between 0 and 1; got 1.5"),
         ({"schedule": "step", "drop_at": (0.7, 0.5)}, "drop_at must be fractions of all steps"),
         ({"schedule": "step", "drop_at": (1.0,)}, "drop_at must be fractions of all steps"),
         ({"schedule": "exponential", "final_rate": 0.0}, "final_rate must be positive"),
@@ -148,7 +151,7 @@ def test_fields_that_mean_nothing_are_refused(fields, message):
 def test_old_recipes_have_the_cosine():
     """The recipe of a run from before there were schedules: it had a final rate of 0."""
     recipe = tiny()
-    new = ("schedule", "cycles", "drop_at", "drop", "snapshots")
+    new = ("schedule", "cycles", "drop_at", "drop_factor", "snapshots")
     old = {name: value for name, value in to_json(recipe).items() if name not in new}
     loaded = from_json(old | {"final_rate": 0.0})
     assert loaded.schedule == "cosine" and differences(loaded, recipe) == {}

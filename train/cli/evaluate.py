@@ -75,8 +75,7 @@ def _report(options):
     """The lines to print: the data, and the likelihood of the run; of several, of each and of all."""
     _check(options)
     members = [_opened(options, name) for name in options.runs]
-    if len(members) > 1:
-        check_same_space(members)
+    check_same_space(members)
     scored = [_scored(options, each) for each in members]
     lines = [_line(options, each, *found) for each, found in zip(members, scored, strict=True)]
     if len(members) > 1:

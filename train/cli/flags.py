@@ -39,7 +39,7 @@ OPTIMISER = (
     "final_rate",
     "cycles",
     "drop_at",
-    "drop",
+    "drop_factor",
     "clip",
     "weight_decay",
     "corrected_decay",

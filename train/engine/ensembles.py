@@ -8,6 +8,7 @@ Snapshot ensembles: train 1, get M for free, ICLR 2017.
 """
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -113,8 +114,10 @@ def snapshot_words(members: int, cycles: int) -> str:
 
 
 def check_same_space(members: Sequence[Member]) -> None:
-    """Raises RunError, naming the field, unless all runs describe the same examples."""
-    first = members[0]
+    """Raises RunError unless the runs differ and describe the same examples; it names the field."""
+    first, counts = members[0], Counter(each.run.folder.resolve() for each in members)
+    if twice := [folder for folder, count in counts.items() if count > 1]:
+        raise RunError(f"the run {twice[0]} is named {counts[twice[0]]} times: name it once.")
     for other in members[1:]:
         ours, theirs = _space(first), _space(other)
         field = next((name for name in ours if ours[name] != theirs[name]), None)

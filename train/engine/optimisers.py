@@ -72,7 +72,7 @@ def _after_warmup(recipe, warmup):
             drops: dict[int, float] = {}
             for place in fields["drop_at"]:
                 at = round(place * recipe.steps) - warmup
-                drops[at] = drops.get(at, 1.0) * fields["drop"]
+                drops[at] = drops.get(at, 1.0) * fields["drop_factor"]
             return optax.piecewise_constant_schedule(peak, drops)
         case "inverse_sqrt":
             scale = max(warmup, 1)

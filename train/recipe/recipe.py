@@ -60,7 +60,7 @@ class Recipe:
     """How often a cyclic schedule falls (default 5)."""
     drop_at: tuple[float, ...] | None = None
     """Where a step schedule drops, as fractions of all steps (default 0.5 0.75)."""
-    drop: float | None = None
+    drop_factor: float | None = None
     """The factor of each drop of a step schedule (default 0.1)."""
     warmup: int = 100
     """Steps over which the learning rate rises linearly; at most a tenth of all steps (of the first

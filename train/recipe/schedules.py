@@ -11,7 +11,7 @@ OWN: dict[str, dict[str, Any]] = {
     "constant": {},
     "linear": {"final_rate": 0.0},
     "cosine": {"final_rate": 0.0},
-    "step": {"drop_at": (0.5, 0.75), "drop": 0.1},
+    "step": {"drop_at": (0.5, 0.75), "drop_factor": 0.1},
     "exponential": {"final_rate": 0.01},
     "inverse_sqrt": {},
     "cyclic": {"cycles": 5, "final_rate": 0.0},
@@ -19,7 +19,7 @@ OWN: dict[str, dict[str, Any]] = {
 }
 """The fields of each schedule, with their defaults."""
 
-FIELDS = ("final_rate", "cycles", "drop_at", "drop")
+FIELDS = ("final_rate", "cycles", "drop_at", "drop_factor")
 POSITIVE = ("exponential", "one_cycle")  # never reach a rate of 0
 
 
@@ -30,7 +30,7 @@ def fields_of(schedule: str, given: dict[str, Any]) -> dict[str, Any]:
       ValueError: a field that this schedule does not have; the message names those that do.
 
     Example:
-      >>> fields_of("cyclic", {"cycles": 3, "drop": None})
+      >>> fields_of("cyclic", {"cycles": 3, "drop_at": None})
       {'cycles': 3, 'final_rate': 0.0}
     """
     own = OWN[schedule]
@@ -47,13 +47,13 @@ def fields_of(schedule: str, given: dict[str, Any]) -> dict[str, Any]:
 
 def check_fields(schedule: str, fields: dict[str, Any], steps: int) -> None:
     """Raises ValueError for values of `fields_of` that no training of so many steps can have."""
-    drop_at, drop = fields.get("drop_at", ()), fields.get("drop", 0.1)
+    drop_at, drop = fields.get("drop_at", ()), fields.get("drop_factor", 0.1)
     if not all(0 < place < 1 for place in drop_at) or not _rises(drop_at):
         raise ValueError(
             f"drop_at must be fractions of all steps, between 0 and 1 and rising; got {drop_at}."
         )
     if not 0 < drop < 1:
-        raise ValueError(f"drop must be a factor between 0 and 1; got {drop}.")
+        raise ValueError(f"drop_factor must lie between 0 and 1; got {drop}.")
     final_rate = fields.get("final_rate", 0.0)
     if not final_rate >= 0:
         raise ValueError(f"final_rate must not be negative; got {final_rate}.")
