@@ -83,7 +83,7 @@ def reproduce(row: Row, options: Options, command: str) -> str:
 def _with_places(recipe, options):
     """The recipe with the data where the flags say."""
     given = {field: getattr(options, field) for field in ("path", "manual_dir", "data_dir")}
-    changes = {field: where and os.path.normpath(where) for field, where in given.items()}
+    changes = {field: os.path.normpath(where) for field, where in given.items() if where}
     return dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, **changes))
 
 
