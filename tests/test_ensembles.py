@@ -16,10 +16,12 @@ import train.cli.evaluate
 import train.cli.reproduce
 import zoo
 from train.data import Data, Dataset, Split
+from train.engine.ensembles import Member, check_same_space, evaluation
+from train.engine.evaluation import Scores, mixture
 from train.engine.prepare import inputs
 from train.engine.run_folder import train_run
 from train.recipe.comparisons import COMPARISONS, Comparison
-from train.runs.folder import create
+from train.runs.folder import Run, RunError, create
 
 CYCLIC = {"schedule": "cyclic", "cycles": 3, "snapshots": True}
 
@@ -130,10 +132,26 @@ def test_runs_are_an_ensemble(data, capsys, tmp_path):  # noqa: F811
     assert "made and other make no ensemble, for they have different data: data.path is" in error
 
 
-def test_the_space_is_compared_field_by_field():
-    from train.engine.ensembles import Member, check_same_space
-    from train.runs.folder import Run, RunError
+def test_the_error_of_an_ensemble_is_that_of_the_mean_probabilities():
+    """One network is sure and wrong where the other is right: the mean decides, not a vote."""
+    x = np.array([[0], [1], [2], [2]])
+    shares = np.array(
+        [
+            [[0.6, 0.4, 0], [0.4, 0.5, 0.1], [0.2, 0.2, 0.6], [0.5, 0.3, 0.2]],
+            [[0.1, 0.9, 0], [0.2, 0.7, 0.1], [0.4, 0.3, 0.3], [0.0, 0.1, 0.9]],
+        ]
+    )
+    nats = [-np.log(each[np.arange(4), x[:, 0]]) for each in shares]
+    scores = [Scores(one, each[:, None]) for one, each in zip(nats, shares, strict=True)]
+    model = zoo.CNN(head=zoo.Categorical(3))
+    errors = [evaluation(each, model, Split(x, None)).error for each in scores]
+    whole = evaluation(mixture(scores), model, Split(x, None))
+    assert (*errors, whole.error) == (25.0, 50.0, 25.0)
+    right = shares.mean(0)[np.arange(4), x[:, 0]]
+    assert whole.nats == pytest.approx(-np.log(right).mean())
 
+
+def test_the_space_is_compared_field_by_field():
     recipe = tiny()
     x = Split(noisy_copies(8), None)
     dataset = Dataset("x", "x", x, x, x, num_levels=2)

@@ -122,7 +122,10 @@ def test_a_mixture_predicts_by_its_mean_probability():
         for member in model.members()
     ]
     scores = kind_of(model).scores(model.members(), variables, x, images)
-    assert (np.asarray(scores["errors"]) == (np.argmax(sum(shares), -1) != x).mean(1)).all()
+    np.testing.assert_allclose(scores["probabilities"], sum(shares) / 2, rtol=1e-6)
+    scored = train.evaluate(model, variables, x, images, ensemble=True)
+    wrong = (np.argmax(sum(shares), -1) != x).mean()
+    assert scored.error == pytest.approx(100 * wrong)
     assert (np.argmax(sum(shares), -1) != np.argmax(shares[0], -1)).any()
 
 

@@ -4,8 +4,8 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from train.engine.ensembles import Member, Nats, snapshot_nats, snapshot_words
-from train.engine.evaluation import Evaluation, example_nats, mixture, summarise
+from train.engine.ensembles import Member, evaluation, snapshot_scores, snapshot_words
+from train.engine.evaluation import Scores, example_scores, mixture
 from train.engine.report import duration
 from train.kinds import kind_of
 from train.recipe.recipe import Recipe
@@ -15,11 +15,12 @@ HEADER = ("| what | steps | test | training |", "|---|---|---|---|")
 
 
 class Scored(NamedTuple):
-    """A finished run, its seconds, and the nats of every test example under all its networks."""
+    """A finished run, its seconds, and the scores of every test example under each of its
+    networks."""
 
     member: Member
     seconds: float
-    networks: list[Nats]
+    networks: list[Scores]
 
 
 def compare(
@@ -61,9 +62,9 @@ def _run(name, recipe, trained):
     member = Member.of(run, recipe)
     model, split, size = member.model, member.dataset.test, _size(member)
     if recipe.snapshots:
-        networks = snapshot_nats(run, recipe, model, split, size, len(recipe.cycle_ends))
+        networks = snapshot_scores(run, recipe, model, split, size, len(recipe.cycle_ends))
     else:
-        networks = [example_nats(model, member.variables, split, size)]
+        networks = [example_scores(model, member.variables, split, size)]
     return Scored(member, seconds, networks)
 
 
@@ -72,13 +73,13 @@ def _size(member):
 
 
 def _all(runs):
-    return [nats for run in runs for nats in run.networks]
+    return [scores for run in runs for scores in run.networks]
 
 
-def _line(what: str, runs: Sequence[Scored], networks: Sequence[Nats]) -> str:
+def _line(what: str, runs: Sequence[Scored], networks: Sequence[Scores]) -> str:
     """A line of the table: the mixture of some networks, and what it took to train them."""
     member, steps = runs[0].member, [run.member.recipe.steps for run in runs]
-    result: Evaluation = summarise(mixture(networks), member.model, member.dataset.test.x)
+    result = evaluation(mixture(networks), member.model, member.dataset.test)
     told = f"{len(steps)} x {steps[0]:,}" if len(steps) > 1 else f"{steps[0]:,}"
     seconds = sum(run.seconds for run in runs)
     return f"| {what} | {told} | {result} | {duration(seconds)} |"

@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 
 import tyro
 
-from train.engine.ensembles import Member, check_same_space, snapshot_words
-from train.engine.evaluation import check_ensemble, example_nats, mixture, summarise
+from train.engine.ensembles import Member, check_same_space, evaluation, snapshot_words
+from train.engine.evaluation import check_ensemble, example_scores, mixture
 from train.kinds import kind_of
 from train.recipe.recipe import PLACES
 from train.runs.folder import Run, check_same
@@ -79,7 +79,7 @@ def _report(options):
     scored = [_scored(options, each) for each in members]
     lines = [_line(options, each, *found) for each, found in zip(members, scored, strict=True)]
     if len(members) > 1:
-        whole = mixture([nats for _, nats in scored])
+        whole = mixture([scores for _, scores in scored])
         lines.append(_line(options, members[0], f", ensemble of {len(members)} runs", whole))
     return [members[0].dataset.description, *lines]
 
@@ -114,7 +114,7 @@ def _opened(options, word):
 
 
 def _scored(options, member):
-    """(what was scored, the nats of every example)."""
+    """(what was scored, the scores of every example)."""
     model, split = member.model, getattr(member.dataset, options.split)
     size = options.batch_size or kind_of(model).evaluation_batch(member.recipe.batch_size)
     name = f", {member.run.folder}" if len(options.runs) > 1 else ""
@@ -123,13 +123,13 @@ def _scored(options, member):
         words = snapshot_words(count, len(member.recipe.cycle_ends))
         return f"{name}, ensemble of {words}", member.snapshot_mixture(split, size, count)
     several = options.orderings is not None or (options.ensemble and len(model.members()) > 1)
-    nats = example_nats(model, member.variables, split, size, ensemble=several)
-    return f"{name}, ensemble of {len(model.members())}" if several else name, nats
+    scores = example_scores(model, member.variables, split, size, ensemble=several)
+    return f"{name}, ensemble of {len(model.members())}" if several else name, scores
 
 
-def _line(options, member, name, nats):
+def _line(options, member, name, scores):
     model, split = member.model, getattr(member.dataset, options.split)
-    result = summarise(nats, model, split.x)
+    result = evaluation(scores, model, split)
     beside = kind_of(model).compare(model, result.nats, split)
     return f"{options.split}{name}: {result}{beside} ({result.num:,} {result.unit}s)"
 

@@ -14,17 +14,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float
 
 import zoo
 from train.data import Dataset, Split
-from train.engine.evaluation import example_nats, mixture, summarise
+from train.engine.evaluation import Evaluation, Scores, example_scores, mixture, summarise
 from train.engine.run_folder import load_data
 from train.kinds import kind_of
 from train.recipe.recipe import Recipe, differences
 from train.runs.folder import Run, RunError
 
-Nats = Float[np.ndarray, " N"]
 MEANING = ("vocabulary", "source_vocabulary", "unit", "end", "pad", "companding", "rate")
 
 
@@ -49,15 +47,15 @@ class Member(NamedTuple):
             return json.loads(self.run.results.read_text("utf-8"))["snapshots"]["members"]
         return choose(self.run, self.recipe, self.model, self.dataset.valid, size)[0]
 
-    def snapshot_mixture(self, split: Split, size: int, count: int) -> Nats:
-        """Nats of every example under the mixture of the newest `count` snapshots."""
-        return mixture(snapshot_nats(self.run, self.recipe, self.model, split, size, count))
+    def snapshot_mixture(self, split: Split, size: int, count: int) -> Scores:
+        """Scores of every example under the mixture of the newest `count` snapshots."""
+        return mixture(snapshot_scores(self.run, self.recipe, self.model, split, size, count))
 
 
-def snapshot_nats(
+def snapshot_scores(
     run: Run, recipe: Recipe, model: zoo.Autoregressive, split: Split, size: int, count: int
-) -> list[Nats]:
-    """Nats of every example under each of the newest `count` snapshots, the newest first.
+) -> list[Scores]:
+    """Scores of every example under each of the newest `count` snapshots, the newest first.
 
     A model with members (masks, orderings) is their mixture.
 
@@ -66,7 +64,7 @@ def snapshot_nats(
     """
     several, last = len(model.members()) > 1, len(recipe.cycle_ends)
     return [
-        example_nats(model, zoo.load(run.snapshot(number))[1], split, size, ensemble=several)
+        example_scores(model, zoo.load(run.snapshot(number))[1], split, size, ensemble=several)
         for number in range(last, last - count, -1)
     ]
 
@@ -79,9 +77,9 @@ def choose(
     Returns:
       (that number, the mean nats of the newest one, of the newest two, ...).
     """
-    scored = snapshot_nats(run, recipe, model, valid, size, len(recipe.cycle_ends))
+    scored = snapshot_scores(run, recipe, model, valid, size, len(recipe.cycle_ends))
     ensembles = [mixture(scored[:count]) for count in range(1, len(scored) + 1)]
-    nats = [summarise(each, model, valid.x).nats for each in ensembles]
+    nats = [evaluation(each, model, valid).nats for each in ensembles]
     return 1 + int(np.argmin(nats)), nats
 
 
@@ -92,15 +90,20 @@ def report_snapshots(run: Run, recipe: Recipe, dataset: Dataset) -> tuple[dict[s
       (for results.json: `members` of so many `cycles`, their evaluation, `valid_nats` of the newest
       one, two, ..., and the nats of `each` on the test split, newest first; a line of the report).
     """
-    model, x, size = recipe.model, dataset.test.x, recipe.batch_size
+    model, test, size = recipe.model, dataset.test, recipe.batch_size
     members, valid_nats = choose(run, recipe, model, dataset.valid, size)
-    scored = snapshot_nats(run, recipe, model, dataset.test, size, len(valid_nats))
-    whole = summarise(mixture(scored[:members]), model, x)
-    beside = kind_of(model).compare(model, whole.nats, dataset.test)
+    scored = snapshot_scores(run, recipe, model, test, size, len(valid_nats))
+    whole = evaluation(mixture(scored[:members]), model, test)
+    beside = kind_of(model).compare(model, whole.nats, test)
     line = f"test, ensemble of {snapshot_words(members, len(scored))}: {whole}{beside}"
-    each = [summarise(nats, model, x).nats for nats in scored]
-    numbers = {"members": members, "cycles": len(scored), **whole._asdict()}
+    each = [evaluation(one, model, test).nats for one in scored]
+    numbers = {"members": members, "cycles": len(scored), **whole.numbers()}
     return numbers | {"valid_nats": valid_nats, "each": each}, line
+
+
+def evaluation(scores: Scores, model: zoo.Autoregressive, split: Split) -> Evaluation:
+    """The evaluation that the scores of the examples of a split amount to."""
+    return summarise(scores.nats, model, split.x, scores.probabilities)
 
 
 def snapshot_words(members: int, cycles: int) -> str:

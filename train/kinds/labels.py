@@ -4,7 +4,6 @@ import dataclasses
 import io
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 
 import zoo

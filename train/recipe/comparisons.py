@@ -25,4 +25,7 @@ COMPARISONS: dict[str, Comparison] = {
     "snapshots": Comparison(
         "made", dataclasses.replace(RECIPES["made"]["cpu"], steps=5_000, eval_every=250)
     ),
+    "snapshots_cnn": Comparison(
+        "cnn", dataclasses.replace(RECIPES["cnn"]["cpu"], steps=1_000, eval_every=100)
+    ),
 }
