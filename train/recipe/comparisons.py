@@ -23,9 +23,9 @@ class Comparison:
 
 COMPARISONS: dict[str, Comparison] = {
     "snapshots": Comparison(
-        "made", dataclasses.replace(RECIPES["made"]["cpu"], steps=5_000, eval_every=250)
+        "made", dataclasses.replace(RECIPES["made"]["cpu"], steps=2_000, eval_every=200)
     ),
     "snapshots_cnn": Comparison(
-        "cnn", dataclasses.replace(RECIPES["cnn"]["cpu"], steps=1_000, eval_every=100)
+        "cnn", dataclasses.replace(RECIPES["cnn"]["cpu"], steps=500, eval_every=100)
     ),
 }
