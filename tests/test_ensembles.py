@@ -151,7 +151,7 @@ def test_the_error_of_an_ensemble_is_that_of_the_mean_probabilities():
     assert whole.nats == pytest.approx(-np.log(right).mean())
 
 
-def test_the_space_is_compared_field_by_field():
+def test_the_space_is_compared_field_by_field(monkeypatch):
     recipe = tiny()
     x = Split(noisy_copies(8), None)
     dataset = Dataset("x", "x", x, x, x, num_levels=2)
@@ -172,6 +172,10 @@ def test_the_space_is_compared_field_by_field():
     first = first._replace(model=text)
     other = text.clone(vocabulary=("a", "c"))
     assert "vocabulary is ('a', 'b') in the first but ('a', 'c')" in message(other)
+    monkeypatch.setattr(zoo.FVSBN, "knows", "bound", raising=False)
+    bound = zoo.FVSBN((2, 5))
+    with pytest.raises(ValueError, match=r"FVSBN does not know them exactly: drop --ensemble\.$"):
+        check_same_space([first, first._replace(run=Run(Path("b")), model=bound)])
     sound = zoo.CATALOGUE["wavenet"].tiny
     first = first._replace(model=sound)
     assert "companding is 'mu_law'" in message(sound.clone(companding="linear"))

@@ -20,6 +20,7 @@ from train.data import Dataset, Split
 from train.engine.evaluation import Evaluation, Scores, example_scores, mixture, summarise
 from train.engine.run_folder import load_data
 from train.kinds import kind_of
+from train.recipe.checks import exact
 from train.recipe.recipe import Recipe, differences
 from train.runs.folder import Run, RunError
 
@@ -121,6 +122,9 @@ def check_same_space(members: Sequence[Member]) -> None:
     first, counts = members[0], Counter(each.run.folder.resolve() for each in members)
     if twice := [folder for folder, count in counts.items() if count > 1]:
         raise RunError(f"the run {twice[0]} is named {counts[twice[0]]} times: name it once.")
+    if len(members) > 1:
+        for member in members:
+            exact(member.model, "ensemble")
     for other in members[1:]:
         ours, theirs = _space(first), _space(other)
         field = next((name for name in ours if ours[name] != theirs[name]), None)

@@ -14,7 +14,7 @@ from train.engine.evaluation import check_ensemble
 from train.engine.step import initial_state, make_update
 from train.kinds import kind_of, kinds, load
 from train.kinds.kind import Stream
-from train.recipe.checks import bernoulli
+from train.recipe.checks import bernoulli, exact
 from train.recipe.recipe import Recipe
 from zoo.core import checks
 from zoo.foundation.limits import check_memory
@@ -141,6 +141,8 @@ def check_trainable(recipe: Recipe, dataset: Dataset) -> None:
         check_ensemble(recipe.model, "validate-ensemble")
     if recipe.calibrate:
         bernoulli(recipe.model)
+    if recipe.snapshots:
+        exact(recipe.model, "snapshots")
     batches = training_batches(recipe, dataset)
     check_memory(
         recipe.model, jax.eval_shape(lambda: initial_state(recipe, *batches(0))), "its training"

@@ -1,6 +1,7 @@
 """What a recipe needs of its model, checked before anything is trained."""
 
 import zoo
+from zoo.core import checks
 
 
 def bernoulli(model: zoo.Autoregressive) -> zoo.Bernoulli:
@@ -11,3 +12,14 @@ def bernoulli(model: zoo.Autoregressive) -> zoo.Bernoulli:
     raise ValueError(
         f"--calibrate fits the temperature of a Bernoulli head, and this one is a {head}: drop it."
     )
+
+
+def exact(model: zoo.Autoregressive, flag: str) -> None:
+    """Raises ValueError if the model does not know its likelihood exactly, so that there is no
+    probability to average.
+    """
+    if getattr(model, "knows", "exact") != "exact":
+        raise ValueError(
+            f"--{flag} averages probabilities, and {checks.kind(model)} does not know them exactly: "
+            f"drop --{flag}."
+        )
