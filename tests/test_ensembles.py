@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import jax
@@ -79,13 +80,17 @@ def test_snapshots_resume_bit_for_bit(data, tmp_path, monkeypatch):  # noqa: F81
     weights = [[zoo.load(run.snapshot(number))[1] for number in (1, 2, 3)] for run in runs]
     assert_identical((weights[0],), (weights[1],))
     assert not np.array_equal(*(jax.tree.leaves(each)[0] for each in weights[0][1:]))
-    fitted = train.fit(
-        recipe.model,
-        dataset.train.x,
-        valid=dataset.valid.x,
-        **{**CYCLIC, "steps": 20, "batch_size": 8, "eval_every": 5, "ema": 0.9},
-    )
-    assert_identical((list(fitted.history.snapshots),), (weights[0],))
+
+
+@pytest.mark.slow
+def test_fit_keeps_snapshots(data, tmp_path):  # noqa: F811
+    recipe = tiny(data=data, steps=20, **CYCLIC)
+    dataset, run = inputs(recipe), create("made", recipe, tmp_path / "run")
+    train_run(run, recipe, dataset)
+    fields = {**CYCLIC, "steps": 20, "batch_size": 8, "eval_every": 5, "ema": 0.9}
+    fitted = train.fit(recipe.model, dataset.train.x, valid=dataset.valid.x, **fields)
+    stored = [zoo.load(run.snapshot(number))[1] for number in (1, 2, 3)]
+    assert_identical((list(fitted.history.snapshots),), (stored,))
 
 
 def test_snapshots_are_an_ensemble(data, capsys):  # noqa: F811
@@ -127,7 +132,11 @@ def test_runs_are_an_ensemble(data, capsys, tmp_path):  # noqa: F811
     assert "made is named 2 times" in refused(capsys, "made", "./made", "--ensemble")
     other = tmp_path / "other.npz"
     np.savez(other, **{part: noisy_copies(40, seed=5) for part in ("train", "valid", "test")})
-    trained(Data("images", path=str(other)), "other")
+    found = Data("images", path=str(other))
+    shutil.copytree("made", "other")  # as if it were trained on other data
+    config = json.loads(Path("made/config.json").read_text())
+    config["data"], config["recipe"]["data"]["path"] = inputs(tiny(data=found)).digest, str(other)
+    Path("other/config.json").write_text(json.dumps(config))
     error = refused(capsys, "made", "other", "--ensemble")
     assert "made and other make no ensemble, for they have different data: data.path is" in error
 
@@ -183,8 +192,8 @@ def test_the_space_is_compared_field_by_field(monkeypatch):
 
 @pytest.mark.slow
 def test_the_comparison_prints_its_table(data, capsys, monkeypatch):  # noqa: F811
-    recipe = tiny(data=data, steps=12)
-    monkeypatch.setitem(COMPARISONS, "snapshots", Comparison("made", recipe, count=2))
+    recipe = tiny("fvsbn", data=data, steps=12)
+    monkeypatch.setitem(COMPARISONS, "snapshots", Comparison("fvsbn", recipe, count=2))
     assert train.cli.reproduce.main(["snapshots"]) == 0
     found = capsys.readouterr().out.splitlines()
     assert found[0].startswith("| what | steps | test | training |") and len(found) == 7

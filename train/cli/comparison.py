@@ -4,8 +4,14 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from train.engine.ensembles import Member, evaluation, snapshot_scores, snapshot_words
-from train.engine.evaluation import Scores, example_scores, mixture
+from train.engine.ensembles import (
+    Member,
+    evaluation,
+    network_scores,
+    snapshot_scores,
+    snapshot_words,
+)
+from train.engine.evaluation import Scores, mixture
 from train.engine.report import duration
 from train.kinds import kind_of
 from train.recipe.recipe import Recipe
@@ -64,7 +70,7 @@ def _run(name, recipe, trained):
     if recipe.snapshots:
         networks = snapshot_scores(run, recipe, model, split, size, len(recipe.cycle_ends))
     else:
-        networks = [example_scores(model, member.variables, split, size)]
+        networks = [network_scores(model, member.variables, split, size)]
     return Scored(member, seconds, networks)
 
 

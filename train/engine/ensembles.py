@@ -53,21 +53,26 @@ class Member(NamedTuple):
         return mixture(snapshot_scores(self.run, self.recipe, self.model, split, size, count))
 
 
+def network_scores(
+    model: zoo.Autoregressive, variables: zoo.Variables, split: Split, size: int
+) -> Scores:
+    """Scores of every example under a model; of one with members (masks, orderings), under their
+    mixture.
+    """
+    return example_scores(model, variables, split, size, ensemble=len(model.members()) > 1)
+
+
 def snapshot_scores(
     run: Run, recipe: Recipe, model: zoo.Autoregressive, split: Split, size: int, count: int
 ) -> list[Scores]:
     """Scores of every example under each of the newest `count` snapshots, the newest first.
 
-    A model with members (masks, orderings) is their mixture.
-
     Raises:
       zoo.CheckpointError: a snapshot is missing or corrupt.
     """
-    several, last = len(model.members()) > 1, len(recipe.cycle_ends)
-    return [
-        example_scores(model, zoo.load(run.snapshot(number))[1], split, size, ensemble=several)
-        for number in range(last, last - count, -1)
-    ]
+    last = len(recipe.cycle_ends)
+    loaded = (zoo.load(run.snapshot(number))[1] for number in range(last, last - count, -1))
+    return [network_scores(model, variables, split, size) for variables in loaded]
 
 
 def choose(
