@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Bool, Shaped
 
-from train.data.dataset import DataError, Split, bernoulli, generator, lines, take
+from train.data.dataset import DataError, Redraw, Split, bernoulli, generator, lines, take
 
 Tokens = Shaped[np.ndarray, " N"]
 _ORDER, _NOISE = 0, 1  # two independent streams of one seed
@@ -16,12 +16,18 @@ class Batches:
     have seen.
 
     Epoch e visits the permutation of (seed, e) and drops the remainder; the bits of a dynamic
-    binarisation are those of (seed, step). With `paired`, examples are sequences, whose common
-    padding is left out (`shortened`).
+    binarisation, and what `redraw` makes of the examples, are those of (seed, step). With `paired`,
+    examples are sequences, whose common padding is left out (`shortened`).
     """
 
     def __init__(
-        self, split: Split, batch_size: int, seed: int, dynamic: bool = False, paired: bool = False
+        self,
+        split: Split,
+        batch_size: int,
+        seed: int,
+        dynamic: bool = False,
+        paired: bool = False,
+        redraw: Redraw | None = None,
     ):
         if not 0 < batch_size <= len(split.x):
             raise DataError(
@@ -29,7 +35,7 @@ class Batches:
                 f"choose a batch size between 1 and {len(split.x)}"
             )
         self.split, self.batch_size, self.seed, self.dynamic = split, batch_size, seed, dynamic
-        self.paired = paired
+        self.paired, self.redraw = paired, redraw
         self._epoch: tuple[int, np.ndarray] = (-1, np.empty(0, np.int64))
 
     @property
@@ -42,14 +48,13 @@ class Batches:
     ) -> tuple[Shaped[np.ndarray, "B *site"], Shaped[np.ndarray, "B ..."] | None]:
         """The batch of a step (0, 1, ...): examples and labels, or what they are made from."""
         epoch, i = divmod(step, self.steps_per_epoch)
-        batch = take(
-            self.split, self._order(epoch)[i * self.batch_size : (i + 1) * self.batch_size]
-        )
+        index = self._order(epoch)[i * self.batch_size : (i + 1) * self.batch_size]
+        random = generator(self.seed, _NOISE, step)
+        batch = self.redraw(random, index) if self.redraw else take(self.split, index)
         if self.paired:
             batch = shortened(batch)
-        if not self.dynamic:
-            return batch.x, batch.context
-        return bernoulli(generator(self.seed, _NOISE, step), batch.x), batch.context
+        x = bernoulli(random, batch.x) if self.dynamic else batch.x
+        return x, batch.context
 
     def _order(self, epoch: int) -> np.ndarray:
         cached, order = self._epoch

@@ -37,8 +37,8 @@ class Data:
     """
 
     name: str = "mnist_1bit"
-    """mnist_1bit and digits need no network; mnist, fashion_mnist, cifar10 and binarized_mnist are
-    downloaded once; images is your own data, from `path`. Tables of real numbers: wine,
+    """mnist_1bit, digits, translated and cluttered need no network; mnist, fashion_mnist, cifar10
+    and binarized_mnist are downloaded once; images is your own data, from `path`. Tables of real numbers: wine,
     breast_cancer and diabetes need no network; red_wine needs its file at `path`; table is your
     own, from `path`. Texts: python_docs needs no network; tiny_shakespeare is downloaded once; text
     is your own, from `path`. Sounds: tones needs no network; spoken_digit is downloaded once;
@@ -91,6 +91,14 @@ class Data:
     """Language of multi30k that is read."""
     target: str = "en"
     """Language of multi30k that is written."""
+    digits: Literal["mnist_1bit", "mnist", "fashion_mnist"] = "mnist_1bit"
+    """Which images translated and cluttered place; mnist and fashion_mnist are grey, and downloaded
+    once.
+    """
+    canvas: int = 60
+    """Pixels of a side of the images of translated and cluttered."""
+    clutter: int = 4
+    """Pieces of other digits in each image of cluttered."""
     blind: bool = False
     """Blackens the images of captions, to see by how much they help."""
     items: int = 1
@@ -117,6 +125,14 @@ class Split(NamedTuple):
     context: Shaped[np.ndarray, "N ..."] | None
 
 
+Redraw = Callable[[np.random.Generator, np.ndarray], Split]
+
+
+def mapped(redraw: Redraw, function: Callable[[Split], Split]) -> Redraw:
+    """`redraw`, and then `function`."""
+    return lambda random, index: function(redraw(random, index))
+
+
 @dataclasses.dataclass(frozen=True)
 class Dataset:
     """Three splits and what has to be said beside every number measured on them.
@@ -128,7 +144,8 @@ class Dataset:
     sequence of its own, with what it is made from as context; `pairs` is the test split as it was
     written (of captions the names of the images). `corners` says where in the test images lies what
     the captions name. `kind` is the kind of thing that an example is, as `model.kind` says it.
-    `notes` say what is remarkable of the data, a sentence each.
+    `notes` say what is remarkable of the data, a sentence each. `redraw` makes training examples
+    again whenever they are used, from a generator and their indices.
     """
 
     name: str
@@ -147,11 +164,13 @@ class Dataset:
     corners: Int32[np.ndarray, "N things 2"] | None = None
     notes: tuple[str, ...] = ()
     kind: str = "images"
+    redraw: Redraw | None = None
 
     def map(self, function: Callable[[Split], Split]) -> "Dataset":
-        """The data with `function` applied to every split."""
+        """The data with `function` applied to every split, and to what is drawn again."""
         train, valid, test = (function(split) for split in (self.train, self.valid, self.test))
-        return dataclasses.replace(self, train=train, valid=valid, test=test)
+        redraw = self.redraw and mapped(self.redraw, function)
+        return dataclasses.replace(self, train=train, valid=valid, test=test, redraw=redraw)
 
     @functools.cached_property
     def digest(self) -> str:

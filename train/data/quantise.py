@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 from jaxtyping import UInt8
 
-from train.data.dataset import Data, DataError, Dataset, Split, bernoulli, generator
+from train.data.dataset import Data, DataError, Dataset, Split, bernoulli, generator, mapped
 
 
 def convert(dataset: Dataset, data: Data) -> Dataset:
@@ -81,6 +81,10 @@ def brightness(x: UInt8[np.ndarray, "..."], levels: int) -> UInt8[np.ndarray, ".
 
 
 def _each(dataset, function):
+    """The data with `function` applied to the values of each split, given its number."""
     splits = (dataset.train, dataset.valid, dataset.test)
     train, valid, test = (Split(function(x, i), context) for i, (x, context) in enumerate(splits))
-    return dataclasses.replace(dataset, train=train, valid=valid, test=test)
+    redraw = dataset.redraw and mapped(
+        dataset.redraw, lambda split: split._replace(x=function(split.x, 0))
+    )
+    return dataclasses.replace(dataset, train=train, valid=valid, test=test, redraw=redraw)

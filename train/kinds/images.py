@@ -3,6 +3,7 @@
 from train.data.quantise import convert
 from train.data.sources.embedded import digits, mnist_1bit
 from train.data.sources.images import images
+from train.data.sources.placed import cluttered, translated
 from train.data.sources.standard import standard
 from train.kinds.arrays import Arrays
 
@@ -14,7 +15,7 @@ class Images(Arrays):
     holds = "images"
     example = "mnist_1bit"
     own = "images"
-    flags = ("binarise", "levels", "valid")
+    flags = ("binarise", "levels", "valid", "digits", "canvas", "clutter")
     recipe = {"steps": 5_000}
     loaders = {
         "mnist_1bit": mnist_1bit,
@@ -23,6 +24,8 @@ class Images(Arrays):
         "binarized_mnist": standard,
         "fashion_mnist": standard,
         "cifar10": standard,
+        "translated": translated,
+        "cluttered": cluttered,
         "images": images,
     }
 

@@ -139,7 +139,7 @@ class Kind:
         self, model: zoo.Autoregressive, dataset: Dataset, batch_size: int, seed: int
     ) -> Stream:
         """The training stream, a pure function of the step."""
-        return Batches(dataset.train, batch_size, seed, dataset.dynamic)
+        return Batches(dataset.train, batch_size, seed, dataset.dynamic, redraw=dataset.redraw)
 
     def largest_batch(self, model: zoo.Autoregressive, dataset: Dataset) -> int:
         """How many examples a training batch can have at most. By default: all of them."""
