@@ -3,6 +3,7 @@
 from zoo.catalogue import CATALOGUE, Entry, entry, example
 from zoo.classifiers.classifier import Classifier
 from zoo.classifiers.cnn import CNN
+from zoo.classifiers.ram import RAM, glimpse_centres
 from zoo.conditional.captioner import Captioner
 from zoo.conditional.encoder_decoder import EncoderDecoder, attention_weights
 from zoo.conditional.image_describer import ImageDescriber
@@ -65,6 +66,7 @@ __all__ = [
     "LSTM",
     "MADE",
     "NADE",
+    "RAM",
     "RNADE",
     "RNN",
     "AttentionLSTM",
@@ -119,6 +121,7 @@ __all__ = [
     "explain",
     "find",
     "from_config",
+    "glimpse_centres",
     "init",
     "load",
     "log_prob",

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from jaxtyping import PyTree
 
 from zoo.classifiers.cnn import CNN
+from zoo.classifiers.ram import RAM
 from zoo.conditional.captioner import Captioner
 from zoo.conditional.seq2seq import Seq2Seq
 from zoo.conditional.seq2seq_attention import Seq2SeqAttention
@@ -172,6 +173,18 @@ CATALOGUE: dict[str, Entry] = {
     "cnn": Entry(
         CNN(),
         CNN(image_shape=(4, 5), channels=(3, 4), halvings=1, head=Categorical(5)),
+    ),
+    "ram": Entry(
+        RAM(),
+        RAM(
+            image_shape=(5, 6),
+            glimpses=3,
+            glimpse_size=2,
+            scales=2,
+            features=6,
+            hidden=5,
+            head=Categorical(3),
+        ),
     ),
 }
 

@@ -37,15 +37,15 @@ class Data:
     """
 
     name: str = "mnist_1bit"
-    """mnist_1bit, digits, translated and cluttered need no network; mnist, fashion_mnist, cifar10
-    and binarized_mnist are downloaded once; images is your own data, from `path`. Tables of real numbers: wine,
-    breast_cancer and diabetes need no network; red_wine needs its file at `path`; table is your
-    own, from `path`. Texts: python_docs needs no network; tiny_shakespeare is downloaded once; text
-    is your own, from `path`. Sounds: tones needs no network; spoken_digit is downloaded once;
-    sounds is your own, from `path`. Pairs of texts: dates needs no network; multi30k needs its text
-    files at `path`; pairs is your own, from `path`. Captions: scenes and digit_words need no
-    network; captions is your own folder at `path`, with captions.tsv (image and caption; with a
-    header also split).
+    """mnist_1bit, digits, translated and cluttered need no network; mnist, fashion_mnist,
+    cifar10 and binarized_mnist are downloaded once; images is your own data, from `path`.
+    Tables of real numbers: wine, breast_cancer and diabetes need no network; red_wine needs its
+    file at `path`; table is your own, from `path`. Texts: python_docs needs no network;
+    tiny_shakespeare is downloaded once; text is your own, from `path`. Sounds: tones needs no
+    network; spoken_digit is downloaded once; sounds is your own, from `path`. Pairs of texts:
+    dates needs no network; multi30k needs its text files at `path`; pairs is your own, from
+    `path`. Captions: scenes and digit_words need no network; captions is your own folder at
+    `path`, with captions.tsv (image and caption; with a header also split).
     """
     path: str | None = None
     """Your own images: .npz, .npy, or a folder of image files; your own table: .csv; your own text

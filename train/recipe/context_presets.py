@@ -55,6 +55,11 @@ def _captions(model: zoo.Autoregressive) -> Recipe:
     )
 
 
+def _glimpses(model: zoo.Autoregressive, data: Data, steps: int) -> Recipe:
+    """A recipe for digits that are seen by glimpses."""
+    return Recipe(model, data, steps=steps, clip=5.0, eval_every=2_000)
+
+
 CONTEXT_RECIPES: dict[str, dict[str, Recipe]] = {
     "seq2seq": {
         "cpu": _dates(zoo.Seq2Seq((11,), 128)),
@@ -75,6 +80,10 @@ CONTEXT_RECIPES: dict[str, dict[str, Recipe]] = {
         "paper": Recipe(
             zoo.CATALOGUE["cnn"].paper.clone(dropout=0.5, shift=2), Data("mnist"), steps=30_000
         ),
+    },
+    "ram": {
+        "cpu": _glimpses(zoo.RAM(), Data(), steps=30_000),
+        "paper": _glimpses(zoo.CATALOGUE["ram"].paper, Data("mnist"), steps=200_000),
     },
     "captioner": {
         "cpu": _scenes(zoo.Captioner((20,), 128, 32, "lstm", channels=(16, 32, 64, 64))),
