@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import train
 import zoo
 from zoo.classifiers.glimpses import glimpse
 
@@ -185,7 +186,7 @@ def test_glimpse_centres():
     centres = np.asarray(zoo.glimpse_centres(model, variables, images))
     assert centres.shape == (20, 4, 2) and (centres[:, 0] == [5, 8]).all()
     assert (centres >= 0).all() and (centres <= [10, 16]).all()
-    assert centres[:, 1:].std(0).min() > 0.01  # they depend on the image
+    assert centres[:, 1:].std(0).min() > 1e-3  # they depend on the image
     with pytest.raises(ValueError, match="CNN takes no glimpses: pass a zoo.RAM"):
         cnn = zoo.CNN(image_shape=(10, 16))
         zoo.glimpse_centres(cnn, variables, images)
@@ -228,27 +229,27 @@ def test_images_of_another_size_are_refused():
 
 @pytest.mark.slow
 def test_it_learns_where_to_look():
-    """A bright corner tells the class of a second glimpse; the first, in the centre, tells in which
-    corner it is.
+    """A pixel beside the first glimpse, at one of two corners, tells the class; a pixel within it
+    tells at which corner.
     """
     random = np.random.RandomState(0)
-    corner, labels = random.randint(0, 2, 4000), random.randint(0, 2, 4000)
+    side, labels = random.randint(0, 2, 4000), random.randint(0, 2, 4000)
     images = np.zeros((4000, 12, 12), np.uint8)
-    images[:, 5, 5] = np.where(corner, 255, 0)
-    images[np.arange(4000), corner * 9 + 1, 1 + corner * 9] = np.where(labels, 255, 80)
+    images[:, 5, 5] = np.where(side, 255, 0)
+    images[np.arange(4000), 3 + 5 * side, 3 + 5 * side] = np.where(labels, 255, 0)
     model = zoo.RAM(
         image_shape=(12, 12),
         glimpses=2,
         glimpse_size=4,
         features=32,
         hidden=32,
+        spread=0.2,
         head=zoo.Categorical(2),
     )
-    import train
-
     fitted = train.fit(
         model, labels, context=images, steps=2_000, batch_size=100, learning_rate=3e-3
     )
-    assert train.evaluate(fitted.model, fitted.variables, labels, images).error < 5
+    assert train.evaluate(fitted.model, fitted.variables, labels, images).error < 2
     centres = np.asarray(zoo.glimpse_centres(fitted.model, fitted.variables, images))[:, 1]
-    assert (centres[corner == 1] - centres[corner == 0].mean(0)).mean() > 3
+    far = centres[side == 1].mean(0) - centres[side == 0].mean(0)
+    assert (far > 1).all(), far

@@ -46,7 +46,9 @@ class Options:
 def show(
     options: Options, checkpoint: Path, model: zoo.Classifier, variables: zoo.Variables
 ) -> None:
-    """Prints labels with their probabilities, and draws the first images with them."""
+    """Prints labels with their probabilities, and draws the first images with them, and with the
+    glimpses of a model that takes some.
+    """
     images, names, truth = _what(options, checkpoint, model)
     made = classify((model, variables), images, batch_size=options.batch_size)
     titles, right = made.texts(), None
@@ -68,8 +70,11 @@ def show(
     shown = slice(SHOWN)
     marks = None if right is None else right[shown]
     try:
-        pixels = images[shown].astype(np.uint8)
-        print(f"picture: {save_labelled(path, pixels, titles[shown], marks)}")
+        pixels, glimpses = images[shown].astype(np.uint8), {}
+        if getattr(model, "takes_glimpses", False):
+            centres = np.asarray(zoo.glimpse_centres(model, variables, pixels))
+            glimpses = {"centres": centres, "sides": model.sides}
+        print(f"picture: {save_labelled(path, pixels, titles[shown], marks, **glimpses)}")
     except ImportError as error:
         print(f"no picture: {error}")
 

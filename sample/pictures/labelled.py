@@ -1,12 +1,14 @@
 """Pictures of what a classifier says of images and frames."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 
 from sample.pictures.figures import new_figure
+from sample.pictures.glimpse_paths import draw_path
 from zoo.foundation.arguments import array, checked, strings
 
 COLUMNS, FRAMES = 6, 8  # images, or frames, side by side
@@ -18,21 +20,26 @@ def save_labelled(
     images: UInt8[np.ndarray, "num *axes"],
     titles: list[str],
     right: list[bool] | None = None,
+    centres: Float[np.ndarray, "num glimpses 2"] | None = None,
+    sides: Sequence[int] = (),
 ) -> Path:
-    """Writes images to a PNG file, each with a title; of frames a row of some of them.
+    """Writes images to a PNG file, each with a title, and with the glimpses that a model took of it;
+    of frames a row of some of them.
 
     Args:
       path: the file.
       images: uint8 [num, height, width(, 3)], or frames [num, frames, height, width(, 3)].
       titles: a text for each.
       right: whether a text is true; what is not is drawn in red.
+      centres: (row, column) of each glimpse in pixels, as `zoo.glimpse_centres` returns them.
+      sides: the side of the patch of each scale of a glimpse, in pixels.
 
     Returns:
       The path.
 
     Raises:
       ImportError: matplotlib is not installed.
-      ValueError: there is not a title for each image.
+      ValueError: there is not a title, or not a path of glimpses, for each image.
 
     Example:
       >>> import numpy as np
@@ -47,6 +54,10 @@ def save_labelled(
             f"expected images [num, height, width(, 3)] or frames, and a title for each; got shape "
             f"{list(images.shape)} and {len(titles)} titles."
         )
+    if centres is not None and (np.ndim(centres) != 3 or len(centres) != len(images)):
+        raise ValueError(
+            f"expected centres [{len(images)}, glimpses, 2]; got shape {list(np.shape(centres))}."
+        )
     images = images[..., 0] if images.shape[-1] == 1 else images
     films = images.ndim - (images.shape[-1] == 3) == 4
     pictures = [_film(each) for each in images] if films else list(images)
@@ -60,6 +71,8 @@ def save_labelled(
             axes.imshow(pictures[i], cmap="gray", vmin=0, vmax=255)
             colour = "black" if right is None or right[i] else "red"
             axes.set_title(titles[i].replace("$", r"\$"), fontsize=8, color=colour)
+            if centres is not None:
+                draw_path(axes, np.asarray(centres[i]), sides)
     figure.savefig(path, dpi=120)
     return Path(path)
 

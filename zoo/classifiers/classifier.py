@@ -41,6 +41,8 @@ class Classifier(Autoregressive):
     output_bias: ClassVar[str | None] = "bias"
     reads_frames: ClassVar[bool] = False
     """Whether the context is frames, [batch, frames, *image_shape], and not an image."""
+    takes_glimpses: ClassVar[bool] = False
+    """Whether the model looks at parts of its image one after the other: see `zoo.glimpse_centres`."""
 
     def params_of(self, images: Float[Array, "batch ..."]) -> Float[Array, "batch sites p"]:
         """The params of all sites.

@@ -229,7 +229,7 @@ class RAM(Classifier):
 @checked()
 @without_x64
 def glimpse_centres(
-    model: RAM, variables: Variables, context: PyTree
+    model: Classifier, variables: Variables, context: PyTree
 ) -> Float[Array, "batch glimpses 2"]:
     """Where the model looks in each image: (row, column) of the centre of each glimpse, in pixels.
 

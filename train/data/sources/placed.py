@@ -5,7 +5,6 @@ digit gets a new place, and new clutter, every time it is used.
 """
 
 import dataclasses
-import functools
 
 import numpy as np
 from jaxtyping import Int, UInt8
@@ -48,27 +47,26 @@ def _placed(data: Data, pieces: int) -> Dataset:
             f"{data.name}: --data.canvas must be from {side}, the side of a digit, to 1024 pixels; "
             f"got {canvas}"
         )
-    parts = [
+    train, valid, test = (
         _made(split, canvas, pieces, number)
         for number, split in enumerate((digits.train, digits.valid, digits.test))
-    ]
+    )
     clutter = f", {pieces} pieces of clutter" if pieces else ""
     description = (
         f"{digits.description}, each digit at a random place of {canvas}x{canvas} pixels{clutter} "
         "(training: new places in every epoch)"
     )
-    redraw = functools.partial(_redrawn, digits.train, canvas, pieces)
-    return dataclasses.replace(
-        Dataset(data.name, description, *parts, digits.num_levels, digits.num_classes),
-        redraw=redraw,
-    )
-
-
-def _redrawn(split: Split, canvas: int, pieces: int, random: np.random.Generator, index) -> Split:
-    """The training examples at `index`, at new places."""
-    labels = split.context
+    labels = train.context
     assert labels is not None, "digits have labels"
-    return Split(place(split.x, index, canvas, pieces, random), labels[index])
+
+    def redraw(random, index):
+        """The training examples at `index`, at new places."""
+        return Split(place(digits.train.x, index, canvas, pieces, random), labels[index])
+
+    return Dataset(
+        data.name, description, train, valid, test, digits.num_levels, digits.num_classes,
+        redraw=redraw,
+    )  # fmt: skip
 
 
 def _made(split: Split, canvas: int, pieces: int, number: int) -> Split:
