@@ -11,13 +11,15 @@ from zoo.conditional.seq2seq import Seq2Seq
 from zoo.conditional.seq2seq_attention import Seq2SeqAttention
 from zoo.conditional.show_attend_tell import ShowAttendTell
 from zoo.conditional.translator import Translator
+from zoo.core.bounds import decode, evidence, represent
 from zoo.core.checkpoint import CheckpointError, find, load, save
 from zoo.core.checks import check_context, check_values
 from zoo.core.configs import from_config, to_config
 from zoo.core.decoders import Cache, Decoder, decoder, recompute
 from zoo.core.ensemble import ensemble_log_prob
+from zoo.core.generative import Canvas, Generative, Values, Variables, score
 from zoo.core.likelihood import conditionals, init, log_prob, training_loss
-from zoo.core.model import Autoregressive, Canvas, Values, Variables
+from zoo.core.model import Autoregressive
 from zoo.core.orderings import Ordering
 from zoo.core.source import open
 from zoo.core.summary_table import summary
@@ -85,6 +87,7 @@ __all__ = [
     "Entry",
     "EoNADE",
     "GatedPixelCNN",
+    "Generative",
     "Head",
     "ImageDescriber",
     "MixtureOfGaussians",
@@ -112,11 +115,13 @@ __all__ = [
     "check_context",
     "check_values",
     "conditionals",
+    "decode",
     "decoder",
     "dequantise",
     "derive",
     "ensemble_log_prob",
     "entry",
+    "evidence",
     "example",
     "explain",
     "find",
@@ -130,7 +135,9 @@ __all__ = [
     "read_wav",
     "recompute",
     "register",
+    "represent",
     "save",
+    "score",
     "stream_log_prob",
     "summary",
     "to_config",

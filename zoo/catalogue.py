@@ -14,7 +14,7 @@ from zoo.conditional.captioner import Captioner
 from zoo.conditional.seq2seq import Seq2Seq
 from zoo.conditional.seq2seq_attention import Seq2SeqAttention
 from zoo.conditional.show_attend_tell import ShowAttendTell
-from zoo.core.model import Autoregressive, Values
+from zoo.core.generative import Generative, Values
 from zoo.core.orderings import Ordering
 from zoo.dense.eonade import EoNADE
 from zoo.dense.fvsbn import FVSBN
@@ -60,8 +60,8 @@ class Entry:
       (2, 4)
     """
 
-    paper: Autoregressive
-    tiny: Autoregressive
+    paper: Generative
+    tiny: Generative
     blind: int = 0
     example: Callable = lambda model, batch: model.example(batch)
 
@@ -219,7 +219,7 @@ def entry(name: str) -> Entry:
 
 
 @checked(batch=1)
-def example(model: Autoregressive, batch: int) -> tuple[Values, PyTree]:
+def example(model: Generative, batch: int) -> tuple[Values, PyTree]:
     """Valid inputs (x, context) for `model`: `model.example(batch)`.
 
     Example:

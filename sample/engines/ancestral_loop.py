@@ -35,7 +35,8 @@ class Sample(NamedTuple):
 
     Attributes:
       x: values [num, *site_shape, *event_shape].
-      log_prob: log p(x) of each sample in nats, [num]; equal to `zoo.log_prob`.
+      log_prob: log p(x) of each sample in nats, [num]; equal to `zoo.log_prob`. None of a model
+        that does not know it.
 
     Example:
       >>> import jax.numpy as jnp

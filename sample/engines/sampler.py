@@ -13,6 +13,7 @@ from jaxtyping import Array, PyTree
 import zoo
 from sample.engines import prefix as prefixes
 from sample.engines.ancestral_loop import Drawing, Sample, begin, finish
+from sample.engines.from_noise import check_plain, draw_from_noise
 from sample.engines.jacobi import jacobi
 from sample.engines.noise import uniforms
 from sample.engines.program_sizes import few, few_known
@@ -34,7 +35,7 @@ def maker(engine: str) -> Callable[..., zoo.Decoder]:
 
 @checked()
 def draw(
-    model: zoo.Autoregressive,
+    model: zoo.Generative,
     variables: zoo.Variables,
     key: Array,
     num: int,
@@ -47,6 +48,9 @@ def draw(
     tempered: Tempered | None = None,
 ) -> Sample:
     """Draws `num` exact samples from the model, or from its posterior given a prefix.
+
+    A model that is not autoregressive draws whole examples from noise; it takes no prefix, no
+    engine and no temperature.
 
     Sample i depends only on (key, i), not on `num`, `batch_size`, the engine or the number of
     devices. The one exception is rounding: sums that differ in the last bit can decide a tie
@@ -75,7 +79,7 @@ def draw(
 
     Returns:
       A Sample: x [num, *site_shape, *event_shape], and log_prob [num], the nats of each whole
-      sample (prefix included).
+      sample (prefix included); None of a model that does not know its likelihood.
 
     Raises:
       ValueError: `num`, `key`, `context`, `prefix`, `variables` or another argument does not fit
@@ -94,6 +98,10 @@ def draw(
       >>> bool((again.x[:, :2] == upper[None]).all())
       True
     """
+    if not isinstance(model, zoo.Autoregressive):
+        other = None if engine == "cached" else engine
+        check_plain(model, prefix=prefix, known=known, engine=other, tempered=tempered)
+        return _draw_from_noise(model, variables, key, num, context, batch_size)
     drawn = draw_by_rank(
         model,
         variables,
@@ -126,20 +134,7 @@ def draw_by_rank(
     """Like `draw`, but returns a Drawn, with the likelihood of each rank; ranks from `end` on may
     stay empty.
     """
-    if not all(isinstance(count, int | np.integer) and count >= 1 for count in (num, batch_size)):
-        raise ValueError(
-            f"num and batch_size must be whole numbers >= 1; got num={num!r}, "
-            f"batch_size={batch_size!r}."
-        )
-    event = (*model.site_shape, *model.head.event_shape)
-    check_memory(model, jax.ShapeDtypeStruct((num, *event), model.head.dtype), f"{num} draws of it")
-    for leaf in jax.tree.leaves(context):
-        if np.shape(leaf)[:1] != (num,):
-            raise ValueError(
-                f"context must have a leading axis of num={num}; got shape {list(np.shape(leaf))}."
-            )
-    zoo.check_context(model, context)
-    check_variables(model, variables, context)
+    _check_request(model, variables, num, batch_size, context)
     if tempered is not None:
         tempered.check(model)
     known = prefixes.resolve(model, prefix, num)
@@ -188,6 +183,30 @@ def draw_by_rank(
     return jax.device_put(
         jax.tree.map(lambda *parts: np.concatenate(parts)[:num], *jax.device_get(pieces))
     )
+
+
+@without_x64
+def _draw_from_noise(model, variables, key, num, context, batch_size):
+    _check_request(model, variables, num, batch_size, context)
+    return draw_from_noise(model, variables, key, num, context, batch_size, _mesh())
+
+
+def _check_request(model, variables, num, batch_size, context):
+    """Raises ValueError unless so many draws can be made of the model given the context."""
+    if not all(isinstance(count, int | np.integer) and count >= 1 for count in (num, batch_size)):
+        raise ValueError(
+            f"num and batch_size must be whole numbers >= 1; got num={num!r}, "
+            f"batch_size={batch_size!r}."
+        )
+    event = (*model.site_shape, *model.head.event_shape)
+    check_memory(model, jax.ShapeDtypeStruct((num, *event), model.head.dtype), f"{num} draws of it")
+    for leaf in jax.tree.leaves(context):
+        if np.shape(leaf)[:1] != (num,):
+            raise ValueError(
+                f"context must have a leading axis of num={num}; got shape {list(np.shape(leaf))}."
+            )
+    zoo.check_context(model, context)
+    check_variables(model, variables, context)
 
 
 def _prefilled(model, engine, known):

@@ -19,8 +19,8 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 
 from zoo.core.checks import misfit
 from zoo.core.configs import UnknownClass, check_savable, from_config
+from zoo.core.generative import Generative, Variables
 from zoo.core.likelihood import init
-from zoo.core.model import Autoregressive, Variables
 from zoo.foundation.arguments import checked, shown
 from zoo.foundation.files import write_whole
 from zoo.foundation.limits import least_arrays
@@ -44,7 +44,7 @@ class CheckpointError(ValueError):
 
 
 @checked()
-def save(path: str | os.PathLike, model: Autoregressive, variables: Variables) -> None:
+def save(path: str | os.PathLike, model: Generative, variables: Variables) -> None:
     """Writes `model` and its variables to one safetensors file, whole or not at all.
 
     The header holds a digest of the model and of all arrays, which `load` compares.
@@ -79,7 +79,7 @@ def save(path: str | os.PathLike, model: Autoregressive, variables: Variables) -
 @checked()
 def load(
     path: str | os.PathLike, *, classes: Iterable[type] = (), allow_non_finite: bool = False
-) -> tuple[Autoregressive, Variables]:
+) -> tuple[Generative, Variables]:
     """Reads what `save` wrote. `path` is the file, or a folder that holds one named
     model.safetensors.
 
@@ -201,9 +201,9 @@ def find(run: str | os.PathLike, runs: str | os.PathLike = "runs") -> Path:
     return max(trained, key=lambda file: file.stat().st_mtime)
 
 
-def _misfit(model: Autoregressive, arrays: dict[str, np.ndarray]) -> str | None:
+def _misfit(model: Generative, arrays: dict[str, np.ndarray]) -> str | None:
     """Why the arrays are not the model's variables, in words, or None."""
-    if not isinstance(model, Autoregressive):
+    if not isinstance(model, Generative):
         return f"its header describes a {type(model).__name__}, which is no model"
     if (least := least_arrays(model)) > max(1, len(arrays)):  # before so many layers are built
         return f"it has {len(arrays)} arrays; its model has at least {least}"

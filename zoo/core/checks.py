@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree
 
+from zoo.core.generative import Generative, Knows
 from zoo.core.model import Autoregressive
 from zoo.foundation.arguments import checked, shown
 from zoo.foundation.precision import full_float32
@@ -28,16 +29,14 @@ NO_COUNTS = {
 }  # integer fields that may be 0, or None
 
 
-def kind(model: Autoregressive) -> str:
+def kind(model: Generative) -> str:
     """The name of its class, or of the model that it standardises: what a user chose."""
     return type(getattr(model, "model", model)).__name__
 
 
 def check_model(model: Any) -> None:
     """Raises ValueError, in one line, unless `model` is one and its fields can be."""
-    from zoo.core.model import Autoregressive
-
-    if isinstance(model, Autoregressive):
+    if isinstance(model, Generative):
         check_fields(model)
         return
     raise ValueError(
@@ -46,7 +45,7 @@ def check_model(model: Any) -> None:
     )
 
 
-def check_fields(model: Autoregressive) -> None:
+def check_fields(model: Generative) -> None:
     """Raises ValueError, in one line, unless the fields of `model` can be: counts at least 1 (0
     where that is the default), numbers not negative, dropout in [0, 1), and what is chosen from a
     few is one of them.
@@ -79,7 +78,25 @@ def check_fields(model: Autoregressive) -> None:
             raise ValueError(f"{name} needs {field.name} of at least {least}; got {value}.")
 
 
-def check_inputs(model: Autoregressive, variables: Any, x: Any, context: PyTree = None) -> None:
+KNOWLEDGE = {
+    "exact": "log p(x) itself",
+    "bound": "a lower bound of log p(x) only: zoo.evidence",
+    "none": "nothing of log p(x): it only draws, sample.draw",
+}
+
+
+def check_knows(model: Generative, *enough: Knows) -> None:
+    """Raises ValueError, in one line, unless what `model` knows of log p(x) is among `enough`.
+
+    Example:
+      >>> import zoo
+      >>> check_knows(zoo.MADE(), "exact")
+    """
+    if model.knows not in enough:
+        raise ValueError(f"{kind(model)} knows {KNOWLEDGE[model.knows]}.")
+
+
+def check_inputs(model: Generative, variables: Any, x: Any, context: PyTree = None) -> None:
     """Raises ValueError, in one line, unless `variables` are the model's, and `x` and `context` a
     batch of it.
     """
@@ -87,13 +104,13 @@ def check_inputs(model: Autoregressive, variables: Any, x: Any, context: PyTree 
     check_variables(model, variables, context)
 
 
-def check_batch(model: Autoregressive, x: Any, context: PyTree = None) -> None:
+def check_batch(model: Generative, x: Any, context: PyTree = None) -> None:
     """Raises ValueError, in one line, unless `x` and `context` are a batch of the model."""
     check_values(model, x)
     check_context(model, context, len(x))
 
 
-def check_values(model: Autoregressive, x: Any, what: str = "x") -> None:
+def check_values(model: Generative, x: Any, what: str = "x") -> None:
     """Raises ValueError, in one line, unless `x` is a batch of values of `model`, and its fields
     can be.
 
@@ -142,7 +159,7 @@ def check_values(model: Autoregressive, x: Any, what: str = "x") -> None:
 
 
 @checked(batch=1)
-def check_context(model: Autoregressive, context: PyTree, batch: int | None = None) -> None:
+def check_context(model: Generative, context: PyTree, batch: int | None = None) -> None:
     """Raises ValueError, in one line, if `model` cannot condition on `context` (not under a jax
     trace), or not on one of `batch` rows.
 
@@ -178,7 +195,7 @@ def check_context(model: Autoregressive, context: PyTree, batch: int | None = No
             )
 
 
-def check_variables(model: Autoregressive, variables: Any, context: PyTree = None) -> None:
+def check_variables(model: Generative, variables: Any, context: PyTree = None) -> None:
     """Raises ValueError, in one line, unless `variables` are those of `model`, as `zoo.init` and
     `zoo.load` return them.
     """
@@ -198,7 +215,7 @@ def check_variables(model: Autoregressive, variables: Any, context: PyTree = Non
 
 
 def variable_shapes(
-    model: Autoregressive, context: PyTree = None, batch: int = 1
+    model: Generative, context: PyTree = None, batch: int = 1
 ) -> PyTree[jax.ShapeDtypeStruct]:
     """The shapes of the model's variables, nothing computed; of a context only the shapes and
     dtypes are looked at.
@@ -246,6 +263,8 @@ def _variable_shapes(model, forms, batch=1):
     context = jax.tree.unflatten(tree, [jax.ShapeDtypeStruct(*leaf) for leaf in leaves])
     x = jax.ShapeDtypeStruct((batch, *model.site_shape, *model.head.event_shape), model.head.dtype)
 
+    exact = isinstance(model, Autoregressive)
+
     @full_float32
     def variables(key, x, context):
         # Not by `init`, which a member of a mixture refuses.
@@ -253,26 +272,27 @@ def _variable_shapes(model, forms, batch=1):
             {},
             x,
             context,
-            rngs={"params": key},
+            rngs={"params": key} if exact else dict.fromkeys(("params", "train", "noise"), key),
             mutable=True,
             method=lambda m, x, context: m(x, m.encode(context)),
         )
 
     key = jax.eval_shape(lambda: jax.random.key(0))
-    params, shapes = jax.eval_shape(variables, key, x, context)
-    _check_params(model, params, batch)
+    made, shapes = jax.eval_shape(variables, key, x, context)
+    params = [batch, *model.site_shape, model.head.num_params]
+    if isinstance(model, Autoregressive):
+        _check_shape(model, "__call__", made, "[batch, *site_shape, num_params]", params)
+    elif type(model).__call__ is Generative.__call__:
+        _check_shape(model, "training_loss", made[0], "[batch]", [batch])
+        _check_shape(model, "draw", made[1], "[num, *site_shape, num_params]", params)
     return shapes
 
 
-def _check_params(model, params, batch):
-    """Raises ValueError unless `__call__` returned [batch, *site_shape, num_params]."""
-    wanted = [batch, *model.site_shape, model.head.num_params]
-    got = list(params.shape) if hasattr(params, "shape") else f"a {type(params).__name__}"
+def _check_shape(model, method, made, axes, wanted):
+    """Raises ValueError unless a method returned an array of the shape `wanted`, named `axes`."""
+    got = list(made.shape) if hasattr(made, "shape") else f"a {type(made).__name__}"
     if got != wanted:
-        raise ValueError(
-            f"{kind(model)}.__call__ returned {got}; expected {wanted} = "
-            "[batch, *site_shape, num_params]."
-        )
+        raise ValueError(f"{kind(model)}.{method} returned {got}; expected {wanted} = {axes}.")
 
 
 @functools.lru_cache(maxsize=256)
@@ -288,7 +308,7 @@ def _misfit(model, context, forms):
 
 
 @contextlib.contextmanager
-def key_needed(model: Autoregressive) -> Iterator[None]:
+def key_needed(model: Generative) -> Iterator[None]:
     """Says in one line that a model which draws noise in training was given no key."""
     try:
         yield

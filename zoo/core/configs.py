@@ -8,7 +8,7 @@ from typing import Any
 
 from flax import linen as nn
 
-from zoo.core.model import Autoregressive
+from zoo.core.generative import Generative
 from zoo.foundation.arguments import shown
 from zoo.foundation.registry import registered
 
@@ -34,7 +34,7 @@ def to_config(value: Any) -> Any:
     return value
 
 
-def check_savable(model: Autoregressive) -> dict[str, Any]:
+def check_savable(model: Generative) -> dict[str, Any]:
     """The configuration of a model that `load` can read again.
 
     Raises:

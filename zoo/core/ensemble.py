@@ -7,15 +7,15 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
+from zoo.core.generative import Generative, Values, Variables
 from zoo.core.likelihood import log_prob
-from zoo.core.model import Autoregressive, Values, Variables
 from zoo.foundation.arguments import shown
 from zoo.foundation.precision import without_x64
 
 
 @without_x64
 def ensemble_log_prob(
-    models: Autoregressive | Iterable[Autoregressive],
+    models: Generative | Iterable[Generative],
     variables: Variables | Sequence[Variables],
     x: Values,
     context: PyTree = None,
@@ -45,7 +45,7 @@ def ensemble_log_prob(
       True
     """
     listed = isinstance(models, Iterable) and not hasattr(models, "dtype")
-    if not (listed or isinstance(models, Autoregressive)) or not isinstance(
+    if not (listed or isinstance(models, Generative)) or not isinstance(
         variables, Mapping | Sequence
     ):
         raise ValueError(
@@ -53,7 +53,7 @@ def ensemble_log_prob(
             "all or a list of them; "
             f"got {shown(models)}, {shown(variables)}."
         )
-    models = list(models.members() if isinstance(models, Autoregressive) else models)
+    models = list(models.members() if isinstance(models, Generative) else models)
     each = [variables] * len(models) if isinstance(variables, Mapping) else list(variables)
     if not models or len(each) != len(models):
         raise ValueError(

@@ -1,12 +1,14 @@
-"""What follows from all conditionals at once: fresh variables, likelihoods, the training loss."""
+"""What holds for every model: fresh variables, what it knows of log p(x), the training loss."""
 
 import functools
 
 import jax
+import numpy as np
 from jaxtyping import Array, Float, PyTree
 
-from zoo.core.checks import check_batch, check_inputs, key_needed, variable_shapes
-from zoo.core.model import Autoregressive, Values, Variables, score
+from zoo.core.checks import check_batch, check_inputs, check_knows, key_needed, variable_shapes
+from zoo.core.generative import Generative, Values, Variables, score
+from zoo.core.model import Autoregressive
 from zoo.foundation.arguments import checked
 from zoo.foundation.limits import check_memory
 from zoo.foundation.precision import full_float32, narrowed, without_x64
@@ -14,7 +16,7 @@ from zoo.foundation.precision import full_float32, narrowed, without_x64
 
 @checked()
 @without_x64
-def init(model: Autoregressive, key: Array, x: Values, context: PyTree = None) -> Variables:
+def init(model: Generative, key: Array, x: Values, context: PyTree = None) -> Variables:
     """Fresh variables for `model`, shaped by an example batch. The key is consumed. Raises as
     `log_prob`.
 
@@ -27,13 +29,13 @@ def init(model: Autoregressive, key: Array, x: Values, context: PyTree = None) -
     check_batch(model, x, context)
     check_memory(model, variable_shapes(model, context, len(x)), "its variables")
     params_key, train_key = jax.random.split(key)
-    return _init(model, {"params": params_key, "train": train_key}, *narrowed((x, context)))
+    return _init(model, {"params": params_key, **_rngs(train_key)}, *narrowed((x, context)))
 
 
 @checked()
 @without_x64
 def log_prob(
-    model: Autoregressive,
+    model: Generative,
     variables: Variables,
     x: Values,
     context: PyTree = None,
@@ -57,8 +59,8 @@ def log_prob(
       nats, one per example.
 
     Raises:
-      ValueError: `x` has a shape, dtype or values that the model does not describe, `context` or
-        `variables` do not fit.
+      ValueError: the model does not know its likelihood exactly, `x` has a shape, dtype or values
+        that the model does not describe, `context` or `variables` do not fit.
 
     Example:
       >>> import jax, numpy as np, zoo
@@ -71,6 +73,7 @@ def log_prob(
       >>> round(float(np.exp(zoo.log_prob(model, variables, space)).sum()), 4)
       1.0
     """
+    check_knows(model, "exact")
     check_inputs(model, variables, x, context)
     with key_needed(model):
         return _log_prob(model, variables, *narrowed((x, context)), train, key)
@@ -79,7 +82,7 @@ def log_prob(
 @checked()
 @without_x64
 def training_loss(
-    model: Autoregressive,
+    model: Generative,
     variables: Variables,
     x: Values,
     context: PyTree = None,
@@ -133,15 +136,23 @@ def _init(model, rngs, x, context):
 
 @functools.partial(jax.jit, static_argnums=(0, 4))
 def _conditionals(model, variables, x, context, train=False, key=None):
-    rngs = {} if key is None else {"train": key}
     apply = model.apply if train else full_float32(model.apply)
     return apply(
-        variables, x.astype(model.head.dtype), context, train, method=_encode_and_call, rngs=rngs
+        variables,
+        x.astype(model.head.dtype),
+        context,
+        train,
+        method=_encode_and_call,
+        rngs=_rngs(key),
     )
 
 
 @functools.partial(jax.jit, static_argnums=(0, 4))
 def _log_prob(model, variables, x, context, train, key):
+    if not isinstance(model, Autoregressive):
+        apply = model.apply if train else full_float32(model.apply)
+        x = x.astype(model.head.dtype)
+        return apply(variables, x, context, train, method=_encode_and_score, rngs=_rngs(key))
     return score(
         model.head,
         _conditionals(model, variables, x, context, train, key),
@@ -151,14 +162,25 @@ def _log_prob(model, variables, x, context, train, key):
 
 @functools.partial(jax.jit, static_argnums=0)
 def _training_loss(model, variables, x, context, key):
-    x, rngs = x.astype(model.head.dtype), {} if key is None else {"train": key}
+    x = x.astype(model.head.dtype)
     return model.apply(
         variables,
         x,
         method=lambda model, x: model.training_loss(x, model.encode(context)),
-        rngs=rngs,
+        rngs=_rngs(key),
     )
 
 
 def _encode_and_call(model, x, context, train=False):
     return model(x, model.encode(context), train=train)
+
+
+def _encode_and_score(model, x, context, train):
+    return model.log_likelihood(x, model.encode(context), train=train)
+
+
+def _rngs(key):
+    """The streams of a key: "train", and "noise" for what is drawn from noise."""
+    if key is None:
+        return {}
+    return {"train": key, "noise": jax.random.fold_in(key, np.uint32(2**32 - 1))}

@@ -7,34 +7,23 @@ from likelihood to sampling, completion and coding, is derived here and in `samp
 alike.
 """
 
-import math
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING
 
-import flax.linen as nn
+import flax.linen as nn  # noqa: F401 (the example)
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PyTree, Shaped
 
+from zoo.core.generative import Canvas, Generative, Values, Variables, score
 from zoo.core.orderings import Ordering
-from zoo.core.output_bias import fitted_bias
-from zoo.foundation.arguments import convert_fields
-from zoo.foundation.limits import check_limits
-from zoo.heads import (
-    Bernoulli,
-    Categorical,
-    DiscretizedLogisticMixture,
-    Head,
-    MixtureOfGaussians,
-    checked_log_prob,
-)
+from zoo.heads import Head  # noqa: F401 (the example)
 
-Variables: TypeAlias = dict[str, Any]
-Canvas = Shaped[Array, "batch *sites_and_event"]
-Values = Shaped[Array | np.ndarray, "*batch_sites_and_event"]
+__all__ = ["Autoregressive", "Canvas", "Rank", "Values", "Variables", "score", "site_params"]
+
 Rank = Int[Array, ""] | int
 
 
-class Autoregressive(nn.Module):
+class Autoregressive(Generative):
     """A distribution over arrays of sites, factorised by the chain rule along an ordering.
 
     A final subclass declares three fields (or properties), all hashable and JSON-able, so that the
@@ -72,34 +61,10 @@ class Autoregressive(nn.Module):
     if TYPE_CHECKING:  # fields or properties, as a subclass likes
 
         @property
-        def site_shape(self) -> tuple[int, ...]: ...
-        @property
-        def head(self) -> Head: ...
-        @property
         def ordering(self) -> Ordering: ...
 
-    def __init_subclass__(cls, **options):
-        own = vars(cls)
-        if "complaint" in own and "why_invalid" not in own:
-            cls.why_invalid = own["complaint"]  # type: ignore[method-assign]
-        elif "why_invalid" in own and "complaint" not in own:
-            cls.complaint = own["why_invalid"]
-        super().__init_subclass__(**options)
-
-    def __post_init__(self):
-        for name in ("site_shape", "head", "ordering"):
-            if not (name in vars(self) or hasattr(type(self), name)):
-                raise ValueError(
-                    f"{type(self).__name__} lacks the field {name}: declare site_shape, head and "
-                    "ordering (docs/adding_a_model.md)."
-                )
-        convert_fields(self)
-        if not isinstance(shape := vars(self).get("site_shape", ()), tuple):
-            raise ValueError(
-                f"{type(self).__name__} needs a site_shape of sizes, such as (28, 28); got {shape!r}."
-            )
-        check_limits(self)
-        super().__post_init__()
+    needed = ("site_shape", "head", "ordering")
+    knows = "exact"
 
     def __call__(
         self, x: Canvas, memory: PyTree = None, *, train: bool = False
@@ -119,68 +84,11 @@ class Autoregressive(nn.Module):
             f"{type(self).__name__} must define __call__: all conditionals at once."
         )
 
-    joint: ClassVar[bool | None] = None
-    """Whether one site may hold all colours of its pixel; None: a site holds what the head is made
-    for.
-    """
-    streams: ClassVar[bool] = False
-    """Whether training reads streams, the state carried from batch to batch: see `zoo.begin`."""
-    attends: ClassVar[bool] = False
-    """Whether the model can say where in its context it looks: see `zoo.attention_weights`."""
-    writes_tokens: ClassVar[bool] = False
-    """Whether the sites are tokens of a sequence that may end: the model has `start`, `end` and
-    `pad`, which a beam search needs.
-    """
-    output_bias: ClassVar[str | None] = None
-    """The path of the output's bias among the params, such as "readout/bias"; None without one."""
-    encoder_fields: ClassVar[tuple[str, ...]] = ()
-    """The fields that decide what the weights of its encoder mean; () for a model without an
-    encoder.
-    """
-
-    @classmethod
-    def preferred_head(cls, num_levels: int | None, event_shape: tuple[int, ...] = ()) -> Head:
-        """The head for data if the user chose none; a class overrides it to prefer another one.
-
-        Args:
-          num_levels: how many levels the values have; None for real numbers.
-          event_shape: shape of one site's value, (3,) where a site holds all colours of a pixel.
-        """
-        if num_levels is None:
-            return MixtureOfGaussians()
-        if event_shape:
-            return DiscretizedLogisticMixture(levels=num_levels, channels=event_shape[0])
-        return Bernoulli() if num_levels == 2 else Categorical(num_levels)
-
-    def fitted(self, variables: Variables, x: Values) -> Variables:
-        """Fresh variables, with `output_bias` started at the frequencies of the values `x` (of real
-        numbers, at their mean and deviation); unchanged without an output bias.
-        """
-        if self.output_bias is None:
-            return variables
-        return fitted_bias(variables, self.output_bias, self.head, np.asarray(x))
-
-    def training_loss(self, x: Canvas, memory: PyTree = None) -> Float[Array, " batch"]:
-        """What training minimises, nats: -log p(x) in training mode, or an unbiased estimate (rng
-        stream "train").
-        """
-        return -score(self.head, self(x, memory, train=True), x)
-
-    def encode(self, context: PyTree) -> PyTree:
-        """What all sites need (of a label, an image, the weights), computed once per draw. By
-        default: nothing.
-        """
-        return None
-
-    def why_invalid(self, context: PyTree) -> str | None:
-        """Returns an error message if `context` is invalid, else None.
-
-        By default the model takes no context. `complaint` is another name of this method: a class
-        that defines either of the two has both.
-        """
-        return None if context is None else "it takes no context; pass context=None"
-
-    complaint = why_invalid
+    def log_likelihood(
+        self, x: Canvas, memory: PyTree = None, *, train: bool = False
+    ) -> Float[Array, " batch"]:
+        """log p(x) = sum_t log p(x[s_t] | x[s_<t]), nats."""
+        return score(self.head, self(x, memory, train=train), x)
 
     def enter(self, x: Canvas, t: Rank, memory: PyTree = None) -> None:
         """Work for the `block` ranks that begin at rank t, before the first of them. By default:
@@ -219,32 +127,6 @@ class Autoregressive(nn.Module):
         """How many consecutive ranks share one `enter`: all of them unless a model says otherwise."""
         return self.num_sites
 
-    @property
-    def kind(self) -> str:
-        """The kind of thing that the model describes: images, table, text, sound, translation,
-        captions or labels.
-
-        By default `images` where levels form a picture, (height, width) or (height, width, 1 or 3),
-        else `table`.
-        """
-        shape = (*self.site_shape, *self.head.event_shape)
-        picture = len(shape) == 2 or (len(shape) == 3 and shape[2] in (1, 3))
-        return "images" if picture and self.head.num_values is not None else "table"
-
-    def example(self, batch: int) -> tuple[Values, PyTree]:
-        """A batch of valid inputs (x, context), the same every time. By default: values by the
-        head, and no context.
-        """
-        shape = (batch, *self.site_shape)
-        u = np.random.RandomState(0).uniform(size=(*shape, self.head.uniforms)).astype(np.float32)
-        return self.head.quantile(jnp.zeros((*shape, self.head.num_params)), jnp.asarray(u)), None
-
-    def members(self) -> tuple["Autoregressive", ...]:
-        """The models that these variables describe, whose mixture `ensemble_log_prob` scores. By
-        default: this one.
-        """
-        return (self,)
-
     def with_orderings(self, count: int) -> "Autoregressive":
         """The model whose `members` are `count` orderings, if it was trained for all orderings.
 
@@ -256,11 +138,6 @@ class Autoregressive(nn.Module):
             "is."
         )
 
-    @property
-    def log_jacobian(self) -> float:
-        """log |det J| of the model's change of variables, added to log p(x); 0 without one."""
-        return 0.0
-
     def with_known_first(self, known: np.ndarray) -> "Autoregressive":
         """An order-agnostic model visits the sites `known` (bool, [*site_shape]) first. By default:
         this model.
@@ -268,25 +145,9 @@ class Autoregressive(nn.Module):
         return self
 
     @property
-    def num_sites(self) -> int:
-        """The number of sites, prod(site_shape)."""
-        return math.prod(self.site_shape)
-
-    @property
-    def num_dims(self) -> int:
-        """The number of dimensions for bits/dim: sites times the dimensions of one site's value."""
-        return math.prod((*self.site_shape, *self.head.event_shape))
-
-    @property
     def sites(self) -> np.ndarray:
         """The flat site of every rank, int32 [num_sites]."""
         return self.ordering.sites(self.site_shape)
-
-
-def score(head, params, x):
-    """Nats [batch]: the log probability of the sites of each example, summed."""
-    nats = checked_log_prob(head, params, x)
-    return nats.sum(tuple(range(1, nats.ndim)))
 
 
 def site_params(model, params, t):

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import ModuleType
 
 from zoo.core import checkpoint
-from zoo.core.model import Autoregressive
+from zoo.core.generative import Generative
 from zoo.core.orderings import Ordering
 from zoo.foundation.packages import PACKAGES, Beside
 from zoo.foundation.registry import register
@@ -77,7 +77,7 @@ def load_file(path: str | os.PathLike) -> ModuleType:
     return module
 
 
-def model_class(word: str) -> tuple[type[Autoregressive], ModuleType]:
+def model_class(word: str) -> tuple[type[Generative], ModuleType]:
     """The class that `FILE.py:Class` names, registered, and the module of its file.
 
     Raises:
@@ -93,7 +93,7 @@ def model_class(word: str) -> tuple[type[Autoregressive], ModuleType]:
         held = f"it holds {', '.join(models)}" if models else "it holds no models"
         what = f"{path} has no class {name!r}" if name else f"name a class: {path}:Class"
         raise ModelFileError(f"{what}; {held}.{hint}")
-    if not (inspect.isclass(found) and issubclass(found, Autoregressive)):
+    if not (inspect.isclass(found) and issubclass(found, Generative)):
         what = "a class" if inspect.isclass(found) else f"a {type(found).__name__}"
         raise ModelFileError(
             f"{name} of {path} is {what}, but no class of models: derive it from "
@@ -149,7 +149,7 @@ def _defined(module: ModuleType) -> Iterator[type]:
         known = inspect.isclass(cls) and dataclasses.is_dataclass(cls)
         if known and cls.__module__ == module.__name__:
             is_head = hasattr(cls, "quantile") and hasattr(cls, "num_params")
-            if is_head or issubclass(cls, Autoregressive | Ordering):
+            if is_head or issubclass(cls, Generative | Ordering):
                 yield cls
 
 
@@ -159,7 +159,7 @@ def _models(module):
         name
         for name, cls in vars(module).items()
         if inspect.isclass(cls)
-        and issubclass(cls, Autoregressive)
+        and issubclass(cls, Generative)
         and not cls.__module__.startswith("zoo.")
     ]
 

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from zoo.core.checkpoint import find, load
-from zoo.core.model import Autoregressive, Variables
+from zoo.core.generative import Generative, Variables
 from zoo.foundation.arguments import shown
 
 
-def open(source: Any) -> tuple[Autoregressive, Variables]:
+def open(source: Any) -> tuple[Generative, Variables]:
     """The model and variables of a source: a checkpoint, a run's folder, a model's name with a run
     under runs/, or a pair.
 
@@ -33,7 +33,7 @@ def open(source: Any) -> tuple[Autoregressive, Variables]:
     if isinstance(source, str | os.PathLike):
         return load(find(source))
     pair = tuple(source) if isinstance(source, tuple | list) else (source,)
-    if len(pair) == 2 and isinstance(pair[0], Autoregressive) and isinstance(pair[1], Mapping):
+    if len(pair) == 2 and isinstance(pair[0], Generative) and isinstance(pair[1], Mapping):
         model, variables = pair
         return model, variables
     raise ValueError(

@@ -8,6 +8,7 @@ import numpy as np
 
 from zoo.core.checks import check_model, variable_shapes
 from zoo.core.decoders import decoder
+from zoo.core.generative import Generative
 from zoo.core.likelihood import log_prob
 from zoo.core.model import Autoregressive
 from zoo.foundation.arguments import checked
@@ -15,7 +16,7 @@ from zoo.foundation.flop_counter import flops
 
 
 @checked()
-def summary(model: Autoregressive) -> str:
+def summary(model: Generative) -> str:
     """A table of the model's parameters by layer, and below it what the model describes and costs.
 
     Nothing is computed and no variables are needed: all figures come from shapes. The lines below
@@ -71,15 +72,21 @@ def summary(model: Autoregressive) -> str:
 
 def _facts(model, shapes, context):
     sites = " x ".join(map(str, model.site_shape))
-    each, shared = _cache_bytes(model, shapes, context)
     yield "kind", model.kind
     yield "unit", _UNITS.get(model.kind, "site")
     yield "sites", f"{sites} = {model.num_sites:,}"
     yield "head", model.head
+    if not isinstance(model, Autoregressive):
+        yield "likelihood", LABELS[model.knows]
+        return
+    each, shared = _cache_bytes(model, shapes, context)
     yield "block", f"{model.block:,} ranks"
     yield "likelihood", f"{_likelihood_flops(model, shapes, context)} FLOPs an example"
     yield "cache", f"{each:,} bytes an example, {shared:,} bytes for all"
 
+
+# What a model that draws from noise knows of log p(x).
+LABELS = {"exact": "exact", "bound": "a lower bound", "none": "no likelihood"}
 
 # What nats are stated of, by kind.
 _UNITS = {
@@ -120,7 +127,7 @@ def _by(shape):
     return "x".join(map(str, shape)) or "1"
 
 
-def _context_shapes(model: Autoregressive) -> Any:
+def _context_shapes(model: Generative) -> Any:
     """The shapes of the context of one example."""
 
     def context():

@@ -20,9 +20,11 @@ EXAMPLES = {
     "Head": "Pass one such as zoo.Bernoulli() or zoo.Categorical(256).",
     "Ordering": 'Pass one such as zoo.Ordering("raster").',
     "Autoregressive": "Pass a model such as zoo.MADE(), or the first of what zoo.load returns.",
+    "Generative": "Pass a model such as zoo.MADE(), or the first of what zoo.load returns.",
     "Data": 'Pass one such as Data("mnist_1bit").',
 }
-WORDS = {"Autoregressive": "a model", "Head": "a head", "Ordering": "an Ordering"}
+MODELS = ("Autoregressive", "Generative")
+WORDS = dict.fromkeys(MODELS, "a model") | {"Head": "a head", "Ordering": "an Ordering"}
 
 
 class Unfit(ValueError):
@@ -151,8 +153,11 @@ def _instance(kind, value):
         advice = f"Pass an instance, {value.__name__}(...), not the class."
     elif name == "Ordering" and isinstance(value, str):
         advice = f'Pass zoo.Ordering("{value}").'
-    elif name == "Autoregressive" and isinstance(value, tuple | list) and len(value) == 2:
+    elif name in MODELS and isinstance(value, tuple | list) and len(value) == 2:
         advice = "Pass the two parts of the pair one by one: model, variables."
+    elif name == "Autoregressive" and "Generative" in (c.__name__ for c in type(value).__mro__):
+        advice = "It draws whole examples from noise, by sample.draw, and has no conditionals."
+        raise Unfit("an autoregressive model", advice)
     wanted = "a path" if kind is os.PathLike else WORDS.get(name, f"a {name}")
     raise Unfit(wanted, advice)
 
