@@ -32,7 +32,7 @@ from zoo.cli import called, read_flags, shell
 from zoo.core.model_files import find_run, is_own, take_classes
 
 # Sizes that the table shows beside those of the papers.
-SIZES: dict[str, tuple[zoo.Autoregressive, ...]] = {
+SIZES: dict[str, tuple[zoo.Generative, ...]] = {
     "made": (zoo.MADE(hidden=(500, 500)),),
     "rnade": (zoo.RNADE((63,), hidden=512),),
     "eonade": (zoo.EoNADE(layers=1),),
@@ -67,7 +67,7 @@ class Options:
     """Model files (FILE.py) that define the classes of the run; one per flag."""
 
 
-def models_of(options: Options) -> Iterator[tuple[zoo.Autoregressive, Any]]:
+def models_of(options: Options) -> Iterator[tuple[zoo.Generative, Any]]:
     """Yields the models to time, with their variables."""
     if options.run is not None:
         yield zoo.open(find_run(options.run))
@@ -105,7 +105,7 @@ def peak(size: int = 2048) -> float:
 
 
 def rows(
-    model: zoo.Autoregressive, variables: zoo.Variables, options: Options, speed: float
+    model: zoo.Generative, variables: zoo.Variables, options: Options, speed: float
 ) -> Iterator[str]:
     """Yields one line of the table for each batch size and engine; `speed` is that of `peak`."""
     timed = functools.partial(measure, repeats=options.repeats, seconds=options.seconds)
@@ -128,7 +128,7 @@ def rows(
             yield _row(model, batch, what, *timed(function), score, limit)
 
 
-def describe(model: zoo.Autoregressive) -> str:
+def describe(model: zoo.Generative) -> str:
     """Returns the model's class with the fields that differ from its defaults.
 
     Example:

@@ -51,7 +51,8 @@ def compare(name: str, options: Options) -> Iterator[str]:
     from benchmarks.torch_twins.twins import twin
 
     recipe = dataclasses.replace(RECIPES[name][options.size], batch_size=options.batch)
-    model, (x, _) = recipe.model, zoo.example(recipe.model, options.batch)
+    model: Any = recipe.model
+    x, _ = zoo.example(model, options.batch)
     x = np.asarray(x)
     update = make_update(recipe, jax.devices()[:1])
     resets = np.zeros(len(x), bool) if model.streams else None  # no stream is reset

@@ -36,8 +36,8 @@ class Cloud(zoo.Generative):
         mean = self.represent(x)
         log_scale = self.log_scale(x.reshape(len(x), -1).astype(jnp.float32))
         noise = jax.random.normal(self.make_rng("noise"), (num, *mean.shape))
-        z = mean + jnp.exp(log_scale) * noise
-        prior_over_q = (0.5 * (noise**2 - z**2) + log_scale).sum(-1)
+        z = mean[None] + jnp.exp(log_scale)[None] * noise  # [num, batch, latents]
+        prior_over_q = (0.5 * (noise**2 - z**2) + log_scale[None]).sum(-1)
         return zoo.score(self.head, self.decode(z), x) + prior_over_q
 
 
@@ -50,17 +50,17 @@ class Shifted(zoo.Generative):
     knows = "exact"
 
     def setup(self):
-        self.shift = self.param("shift", nn.initializers.ones, self.site_shape)
+        self.shift = self.param("shift", nn.initializers.normal(1.0), self.site_shape)
 
     def draw(self, memory, num):
         noise = jax.random.normal(self.make_rng("noise"), (num, *self.site_shape))
-        return jnp.stack([0 * noise, noise + self.shift, 0 * noise - 20], -1)
+        return jnp.stack([0 * noise, noise + self.shift[None], 0 * noise - 20], -1)
 
     def values(self, memory, num):
-        return jax.random.normal(self.make_rng("noise"), (num, *self.site_shape)) + self.shift
+        return jax.random.normal(self.make_rng("noise"), (num, *self.site_shape)) + self.shift[None]
 
     def log_likelihood(self, x, memory=None, *, train=False):
-        return (-0.5 * ((x - self.shift) ** 2 + jnp.log(2 * jnp.pi))).sum(-1)
+        return (-0.5 * ((x - self.shift[None]) ** 2 + jnp.log(2 * jnp.pi))).sum(-1)
 
 
 @zoo.register
@@ -73,12 +73,12 @@ class Copier(zoo.Generative):
     watched = "squared error"
 
     def setup(self):
-        self.logits = self.param("logits", nn.initializers.zeros, (*self.site_shape, 1))
+        self.logits = self.param("logits", nn.initializers.normal(0.1), (*self.site_shape, 1))
 
     def draw(self, memory, num):
         self.make_rng("noise")
         return jnp.broadcast_to(self.logits, (num, *self.logits.shape))
 
     def training_loss(self, x, memory=None):
-        error = x - nn.sigmoid(self.logits[..., 0])
+        error = x.astype(jnp.float32) - nn.sigmoid(self.logits[None, ..., 0])
         return (error**2).sum((1, 2))

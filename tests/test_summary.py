@@ -54,7 +54,7 @@ def test_keys_and_values_are_counted():
 def test_every_model_has_a_summary_without_a_computation(monkeypatch):
     for name, entry in zoo.CATALOGUE.items():
         total = int(facts(entry.tiny)["total"][0].replace(",", ""))
-        shapes = zoo.core.checks.variable_shapes(entry.tiny, zoo.example(entry.tiny, 1)[1])
+        shapes = zoo.core.arrays.variable_shapes(entry.tiny, zoo.example(entry.tiny, 1)[1])
         assert total == sum(leaf.size for leaf in jax.tree.leaves(shapes)), name
 
 

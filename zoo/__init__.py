@@ -12,16 +12,15 @@ from zoo.conditional.seq2seq_attention import Seq2SeqAttention
 from zoo.conditional.show_attend_tell import ShowAttendTell
 from zoo.conditional.translator import Translator
 from zoo.core.bounds import decode, evidence, represent
-from zoo.core.checkpoint import CheckpointError, find, load, save
+from zoo.core.checkpoint import CheckpointError, find, load, open, save
 from zoo.core.checks import check_context, check_values
 from zoo.core.configs import from_config, to_config
 from zoo.core.decoders import Cache, Decoder, decoder, recompute
 from zoo.core.ensemble import ensemble_log_prob
-from zoo.core.generative import Canvas, Generative, Values, Variables, score
+from zoo.core.generative import Canvas, Generative, Knows, Values, Variables
 from zoo.core.likelihood import conditionals, init, log_prob, training_loss
 from zoo.core.model import Autoregressive
 from zoo.core.orderings import Ordering
-from zoo.core.source import open
 from zoo.core.summary_table import summary
 from zoo.dense.eonade import EoNADE
 from zoo.dense.fvsbn import FVSBN
@@ -41,6 +40,7 @@ from zoo.heads import (
     Head,
     MixtureOfGaussians,
     MixtureOfLaplacians,
+    score,
 )
 from zoo.images.diagonal_bilstm import DiagonalBiLSTM
 from zoo.images.gated_pixel_cnn import GatedPixelCNN
@@ -90,6 +90,7 @@ __all__ = [
     "Generative",
     "Head",
     "ImageDescriber",
+    "Knows",
     "MixtureOfGaussians",
     "MixtureOfLaplacians",
     "Ordering",

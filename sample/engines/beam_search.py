@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float, Int, PyTree
 import zoo
 from sample.engines.sampler import Engine, maker
 from zoo.core import batch_axes
-from zoo.core.checks import check_variables
+from zoo.core.arrays import check_variables
 from zoo.foundation.arguments import checked
 from zoo.foundation.precision import narrowed, without_x64
 

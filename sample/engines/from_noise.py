@@ -11,7 +11,6 @@ import zoo
 from sample.engines.ancestral_loop import Sample
 from sample.engines.program_sizes import few
 from zoo.core.bounds import draw_values
-from zoo.core.checks import kind
 from zoo.foundation.precision import narrowed
 
 
@@ -45,12 +44,3 @@ def draw_from_noise(
         done += size
     x, nats = jax.tree.map(lambda *parts: np.concatenate(parts)[:num], *pieces)
     return Sample(*jax.device_put((x, nats)))
-
-
-def check_plain(model: zoo.Generative, **asked: Any) -> None:
-    """Raises ValueError, in one line, if something was asked for that needs conditionals."""
-    for name, value in asked.items():
-        if value is not None:
-            raise ValueError(
-                f"{kind(model)} draws whole examples from noise and has no conditionals: drop {name}."
-            )

@@ -13,15 +13,14 @@ from jaxtyping import Array, PyTree
 import zoo
 from sample.engines import prefix as prefixes
 from sample.engines.ancestral_loop import Drawing, Sample, begin, finish
-from sample.engines.from_noise import check_plain, draw_from_noise
+from sample.engines.from_noise import draw_from_noise
 from sample.engines.jacobi import jacobi
 from sample.engines.noise import uniforms
 from sample.engines.program_sizes import few, few_known
+from sample.engines.requests import check_plain, check_request
 from sample.engines.tempered import Tempered
 from zoo.core import batch_axes
-from zoo.core.checks import check_variables
 from zoo.foundation.arguments import checked
-from zoo.foundation.limits import check_memory
 from zoo.foundation.precision import narrowed, without_x64
 
 Engine = Literal["cached", "derived", "recompute", "jacobi"]
@@ -134,7 +133,7 @@ def draw_by_rank(
     """Like `draw`, but returns a Drawn, with the likelihood of each rank; ranks from `end` on may
     stay empty.
     """
-    _check_request(model, variables, num, batch_size, context)
+    check_request(model, variables, num, batch_size, context)
     if tempered is not None:
         tempered.check(model)
     known = prefixes.resolve(model, prefix, num)
@@ -187,26 +186,8 @@ def draw_by_rank(
 
 @without_x64
 def _draw_from_noise(model, variables, key, num, context, batch_size):
-    _check_request(model, variables, num, batch_size, context)
+    check_request(model, variables, num, batch_size, context)
     return draw_from_noise(model, variables, key, num, context, batch_size, _mesh())
-
-
-def _check_request(model, variables, num, batch_size, context):
-    """Raises ValueError unless so many draws can be made of the model given the context."""
-    if not all(isinstance(count, int | np.integer) and count >= 1 for count in (num, batch_size)):
-        raise ValueError(
-            f"num and batch_size must be whole numbers >= 1; got num={num!r}, "
-            f"batch_size={batch_size!r}."
-        )
-    event = (*model.site_shape, *model.head.event_shape)
-    check_memory(model, jax.ShapeDtypeStruct((num, *event), model.head.dtype), f"{num} draws of it")
-    for leaf in jax.tree.leaves(context):
-        if np.shape(leaf)[:1] != (num,):
-            raise ValueError(
-                f"context must have a leading axis of num={num}; got shape {list(np.shape(leaf))}."
-            )
-    zoo.check_context(model, context)
-    check_variables(model, variables, context)
 
 
 def _prefilled(model, engine, known):

@@ -19,7 +19,7 @@ def kinds() -> dict[str, Kind]:
     return dict(_KINDS)
 
 
-def kind_of(model: zoo.Autoregressive) -> Kind:
+def kind_of(model: zoo.Generative) -> Kind:
     """The kind of what a model describes.
 
     Raises:

@@ -18,6 +18,7 @@ from sample.kinds.kind import (
     Run,
     check_counts,
     check_out,
+    check_plain_flags,
     check_seed,
     engine_name,
     labels,
@@ -104,10 +105,10 @@ class Options:
             raise ValueError("--images are what --surprise or --complete look at: add one of them.")
 
 
-def show(
-    options: Options, checkpoint: Path, model: zoo.Autoregressive, variables: zoo.Variables
-) -> None:
+def show(options: Options, checkpoint: Path, model: Any, variables: zoo.Variables) -> None:
     """The picture that was asked for, by default the grid of samples."""
+    asked = {"complete": options.complete, "surprise": options.surprise, "gif": options.gif}
+    check_plain_flags(model, options.computing, **asked, images=options.images)
     if options.complete is not None:
         show_completions(options, checkpoint, model, variables)
     elif options.images is not None:
@@ -120,7 +121,7 @@ def show(
         show_samples(options, checkpoint, model, variables)
 
 
-def context_of(options: Options, model: zoo.Autoregressive, num: int) -> Any:
+def context_of(options: Options, model: Any, num: int) -> Any:
     """The context of `num` images: the label asked for, or all labels in turn, which only drawn
     images can have.
     """
@@ -132,9 +133,7 @@ def context_of(options: Options, model: zoo.Autoregressive, num: int) -> Any:
     return context
 
 
-def show_samples(
-    options: Options, checkpoint: Path, model: zoo.Autoregressive, variables: zoo.Variables
-) -> None:
+def show_samples(options: Options, checkpoint: Path, model: Any, variables: zoo.Variables) -> None:
     """The grid of samples; with it, if asked for, the GIF of its drawing and the maps of surprise."""
     num, picture = options.num or DRAWN, options.picture
     drawn, context = show_drawing(options, checkpoint, model, variables, num)
@@ -157,7 +156,7 @@ def show_samples(
 def show_surprise(
     path: Path,
     options: Options,
-    model: zoo.Autoregressive,
+    model: Any,
     variables: zoo.Variables,
     x: Any,
     context: Any,
@@ -173,7 +172,7 @@ def show_surprise(
 
 
 def show_completions(
-    options: Options, checkpoint: Path, model: zoo.Autoregressive, variables: zoo.Variables
+    options: Options, checkpoint: Path, model: Any, variables: zoo.Variables
 ) -> None:
     """Rows of pictures: an image, what is kept of it, and its completions."""
     height, width = image_shape(model)[:2]

@@ -12,6 +12,7 @@ import tyro
 
 import zoo
 from sample.engines.sampler import Engine
+from zoo.core.checks import kind
 from zoo.derived import has_derived_step
 
 
@@ -69,16 +70,28 @@ Inline = tyro.conf.OmitArgPrefixes
 """For a field that is a group of flags of their own."""
 
 
-def engine_name(
-    engine: str, model: zoo.Autoregressive, variables: zoo.Variables, context: Any = None
-) -> str:
+def engine_name(engine: str, model: Any, variables: zoo.Variables, context: Any = None) -> str:
     """What computed the conditionals: an engine, or `derived step` or `recomputed` of a model
     without a step.
     """
+    if not isinstance(model, zoo.Autoregressive):
+        return "from noise"
     own_step = type(model).step is not zoo.Autoregressive.step
     if engine in ("recompute", "jacobi") or (engine == "cached" and own_step):
         return f"{engine} engine"
     return "derived step" if has_derived_step(model, variables, context) else "recomputed"
+
+
+def check_plain_flags(model: Any, computing: Computing, **asked: Any) -> None:
+    """Raises ValueError if a flag asks for conditionals of a model that draws from noise."""
+    if isinstance(model, zoo.Autoregressive):
+        return
+    engine = computing.engine != "cached"
+    if flags := [name for name, value in {**asked, "engine": engine}.items() if value]:
+        raise ValueError(
+            f"{kind(model)} draws whole examples from noise and has no conditionals: drop "
+            f"--{flags[0]}."
+        )
 
 
 def check_counts(**counts: int | None) -> None:
@@ -102,7 +115,7 @@ def check_out(out: Path | None) -> None:
         raise ValueError(f"--out {out} is a folder; name a file in it.")
 
 
-def labels(model: zoo.Autoregressive, label: int | None, num: int) -> Any:
+def labels(model: zoo.Generative, label: int | None, num: int) -> Any:
     """The context of `num` samples: the label asked for, or all labels in turn; None for an
     unconditional model.
     """

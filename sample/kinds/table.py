@@ -17,6 +17,7 @@ from sample.kinds.kind import (
     Run,
     check_counts,
     check_out,
+    check_plain_flags,
     check_seed,
     engine_name,
     labels,
@@ -54,9 +55,10 @@ class Options:
 
 
 def show(
-    options: Options, checkpoint: Path, model: zoo.Autoregressive, variables: zoo.Variables
+    options: Options, checkpoint: Path, model: zoo.Generative, variables: zoo.Variables
 ) -> None:
     """Writes the rows and prints their likelihood and the speed."""
+    check_plain_flags(model, options.computing)
     drawn, _ = show_drawing(options, checkpoint, model, variables, options.num)
     path = options.out or checkpoint.parent / "samples.csv"
     real = model.head.num_values is None
@@ -70,7 +72,7 @@ def show(
 
 
 def show_drawing(
-    options: Any, checkpoint: Path, model: zoo.Autoregressive, variables: zoo.Variables, num: int
+    options: Any, checkpoint: Path, model: zoo.Generative, variables: zoo.Variables, num: int
 ) -> tuple[Any, Any]:
     """The first `num` samples of the seed and their context; prints how likely they are and how
     fast they came.
@@ -90,16 +92,25 @@ def show_drawing(
         )
 
     drawn, seconds, compiling = twice(once)
-    nats = -np.asarray(drawn.log_prob, np.float64)
-    bits = zoo.bits_per_dim(-nats.mean(), model.num_dims)
     engine = engine_name(computing.engine, model, variables, context)
     print(f"{kind(model)} from {checkpoint}, {engine}, seed {options.seed}")
-    print(f"drawn samples: {mean(nats)} nats, {bits:.4f} bits/dim by the model's own likelihood")
+    print(f"drawn samples: {_likelihood(model, drawn)}")
     print(
         f"speed: {num / seconds:,.0f} samples/s ({seconds:.3f} s; compilation {compiling:.1f} s "
         "apart)"
     )
     return drawn, context
+
+
+def _likelihood(model, drawn):
+    """How likely the samples are, in words."""
+    if drawn.log_prob is None:
+        return {"bound": "no exact likelihood (the model knows a bound)"}.get(
+            model.knows, "no likelihood"
+        )
+    nats = -np.asarray(drawn.log_prob, np.float64)
+    bits = zoo.bits_per_dim(-nats.mean(), model.num_dims)
+    return f"{mean(nats)} nats, {bits:.4f} bits/dim by the model's own likelihood"
 
 
 KIND = Kind("table", Options, show)

@@ -39,7 +39,7 @@ class Writing:
             )
 
 
-def check_attends(writing: Writing, model: zoo.Autoregressive, other: str) -> None:
+def check_attends(writing: Writing, model: zoo.Generative, other: str) -> None:
     """Raises ValueError if attention is to be drawn of a model that has none; `other` is one that
     has.
     """
@@ -62,7 +62,7 @@ def first_written(made: Any) -> int:
 def report(
     writing: Writing,
     checkpoint: Path,
-    model: zoo.Autoregressive,
+    model: zoo.Generative,
     scores: Any,
     path: Path,
     whole: bool,

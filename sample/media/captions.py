@@ -49,7 +49,7 @@ class Captions(NamedTuple):
 
 @checked(beam=1, length_penalty=0, batch_size=1)
 def caption(
-    source: str | os.PathLike | tuple[zoo.Autoregressive, zoo.Variables],
+    source: str | os.PathLike | tuple[zoo.Generative, zoo.Variables],
     images: Any,
     beam: int | None = 5,
     attention: bool = False,

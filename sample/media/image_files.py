@@ -16,7 +16,7 @@ from zoo.foundation.arguments import checked
 
 @checked(num=1)
 def read_images(
-    model: zoo.Autoregressive, path: str | os.PathLike, num: int | None = None
+    model: zoo.Generative, path: str | os.PathLike, num: int | None = None
 ) -> Int[np.ndarray, "num *sites_and_event"]:
     """Reads images for `model` from a picture file, a folder of pictures (sorted by name) or an
     .npy file.
@@ -53,7 +53,7 @@ def read_images(
 
 @checked(num=1)
 def read_pixels(
-    model: zoo.Autoregressive, path: str | os.PathLike, num: int | None = None
+    model: zoo.Generative, path: str | os.PathLike, num: int | None = None
 ) -> Integer[np.ndarray, "num height width *channels"]:
     """Reads the same files as `read_images`, but returns the pixels unchanged.
 

@@ -46,7 +46,7 @@ class Labels(NamedTuple):
 
 @checked(batch_size=1)
 def classify(
-    source: str | os.PathLike | tuple[zoo.Autoregressive, zoo.Variables],
+    source: str | os.PathLike | tuple[zoo.Generative, zoo.Variables],
     images: Any,
     *,
     batch_size: int = BATCH,
@@ -90,7 +90,7 @@ def classify(
     return Labels(shares.argmax(-1), shares, names_of(model))
 
 
-def names_of(model: zoo.Autoregressive) -> tuple[str, ...]:
+def names_of(model: zoo.Generative) -> tuple[str, ...]:
     """The names of the classes of a model; their numbers if it has no names."""
     classes = model.head.num_values
     assert classes is not None, "labels are discrete"

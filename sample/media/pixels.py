@@ -16,7 +16,7 @@ from zoo.foundation.arguments import array, checked
 
 @checked(num=1)
 def images(
-    source: str | os.PathLike | tuple[zoo.Autoregressive, zoo.Variables],
+    source: str | os.PathLike | tuple[zoo.Generative, zoo.Variables],
     num: int = 64,
     key: Array | None = None,
     **options: Any,
@@ -51,7 +51,7 @@ def images(
 
 
 @checked()
-def as_images(model: zoo.Autoregressive, x: Any) -> UInt8[np.ndarray, "num height width *channels"]:
+def as_images(model: zoo.Generative, x: Any) -> UInt8[np.ndarray, "num height width *channels"]:
     """Converts values of an image model to uint8 images; its levels are spread over 0..255.
 
     Args:
@@ -88,7 +88,7 @@ def as_images(model: zoo.Autoregressive, x: Any) -> UInt8[np.ndarray, "num heigh
     return pixels[..., 0] if pixels.shape[3:] == (1,) else pixels
 
 
-def image_shape(model: zoo.Autoregressive) -> tuple[int, ...]:
+def image_shape(model: zoo.Generative) -> tuple[int, ...]:
     """Returns (height, width) of the images that a model draws, captions or labels, or (height,
     width, 3) in colour.
 
@@ -105,7 +105,7 @@ def image_shape(model: zoo.Autoregressive) -> tuple[int, ...]:
     return shape[:2] if shape[2:] == (1,) else shape
 
 
-def levels(model: zoo.Autoregressive) -> UInt8[np.ndarray, " num_values"]:
+def levels(model: zoo.Generative) -> UInt8[np.ndarray, " num_values"]:
     """Returns the brightness 0..255 of each level of an image model."""
     num_values = model.head.num_values
     assert num_values is not None, "an image model has levels"

@@ -40,7 +40,7 @@ class Sounds(NamedTuple):
 
 @checked(num=1)
 def audio(
-    source: str | os.PathLike | tuple[zoo.Autoregressive, zoo.Variables],
+    source: str | os.PathLike | tuple[zoo.Generative, zoo.Variables],
     num: int = 1,
     seconds: float = 1.0,
     *,

@@ -18,7 +18,7 @@ from sample.engines.program_sizes import few_known
 from sample.engines.sampler import begin_shared, draw_by_rank
 from sample.engines.tempered import Tempered
 from sample.media.characters import decode, encode, end_of, raw
-from zoo.core.checks import check_variables
+from zoo.core.arrays import check_variables
 from zoo.foundation.arguments import checked, shown, strings
 from zoo.foundation.limits import MOST, check_memory
 from zoo.foundation.precision import without_x64
@@ -49,7 +49,7 @@ class Texts(NamedTuple):
 
 @checked()
 def text(
-    source: str | os.PathLike | tuple[zoo.Autoregressive, zoo.Variables],
+    source: str | os.PathLike | tuple[zoo.Generative, zoo.Variables],
     prompt: str | Sequence[str] = "",
     num: int | None = None,
     length: int = 500,
@@ -124,7 +124,7 @@ def text(
 
 @checked()
 def stream(
-    source: str | os.PathLike | tuple[zoo.Autoregressive, zoo.Variables],
+    source: str | os.PathLike | tuple[zoo.Generative, zoo.Variables],
     prompt: str = "",
     length: int = 500,
     *,

@@ -51,7 +51,7 @@ class Translations(NamedTuple):
 
 @checked(beam=1, length=1, length_penalty=0, batch_size=1)
 def translate(
-    source: str | os.PathLike | tuple[zoo.Autoregressive, zoo.Variables],
+    source: str | os.PathLike | tuple[zoo.Generative, zoo.Variables],
     sources: Sequence[str],
     beam: int | None = 5,
     attention: bool = False,

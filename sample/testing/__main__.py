@@ -25,7 +25,7 @@ class Options:
     """Pairs of an earlier and a later rank that do not depend on each other by intention."""
 
 
-def subject_named(word: str) -> zoo.Autoregressive | type[zoo.Autoregressive]:
+def subject_named(word: str) -> zoo.Generative | type[zoo.Generative]:
     """The model or class that a word on the command line means.
 
     Raises:
@@ -34,7 +34,7 @@ def subject_named(word: str) -> zoo.Autoregressive | type[zoo.Autoregressive]:
     if not is_own(word):
         return zoo.entry(word).tiny
     path, _, name = word.rpartition(":")
-    if path and isinstance(found := vars(load_file(path)).get(name), zoo.Autoregressive):
+    if path and isinstance(found := vars(load_file(path)).get(name), zoo.Generative):
         return found
     return model_class(word)[0]
 

@@ -13,6 +13,7 @@ from sample.testing.subject import (
     by_rank,
     change_site,
     example_of,
+    figure_of,
     rank_mask,
     variables_for,
 )
@@ -26,7 +27,7 @@ def check_initial(entry: zoo.Entry) -> None:
     assert finite, "an initial value is not finite"
     assert _equal(first, again), "init is not a function of its key"
     assert not _equal(first, other), "init ignores its key"
-    scored = zoo.log_prob(model, first, x, context)
+    scored = figure_of(model, first, x, context)
     assert np.isfinite(scored).all(), "the likelihood of fresh variables is not finite"
 
 
@@ -94,7 +95,7 @@ def check_step(entry: zoo.Entry) -> None:
         )
 
 
-def gradient_of(model: zoo.Autoregressive) -> Callable[..., Any]:
+def gradient_of(model: Any) -> Callable[..., Any]:
     """The gradient of the mean training loss by the variables: (variables, x, context) -> tree."""
 
     def loss(variables, x, context):

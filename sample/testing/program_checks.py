@@ -16,7 +16,7 @@ import zoo
 from sample.engines.ancestral_loop import ancestral
 from sample.engines.sampler import draw
 from sample.testing.network_checks import gradient_of
-from sample.testing.subject import BATCH, example_of, num_draws, variables_for
+from sample.testing.subject import BATCH, example_of, figure_of, num_draws, variables_for
 from zoo.foundation.precision import enable_x64
 
 DOTS = ("dot_general", "conv_general_dilated", "ragged_dot", "ragged_dot_general")
@@ -50,7 +50,7 @@ def check_compiles_once(entry: zoo.Entry) -> None:
 
     def use(model, seed):
         draw(model, variables, jax.random.key(seed), num, context=entry.example(model, num)[1])
-        zoo.log_prob(model, variables, x, context)
+        figure_of(model, variables, x, context)
 
     use(model, 0)
     with jax.log_compiles(), compilations() as seen:
@@ -92,7 +92,7 @@ def check_checkpoint(entry: zoo.Entry, folder: Path | None = None) -> None:
     loaded, arrays = zoo.load(folder)
     assert loaded == model and hash(loaded) == hash(model), f"{model} is loaded as {loaded}"
     jax.tree.map(np.testing.assert_array_equal, arrays, variables)
-    same = zoo.log_prob(loaded, arrays, x, context) == zoo.log_prob(model, variables, x, context)
+    same = figure_of(loaded, arrays, x, context) == figure_of(model, variables, x, context)
     assert same.all(), "a loaded model scores otherwise"
     return None
 
@@ -159,7 +159,7 @@ def check_wide(entry: zoo.Entry) -> None:
         rows = np.arange(num) % 4
         contexts = jax.tree.map(lambda leaf: leaf[rows], context)
         yield zoo.init(model, key, x, context)
-        yield zoo.log_prob(model, variables, x, context)
+        yield figure_of(model, variables, x, context)
         yield draw(model, variables, key, num, context=contexts)
         yield jax.jit(jax.value_and_grad(loss))(variables, x, context)
 

@@ -18,12 +18,12 @@ RARE = 1e-6  # draws that right code would give as rarely as this fail
 FEWEST = 10.0  # expected counts of a cell of the chi-square test, at least
 
 
-def size_of(model: zoo.Autoregressive) -> int:
+def size_of(model: zoo.Generative) -> int:
     """How many values the space has; of real values, how many points the quadrature needs."""
     return (model.head.num_values or POINTS) ** model.num_dims
 
 
-def space_of(model: zoo.Autoregressive) -> Any:
+def space_of(model: zoo.Generative) -> Any:
     """All values of the model, or the points of a quadrature: [size, *site_shape, *event_shape]."""
     event = (*model.site_shape, *model.head.event_shape)
     if model.head.num_values is None:
@@ -46,12 +46,12 @@ def probabilities(entry: zoo.Entry) -> np.ndarray:
     return densities * functools.reduce(np.multiply.outer, [widths] * model.num_dims).ravel()
 
 
-def distribution_of(model: zoo.Autoregressive, probabilities: np.ndarray) -> np.ndarray:
+def distribution_of(model: zoo.Generative, probabilities: np.ndarray) -> np.ndarray:
     """The probability of every cell of `codes`, given those of the points of the space."""
     return np.bincount(codes(model, space_of(model)), probabilities)
 
 
-def codes(model: zoo.Autoregressive, x: Any) -> np.ndarray:
+def codes(model: zoo.Generative, x: Any) -> np.ndarray:
     """The index of each value in `space_of`; of real values, the index of the cell they are in."""
     digits, base = np.asarray(x).reshape(len(x), -1), model.head.num_values
     if base is None:
@@ -82,7 +82,7 @@ def assert_counts(counts: np.ndarray, expected: np.ndarray) -> None:
     assert chance > RARE, f"chi-square {chi_square:.0f} with {freedom} degrees of freedom"
 
 
-def assert_follows(model: zoo.Autoregressive, x: Any, distribution: np.ndarray) -> None:
+def assert_follows(model: zoo.Generative, x: Any, distribution: np.ndarray) -> None:
     """Draws follow the distribution; what it excludes is never drawn."""
     counts = np.bincount(codes(model, x), minlength=len(distribution))
     possible = distribution > 0

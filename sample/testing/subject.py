@@ -9,13 +9,14 @@ import jax.numpy as jnp
 import numpy as np
 
 import zoo
+from zoo.core.bounds import watched
 
 BATCH = 32  # the batch of most checks, so that they share compiled functions
 MANY_SITES = 64  # a model with more sites is drawn in small batches
 
 
 @functools.cache
-def variables_of(model: zoo.Autoregressive, seed: int = 0, example: Any = None) -> Any:
+def variables_of(model: Any, seed: int = 0, example: Any = None) -> Any:
     """Random variables of a scale at which every dependence shows and no distribution is peaked.
 
     Args:
@@ -32,9 +33,22 @@ def variables_of(model: zoo.Autoregressive, seed: int = 0, example: Any = None) 
     smooth = model.head.num_values is None  # densities that the quadrature can follow
     for scale in (0.3, 0.2) if smooth else (0.8, 0.5, 0.3, 0.2, 0.1):
         variables = jax.tree.map(lambda leaf: jnp.asarray(np.float32(scale) * leaf), noise)  # noqa: B023
-        if zoo.conditionals(model, variables, x, context).std() < 2:
+        if not isinstance(model, zoo.Autoregressive) and scale <= 0.3:
+            break  # weights p(x, z) / q(z | x) with tails that a mean can be taken of
+        if isinstance(model, zoo.Autoregressive) and (
+            zoo.conditionals(model, variables, x, context).std() < 2
+        ):
             break
     return variables
+
+
+def figure_of(model: Any, variables: Any, x: Any, context: Any) -> Any:
+    """What the model knows of log p(x), or what it is watched by, [batch]; the noise is fixed."""
+    if model.knows == "exact":
+        return zoo.log_prob(model, variables, x, context)
+    if model.knows == "bound":
+        return zoo.evidence(model, variables, x, context, key=jax.random.key(3), num=2)
+    return watched(model, variables, x, context, key=jax.random.key(3))
 
 
 def variables_for(entry: zoo.Entry) -> Any:
@@ -69,24 +83,24 @@ def num_draws(entry: zoo.Entry) -> int:
     return 50 if entry.tiny.num_sites <= MANY_SITES else 4
 
 
-def by_rank(model: zoo.Autoregressive, params: Any) -> Any:
+def by_rank(model: Any, params: Any) -> Any:
     """Params [batch, *site_shape, P] in the order of the ranks: [batch, num_sites, P]."""
     return params.reshape(len(params), model.num_sites, -1)[:, model.sites]
 
 
-def rank_mask(model: zoo.Autoregressive, end: int) -> np.ndarray:
+def rank_mask(model: Any, end: int) -> np.ndarray:
     """Which sites have a rank below `end`: bool [*site_shape]."""
     return model.ordering.ranks(model.site_shape).reshape(model.site_shape) < end
 
 
-def change_site(model: zoo.Autoregressive, x: Any, site: Any, rows: Any) -> Any:
+def change_site(model: Any, x: Any, site: Any, rows: Any) -> Any:
     """`x` with another valid value at `site` in `rows`."""
     other = (x + 1) % model.head.num_values if model.head.num_values else x + 1.0
     flat = (len(x), model.num_sites, *model.head.event_shape)
     return x.reshape(flat).at[rows, site].set(other.reshape(flat)[rows, site]).reshape(x.shape)
 
 
-def same_values(model: zoo.Autoregressive, a: Any, b: Any) -> bool:
+def same_values(model: Any, a: Any, b: Any) -> bool:
     """Whether two sets of draws are equal: exactly, or to rounding where values are real."""
     if model.head.num_values is None:
         return np.allclose(a, b, rtol=1e-4, atol=1e-4)

@@ -15,6 +15,7 @@ from sample.testing.distribution_checks import (
     check_engines,
     check_normalised,
 )
+from sample.testing.evidence_checks import check_bound, check_refusals, check_rows, check_used
 from sample.testing.network_checks import (
     check_alive,
     check_causal,
@@ -54,7 +55,36 @@ CHECKS: tuple[Check, ...] = (
     check_wide,
     check_checkpoint,
 )
-ENUMERATED = (check_normalised, check_distribution, check_completion)
+"""The checks of an autoregressive model."""
+
+FROM_NOISE: tuple[Check, ...] = (
+    check_initial,
+    check_rows,
+    check_used,
+    check_gradients,
+    check_parallel,
+    check_compiles_once,
+    check_wide,
+    check_checkpoint,
+)
+BY_KNOWLEDGE: dict[zoo.Knows, tuple[Check, ...]] = {
+    "exact": (*FROM_NOISE, check_normalised, check_distribution),
+    "bound": (*FROM_NOISE, check_refusals, check_bound),
+    "none": (*FROM_NOISE, check_refusals),
+}
+"""The checks of a model that draws from noise, by what it knows of log p(x)."""
+
+ENUMERATED = (check_normalised, check_distribution, check_completion, check_bound)
+
+
+def checks_of(model: Any) -> tuple[Check, ...]:
+    """The checks that a model has to pass.
+
+    Example:
+      >>> checks_of(zoo.MADE()) == CHECKS
+      True
+    """
+    return CHECKS if isinstance(model, zoo.Autoregressive) else BY_KNOWLEDGE[model.knows]
 
 
 class Result(NamedTuple):
@@ -137,7 +167,9 @@ def check(model: Any, example: Any = None, *, blind: int = 0) -> tuple[Result, .
     failed = [result.name for result in results if result.outcome == "failed"]
     if failed:
         name = type(entry.tiny).__name__
-        message = f"{name} breaks the contract: {', '.join(failed)} of {len(CHECKS)} checks failed."
+        message = (
+            f"{name} breaks the contract: {', '.join(failed)} of {len(results)} checks failed."
+        )
         raise ConformanceError(message, tuple(results))
     return tuple(results)
 
@@ -148,7 +180,7 @@ def run(entry: zoo.Entry) -> Iterator[Result]:
     A model that cannot even be initialised is not checked any further.
     """
     hopeless = False
-    for each in CHECKS:
+    for each in checks_of(entry.tiny):
         name = each.__name__.removeprefix("check_")
         reason = "the model could not be initialised" if hopeless else why_skipped(each, entry)
         if reason:
@@ -248,19 +280,19 @@ def subject_of(model: Any, example: Any = None, blind: int = 0) -> zoo.Entry:
     return zoo.Entry(model, model, blind, example)
 
 
-def tiny_of(cls: type) -> zoo.Autoregressive:
+def tiny_of(cls: type) -> zoo.Generative:
     """The instance of a class that is checked.
 
     Raises:
       ValueError: no class of models, or one that can be made only with arguments.
     """
-    if not issubclass(cls, zoo.Autoregressive):
+    if not issubclass(cls, zoo.Generative):
         raise ValueError(
             f"{cls.__name__} is no class of models: derive it from zoo.Autoregressive."
         )
     if "tiny" in vars(cls):
         tiny = cls.tiny  # type: ignore[attr-defined]
-        return tiny() if callable(tiny) and not isinstance(tiny, zoo.Autoregressive) else tiny
+        return tiny() if callable(tiny) and not isinstance(tiny, zoo.Generative) else tiny
     for entry in zoo.CATALOGUE.values():
         if type(entry.tiny) is cls:
             return entry.tiny

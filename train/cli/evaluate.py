@@ -1,5 +1,5 @@
-"""`python -m train.evaluate RUN` prints the exact likelihood of a split, `RUN RUN --ensemble` that of
-the mixture of several runs.
+"""`python -m train.evaluate RUN` prints what a run's model knows of the likelihood of a split, `RUN RUN
+--ensemble` that of the mixture of several runs.
 """
 
 import dataclasses
@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import tyro
 
 from train.engine.ensembles import Member, check_same_space, evaluation, snapshot_words
-from train.engine.evaluation import check_ensemble, example_scores, mixture
+from train.engine.evaluation import check_draws, check_ensemble, example_scores, mixture
 from train.kinds import kind_of
 from train.recipe.recipe import PLACES
 from train.runs.folder import Run, check_same
@@ -19,7 +19,7 @@ from zoo.core.model_files import find_run, take_classes
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """Exact likelihood of a trained run, or of an ensemble of runs."""
+    """Likelihood of a trained run, or of an ensemble of runs: exact, or a bound by random draws."""
 
     run: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     """A run folder, a model's name for its newest run under runs/, or FILE.py:Class for the newest
@@ -39,6 +39,12 @@ class Options:
     """Score the mixture of so many orderings instead, by a model that was trained for all of them
     (EoNADE).
     """
+    draws: int | None = None
+    """Draws of each example that the bound of a model takes which knows a bound; more are tighter. By
+    default as many as the run's recipe says.
+    """
+    seed: int = 0
+    """Seed of these draws."""
     batch_size: int | None = None
     """Examples at a time; 500 by default, of sounds as many as in training."""
     path: Annotated[str | None, tyro.conf.arg(aliases=["--data.path"])] = (
@@ -108,6 +114,9 @@ def _opened(options, word):
     member = Member.of(run, recipe, checkpoint)
     if options.orderings is not None:
         member = member._replace(model=member.model.with_orderings(options.orderings))
+    check_draws(member.model, options.draws)
+    if options.ensemble and member.model.knows != "exact":
+        check_ensemble(member.model, "ensemble")
     if options.ensemble and len(options.runs) == 1 and not recipe.snapshots:
         check_ensemble(member.model, "ensemble")
     return member
@@ -123,7 +132,8 @@ def _scored(options, member):
         words = snapshot_words(count, len(member.recipe.cycle_ends))
         return f"{name}, ensemble of {words}", member.snapshot_mixture(split, size, count)
     several = options.orderings is not None or (options.ensemble and len(model.members()) > 1)
-    scores = example_scores(model, member.variables, split, size, ensemble=several)
+    noise = {"draws": options.draws or member.recipe.draws, "seed": options.seed}
+    scores = example_scores(model, member.variables, split, size, ensemble=several, **noise)
     return f"{name}, ensemble of {len(model.members())}" if several else name, scores
 
 

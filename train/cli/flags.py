@@ -30,6 +30,7 @@ TRAINING = (
     "conditional",
     "validate_ensemble",
     "calibrate",
+    "draws",
     "checkpoint_every",
 )
 OPTIMISER = (
@@ -60,18 +61,19 @@ def data_fields(kind: Kind) -> tuple[str, ...]:
     return (*DATA, *kind.flags, *PLACES)
 
 
-def left_out(model: zoo.Autoregressive, head: str) -> set[str]:
+def left_out(model: zoo.Generative, head: str) -> set[str]:
     """The fields of `Recipe` that mean nothing for a model; `head` is its head as a flag says it,
     or "".
     """
     bernoulli = head.startswith("bernoulli") or isinstance(model.head, zoo.Bernoulli)
-    mixture = type(model).members is not zoo.Autoregressive.members
+    mixture = type(model).members is not zoo.Generative.members
     applies = {
         "conditional": hasattr(model, "num_classes"),
         "encoder": bool(model.encoder_fields),
         "encoder_rate": bool(model.encoder_fields),
         "validate_ensemble": mixture,
-        "calibrate": bernoulli,
+        "calibrate": bernoulli and model.knows == "exact",
+        "draws": model.knows == "bound",
     }
     return {field for field, applied in applies.items() if not applied}
 
@@ -123,7 +125,7 @@ def read_recipe(
     return dataclasses.replace(recipe, model=options.model, **changes), options.run
 
 
-def read_model(cls: type, prog: str, args: Sequence[str]) -> zoo.Autoregressive:
+def read_model(cls: type, prog: str, args: Sequence[str]) -> zoo.Generative:
     """A model whose constructor needs arguments, from the flags `--model.NAME` among `args`.
 
     Raises:
@@ -145,7 +147,7 @@ def _model_words(args):
             yield word
 
 
-def _check_flags(args: Sequence[str], model: zoo.Autoregressive, of: Kind, shown: set[str]) -> None:
+def _check_flags(args: Sequence[str], model: zoo.Generative, of: Kind, shown: set[str]) -> None:
     """Names a flag that exists for another model or other data and not here."""
     recipes = {field.name for field in dataclasses.fields(Recipe)} - {"model", "data"}
     others = {"": recipes - shown}

@@ -35,7 +35,7 @@ def own_recipe(word: str, prog: str, args: Sequence[str]) -> Recipe:
     return recipe
 
 
-def default_recipe(model: zoo.Autoregressive) -> Recipe:
+def default_recipe(model: zoo.Generative) -> Recipe:
     """A recipe that suits the kind of a model, on data that need no network."""
     kind = kind_of(model)
     return Recipe(model, Data(kind.example), **kind.recipe)

@@ -22,8 +22,8 @@ PRECISION = 0.005  # of the logarithm of the temperature
 
 
 def calibrated(
-    recipe: Recipe, model: zoo.Autoregressive, variables: zoo.Variables, valid: Split
-) -> zoo.Autoregressive:
+    recipe: Recipe, model: zoo.Generative, variables: zoo.Variables, valid: Split
+) -> zoo.Generative:
     """The model at the temperature of its Bernoulli head, to three digits, that makes a split
     likeliest.
 

@@ -32,7 +32,7 @@ class Member(NamedTuple):
 
     run: Run
     recipe: Recipe
-    model: zoo.Autoregressive
+    model: zoo.Generative
     variables: zoo.Variables
     dataset: Dataset
 
@@ -63,7 +63,7 @@ def network_scores(
 
 
 def snapshot_scores(
-    run: Run, recipe: Recipe, model: zoo.Autoregressive, split: Split, size: int, count: int
+    run: Run, recipe: Recipe, model: zoo.Generative, split: Split, size: int, count: int
 ) -> list[Scores]:
     """Scores of every example under each of the newest `count` snapshots, the newest first.
 
@@ -76,7 +76,7 @@ def snapshot_scores(
 
 
 def choose(
-    run: Run, recipe: Recipe, model: zoo.Autoregressive, valid: Split, size: int
+    run: Run, recipe: Recipe, model: zoo.Generative, valid: Split, size: int
 ) -> tuple[int, list[float]]:
     """How many of the newest snapshots make the likeliest ensemble of a split.
 
@@ -107,9 +107,9 @@ def report_snapshots(run: Run, recipe: Recipe, dataset: Dataset) -> tuple[dict[s
     return numbers | {"valid_nats": valid_nats, "each": each}, line
 
 
-def evaluation(scores: Scores, model: zoo.Autoregressive, split: Split) -> Evaluation:
+def evaluation(scores: Scores, model: zoo.Generative, split: Split) -> Evaluation:
     """The evaluation that the scores of the examples of a split amount to."""
-    return summarise(scores.nats, model, split.x, scores.probabilities)
+    return summarise(scores.nats, model, split.x, scores.probabilities, scores.draws)
 
 
 def snapshot_words(members: int, cycles: int) -> str:

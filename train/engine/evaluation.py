@@ -1,4 +1,4 @@
-"""The exact likelihood of a split, in stated units."""
+"""What a model knows of the likelihood of a split, in stated units and under its own name."""
 
 import decimal
 import math
@@ -15,15 +15,20 @@ from train.engine.devices import shardings, spread
 from train.engine.progress import progress_bar
 from train.kinds import kind_of
 from zoo.core import checks
+from zoo.core.bounds import watched
 
 STREAMS = 16  # that a recurrent network reads a text as: only their first windows have no past
 
 
+KEY = 0  # seed of the noise of all evaluations, so that they can be compared
+
+
 class Evaluation(NamedTuple):
-    """Mean negative log likelihood of a split.
+    """Mean negative log likelihood of a split, or an upper bound of it.
 
     Attributes:
-      nats: mean of -log p(x) over its examples; of texts, per token; of sounds, per sample.
+      nats: mean of -log p(x) over its examples; of texts, per token; of sounds, per sample. An
+        upper bound of it if the model knows a bound; nan if it has no likelihood.
       standard_error: of that mean, over the examples (windows of a text or a sound).
       bits_per_dim: the mean in bits per dimension (token, sample).
       num: how many examples (tokens, samples).
@@ -31,6 +36,10 @@ class Evaluation(NamedTuple):
         end.
       error: of labels, how many are predicted wrongly, in %; None for other data.
       error_spread: the standard error of `error`, over the examples.
+      knows: `exact`, `bound` or `none`: what the model knows of log p(x).
+      draws: how many draws of each example the bound took; 0 of an exact likelihood.
+      watched: of a model without a likelihood, the mean of what it is watched by.
+      watched_name: what that is.
 
     Example:
       >>> import train
@@ -45,10 +54,22 @@ class Evaluation(NamedTuple):
     unit: str = "example"
     error: float | None = None
     error_spread: float | None = None
+    knows: zoo.Knows = "exact"
+    draws: int = 0
+    watched: float = math.nan
+    watched_name: str = ""
 
     def numbers(self) -> dict[str, Any]:
-        """The fields that are known, by name."""
-        return {name: value for name, value in self._asdict().items() if value is not None}
+        """The fields that mean something, by name."""
+        fields = {name: value for name, value in self._asdict().items() if value is not None}
+        if self.knows != "none":
+            del fields["watched"], fields["watched_name"]
+        return fields
+
+    @property
+    def judged(self) -> float:
+        """The number by which weights are chosen: the lower, the better."""
+        return self.watched if self.knows == "none" else self.nats
 
     @property
     def digits(self) -> int:
@@ -57,6 +78,14 @@ class Evaluation(NamedTuple):
 
     def __str__(self) -> str:
         """The numbers with their units."""
+
+        if self.knows == "none":
+            error = "" if math.isnan(self.standard_error) else f" +- {self.standard_error:.4g}"
+            return f"no likelihood; {self.watched_name} {self.watched:.5g}{error}"
+        if self.knows == "bound":
+            exact = str(self._replace(knows="exact"))
+            number, unit, rest = exact.partition(f" {self._first_unit}")
+            return f"<= {number}{unit} (bound, {_counted(self.draws)}){rest}"
 
         def spread(scale=1.0):
             return "" if alone else f" +- {self.standard_error / scale:.{self.digits}f}"
@@ -79,6 +108,14 @@ class Evaluation(NamedTuple):
             f"perplexity {perplexity(self.nats)}{only}"
         )
 
+    @property
+    def _first_unit(self):
+        return {"example": "nats", "sample": "bits/sample"}.get(self.unit, f"nats/{self.unit}")
+
+
+def _counted(draws):
+    return "1 draw" if draws == 1 else f"{draws:,} draws"
+
 
 class Scores(NamedTuple):
     """What evaluation measures of every example.
@@ -87,10 +124,12 @@ class Scores(NamedTuple):
       nats: -log p(x), [N].
       probabilities: of labels, that of each class at each site, [N, sites, classes]; None for other
         data.
+      draws: how many draws of each example a bound took.
     """
 
     nats: Float[np.ndarray, " N"]
     probabilities: Float[np.ndarray, "N sites classes"] | None = None
+    draws: int = 0
 
 
 def perplexity(nats: float) -> str:
@@ -105,14 +144,16 @@ def perplexity(nats: float) -> str:
 
 
 def evaluate(
-    model: zoo.Autoregressive,
+    model: zoo.Generative,
     variables: zoo.Variables,
     split: Split,
     batch_size: int,
     *,
     ensemble: bool = False,
+    draws: int | None = None,
+    seed: int = KEY,
 ) -> Evaluation:
-    """Likelihood of every example of a split, over all devices.
+    """What the model knows of the likelihood of every example of a split, over all devices.
 
     The last batch is filled up by repeating its last example, and the filling is not counted: one
       compilation serves
@@ -124,12 +165,17 @@ def evaluate(
       split: the examples.
       batch_size: examples at a time; rounded up to a multiple of the number of devices.
       ensemble: score the mixture of `model.members()` instead of the model itself.
+      draws: how many draws a bound takes for each example; by default as many as training does.
+      seed: of the noise of a bound; the noise of an example depends on the seed and on its place in
+        the split.
 
     A text, cut into windows, is scored window by window, each from its beginning; by a recurrent
     network as a few streams of windows that go on from one another.
     """
-    scores = example_scores(model, variables, split, batch_size, ensemble=ensemble)
-    return summarise(scores.nats, model, split.x, scores.probabilities)
+    scores = example_scores(
+        model, variables, split, batch_size, ensemble=ensemble, draws=draws, seed=seed
+    )
+    return summarise(scores.nats, model, split.x, scores.probabilities, scores.draws)
 
 
 def mixture(scores: Sequence[Scores]) -> Scores:
@@ -150,12 +196,14 @@ def mixture(scores: Sequence[Scores]) -> Scores:
 
 
 def example_scores(
-    model: zoo.Autoregressive,
+    model: zoo.Generative,
     variables: zoo.Variables,
     split: Split,
     batch_size: int,
     *,
     ensemble: bool = False,
+    draws: int | None = None,
+    seed: int = KEY,
 ) -> Scores:
     """The scores of every example of a split, by the arguments of `evaluate`."""
     if model.streams:
@@ -165,22 +213,53 @@ def example_scores(
     variables = jax.device_put(variables, replicated)
     size = math.ceil(batch_size / jax.device_count()) * jax.device_count()
     scores: dict[str, list[np.ndarray]] = {}
+    draws = 0 if model.knows != "bound" else draws or model.draws
+    done = 0
     with progress_bar(len(split.x), "example", delay=10) as bar:
         for batch in batches(split, size):
             batch = kind.shortened(model, batch)
             count, fitting = len(batch.x), kind.of_length(model, batch.x)
-            members = fitting.members() if ensemble else (fitting,)
-            x, context = spread(
-                jax.tree.map(lambda rows: _fill(rows, size), tuple(batch)), split_sharding
+            rows = (*batch, np.arange(done, done + count, dtype=np.uint32))
+            x, context, indices = spread(
+                jax.tree.map(lambda rows: _fill(rows, size), rows), split_sharding
             )
-            for name, values in kind.scores(members, variables, x, context).items():
+            if model.knows == "exact":
+                members = fitting.members() if ensemble else (fitting,)
+                found = kind.scores(members, variables, x, context)
+            else:
+                noise = {"key": jax.random.key(seed), "indices": indices}
+                found = {"nats": _from_noise(fitting, variables, x, context, draws, noise)}
+            for name, values in found.items():
                 scores.setdefault(name, []).append(np.asarray(values, np.float64)[:count])
+            done += count
             bar.update(count)
-    return Scores(**{name: np.concatenate(parts) for name, parts in scores.items()})
+    joined = {name: np.concatenate(parts) for name, parts in scores.items()}
+    return Scores(**joined, draws=draws)
 
 
-def check_ensemble(model: zoo.Autoregressive, flag: str) -> None:
+def _from_noise(model, variables, x, context, draws, noise):
+    """Minus a bound of log p(x), or what a model without a likelihood is watched by, [batch]."""
+    if model.knows == "none":
+        return watched(model, variables, x, context, **noise)
+    return -zoo.evidence(model, variables, x, context, num=draws, **noise)
+
+
+def check_draws(model: zoo.Generative, draws: int | None) -> None:
+    """Raises ValueError if draws were asked for that cannot be."""
+    if draws is not None and model.knows != "bound":
+        knows = {"exact": "knows its likelihood exactly", "none": "has no likelihood"}[model.knows]
+        raise ValueError(f"{checks.kind(model)} {knows}, without draws: drop --draws.")
+    if draws is not None and draws < 1:
+        raise ValueError(f"--draws must be at least 1; got {draws}.")
+
+
+def check_ensemble(model: zoo.Generative, flag: str) -> None:
     """Raises ValueError if the model has no members besides itself."""
+    if model.knows != "exact":
+        raise ValueError(
+            f"{checks.kind(model)} does not know its likelihood exactly, so there is no mixture to "
+            f"score: drop --{flag}."
+        )
     if len(model.members()) == 1:
         raise ValueError(f"this {checks.kind(model)} is one model and no ensemble: drop --{flag}.")
 
@@ -200,9 +279,10 @@ def _stream_nats(model, variables, windows):
 
 def summarise(
     nats: np.ndarray,
-    model: zoo.Autoregressive,
+    model: zoo.Generative,
     x: np.ndarray,
     probabilities: np.ndarray | None = None,
+    draws: int = 0,
 ) -> Evaluation:
     """The evaluation that the nats of single examples `x` amount to: their sum, divided by what is
     scored in all of them; and how many labels are not the likeliest, by their `probabilities`.
@@ -216,7 +296,11 @@ def summarise(
         else math.nan
     )
     bits = zoo.bits_per_dim(-mean, model.num_dims if of == "example" else 1)
-    result = Evaluation(mean, error, bits, int(sites.sum()), of)
+    if model.knows == "none":
+        return Evaluation(
+            math.nan, error, math.nan, num, of, None, None, "none", 0, mean, model.watched
+        )
+    result = Evaluation(mean, error, bits, int(sites.sum()), of, knows=model.knows, draws=draws)
     if probabilities is None:
         return result
     errors = (probabilities.argmax(-1) != x).mean(1)

@@ -18,7 +18,7 @@ from train.data.grouping import frequent_note
 from train.data.in_memory import Part, levels_as_floats, validation_parts
 from train.engine.calibrate import calibrated
 from train.engine.checkpoint import Progress
-from train.engine.evaluation import Evaluation, check_ensemble
+from train.engine.evaluation import Evaluation, check_draws, check_ensemble
 from train.engine.evaluation import evaluate as evaluate_split
 from train.engine.loop import NonFiniteError, train
 from train.engine.optimisers import schedule
@@ -55,7 +55,7 @@ class Fitted(NamedTuple):
       (2, 3)
     """
 
-    model: zoo.Autoregressive
+    model: zoo.Generative
     variables: zoo.Variables
     history: History
 
@@ -79,10 +79,10 @@ class MemoryKeeper:
     def record(self, record: dict[str, Any]) -> None:
         self.records.append(record)
 
-    def keep(self, model: zoo.Autoregressive | None, variables: zoo.Variables) -> None:
+    def keep(self, model: zoo.Generative | None, variables: zoo.Variables) -> None:
         self.variables = _copy(variables)
 
-    def snapshot(self, number: int, model: zoo.Autoregressive, variables: zoo.Variables) -> None:
+    def snapshot(self, number: int, model: zoo.Generative, variables: zoo.Variables) -> None:
         self.snapshots.append(_copy(variables))
 
     def save(self, state: State, progress: Progress) -> None:
@@ -101,7 +101,7 @@ class MemoryKeeper:
             records.append(
                 {
                     "step": self.step,
-                    "train_nats": float(nats),
+                    f"train_{'loss' if recipe.model.knows == 'none' else 'nats'}": float(nats),
                     "gradient_norm": float(norm),
                     "learning_rate": rate,
                     "seconds": self.progress.seconds,
@@ -118,7 +118,7 @@ def _copy(variables):
 
 @checked()
 def fit(
-    model: zoo.Autoregressive,
+    model: zoo.Generative,
     x: Any,
     *,
     valid: Any = None,
@@ -197,15 +197,19 @@ def fit(
 
 @checked(batch_size=1)
 def evaluate(
-    model: zoo.Autoregressive,
+    model: zoo.Generative,
     variables: zoo.Variables,
     x: Any,
     context: Any = None,
     *,
     batch_size: int | None = None,
     ensemble: bool = False,
+    draws: int | None = None,
 ) -> Evaluation:
-    """The exact likelihood of examples, over all devices: mean of -log p(x | context) in nats.
+    """What the model knows of the likelihood of examples, over all devices.
+
+    It is the mean of -log p(x | context) in nats, an upper bound of it, or no likelihood at all; the
+    result says which.
 
     Args:
       model: a trained model, as `fit` and `zoo.load` return it.
@@ -215,6 +219,7 @@ def evaluate(
       context: a row for each example; None for a model without context.
       batch_size: examples at a time; it changes the speed only. Default: 500, of sounds 4.
       ensemble: score the mixture of the model's members (masks, orderings) instead.
+      draws: how many draws a bound takes for each example; more are tighter.
 
     Returns:
       An `Evaluation`: nats and their standard error, bits per dimension, how many examples (or
@@ -237,10 +242,11 @@ def evaluate(
         dataset = Dataset("x", "x", split, split, split, kind=kind.name, **facts)
         examples = _prepared_test(model, dataset)
         zoo.check_context(model, examples.context)
+        check_draws(model, draws)
         if ensemble:
             check_ensemble(model, "ensemble")
         size = batch_size or kind.evaluation_batch(4)
-        return evaluate_split(model, variables, examples, size, ensemble=ensemble)
+        return evaluate_split(model, variables, examples, size, ensemble=ensemble, draws=draws)
 
 
 def seed_of(key: jax.Array) -> int:

@@ -65,11 +65,11 @@ class Keeper(Protocol):
         """Keeps a line of metrics: `step`, `seconds`, and train or validation nats."""
         ...
 
-    def keep(self, model: zoo.Autoregressive, variables: zoo.Variables) -> None:
+    def keep(self, model: zoo.Generative, variables: zoo.Variables) -> None:
         """Keeps averaged weights, instead of those kept before."""
         ...
 
-    def snapshot(self, number: int, model: zoo.Autoregressive, variables: zoo.Variables) -> None:
+    def snapshot(self, number: int, model: zoo.Generative, variables: zoo.Variables) -> None:
         """Keeps the averaged weights at the end of cycle `number`, 1 being the first."""
         ...
 
@@ -172,7 +172,7 @@ class _Training:
             if math.isfinite(loss) and math.isfinite(norm):
                 self.progress.skipped = 0
                 self.progress.window.append((loss, norm))
-                bar.set_postfix_str(f"{loss:.2f} nats", refresh=False)
+                bar.set_postfix_str(f"{loss:.2f} {self.unit}", refresh=False)
             else:
                 self.skip("gradient" if math.isfinite(loss) else "loss", loss + norm, step, bar)
             if step % LOG_EVERY == 0 and self.progress.window:
@@ -194,7 +194,7 @@ class _Training:
         self.keeper.record(
             {
                 "step": step,
-                "train_nats": nats,
+                f"train_{self.unit}": nats,
                 "gradient_norm": norm,
                 "learning_rate": rate,
                 "seconds": self.seconds,
@@ -210,16 +210,16 @@ class _Training:
         valid = evaluate(
             self.recipe.model, ema, self.dataset.valid, self.recipe.batch_size, ensemble=mixture
         )
-        if not math.isfinite(valid.nats):
-            self.give_up("validation nats", valid.nats, self.step)
+        judged, name = valid.judged, "valid_nats" if self.unit == "nats" else "valid_watched"
+        if not math.isfinite(judged):
+            self.give_up(f"validation {valid.watched_name or 'nats'}", judged, self.step)
         error = {} if valid.error is None else {"valid_error": valid.error}
-        self.keeper.record(
-            {"step": self.step, "valid_nats": valid.nats, **error, "seconds": self.seconds}
-        )
-        better = self.progress.best is None or valid.nats < self.progress.best
+        self.keeper.record({"step": self.step, name: judged, **error, "seconds": self.seconds})
+        best = self.progress.best
+        better = best is None or judged < best or not self.recipe.model.keeps_best
         if better:
             self.keeper.keep(self.recipe.model, ema)
-            self.progress.best, self.progress.waited = valid.nats, 0
+            self.progress.best, self.progress.waited = judged, 0
         else:
             self.progress.waited += 1
         if self.step >= self.next_line or self.done:
@@ -253,6 +253,11 @@ class _Training:
             "--warmup, no --clip, bfloat16, or a model whose parameters leave the range of its "
             "head."
         )
+
+    @property
+    def unit(self):
+        """What the loss of a training is stated in."""
+        return "loss" if self.recipe.model.knows == "none" else "nats"
 
     @property
     def seconds(self):

@@ -45,7 +45,7 @@ def shaped_inputs(recipe: Recipe, given: Collection[str]) -> tuple[Recipe, Datas
     return recipe, for_model(recipe, dataset)
 
 
-def chosen(model: zoo.Autoregressive) -> set[str]:
+def chosen(model: zoo.Generative) -> set[str]:
     """The fields of a model that are not the default of its class."""
     fields = [field for field in dataclasses.fields(model) if field.name not in ("parent", "name")]
     return {field.name for field in fields if getattr(model, field.name) != field.default}
@@ -62,7 +62,7 @@ def shaped(recipe: Recipe, dataset: Dataset, given: Collection[str]) -> Recipe:
     return dataclasses.replace(recipe, model=kind.shaped(recipe.model, dataset, given))
 
 
-def shape_notes(before: zoo.Autoregressive, after: zoo.Autoregressive) -> tuple[str, ...]:
+def shape_notes(before: zoo.Generative, after: zoo.Generative) -> tuple[str, ...]:
     """A sentence on what `shaped` changed, if it changed something."""
     names = [field.name for field in dataclasses.fields(before)]
     changes = [

@@ -29,7 +29,7 @@ def finish(run: Run, recipe: Recipe, dataset: Dataset, seconds: float, command: 
     if recipe.calibrate:
         model = calibrated(recipe, model, variables, dataset.valid)
         zoo.save(run.model, model, variables)
-    test = evaluate(model, variables, dataset.test, recipe.batch_size)
+    test = evaluate(model, variables, dataset.test, recipe.batch_size, draws=recipe.draws)
     results: dict[str, Any] = {
         "model": type(model).__name__,
         "data": dataset.description,
@@ -86,15 +86,21 @@ def finished(run: Run) -> str | None:
         return None
     try:
         results = json.loads(run.results.read_text(encoding="utf-8"))
-        nats = (
-            math.nan if results["nats"] is None else results["nats"]
-        )  # JSON has no other way to say it
-        figures = f"{results['steps']:,} steps, test {nats:.4g} nats"
+        figures = f"{results['steps']:,} steps, test {_figure(results)}"
         return f"{run.folder} is finished: {figures} ({run.results})."
     except (AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
         raise RunError(
             f"{run.results} cannot be read ({error!r}); delete it, and the test is scored again."
         ) from None
+
+
+def _figure(results):
+    """The test number of results.json, in words."""
+    if results.get("knows") == "none":
+        return f"{results['watched_name']} {results['watched']:.4g} (no likelihood)"
+    # JSON has no other way to say that a number is none
+    nats = math.nan if results["nats"] is None else results["nats"]
+    return f"{'<= ' if results.get('knows') == 'bound' else ''}{nats:.4g} nats"
 
 
 def duration(seconds: float) -> str:

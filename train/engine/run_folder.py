@@ -32,10 +32,10 @@ class RunKeeper:
     def record(self, record: dict[str, Any]) -> None:
         self.run.append(record)
 
-    def keep(self, model: zoo.Autoregressive, variables: zoo.Variables) -> None:
+    def keep(self, model: zoo.Generative, variables: zoo.Variables) -> None:
         zoo.save(self.run.model, model, variables)
 
-    def snapshot(self, number: int, model: zoo.Autoregressive, variables: zoo.Variables) -> None:
+    def snapshot(self, number: int, model: zoo.Generative, variables: zoo.Variables) -> None:
         path = self.run.snapshot(number)
         path.parent.mkdir(exist_ok=True)
         zoo.save(path, model, variables)

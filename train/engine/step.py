@@ -73,7 +73,8 @@ def initial_state(
     recipe: Recipe, x: np.ndarray, context: PyTree = None, values: np.ndarray | None = None
 ) -> State:
     """A fresh state, shaped by an example batch; the output bias is fitted to `values`, if given."""
-    (key, _), model = _keys(recipe), recipe.model
+    key, _ = _keys(recipe)
+    model: Any = recipe.model
     fitting = kind_of(model).of_length(model, x)
     variables = zoo.init(fitting, key, jnp.asarray(x), None if model.streams else context)
     if recipe.encoder is not None or recipe.encoder_rate != 1:
@@ -115,7 +116,8 @@ def loss(
     Returns:
       (nats, the new carry).
     """
-    variables, model = _cast(recipe, variables), kind_of(recipe.model).of_length(recipe.model, x)
+    variables = _cast(recipe, variables)
+    model: Any = kind_of(recipe.model).of_length(recipe.model, x)
     if recipe.encoder_rate == 0:
         variables = on_encoder(jax.lax.stop_gradient, variables)
     sites = kind_of(model).scored_sites(model, x).mean()

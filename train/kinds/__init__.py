@@ -10,7 +10,7 @@ from train.kinds.kind import Kind
 __all__ = ["Kind", "add", "data_names", "kind_of", "kind_of_data", "kinds", "load"]
 
 
-def kind_of(model: zoo.Autoregressive) -> Kind:
+def kind_of(model: zoo.Generative) -> Kind:
     """The kind of what a model describes.
 
     Raises:

@@ -78,7 +78,7 @@ class Arrays(Kind):
         return {"nats_standardised": nats + gain} if gain else {}
 
 
-def _check_values(model: zoo.Autoregressive, dataset: Dataset) -> None:
+def _check_values(model: zoo.Generative, dataset: Dataset) -> None:
     levels = dataset.num_levels
     if (levels is None) != (model.head.num_values is None):
         real = levels is None

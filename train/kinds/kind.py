@@ -64,7 +64,7 @@ class Kind:
         """A data set as the flags want it, such as requantised. By default: as it was loaded."""
         return dataset
 
-    def prepare(self, model: zoo.Autoregressive, dataset: Dataset) -> Dataset:
+    def prepare(self, model: zoo.Generative, dataset: Dataset) -> Dataset:
         """The data as the model reads them.
 
         Raises:
@@ -73,7 +73,7 @@ class Kind:
         return dataset
 
     def read(
-        self, model: zoo.Autoregressive, parts: Sequence[Part]
+        self, model: zoo.Generative, parts: Sequence[Part]
     ) -> tuple[list[Split], dict[str, Any]]:
         """Arrays as splits, and the fields of a `Dataset` that they determine. By default: a row an
         example.
@@ -109,8 +109,8 @@ class Kind:
         return split.x
 
     def shaped(
-        self, model: zoo.Autoregressive, dataset: Dataset, given: Collection[str]
-    ) -> zoo.Autoregressive:
+        self, model: zoo.Generative, dataset: Dataset, given: Collection[str]
+    ) -> zoo.Generative:
         """The model in the shape of the data, but for the fields `given`. By default: as it is."""
         return model
 
@@ -118,11 +118,11 @@ class Kind:
         """The fields of the model that only the data know, such as the vocabulary."""
         return {}
 
-    def with_data(self, model: zoo.Autoregressive, dataset: Dataset) -> zoo.Autoregressive:
+    def with_data(self, model: zoo.Generative, dataset: Dataset) -> zoo.Generative:
         """The model with what only the data know."""
         return model.clone(**self.known(dataset))
 
-    def check_chosen(self, model: zoo.Autoregressive, dataset: Dataset) -> None:
+    def check_chosen(self, model: zoo.Generative, dataset: Dataset) -> None:
         """Raises DataError for fields of the model that were set by the user but are contradicted
         by the data.
         """
@@ -136,33 +136,31 @@ class Kind:
                 )
 
     def batches(
-        self, model: zoo.Autoregressive, dataset: Dataset, batch_size: int, seed: int
+        self, model: zoo.Generative, dataset: Dataset, batch_size: int, seed: int
     ) -> Stream:
         """The training stream, a pure function of the step."""
         return Batches(dataset.train, batch_size, seed, dataset.dynamic, redraw=dataset.redraw)
 
-    def largest_batch(self, model: zoo.Autoregressive, dataset: Dataset) -> int:
+    def largest_batch(self, model: zoo.Generative, dataset: Dataset) -> int:
         """How many examples a training batch can have at most. By default: all of them."""
         return len(dataset.train.x)
 
-    def shortened(self, model: zoo.Autoregressive, batch: Split) -> Split:
+    def shortened(self, model: zoo.Generative, batch: Split) -> Split:
         """A batch for evaluation, without what costs time and changes nothing. By default: as it
         is.
         """
         return batch
 
-    def of_length(
-        self, model: zoo.Autoregressive, x: Shaped[Any, "batch ..."]
-    ) -> zoo.Autoregressive:
+    def of_length(self, model: zoo.Generative, x: Shaped[Any, "batch ..."]) -> zoo.Generative:
         """The model for a batch that may be shorter than its own length. By default: as it is."""
         return model
 
-    def unit(self, model: zoo.Autoregressive) -> str:
+    def unit(self, model: zoo.Generative) -> str:
         """What nats are stated of: `example`, or the name of one site."""
         return "example"
 
     def scored_sites(
-        self, model: zoo.Autoregressive, x: Shaped[Any, "batch ..."]
+        self, model: zoo.Generative, x: Shaped[Any, "batch ..."]
     ) -> Float[Any, " batch"]:
         """What the nats of each example are divided by: 1, or its sites where nats are stated of
         sites.
@@ -171,7 +169,7 @@ class Kind:
 
     def scores(
         self,
-        members: Sequence[zoo.Autoregressive],
+        members: Sequence[zoo.Generative],
         variables: zoo.Variables,
         x: Shaped[Any, "batch ..."],
         context: Any,
@@ -185,15 +183,15 @@ class Kind:
         """Examples at a time when a finished run is evaluated, given how many it was trained on."""
         return 500
 
-    def compare(self, model: zoo.Autoregressive, nats: float, split: Split) -> str:
+    def compare(self, model: zoo.Generative, nats: float, split: Split) -> str:
         """What to hold the nats of a split against, in brackets; empty if there is nothing."""
         return ""
 
-    def facts(self, model: zoo.Autoregressive, nats: float, split: Split) -> dict[str, Any]:
+    def facts(self, model: zoo.Generative, nats: float, split: Split) -> dict[str, Any]:
         """More numbers for results.json."""
         return {}
 
-    def announce(self, model: zoo.Autoregressive) -> str | None:
+    def announce(self, model: zoo.Generative) -> str | None:
         """A line about the model before the training begins."""
         return None
 
@@ -207,6 +205,6 @@ class Kind:
         return asked if self.most_samples is None else min(asked, self.most_samples)
 
 
-def named(model: zoo.Autoregressive) -> str:
+def named(model: zoo.Generative) -> str:
     """The name of the model's class, as messages say it."""
     return checks.kind(model)

@@ -4,8 +4,10 @@ import zoo
 from zoo.core import checks
 
 
-def bernoulli(model: zoo.Autoregressive) -> zoo.Bernoulli:
+def bernoulli(model: zoo.Generative) -> zoo.Bernoulli:
     """The head whose temperature is fitted; ValueError if the model has another."""
+    if model.knows != "exact":
+        raise ValueError("--calibrate needs a model that knows its likelihood exactly: drop it.")
     if isinstance(model.head, zoo.Bernoulli):
         return model.head
     head = type(model.head).__name__

@@ -5,7 +5,7 @@ from train.data import Data
 from train.recipe.recipe import Recipe
 
 
-def _dates(model: zoo.Autoregressive) -> Recipe:
+def _dates(model: zoo.Generative) -> Recipe:
     """A recipe for written dates."""
     return Recipe(
         model,
@@ -19,7 +19,7 @@ def _dates(model: zoo.Autoregressive) -> Recipe:
     )
 
 
-def _multi30k(model: zoo.Autoregressive) -> Recipe:
+def _multi30k(model: zoo.Generative) -> Recipe:
     """A recipe for Multi30k, which needs --data.path."""
     data = Data("multi30k")
     return Recipe(
@@ -34,7 +34,7 @@ def _multi30k(model: zoo.Autoregressive) -> Recipe:
     )
 
 
-def _scenes(model: zoo.Autoregressive) -> Recipe:
+def _scenes(model: zoo.Generative) -> Recipe:
     """A recipe for scenes of digits."""
     return Recipe(
         model,
@@ -48,7 +48,7 @@ def _scenes(model: zoo.Autoregressive) -> Recipe:
     )
 
 
-def _captions(model: zoo.Autoregressive) -> Recipe:
+def _captions(model: zoo.Generative) -> Recipe:
     """A recipe for captions of photographs, which need --data.path."""
     return Recipe(
         model, Data("captions"), steps=50_000, batch_size=64, learning_rate=4e-4, clip=1.0

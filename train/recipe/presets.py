@@ -22,7 +22,7 @@ _WINE = Recipe(
 _DOCS, _SHAKESPEARE = Data("python_docs"), Data("tiny_shakespeare")
 
 
-def _text(model: zoo.Autoregressive, data: Data = _DOCS, **changes: Any) -> Recipe:
+def _text(model: zoo.Generative, data: Data = _DOCS, **changes: Any) -> Recipe:
     """A recipe for characters: gradients are clipped at norm 1, as recurrent networks need."""
     return Recipe(
         model, data, **{"batch_size": 32, "clip": 1.0, "ema": 0.99, "eval_every": 200, **changes}

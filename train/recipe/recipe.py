@@ -27,7 +27,7 @@ class Recipe:
       0.001
     """
 
-    model: zoo.Autoregressive
+    model: zoo.Generative
     """The model; its fields are its configuration."""
     data: Data = dataclasses.field(default_factory=Data)
     """The data."""
@@ -110,6 +110,8 @@ class Recipe:
     """Steps between checkpoints (0: one after every evaluation)."""
     patience: int = 0
     """Stop after this many evaluations in a row without a new best (0: never)."""
+    draws: int = 100
+    """Draws of each example that the bound of the test split takes, of a model that knows a bound."""
     parallel: Literal["jit", "pmap"] = "jit"
     """How the update is spread over the devices: jit over a mesh, or pmap. The results are the
     same, except for models that draw noise (masks, orderings, dropout): under pmap each device
@@ -119,7 +121,7 @@ class Recipe:
     def __post_init__(self):
         """Refuses values that no training can have."""
         convert_fields(self)
-        for name in ("steps", "batch_size"):
+        for name in ("steps", "batch_size", "draws"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1; got {getattr(self, name)}.")
         for name in (
@@ -186,7 +188,7 @@ def from_json(config: dict[str, Any]) -> Recipe:
     # JSON has no tuples
     fields: Any = {k: tuple(v) if isinstance(v, list) else v for k, v in config["data"].items()}
     data = Data(**fields)
-    if not isinstance(model, zoo.Autoregressive):
+    if not isinstance(model, zoo.Generative):
         raise ValueError(f"expected the configuration of a model; got {config['model']!r}")
     recipe = Recipe(**{**config, "model": model, "data": data})
     _check_types(recipe)

@@ -4,7 +4,12 @@ from pathlib import Path
 from typing import Any
 
 _PANELS: dict[str, dict[str, str | None]] = {
-    "nats": {"train_nats": "train", "valid_nats": "validation (averaged weights)"},
+    "nats": {
+        "train_nats": "train",
+        "valid_nats": "validation (averaged weights)",
+        "train_loss": "train (loss)",
+        "valid_watched": "validation (averaged weights)",
+    },
     "learning rate": {"learning_rate": None},
     "gradient norm": {"gradient_norm": None},
 }
@@ -29,12 +34,15 @@ def figure_of(records: list[dict[str, Any]]) -> Any:
     ):
         for key, label in series.items():
             points = [(record["step"], record[key]) for record in records if key in record]
+            if not points:
+                continue
             axes.plot(
                 *zip(*points, strict=True), label=label, marker="." if len(points) < 50 else None
             )
-        axes.set(title=title, xlabel="step")
+        without = title == "nats" and any("train_loss" in record for record in records)
+        axes.set(title="loss (no likelihood)" if without else title, xlabel="step")
         axes.grid(alpha=0.3)
-        if any(series.values()):
+        if any(series.values()) and axes.lines:
             axes.legend()
     if nats := sorted(
         record[key] for record in records for key in _PANELS["nats"] if key in record

@@ -22,8 +22,12 @@ class History:
       gradient_norm: mean norm of the gradient over them, [T].
       learning_rate: the rate at these steps, [T].
       valid_steps: the steps of the evaluations, [V].
-      valid_nats: nats of the averaged weights on the validation data, [V].
+      valid_nats: nats of the averaged weights on the validation data, [V]; of a model that knows a
+        bound, an upper bound of them.
       snapshots: the averaged weights at the end of each cycle, of a recipe with `snapshots`.
+
+    Of a model without a likelihood the records hold `train_loss` and `valid_watched` instead, and
+    so do the attributes of these names; those of nats are empty.
 
     Example:
       >>> history = History(({"step": 5, "valid_nats": 2.5}, {"step": 10, "valid_nats": 2.0}))
@@ -38,7 +42,7 @@ class History:
 
     @property
     def steps(self) -> Int[np.ndarray, " T"]:
-        return self._column("step", "train_nats").astype(int)
+        return self._column("step", "learning_rate").astype(int)
 
     @property
     def train_nats(self) -> Float[np.ndarray, " T"]:
@@ -46,19 +50,30 @@ class History:
 
     @property
     def gradient_norm(self) -> Float[np.ndarray, " T"]:
-        return self._column("gradient_norm", "train_nats")
+        return self._column("gradient_norm", "gradient_norm")
 
     @property
     def learning_rate(self) -> Float[np.ndarray, " T"]:
-        return self._column("learning_rate", "train_nats")
+        return self._column("learning_rate", "learning_rate")
 
     @property
     def valid_steps(self) -> Int[np.ndarray, " V"]:
-        return self._column("step", "valid_nats").astype(int)
+        evaluated = [
+            record for record in self.records if {"valid_nats", "valid_watched"} & {*record}
+        ]
+        return np.array([record["step"] for record in evaluated], int)
 
     @property
     def valid_nats(self) -> Float[np.ndarray, " V"]:
         return self._column("valid_nats", "valid_nats")
+
+    @property
+    def train_loss(self) -> Float[np.ndarray, " T"]:
+        return self._column("train_loss", "train_loss")
+
+    @property
+    def valid_watched(self) -> Float[np.ndarray, " V"]:
+        return self._column("valid_watched", "valid_watched")
 
     def plot(self) -> Any:
         """A matplotlib `Figure` of all curves, which a notebook shows.
@@ -71,11 +86,14 @@ class History:
     def __repr__(self) -> str:
         """How long it was, and the best validation."""
         last = max((record["step"] for record in self.records), default=0)
-        if not self.valid_nats.size:
+        if not self.valid_steps.size:
             return f"History({last:,} steps, no validation)"
-        best = self.valid_nats.argmin()
-        nats, step = self.valid_nats[best], self.valid_steps[best]
-        return f"History({last:,} steps, best validation {nats:.5g} nats at step {step:,})"
+        judged, unit = (
+            (self.valid_nats, " nats") if self.valid_nats.size else (self.valid_watched, "")
+        )
+        best = judged.argmin()
+        value, step = judged[best], self.valid_steps[best]
+        return f"History({last:,} steps, best validation {value:.5g}{unit} at step {step:,})"
 
     def _column(self, name, beside):
         return np.array([record[name] for record in self.records if beside in record], np.float64)

@@ -6,13 +6,15 @@ does not grow with their number.
 
 import functools
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PyTree
 
-from zoo.core.checks import check_context, check_inputs, check_knows, check_variables
+from zoo.core.arrays import check_variables
+from zoo.core.checks import check_context, check_inputs, check_knows
 from zoo.core.generative import Canvas, Generative, Values, Variables
 from zoo.core.likelihood import log_prob
 from zoo.foundation.arguments import array, checked
@@ -31,7 +33,7 @@ def evidence(
     *,
     key: Array | None = None,
     num: int = 1,
-    indices: Values | None = None,
+    indices: Any = None,
 ) -> Float[Array, " batch"]:
     """What the model knows of log p(x | context), nats: log p(x) itself, or a lower bound of it.
 
@@ -82,7 +84,7 @@ def watched(
     context: PyTree = None,
     *,
     key: Array,
-    indices: Values | None = None,
+    indices: Any = None,
 ) -> Float[Array, " batch"]:
     """What validation reports of a model without a likelihood: `model.watch`, a number an example.
 
@@ -98,7 +100,7 @@ def draw_values(
     model: Generative,
     variables: Variables,
     key: Array,
-    indices: Values,
+    indices: Any,
     context: PyTree = None,
 ) -> Canvas:
     """Draws of a model from noise: row i is a function of (key, indices[i]) alone; see `sample.draw`.
@@ -210,17 +212,12 @@ def _evidence(model, variables, x, context, key, indices, num):
     size = min(num, AT_ONCE)
     x = x.astype(model.head.dtype)
 
-    def some(start):
-        """The log weights of `size` draws of each example, [size, batch]."""
-
-        def weights(model, x, context):
-            return model.log_weights(x, model.encode(context), size).T  # [1, size]
-
-        keys = jax.random.fold_in(key, start)
-        return _by_row(model, variables, keys, indices, weights, x, context).T
+    def weights(model, x, context):
+        return model.log_weights(x, model.encode(context), size).T  # [1, size]
 
     def add(total, start):
-        found = some(start)  # [size, batch]
+        keys = jax.random.fold_in(key, start)
+        found = _by_row(model, variables, keys, indices, weights, x, context).T  # [size, batch]
         counts = (start * size + jnp.arange(size) < num)[:, None]
         if model.tightens:
             found = jnp.where(counts, found, -jnp.inf)

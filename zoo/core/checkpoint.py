@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +18,7 @@ import safetensors
 import safetensors.numpy
 from flax.traverse_util import flatten_dict, unflatten_dict
 
-from zoo.core.checks import misfit
+from zoo.core.arrays import misfit
 from zoo.core.configs import UnknownClass, check_savable, from_config
 from zoo.core.generative import Generative, Variables
 from zoo.core.likelihood import init
@@ -199,6 +200,40 @@ def find(run: str | os.PathLike, runs: str | os.PathLike = "runs") -> Path:
             "python -m train MODEL."
         )
     return max(trained, key=lambda file: file.stat().st_mtime)
+
+
+def open(source: Any) -> tuple[Generative, Variables]:
+    """The model and variables of a source: a checkpoint, a run's folder, a model's name with a run
+    under runs/, or a pair.
+
+    Args:
+      source: a path, a name, or the pair (model, variables) itself.
+
+    Raises:
+      CheckpointError: there is no such run, or it cannot be read.
+      ValueError: the source is none of
+      these.
+
+    Example:
+      >>> import jax, numpy as np, zoo
+      >>> model = zoo.MADE((2, 2), hidden=(8,))
+      >>> x = np.array([[[0, 1], [1, 0]], [[1, 1], [0, 0]]])
+      >>> variables = zoo.init(model, jax.random.key(0), x)
+      >>> zoo.save("model.safetensors", model, variables)
+      >>> zoo.open("model.safetensors")[0] == model, zoo.open((model, variables))[0] == model
+      (True, True)
+    """
+    if isinstance(source, str | os.PathLike):
+        return load(find(source))
+    pair = tuple(source) if isinstance(source, tuple | list) else (source,)
+    if len(pair) == 2 and isinstance(pair[0], Generative) and isinstance(pair[1], Mapping):
+        model, variables = pair
+        return model, variables
+    raise ValueError(
+        "expected a checkpoint, a run's folder, the name of a model with a run, or a pair "
+        "(model, variables); "
+        f"got {' and '.join(map(shown, pair))}."
+    )
 
 
 def _misfit(model: Generative, arrays: dict[str, np.ndarray]) -> str | None:

@@ -2,9 +2,8 @@
 
 import contextlib
 import dataclasses
-import functools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any, Literal, get_args, get_origin
 
 import flax.errors
@@ -13,10 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree
 
-from zoo.core.generative import Generative, Knows
-from zoo.core.model import Autoregressive
+from zoo.core.arrays import check_variables
+from zoo.core.generative import Generative, Knows, kind
 from zoo.foundation.arguments import checked, shown
-from zoo.foundation.precision import full_float32
 from zoo.heads import why_outside
 
 NO_COUNTS = {
@@ -27,11 +25,6 @@ NO_COUNTS = {
     "separator",
     "source_pad",
 }  # integer fields that may be 0, or None
-
-
-def kind(model: Generative) -> str:
-    """The name of its class, or of the model that it standardises: what a user chose."""
-    return type(getattr(model, "model", model)).__name__
 
 
 def check_model(model: Any) -> None:
@@ -193,118 +186,6 @@ def check_context(model: Generative, context: PyTree, batch: int | None = None) 
                 f"{kind(model)}: context must have a row for each of {batch} examples; got shape "
                 f"{list(np.shape(leaf))}."
             )
-
-
-def check_variables(model: Generative, variables: Any, context: PyTree = None) -> None:
-    """Raises ValueError, in one line, unless `variables` are those of `model`, as `zoo.init` and
-    `zoo.load` return them.
-    """
-    if not isinstance(variables, Mapping):
-        raise ValueError(
-            f"variables must be a dict, as zoo.init and zoo.load return it; got {shown(variables)}."
-        )
-    arrays = {
-        "/".join(_name(key) for key in path): leaf
-        for path, leaf in jax.tree.leaves_with_path(variables)
-    }
-    if odd := next((name for name, leaf in arrays.items() if not hasattr(leaf, "dtype")), None):
-        raise ValueError(f"variables must hold arrays only; got {shown(arrays[odd])} as {odd!r}.")
-    forms = tuple((name, np.shape(leaf), _sort_of(leaf.dtype)) for name, leaf in arrays.items())
-    if misfit := _misfit(model, _forms(context), forms):
-        raise ValueError(f"these are not the variables of this {kind(model)}: {misfit}.")
-
-
-def variable_shapes(
-    model: Generative, context: PyTree = None, batch: int = 1
-) -> PyTree[jax.ShapeDtypeStruct]:
-    """The shapes of the model's variables, nothing computed; of a context only the shapes and
-    dtypes are looked at.
-
-    Raises:
-      ValueError: for `batch` examples `__call__` returns no params of the shape that it should.
-    """
-    return _variable_shapes(model, _forms(context, batch), batch)
-
-
-def misfit(wanted: Mapping[str, Any], got: Mapping[str, Any]) -> str | None:
-    """Why arrays `got`, by name, are not those `wanted`, in words, or None; only shapes and dtypes
-    are compared.
-    """
-    if odd := sorted(set(wanted) ^ set(got)):
-        return f"array {odd[0]!r} is {'missing' if odd[0] in wanted else 'not part of'} its model"
-    for name, array in got.items():
-        if array.shape != wanted[name].shape:
-            return f"array {name!r} has shape {array.shape}; its model has {wanted[name].shape}"
-        if _sort_of(array.dtype) != _sort_of(wanted[name].dtype):
-            return f"array {name!r} is {array.dtype}; its model has {wanted[name].dtype}"
-    return None
-
-
-def _sort_of(dtype):
-    """Any precision of floating-point numbers serves as well."""
-    return "float32" if jnp.issubdtype(dtype, jnp.floating) else str(dtype)
-
-
-def _name(key):
-    return str(getattr(key, "key", getattr(key, "name", getattr(key, "idx", key))))
-
-
-def _forms(context, batch=1):
-    """A context of `batch` rows as what can be hashed: (treedef, shape and dtype of every leaf)."""
-    leaves, tree = jax.tree.flatten(context)
-    return tree, tuple(
-        ((batch, *np.shape(leaf)[1:]), jax.dtypes.canonicalize_dtype(leaf.dtype)) for leaf in leaves
-    )
-
-
-@functools.lru_cache(maxsize=128)
-def _variable_shapes(model, forms, batch=1):
-    tree, leaves = forms
-    context = jax.tree.unflatten(tree, [jax.ShapeDtypeStruct(*leaf) for leaf in leaves])
-    x = jax.ShapeDtypeStruct((batch, *model.site_shape, *model.head.event_shape), model.head.dtype)
-
-    exact = isinstance(model, Autoregressive)
-
-    @full_float32
-    def variables(key, x, context):
-        # Not by `init`, which a member of a mixture refuses.
-        return model.apply(
-            {},
-            x,
-            context,
-            rngs={"params": key} if exact else dict.fromkeys(("params", "train", "noise"), key),
-            mutable=True,
-            method=lambda m, x, context: m(x, m.encode(context)),
-        )
-
-    key = jax.eval_shape(lambda: jax.random.key(0))
-    made, shapes = jax.eval_shape(variables, key, x, context)
-    params = [batch, *model.site_shape, model.head.num_params]
-    if isinstance(model, Autoregressive):
-        _check_shape(model, "__call__", made, "[batch, *site_shape, num_params]", params)
-    elif type(model).__call__ is Generative.__call__:
-        _check_shape(model, "training_loss", made[0], "[batch]", [batch])
-        _check_shape(model, "draw", made[1], "[num, *site_shape, num_params]", params)
-    return shapes
-
-
-def _check_shape(model, method, made, axes, wanted):
-    """Raises ValueError unless a method returned an array of the shape `wanted`, named `axes`."""
-    got = list(made.shape) if hasattr(made, "shape") else f"a {type(made).__name__}"
-    if got != wanted:
-        raise ValueError(f"{kind(model)}.{method} returned {got}; expected {wanted} = {axes}.")
-
-
-@functools.lru_cache(maxsize=256)
-def _misfit(model, context, forms):
-    got = {name: jax.ShapeDtypeStruct(shape, sort) for name, shape, sort in forms}
-    wanted = {
-        "/".join(map(_name, path)): leaf
-        for path, leaf in jax.tree.leaves_with_path(_variable_shapes(model, context))
-    }
-    if got and set(wanted) == {f"params/{name}" for name in got}:
-        return "they lack the outermost level; pass all that zoo.init returns, {'params': ...}"
-    return misfit(wanted, got)
 
 
 @contextlib.contextmanager

@@ -9,7 +9,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
 from zoo.core import batch_axes
-from zoo.core.checks import check_context, check_variables
+from zoo.core.arrays import check_variables
+from zoo.core.checks import check_context
 from zoo.core.model import Autoregressive, Canvas, Rank, Variables, site_params
 from zoo.foundation.arguments import checked
 from zoo.foundation.precision import full_float32, narrowed, without_x64

@@ -26,7 +26,6 @@ from zoo.heads import (
     DiscretizedLogisticMixture,
     Head,
     MixtureOfGaussians,
-    checked_log_prob,
 )
 
 Variables: TypeAlias = dict[str, Any]
@@ -50,17 +49,12 @@ class Generative(nn.Module):
       site_shape: shape of the array of sites, such as (28, 28).
       head: the distribution of one site given its parameters.
 
-    It says by `knows` what it knows of log p(x), and implements
+    It says by `knows` what it knows of log p(x), and implements `draw` (or `values`), and one of
+    `log_likelihood` (exact), `log_weights` (bound), `training_loss` (none).
 
-      draw (or `values`): an example from noise, always;
-      log_likelihood: if it knows log p(x) exactly;
-      log_weights: if it knows a bound;
-      training_loss: if it knows neither.
-
-    Noise comes from the rng stream "noise" (`self.make_rng("noise")`), in training also from
-    "train". Every row of a draw has a stream of its own, which depends on (key, index) alone, so a
-    row is the same in every batch. A method must not let the rows of a batch see one another,
-    except in training.
+    Noise comes from the rng stream "noise", in training also from "train". Every row of a draw has
+    streams of its own, by (key, index) alone, so it is the same in every batch. Outside training,
+    the rows of a batch must not see one another.
 
     Example:
       >>> import jax, zoo
@@ -304,23 +298,6 @@ class Generative(nn.Module):
         return math.prod((*self.site_shape, *self.head.event_shape))
 
 
-def score(
-    head: Head, params: Float[Array, "*more batch_and_params"], x: Canvas
-) -> Float[Array, "*more batch"]:
-    """log p(x | params), nats, summed over the sites.
-
-    Args:
-      head: the distribution of a site.
-      params: [..., batch, *site_shape, num_params]; axes before that of the batch are kept.
-      x: [batch, *site_shape, *event_shape].
-
-    Example:
-      >>> x = jnp.array([[0, 1, 1], [1, 1, 1]])
-      >>> score(Bernoulli(), jnp.zeros((5, 2, 3, 1)), x).shape
-      (5, 2)
-    """
-    sites = x.ndim - 1 - len(head.event_shape)
-    nats = checked_log_prob(
-        head, params, jnp.broadcast_to(x, (*params.shape[:-1], *head.event_shape))
-    )
-    return nats.sum(tuple(range(nats.ndim - sites, nats.ndim)))
+def kind(model: Generative) -> str:
+    """The name of its class, or of the model that it standardises: what a user chose."""
+    return type(getattr(model, "model", model)).__name__

@@ -6,12 +6,14 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float, PyTree
 
-from zoo.core.checks import check_batch, check_inputs, check_knows, key_needed, variable_shapes
-from zoo.core.generative import Generative, Values, Variables, score
+from zoo.core.arrays import variable_shapes
+from zoo.core.checks import check_batch, check_inputs, check_knows, key_needed
+from zoo.core.generative import Generative, Values, Variables
 from zoo.core.model import Autoregressive
 from zoo.foundation.arguments import checked
 from zoo.foundation.limits import check_memory
 from zoo.foundation.precision import full_float32, narrowed, without_x64
+from zoo.heads import score
 
 
 @checked()

@@ -14,11 +14,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PyTree, Shaped
 
-from zoo.core.generative import Canvas, Generative, Values, Variables, score
+from zoo.core.generative import Canvas, Generative, Values, Variables
 from zoo.core.orderings import Ordering
-from zoo.heads import Head  # noqa: F401 (the example)
+from zoo.heads import Head, score  # noqa: F401 (the example has a head)
 
-__all__ = ["Autoregressive", "Canvas", "Rank", "Values", "Variables", "score", "site_params"]
+__all__ = ["Autoregressive", "Canvas", "Rank", "Values", "Variables", "site_params"]
 
 Rank = Int[Array, ""] | int
 

@@ -6,7 +6,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from zoo.core.checks import check_model, variable_shapes
+from zoo.core.arrays import variable_shapes
+from zoo.core.checks import check_model
 from zoo.core.decoders import decoder
 from zoo.core.generative import Generative
 from zoo.core.likelihood import log_prob

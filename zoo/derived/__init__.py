@@ -23,7 +23,8 @@ from pathlib import Path
 import jax
 from jaxtyping import PyTree
 
-from zoo.core.checks import check_context, check_variables
+from zoo.core.arrays import check_variables
+from zoo.core.checks import check_context
 from zoo.core.decoders import WITHOUT_STEP, Decoder, encode, recompute
 from zoo.core.model import Autoregressive, Variables
 from zoo.derived.comparison import examined_for, refusal

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import PyTree
 
 from zoo.core import batch_axes
-from zoo.core.checks import variable_shapes
+from zoo.core.arrays import variable_shapes
 from zoo.core.decoders import encode
 from zoo.core.likelihood import _conditionals
 from zoo.core.model import Autoregressive, Variables

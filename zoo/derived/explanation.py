@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import PyTree
 
+from zoo.core.generative import Generative
 from zoo.core.likelihood import init
 from zoo.core.model import Autoregressive
 from zoo.derived.comparison import examined_for
@@ -64,7 +65,7 @@ def explain(model: Autoregressive, context: PyTree = None) -> str:
     return "\n".join(lines)
 
 
-def why_not_causal(model: Autoregressive) -> str | None:
+def why_not_causal(model: Generative) -> str | None:
     """Which params of a model depend on which value at the same or a later rank, as far as their
     operations show; None if none do, or if the operations cannot be followed.
 
@@ -73,6 +74,8 @@ def why_not_causal(model: Autoregressive) -> str | None:
       >>> print(why_not_causal(zoo.FVSBN((2, 3))))
       None
     """
+    if not isinstance(model, Autoregressive):
+        return None
     try:
         derivation(model, *map(Shapes.of, _inputs(model, None)))
     except NotCausal as found:

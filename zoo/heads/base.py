@@ -128,6 +128,29 @@ def value_probabilities(
     return jnp.exp(jnp.stack(nats, axis=-1))
 
 
+def score(
+    head: Head, params: Float[Array, "..."], x: Shaped[Array, "..."]
+) -> Float[Array, "*more batch"]:
+    """log p(x | params), nats, summed over the sites.
+
+    Args:
+      head: the distribution of a site.
+      params: [..., batch, *site_shape, num_params]; axes before that of the batch are kept.
+      x: [batch, *site_shape, *event_shape].
+
+    Example:
+      >>> import zoo
+      >>> x = jnp.array([[0, 1, 1], [1, 1, 1]])
+      >>> score(zoo.Bernoulli(), jnp.zeros((5, 2, 3, 1)), x).shape
+      (5, 2)
+    """
+    sites = x.ndim - 1 - len(head.event_shape)
+    nats = checked_log_prob(
+        head, params, jnp.broadcast_to(x, (*params.shape[:-1], *head.event_shape))
+    )
+    return nats.sum(tuple(range(nats.ndim - sites, nats.ndim)))
+
+
 def outside_range(x: np.ndarray, num_values: int, takes: str) -> str | None:
     """An error message if some value of `x` is not in 0..num_values - 1, else None.
 

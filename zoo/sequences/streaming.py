@@ -7,7 +7,8 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float, PyTree
 
-from zoo.core.checks import check_values, check_variables
+from zoo.core.arrays import check_variables
+from zoo.core.checks import check_values
 from zoo.core.model import Autoregressive, Values, Variables
 from zoo.foundation.arguments import checked, shown
 from zoo.foundation.precision import full_float32, narrowed, without_x64
