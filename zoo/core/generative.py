@@ -163,10 +163,8 @@ class Generative(nn.Module):
         raise NotImplementedError(f"{type(self).__name__} must define log_likelihood.")
 
     def log_weights(self, x: Canvas, memory: PyTree, num: int) -> Float[Array, "num batch"]:
-        """log p(x, z) - log q(z | x) for `num` draws of z from q, of a model that knows a bound.
-
-        The mean of exp(log_weights) is p(x). Where a model does not tighten, any unbiased estimates
-        of its bound will do.
+        """log p(x, z) - log q(z | x) for `num` draws of z from q: the mean of its exponential is
+        p(x). Where a model does not tighten, any unbiased estimates of its bound.
         """
         raise NotImplementedError(f"{type(self).__name__} must define log_weights.")
 
@@ -198,9 +196,8 @@ class Generative(nn.Module):
         return 1
 
     def watch(self, x: Canvas, memory: PyTree = None) -> Float[Array, " batch"]:
-        """What validation reports of a model that knows nothing of log p(x), a number an example.
-
-        By default its loss. `watched` is its name.
+        """What validation reports of a model that knows nothing of log p(x), a number an example; by
+        default its loss.
         """
         return self.training_loss(x, memory)
 
