@@ -27,7 +27,7 @@ import train.engine.run_folder
 import train.runs.folder
 import zoo.cli
 from train.data import Data
-from train.engine.evaluation import Evaluation, perplexity
+from train.engine.figures import Evaluation, perplexity
 from train.engine.prepare import inputs
 from train.engine.report import finish, finished
 from train.runs.folder import Run, RunError, create

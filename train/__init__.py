@@ -2,7 +2,7 @@
 
 import train.kinds
 from train.data import Data, DataError
-from train.engine.evaluation import Evaluation
+from train.engine.figures import Evaluation
 from train.engine.fitting import Fitted, evaluate, fit
 from train.engine.loop import NonFiniteError
 from train.recipe.recipe import Recipe

@@ -55,7 +55,6 @@ CHECKS: tuple[Check, ...] = (
     check_wide,
     check_checkpoint,
 )
-"""The checks of an autoregressive model."""
 
 FROM_NOISE: tuple[Check, ...] = (
     check_initial,
@@ -78,12 +77,7 @@ ENUMERATED = (check_normalised, check_distribution, check_completion, check_boun
 
 
 def checks_of(model: Any) -> tuple[Check, ...]:
-    """The checks that a model has to pass.
-
-    Example:
-      >>> checks_of(zoo.MADE()) == CHECKS
-      True
-    """
+    """The checks that a model has to pass."""
     return CHECKS if isinstance(model, zoo.Autoregressive) else BY_KNOWLEDGE[model.knows]
 
 
@@ -114,9 +108,8 @@ class ConformanceError(AssertionError):
     Attributes:
       results: the result of every check, also of those that are ok.
 
-    Example:
-      >>> issubclass(ConformanceError, AssertionError)
-      True
+    >>> issubclass(ConformanceError, AssertionError)
+    True
     """
 
     def __init__(self, message: str, results: tuple[Result, ...]):
@@ -167,9 +160,8 @@ def check(model: Any, example: Any = None, *, blind: int = 0) -> tuple[Result, .
     failed = [result.name for result in results if result.outcome == "failed"]
     if failed:
         name = type(entry.tiny).__name__
-        message = (
-            f"{name} breaks the contract: {', '.join(failed)} of {len(results)} checks failed."
-        )
+        of = f"{', '.join(failed)} of {len(results)} checks failed"
+        message = f"{name} breaks the contract: {of}."
         raise ConformanceError(message, tuple(results))
     return tuple(results)
 

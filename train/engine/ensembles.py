@@ -17,7 +17,8 @@ import numpy as np
 
 import zoo
 from train.data import Dataset, Split
-from train.engine.evaluation import Evaluation, Scores, example_scores, mixture, summarise
+from train.engine.evaluation import Scores, example_scores, mixture, summarise
+from train.engine.figures import Evaluation
 from train.engine.run_folder import load_data
 from train.kinds import kind_of
 from train.recipe.checks import exact

@@ -18,8 +18,9 @@ from train.data.grouping import frequent_note
 from train.data.in_memory import Part, levels_as_floats, validation_parts
 from train.engine.calibrate import calibrated
 from train.engine.checkpoint import Progress
-from train.engine.evaluation import Evaluation, check_draws, check_ensemble
+from train.engine.evaluation import check_draws, check_ensemble
 from train.engine.evaluation import evaluate as evaluate_split
+from train.engine.figures import Evaluation
 from train.engine.loop import NonFiniteError, train
 from train.engine.optimisers import schedule
 from train.engine.prepare import (
@@ -98,15 +99,9 @@ class MemoryKeeper:
         if window := self.progress.window:
             nats, norm = np.mean(window, axis=0)
             rate = float(np.asarray(schedule(recipe)(self.step - 1)))
-            records.append(
-                {
-                    "step": self.step,
-                    f"train_{'loss' if recipe.model.knows == 'none' else 'nats'}": float(nats),
-                    "gradient_norm": float(norm),
-                    "learning_rate": rate,
-                    "seconds": self.progress.seconds,
-                }
-            )
+            loss = "train_loss" if recipe.model.knows == "none" else "train_nats"
+            line = {"step": self.step, loss: float(nats), "gradient_norm": float(norm)}
+            records.append(line | {"learning_rate": rate, "seconds": self.progress.seconds})
         variables, *snapshots = jax.tree.map(jnp.asarray, [self.variables, *self.snapshots])
         return Fitted(recipe.model, variables, History(tuple(records), tuple(snapshots)))
 
@@ -206,10 +201,8 @@ def evaluate(
     ensemble: bool = False,
     draws: int | None = None,
 ) -> Evaluation:
-    """What the model knows of the likelihood of examples, over all devices.
-
-    It is the mean of -log p(x | context) in nats, an upper bound of it, or no likelihood at all; the
-    result says which.
+    """The mean of -log p(x | context) in nats, an upper bound of it, or no likelihood at all, over
+    all devices; the result says which.
 
     Args:
       model: a trained model, as `fit` and `zoo.load` return it.
@@ -219,7 +212,7 @@ def evaluate(
       context: a row for each example; None for a model without context.
       batch_size: examples at a time; it changes the speed only. Default: 500, of sounds 4.
       ensemble: score the mixture of the model's members (masks, orderings) instead.
-      draws: how many draws a bound takes for each example; more are tighter.
+      draws: of each example, for a bound; more are tighter.
 
     Returns:
       An `Evaluation`: nats and their standard error, bits per dimension, how many examples (or
