@@ -7,6 +7,7 @@ import pytest
 
 import train
 import zoo
+from train.cli import reproduce
 from zoo.classifiers.glimpses import glimpse
 
 TINY = zoo.RAM(
@@ -253,3 +254,13 @@ def test_it_learns_where_to_look():
     centres = np.asarray(zoo.glimpse_centres(fitted.model, fitted.variables, images))[:, 1]
     far = centres[side == 1].mean(0) - centres[side == 0].mean(0)
     assert (far > 1).all(), far
+
+
+def test_a_row_of_errors(tmp_path, monkeypatch, capsys):
+    """Its number is the error, with its own standard error."""
+    report = {"nats": 0.05, "standard_error": 0.01, "error": 1.2345, "error_spread": 0.111}
+    report |= {"data": "digits", "seed": 0, "hardware": "2 cores", "seconds": 60.0}
+    monkeypatch.setattr(reproduce, "run_recipe", lambda *_: report)
+    assert reproduce.main(["ram_translated", "--runs", str(tmp_path)]) == 0
+    line = capsys.readouterr().out.splitlines()[-1]
+    assert line.startswith("| ram_translated | digits | % error | 1.22 | 1.23 +- 0.11 |")

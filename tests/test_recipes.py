@@ -21,10 +21,8 @@ PIXELS = (
 REACH = {"fvsbn": 100.0, "made": 92.0, "nade": 93.0, **dict.fromkeys(PIXELS, 86.0)}
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", REACH)
-def test_default_recipe(name, tmp_path):
-    run = tmp_path / "run"
+def trained(name, run):
+    """The results of the default recipe, and what it printed."""
     done = subprocess.run(
         [sys.executable, "-m", "train", name, "--run-dir", str(run)],
         capture_output=True,
@@ -32,8 +30,22 @@ def test_default_recipe(name, tmp_path):
         timeout=3600,
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    results = json.loads((run / "results.json").read_text())
+    return json.loads((run / "results.json").read_text()), done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", REACH)
+def test_default_recipe(name, tmp_path):
+    run = tmp_path / "run"
+    results, printed = trained(name, run)
     assert results["nats"] <= REACH[name]
     for picture in ("samples.png", "curves.png"):
         assert np.asarray(Image.open(run / picture)).std() > 10
-        assert str(run / picture) in done.stdout
+        assert str(run / picture) in printed
+
+
+@pytest.mark.slow
+def test_glimpses(tmp_path):
+    results, printed = trained("ram", tmp_path / "run")
+    assert results["error"] <= 3.0
+    assert str(tmp_path / "run" / "labels.png") in printed

@@ -66,10 +66,9 @@ def reproduce(row: Row, options: Options, command: str) -> str:
         reports.append(run_recipe(row.name, recipe, Run(folder), command))
     scored = [report["ensemble"] if row.number == "ensemble" else report for report in reports]
     numbers = [report["nats" if row.number == "ensemble" else row.number] for report in scored]
+    spread = "error_spread" if row.number == "error" else "standard_error"
     error = (
-        scored[0]["standard_error"]
-        if len(scored) == 1
-        else np.std(numbers, ddof=1) / np.sqrt(len(numbers))
+        scored[0][spread] if len(scored) == 1 else np.std(numbers, ddof=1) / np.sqrt(len(numbers))
     )
     seconds = sum(report["seconds"] for report in reports)
     data = reports[0]["data"].partition(", fold ")[0] if len(reports) > 1 else reports[0]["data"]
