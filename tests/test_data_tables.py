@@ -409,7 +409,7 @@ def test_a_row_of_an_ensemble_has_its_error(tmp_path, monkeypatch, capsys):
         "hardware": "abacus",
         "seconds": 3.0,
     }
-    monkeypatch.setattr(reproduce, "_run", lambda *_: {**report, "ensemble": ensemble})
+    monkeypatch.setattr(reproduce, "run_recipe", lambda *_: {**report, "ensemble": ensemble})
     assert reproduce.main(["eonade", "--runs", str(tmp_path)]) == 0
     assert "| 85.10 | 85.10 +- 0.25 |" in capsys.readouterr().out
 
