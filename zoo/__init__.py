@@ -49,6 +49,7 @@ from zoo.images.pixel_cnn_pp import PixelCNNpp
 from zoo.images.pixel_transformer import PixelTransformer
 from zoo.images.raster import Raster
 from zoo.images.row_lstm import RowLSTM
+from zoo.latent.maf import MAF
 from zoo.sequences.attention_lstm import AttentionLSTM
 from zoo.sequences.gru import GRU
 from zoo.sequences.lstm import LSTM
@@ -67,6 +68,7 @@ __all__ = [
     "GRU",
     "LSTM",
     "MADE",
+    "MAF",
     "NADE",
     "RAM",
     "RNADE",

@@ -55,13 +55,16 @@ def check_used(entry: zoo.Entry) -> None:
     @jax.jit
     def outcome(variables):
         loss = zoo.training_loss(model, variables, x, context, key=key)
+        drawn = draw_values(model, variables, key, jnp.arange(BATCH), context)
+        if type(model).draw is zoo.Generative.draw:
+            return loss, drawn
         params = model.apply(
             variables,
             context,
             method=lambda model, context: model.draw(model.encode(context), BATCH),
             rngs={"noise": key, "train": key},
         )
-        return loss, params, draw_values(model, variables, key, jnp.arange(BATCH), context)
+        return loss, params, drawn
 
     before = outcome(variables)
     flat, tree = jax.tree.flatten_with_path(variables)

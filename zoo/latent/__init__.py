@@ -1,0 +1,1 @@
+"""Models that draw a whole example from noise, a file each."""
