@@ -181,7 +181,7 @@ def test_the_space_is_compared_field_by_field(monkeypatch):
     first = first._replace(model=text)
     other = text.clone(vocabulary=("a", "c"))
     assert "vocabulary is ('a', 'b') in the first but ('a', 'c')" in message(other)
-    monkeypatch.setattr(zoo.FVSBN, "knows", "bound", raising=False)
+    monkeypatch.setattr(zoo.FVSBN, "knows", "bound")
     bound = zoo.FVSBN((2, 5))
     with pytest.raises(ValueError, match=r"FVSBN does not know them exactly: drop --ensemble\.$"):
         check_same_space([first, first._replace(run=Run(Path("b")), model=bound)])

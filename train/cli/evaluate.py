@@ -115,8 +115,6 @@ def _opened(options, word):
     if options.orderings is not None:
         member = member._replace(model=member.model.with_orderings(options.orderings))
     check_draws(member.model, options.draws)
-    if options.ensemble and member.model.knows != "exact":
-        check_ensemble(member.model, "ensemble")
     if options.ensemble and len(options.runs) == 1 and not recipe.snapshots:
         check_ensemble(member.model, "ensemble")
     return member

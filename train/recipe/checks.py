@@ -16,11 +16,11 @@ def bernoulli(model: zoo.Generative) -> zoo.Bernoulli:
     )
 
 
-def exact(model: zoo.Autoregressive, flag: str) -> None:
+def exact(model: zoo.Generative, flag: str) -> None:
     """Raises ValueError if the model does not know its likelihood exactly, so that there is no
     probability to average.
     """
-    if getattr(model, "knows", "exact") != "exact":
+    if model.knows != "exact":
         raise ValueError(
             f"--{flag} averages probabilities, and {checks.kind(model)} does not know them exactly: "
             f"drop --{flag}."
