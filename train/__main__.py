@@ -11,6 +11,7 @@ from train.cli.options import UsageError, parse
 from train.engine.prepare import check_trainable, fitted, shape_notes, shaped_inputs
 from train.engine.report import finish, finished
 from train.engine.run_folder import load_data, train_run
+from train.engine.warm_start import notes as encoder_notes
 from train.kinds import kind_of
 from train.runs.folder import Run, check_same, create, find
 from zoo.cli import any_stdout, called, complaint, out_of_memory, python
@@ -86,7 +87,11 @@ def _train(model, options, command, holding):
         recipe = fitted(stored, dataset)
         run.move_data(stored)
     print(f"{name} on {dataset.description}; run folder {run.folder}", file=sys.stderr)
-    for note in (*dataset.notes, *shape_notes(options.recipe.model, stored.model)):
+    for note in (
+        *dataset.notes,
+        *shape_notes(options.recipe.model, stored.model),
+        *encoder_notes(recipe),
+    ):
         print(f"note: {note}", file=sys.stderr)
     if announcement := kind_of(recipe.model).announce(recipe.model):
         print(announcement, file=sys.stderr)

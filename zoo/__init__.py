@@ -3,6 +3,7 @@
 from zoo.catalogue import CATALOGUE, Entry, entry, example
 from zoo.classifiers.classifier import Classifier
 from zoo.classifiers.cnn import CNN
+from zoo.classifiers.probe import Probe
 from zoo.classifiers.ram import RAM, glimpse_centres
 from zoo.conditional.captioner import Captioner
 from zoo.conditional.encoder_decoder import EncoderDecoder, attention_weights
@@ -99,6 +100,7 @@ __all__ = [
     "PixelCNN",
     "PixelCNNpp",
     "PixelTransformer",
+    "Probe",
     "Raster",
     "RecurrentNetwork",
     "RowLSTM",

@@ -10,6 +10,7 @@ from typing import Any
 from jaxtyping import PyTree
 
 from zoo.classifiers.cnn import CNN
+from zoo.classifiers.probe import Probe
 from zoo.classifiers.ram import RAM
 from zoo.conditional.captioner import Captioner
 from zoo.conditional.seq2seq import Seq2Seq
@@ -185,6 +186,15 @@ CATALOGUE: dict[str, Entry] = {
             features=6,
             hidden=5,
             head=Categorical(3),
+        ),
+    ),
+    "probe": Entry(
+        Probe(encoder=PixelCNN()),
+        Probe(
+            image_shape=(3, 3),
+            encoder=PixelCNN((3, 3), features=4, blocks=1, out_features=4),
+            cells=3,
+            head=Categorical(5),
         ),
     ),
 }

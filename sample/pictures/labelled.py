@@ -11,7 +11,7 @@ from sample.pictures.figures import new_figure
 from sample.pictures.glimpse_paths import draw_path
 from zoo.foundation.arguments import array, checked, strings
 
-COLUMNS, FRAMES = 6, 8  # images, or frames, side by side
+COLUMNS, FRAMES = 5, 8  # images, or frames, side by side
 
 
 @checked()

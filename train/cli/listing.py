@@ -31,6 +31,7 @@ FAMILIES: dict[str, dict[str, str]] = {
     "Labels: classifiers of images and frames": {
         "cnn": "Classifies images by convolutions and a linear layer.",
         "ram": "Classifies images from a few glimpses, and learns where to look.",
+        "probe": "A linear classifier of the features of a trained image model (--encoder RUN).",
     },
     "Translations and captions": {
         "seq2seq": "Reads a text into one vector, and writes another text from it.",

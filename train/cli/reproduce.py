@@ -18,6 +18,7 @@ import numpy as np
 import tyro
 
 from train.cli.comparison import compare
+from train.cli.transfer import draw, table, transfer
 from train.engine.prepare import check_trainable, fitted, inputs
 from train.engine.report import duration, finish, finished
 from train.engine.run_folder import load_data, train_run
@@ -27,6 +28,7 @@ from train.recipe.recipe import Recipe
 from train.runs.folder import Run, check_same, create
 from zoo.cli import called, complaint, read_flags
 
+TRANSFER = "transfer"
 HEADER = (
     "| row | data | unit | published | reached | command | seed | hardware | training |",
     "|---|---|---|---|---|---|---|---|---|",
@@ -115,11 +117,12 @@ def main(args: list[str] | None = None) -> int:
             f"  {name:18}{each.recipe.data.name:18}snapshots and ensembles of {each.name}"
             for name, each in COMPARISONS.items()
         ]
+        lines += [f"  {TRANSFER:18}{'mnist_1bit':18}error by how many labels there are"]
         print("\n".join([f"usage: {prog} ROW", "", *lines]))
         return 0
     command = shlex.join([*prog.split(), *(sys.argv[1:] if args is None else args)])
     try:
-        if options.row not in (rows := [*ROWS, *COMPARISONS]):
+        if options.row not in (rows := [*ROWS, *COMPARISONS, TRANSFER]):
             near = difflib.get_close_matches(options.row, rows, n=1, cutoff=0.4)
             hint = f" Did you mean {near[0]!r}?" if near else ""
             raise ValueError(f"there is no row {options.row!r}; there are {', '.join(rows)}.{hint}")
@@ -141,6 +144,8 @@ def main(args: list[str] | None = None) -> int:
 
 def _table(options, command):
     """The lines of the table of a row."""
+    if options.row == TRANSFER:
+        return _transfer(options, command)
     if options.row not in COMPARISONS:
         return [*HEADER, reproduce(ROWS[options.row], options, command)]
     comparison = COMPARISONS[options.row]
@@ -150,6 +155,24 @@ def _table(options, command):
         return run, run_recipe(comparison.name, recipe, run, command)["seconds"]
 
     return compare(_with_places(comparison.recipe, options), comparison.count, trained)
+
+
+def _transfer(options, command):
+    """The lines of the table of transfer learning, which is drawn as well."""
+    folder = options.runs / TRANSFER
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def trained(name, recipe, folder):
+        return run_recipe(name, _with_places(recipe, options), Run(folder), command)
+
+    errors = transfer(trained, folder)
+    picture = (Path("docs") if Path("docs").is_dir() else folder) / f"{TRANSFER}.png"
+    try:
+        draw(errors, picture)
+        print(f"picture: {picture}", file=sys.stderr)
+    except ImportError:
+        print("no picture: it needs matplotlib", file=sys.stderr)
+    return table(errors).splitlines()
 
 
 if __name__ == "__main__":

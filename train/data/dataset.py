@@ -63,6 +63,16 @@ class Data:
     """Training examples held out for validation (the last ones) where the set brings no validation
     split.
     """
+    classes: tuple[int, ...] = ()
+    """Only examples of these classes, in all splits; the labels 0, 1, ... then stand for them in
+    this order.
+    """
+    train: int = 0
+    """Only so many training examples (0: all), as evenly spread over the classes as can be; fewer
+    examples are a part of more.
+    """
+    train_seed: int = 0
+    """Seed of which examples `train` takes."""
     fold: int = 0
     """Which tenth of a table is the test split, 0..9; the next tenth is for validation."""
     header: Literal["auto", "yes", "no"] = "auto"
@@ -140,7 +150,8 @@ class Dataset:
     With `dynamic`, the training images are grey (0..255) and `Batches` draws their bits;
     `num_levels` is 2. Where values are real numbers `num_levels` is None. A text has a
     `vocabulary`, and each split is one long line of tokens. Sounds have a `rate`, samples a second,
-    and each split is an array of recordings of any length, int16. Of pairs each example is a
+    and each split is an array of recordings of any length, int16.
+    `class_names` names the classes, where they are not 0, 1, ... themselves. Of pairs each example is a
     sequence of its own, with what it is made from as context; `pairs` is the test split as it was
     written (of captions the names of the images). `corners` says where in the test images lies what
     the captions name. `kind` is the kind of thing that an example is, as `model.kind` says it.
@@ -155,6 +166,7 @@ class Dataset:
     test: Split
     num_levels: int | None
     num_classes: int | None = None
+    class_names: tuple[str, ...] = ()
     dynamic: bool = False
     vocabulary: tuple[str, ...] = ()
     rate: int | None = None

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from train.data.dataset import Data, DataError, Dataset
+from train.data.subsets import few, of_classes
 from zoo.foundation.arguments import checked
 
 _KINDS: dict[str, Any] = {}  # values of train.kinds.kind.Kind
@@ -55,6 +56,9 @@ def load(data: Data) -> Dataset:
       DataError: they cannot be had; the message says what to do.
     """
     kind = kind_of_data(data.name)
+    for name in ("classes", "train"):
+        if getattr(data, name) and name not in kind.flags:
+            raise DataError(f"--data.{name} is not for {data.name} ({kind.name}): drop it.")
     if (data.drop or data.header != "auto") and (
         kind.own != "table" or data.path is None or data.name in kind.published
     ):
@@ -67,4 +71,7 @@ def load(data: Data) -> Dataset:
         path = Path(os.path.expanduser(data.path))
         name = path.name or path.resolve().name
         dataset = kind.loaders[kind.own](dataclasses.replace(data, name=name))
-    return dataclasses.replace(kind.loaded(dataset, data), kind=kind.name)
+    dataset = dataclasses.replace(kind.loaded(dataset, data), kind=kind.name)
+    if data.classes:
+        dataset = of_classes(dataset, data.classes)
+    return few(dataset, data) if data.train else dataset

@@ -12,6 +12,7 @@ from train.data.dataset import bernoulli as draw_bits
 from train.data.dataset import generator, lines
 from train.engine.evaluation import check_ensemble
 from train.engine.step import initial_state, make_update
+from train.engine.warm_start import configured
 from train.kinds import kind_of, kinds, load
 from train.kinds.kind import Stream
 from train.recipe.checks import bernoulli, exact
@@ -59,6 +60,7 @@ def shaped(recipe: Recipe, dataset: Dataset, given: Collection[str]) -> Recipe:
     """
     kind = kind_of(recipe.model)
     _check_kind(recipe, dataset)
+    recipe = recipe if "encoder" in given else configured(recipe)
     return dataclasses.replace(recipe, model=kind.shaped(recipe.model, dataset, given))
 
 

@@ -20,7 +20,7 @@ class Captions(Paired):
     holds = "captions"
     example = "scenes"
     own = "captions"
-    flags = ("unit", "least", "blind", "valid")
+    flags = ("unit", "least", "blind", "valid", "train", "train_seed")
     loaders = {"scenes": scenes, "digit_words": digit_words, "captions": captions}
 
     def shaped(self, model, dataset, given):

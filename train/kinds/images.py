@@ -15,7 +15,17 @@ class Images(Arrays):
     holds = "images"
     example = "mnist_1bit"
     own = "images"
-    flags = ("binarise", "levels", "valid", "digits", "canvas", "clutter")
+    flags = (
+        "binarise",
+        "levels",
+        "valid",
+        "classes",
+        "train",
+        "train_seed",
+        "digits",
+        "canvas",
+        "clutter",
+    )
     recipe = {"steps": 5_000}
     loaders = {
         "mnist_1bit": mnist_1bit,

@@ -25,7 +25,7 @@ class Labels(Kind):
     holds = "labels of images"
     example = "mnist_1bit"
     own = "frames"
-    flags = ("valid",)
+    flags = ("train", "train_seed")
     loaders = {}
     recipe = {"steps": 2_000, "batch_size": 100, "ema": 0.99}
     most_samples = 25
@@ -43,6 +43,8 @@ class Labels(Kind):
                 f"{dataset.name} has no labels, so there is nothing to classify: pass data with "
                 f"labels, such as --data.name {self.example}, or a folder with a sub-folder a class."
             )
+        if dataset.num_classes < 2:
+            raise DataError(f"{dataset.name} has one class only; a classifier needs at least 2.")
         if dataset.dynamic:
             raise DataError(
                 "--data.binarise dynamic is for models of images, and here images are the context: "
@@ -92,6 +94,12 @@ class Labels(Kind):
             changes["head"] = zoo.Categorical(dataset.num_classes)
         fields = {field.name for field in dataclasses.fields(model)} - set(given)
         return model.clone(**{name: changes[name] for name in fields & set(changes)})
+
+    def with_data(self, model, dataset):
+        """The classes have the names that the data give them, unless the user chose others."""
+        if dataset.class_names and getattr(model, "class_names", None) == ():
+            return model.clone(class_names=dataset.class_names)
+        return model
 
     def prepare(self, model, dataset):
         got, wanted = dataset.train.x.shape[1:], tuple(model.site_shape)

@@ -24,7 +24,7 @@ class Sound(Kind):
     holds = "sounds"
     example = "tones"
     own = "sounds"
-    flags = ("rate", "seconds")
+    flags = ("rate", "seconds", "classes", "train", "train_seed")
     recipe = {
         "steps": 4_000,
         "batch_size": 4,

@@ -12,7 +12,7 @@ class Table(Arrays):
     example = "wine"
     own = "table"
     published = ("red_wine",)
-    flags = ("fold", "header", "drop")
+    flags = ("fold", "header", "drop", "train", "train_seed")
     recipe = {
         "steps": 2_000,
         "batch_size": 24,

@@ -17,7 +17,7 @@ class Translation(Paired):
     example = "dates"
     own = "pairs"
     published = ("multi30k",)
-    flags = ("unit", "least", "source", "target", "items")
+    flags = ("unit", "least", "source", "target", "items", "train", "train_seed")
     from_data = (*Paired.from_data, "source_vocabulary", "source_values", "source_pad")
     loaders = {"dates": dates, "multi30k": multi30k, "pairs": pairs}
 

@@ -85,6 +85,19 @@ CONTEXT_RECIPES: dict[str, dict[str, Recipe]] = {
         "cpu": _glimpses(zoo.RAM(), Data(), steps=30_000),
         "paper": _glimpses(zoo.CATALOGUE["ram"].paper, Data("mnist"), steps=200_000),
     },
+    "probe": {
+        "cpu": Recipe(
+            zoo.Probe(dropout=0.5),
+            encoder_rate=0.0,
+            steps=2_000,
+            learning_rate=3e-3,
+            ema=0.99,
+            eval_every=500,
+        ),
+        "paper": Recipe(
+            zoo.CATALOGUE["probe"].paper, Data("mnist"), encoder_rate=0.0, steps=20_000
+        ),
+    },
     "captioner": {
         "cpu": _scenes(zoo.Captioner((20,), 128, 32, "lstm", channels=(16, 32, 64, 64))),
         "paper": _captions(zoo.CATALOGUE["captioner"].paper),

@@ -105,6 +105,12 @@ class MADE(Autoregressive):
             params = self._params(features, self._degrees(self.mask), ranks)
         return params.reshape(len(x), *self.site_shape, -1)
 
+    def hidden_features(self, x, memory=None):
+        """The units of the last hidden layer, [batch, units]."""
+        features = self.head.features(x).reshape(len(x), self.num_sites, -1)
+        ranks = self.ordering.ranks(self.site_shape)
+        return self.network.hidden(features, self._masks(self._degrees(self.mask), ranks))
+
     @property
     def block(self):
         return block_size(self.num_sites)

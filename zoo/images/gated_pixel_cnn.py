@@ -85,6 +85,11 @@ class GatedPixelCNN(Raster):
         return [jnp.split(layer(one_hot), 2, axis=-1) for layer in self.label]
 
     def __call__(self, x, memory=None, *, train=False):
+        h = self.hidden_features(x, memory)
+        return self.readout(h).reshape(len(x), *self.site_shape, self.head.num_params)
+
+    def hidden_features(self, x, memory=None):
+        """The horizontal stack after the last layer, [batch, height, width, features]."""
         v = self.image(x)
         h = self.first(v)
         for i in range(1 + self.layers):
@@ -94,7 +99,7 @@ class GatedPixelCNN(Raster):
                 above, y = above + memory[i][0][:, None, None], y + memory[i][1][:, None, None]
             v, y = _gate(above, 1), self.residual[i](_gate(y, self.groups))
             h = y if i == 0 else h + y
-        return self.readout(h).reshape(len(x), *self.site_shape, self.head.num_params)
+        return h
 
     def enter(self, x, t, memory=None):
         image, row = self.image(x), self.row(t)

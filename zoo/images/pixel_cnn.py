@@ -78,12 +78,17 @@ class PixelCNN(Raster):
         return biases.reshape(len(biases), self.blocks, self.features).swapaxes(0, 1)
 
     def __call__(self, x, memory=None, *, train=False):
+        h = self.hidden_features(x, memory)
+        return self.readout(h).reshape(len(x), *self.site_shape, self.head.num_params)
+
+    def hidden_features(self, x, memory=None):
+        """The output of the last block, [batch, height, width, 2 * features]."""
         h = self.first(self.image(x))
         for i in range(self.blocks):
             y = self.convolve[i](nn.relu(self.reduce[i](nn.relu(h))))
             y = y if memory is None else y + memory[i][:, None, None]
             h = h + self.expand[i](nn.relu(y))
-        return self.readout(h).reshape(len(x), *self.site_shape, self.head.num_params)
+        return h
 
     def enter(self, x, t, memory=None):
         self.first.enter(self.image(x), self.row(t))

@@ -75,13 +75,18 @@ class MaskedMLP(nn.Module):
           features: of all sites, [batch, num_sites, num_features].
           masks: [below, units] of each hidden layer, then [units, num_sites, 1] of the outputs.
         """
+        h = self.hidden(features, masks)
+        kernel_out = jnp.where(masks[-1], self.kernels[-1], 0)  # [units, sites, params]
+        return jnp.tensordot(h, kernel_out, 1) + self.biases_with(masks)[-1][None]
+
+    def hidden(self, features, masks):
+        """The units of the last hidden layer, [batch, units]."""
         *biases, bias_out = self.biases_with(masks)
         h = features.reshape(len(features), -1).astype(bias_out.dtype)
         for kernel, mask, bias in zip(self.kernels, masks, biases, strict=False):
             mask = jnp.repeat(mask, kernel.size // mask.size, axis=0)  # [sites * features, units]
             h = nn.relu(h @ jnp.where(mask, kernel.reshape(mask.shape), 0) + bias[None])
-        kernel_out = jnp.where(masks[-1], self.kernels[-1], 0)  # [units, sites, params]
-        return jnp.tensordot(h, kernel_out, 1) + bias_out[None]
+        return h
 
     def biases_with(self, masks):
         """b + (U * M) 1 of each hidden layer [units], then of the outputs [num_sites, num_params].

@@ -84,7 +84,22 @@ def images(data: Data) -> Dataset:
     classes, empty = _classes(path, labels)
     notes = (*often, *shared(keys("train"), keys("test"), "images"), *empty)
     title = f"{data.name} ({len(splits['train'].x):,} training images)"
-    return Dataset(data.name, title, **splits, num_levels=levels, num_classes=classes, notes=notes)
+    return Dataset(
+        data.name,
+        title,
+        **splits,
+        num_levels=levels,
+        num_classes=classes,
+        class_names=class_names(path) if classes else (),
+        notes=notes,
+    )
+
+
+def class_names(path: Path) -> tuple[str, ...]:
+    """The names of the sub-folders of a folder, each a class; () of a file."""
+    if not path.is_dir():
+        return ()
+    return tuple(each.name for each in sorted(path.iterdir()) if each.name[0] != ".")
 
 
 def _other_kind(path):
