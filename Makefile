@@ -57,7 +57,7 @@ figures: $(VENV)/installed ## draw docs/receptive_fields.png anew
 	@$(PY) -m benchmarks.receptive_fields $(ARGS)
 
 test: $(VENV)/installed ## the tests, minutes
-	@$(PY) -m pytest -n $(JOBS) --dist loadgroup $(ARGS)
+	@$(PY) -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 test-slow: $(VENV)/installed ## the slow tests: full trainings, standard data sets
 	@$(PY) -m pytest -m slow $(ARGS)

@@ -34,12 +34,12 @@ OF_THE_MODEL = {
 
 
 def cases():
-    """All checks of a model go to one worker, which then compiles its functions once."""
-    for check, name in itertools.product(conformance.CHECKS, sorted(zoo.CATALOGUE)):
+    """All checks of a model in turn, which share its compiled functions."""
+    for name, check in itertools.product(sorted(zoo.CATALOGUE), conformance.CHECKS):
         if check is conformance.check_completion and zoo.CATALOGUE[name].tiny.num_sites == 1:
             continue  # there is nothing to complete
         fast = name not in TWINS and (name in WHOLLY or check in OF_THE_MODEL)
-        marks = [pytest.mark.xdist_group(name), *([] if fast else [pytest.mark.slow])]
+        marks = () if fast else pytest.mark.slow
         yield pytest.param(
             name, check, marks=marks, id=f"{check.__name__.removeprefix('check_')}-{name}"
         )

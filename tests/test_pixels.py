@@ -82,13 +82,8 @@ PIXEL_MODELS = [name for name, entry in zoo.CATALOGUE.items() if isinstance(entr
 CHECKS = (conformance.check_normalised, conformance.check_causal, conformance.check_alive)
 
 
-def grouped(names):
-    """All checks of a model go to one worker, which then compiles its functions once."""
-    return [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in names]
-
-
 @pytest.mark.parametrize(
-    "name", grouped(name for name in VARIANTS if name.endswith((", colour", "one row")))
+    "name", [name for name in VARIANTS if name.endswith((", colour", "one row"))]
 )
 def test_colours_step_as_a_whole(name):
     model, blind = VARIANTS[name]
@@ -96,7 +91,7 @@ def test_colours_step_as_a_whole(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", grouped(VARIANTS))
+@pytest.mark.parametrize("name", VARIANTS)
 @pytest.mark.parametrize(
     "check",
     (*CHECKS, conformance.check_step),
@@ -108,7 +103,7 @@ def test_variants_conform(name, check):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", grouped(WIDER))
+@pytest.mark.parametrize("name", WIDER)
 @pytest.mark.parametrize(
     "check",
     (*CHECKS[1:], conformance.check_step),
@@ -119,7 +114,7 @@ def test_odd_sizes_conform_at_all_resolutions(name, check):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", grouped(name for name in VARIANTS if "colour" in name))
+@pytest.mark.parametrize("name", [name for name in VARIANTS if "colour" in name])
 def test_colours_are_drawn_one_after_the_other(name):
     model, _ = VARIANTS[name]
     variables = conformance.variables_of(model)

@@ -3,6 +3,7 @@ numbers
   out of range.
 """
 
+import io
 import json
 import math
 import multiprocessing.pool
@@ -325,14 +326,15 @@ def test_huge_nats_are_evaluated_and_kept(tmp_path, monkeypatch, data, capsys): 
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252", "latin-1", "utf-8"])
-def test_stdout_that_is_not_utf_8(encoding):
+def test_stdout_that_is_not_utf_8(encoding, monkeypatch):
     """What an encoding lacks is written with a backslash."""
-    code = "from zoo.cli import any_stdout; any_stdout(); print('größer 中文 \U0001f600')"
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": encoding}
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, check=True
-    )
-    assert done.stdout.rstrip() == "größer 中文 \U0001f600".encode(encoding, "backslashreplace")
+    written = io.BytesIO()
+    with io.TextIOWrapper(written, encoding=encoding) as stdout:
+        monkeypatch.setattr(sys, "stdout", stdout)
+        zoo.cli.any_stdout()
+        print("größer 中文 \U0001f600", end="", flush=True)
+        got = written.getvalue()
+    assert got == "größer 中文 \U0001f600".encode(encoding, "backslashreplace")
 
 
 @pytest.mark.parametrize(("asked", "steps"), [(0, [25, 50, 60]), (20, [20, 40, 60])])

@@ -39,8 +39,8 @@ def check_engines(entry: zoo.Entry) -> None:
         np.testing.assert_allclose(other.log_prob, cached.log_prob, rtol=1e-5, atol=1e-4)
     chunked = draws(num, context=context, batch_size=1)
     assert same_values(model, chunked.x, cached.x), "values depend on the chunks"
-    alone = draws(1, context=jax.tree.map(lambda leaf: leaf[:1], context))
-    assert same_values(model, alone.x, cached.x[:1]), "values depend on the batch size"
+    alone = draws(1, context=jax.tree.map(lambda leaf: np.asarray(leaf)[:1], context))
+    assert same_values(model, alone.x, np.asarray(cached.x)[:1]), "values depend on the batch size"
     scored = zoo.log_prob(model, variables, cached.x, context)
     np.testing.assert_allclose(
         cached.log_prob, scored, rtol=1e-5, atol=1e-4, err_msg="samples are scored wrongly"
@@ -58,7 +58,7 @@ def check_completion(entry: zoo.Entry) -> None:
     """Completions keep the prefix and follow the exact posterior; what is no prefix is refused."""
     model, variables, key = entry.tiny, variables_for(entry), jax.random.key(6)
     known = rank_mask(model, max(1, model.num_sites // 3))
-    space, joint = np.asarray(space_of(model)), probabilities(entry)
+    space, joint = space_of(model), probabilities(entry)
     full = known.reshape(*known.shape, *[1] * len(model.head.event_shape))
     full = np.broadcast_to(full, space.shape[1:])
     possible = np.flatnonzero(joint > 0)

@@ -69,9 +69,9 @@ def check_context(entry: zoo.Entry) -> None:
     model, (x, context) = entry.tiny, example_of(entry, BATCH)
     if context is None:
         return
-    params = zoo.conditionals(model, variables_for(entry), x, context)
-    rolled = jax.tree.map(lambda leaf: jnp.concatenate([leaf[1:2], leaf[1:]]), context)
-    after = zoo.conditionals(model, variables_for(entry), x, rolled)
+    params = np.asarray(zoo.conditionals(model, variables_for(entry), x, context))
+    rolled = jax.tree.map(lambda leaf: np.concatenate([leaf[1:2], leaf[1:]]), context)
+    after = np.asarray(zoo.conditionals(model, variables_for(entry), x, rolled))
     assert (after[0] != params[0]).any(), "params do not depend on the context"
     assert (after[1:] == params[1:]).all(), "a row sees the context of another"
 
@@ -86,7 +86,7 @@ def check_step(entry: zoo.Entry) -> None:
     for rank in range(model.num_sites):
         known = rank_mask(model, rank)[None]
         known = known.reshape(*known.shape, *[1] * len(model.head.event_shape))
-        canvas = jnp.where(known, x, jnp.asarray(7, x.dtype))
+        canvas = np.where(known, x, np.asarray(7, x.dtype))
         if rank % decoder.block == 0:
             cache = enter(cache, canvas, jnp.asarray(rank))
         params, cache = step(cache, canvas, jnp.asarray(rank))
@@ -107,6 +107,6 @@ def gradient_of(model: Any) -> Callable[..., Any]:
 def check_gradients(entry: zoo.Entry) -> None:
     """Gradients of the loss are finite and somewhere not zero."""
     gradient = jax.jit(gradient_of(entry.tiny))(variables_for(entry), *example_of(entry, 2))
-    leaves = jax.tree.leaves(gradient)
-    assert all(jnp.isfinite(leaf).all() for leaf in leaves), "a gradient is not finite"
+    leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(gradient)]
+    assert all(np.isfinite(leaf).all() for leaf in leaves), "a gradient is not finite"
     assert any((leaf != 0).any() for leaf in leaves), "all gradients are zero"

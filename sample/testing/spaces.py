@@ -5,7 +5,6 @@ import itertools
 import math
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 
 import zoo
@@ -23,15 +22,15 @@ def size_of(model: zoo.Generative) -> int:
     return (model.head.num_values or POINTS) ** model.num_dims
 
 
-def space_of(model: zoo.Generative) -> Any:
+def space_of(model: zoo.Generative) -> np.ndarray:
     """All values of the model, or the points of a quadrature: [size, *site_shape, *event_shape]."""
     event = (*model.site_shape, *model.head.event_shape)
     if model.head.num_values is None:
         points = SPREAD * np.log(_places() / (1 - _places()))
         grid = np.meshgrid(*[points] * math.prod(event), indexing="ij")
-        return jnp.asarray(np.stack(grid, -1).reshape(-1, *event))
+        return np.stack(grid, -1).reshape(-1, *event)
     values = itertools.product(range(model.head.num_values), repeat=math.prod(event))
-    return jnp.asarray(np.array(list(values), np.int32).reshape(-1, *event))
+    return np.array(list(values), np.int32).reshape(-1, *event)
 
 
 def probabilities(entry: zoo.Entry) -> np.ndarray:

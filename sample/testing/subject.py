@@ -5,7 +5,6 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 import zoo
@@ -32,11 +31,12 @@ def variables_of(model: Any, seed: int = 0, example: Any = None) -> Any:
     noise = jax.tree.map(lambda leaf: random.normal(size=leaf.shape).astype(np.float32), shapes)
     smooth = model.head.num_values is None  # densities that the quadrature can follow
     for scale in (0.3, 0.2) if smooth else (0.8, 0.5, 0.3, 0.2, 0.1):
-        variables = jax.tree.map(lambda leaf: jnp.asarray(np.float32(scale) * leaf), noise)  # noqa: B023
+        scaled = jax.tree.map(lambda leaf: np.float32(scale) * leaf, noise)  # noqa: B023
+        variables = jax.device_put(scaled)
         if not isinstance(model, zoo.Autoregressive) and scale <= 0.3:
             break  # weights p(x, z) / q(z | x) with tails that a mean can be taken of
         if isinstance(model, zoo.Autoregressive) and (
-            zoo.conditionals(model, variables, x, context).std() < 2
+            np.std(zoo.conditionals(model, variables, x, context)) < 2
         ):
             break
     return variables
@@ -59,7 +59,7 @@ def variables_for(entry: zoo.Entry) -> Any:
 def example_of(entry: zoo.Entry, batch: int) -> tuple[Any, Any]:
     """The entry's example: values that vary from row to row, and their context."""
     x, context = entry.example(entry.tiny, batch)
-    return jnp.asarray(x), context
+    return jax.device_put(np.asarray(x)), context
 
 
 def repeat_rows(x: Any, context: Any = None) -> Callable[[Any, int], tuple[Any, Any]]:
@@ -75,7 +75,7 @@ def repeat_rows(x: Any, context: Any = None) -> Callable[[Any, int], tuple[Any, 
 def same_context(entry: zoo.Entry, num: int) -> Any:
     """The first row of the entry's context, `num` times."""
     _, context = entry.example(entry.tiny, 1)
-    return jax.tree.map(lambda leaf: jnp.repeat(jnp.asarray(leaf), num, axis=0), context)
+    return jax.tree.map(lambda leaf: np.repeat(leaf, num, axis=0), context)
 
 
 def num_draws(entry: zoo.Entry) -> int:
@@ -85,7 +85,7 @@ def num_draws(entry: zoo.Entry) -> int:
 
 def by_rank(model: Any, params: Any) -> Any:
     """Params [batch, *site_shape, P] in the order of the ranks: [batch, num_sites, P]."""
-    return params.reshape(len(params), model.num_sites, -1)[:, model.sites]
+    return np.asarray(params).reshape(len(params), model.num_sites, -1)[:, model.sites]
 
 
 def rank_mask(model: Any, end: int) -> np.ndarray:
@@ -95,13 +95,14 @@ def rank_mask(model: Any, end: int) -> np.ndarray:
 
 def change_site(model: Any, x: Any, site: Any, rows: Any) -> Any:
     """`x` with another valid value at `site` in `rows`."""
-    other = (x + 1) % model.head.num_values if model.head.num_values else x + 1.0
-    flat = (len(x), model.num_sites, *model.head.event_shape)
-    return x.reshape(flat).at[rows, site].set(other.reshape(flat)[rows, site]).reshape(x.shape)
+    flat = np.array(x).reshape(len(x), model.num_sites, *model.head.event_shape)
+    other = flat[rows, site] + 1
+    flat[rows, site] = other % model.head.num_values if model.head.num_values else other
+    return flat.reshape(x.shape)
 
 
 def same_values(model: Any, a: Any, b: Any) -> bool:
     """Whether two sets of draws are equal: exactly, or to rounding where values are real."""
     if model.head.num_values is None:
         return np.allclose(a, b, rtol=1e-4, atol=1e-4)
-    return bool((a == b).all())
+    return np.array_equal(a, b)

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import safetensors
 import safetensors.numpy
@@ -154,7 +153,7 @@ def load(
             "for a look by "
             "zoo.load(path, allow_non_finite=True)."
         )
-    return model, jax.tree.map(jnp.asarray, variables)
+    return model, jax.device_put(variables)  # jnp.asarray would compile a copy for every shape
 
 
 def digest(text: str, arrays: Mapping[str, np.ndarray]) -> str:

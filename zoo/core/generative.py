@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PyTree, Shaped
 
@@ -26,6 +25,7 @@ from zoo.heads import (
     DiscretizedLogisticMixture,
     Head,
     MixtureOfGaussians,
+    values_at,
 )
 
 Variables: TypeAlias = dict[str, Any]
@@ -57,7 +57,7 @@ class Generative(nn.Module):
     the rows of a batch must not see one another.
 
     Example:
-      >>> import jax, zoo
+      >>> import jax, jax.numpy as jnp, zoo
       >>> class Coin(zoo.Generative):
       ...     '''One hidden coin z decides how likely all bits are.'''
       ...     site_shape: tuple[int, ...] = (3,)
@@ -271,7 +271,7 @@ class Generative(nn.Module):
         """
         shape = (batch, *self.site_shape)
         u = np.random.RandomState(0).uniform(size=(*shape, self.head.uniforms)).astype(np.float32)
-        return self.head.quantile(jnp.zeros((*shape, self.head.num_params)), jnp.asarray(u)), None
+        return values_at(self.head, np.zeros((*shape, self.head.num_params), np.float32), u), None
 
     def members(self) -> tuple[Any, ...]:
         """The models that these variables describe, whose mixture `ensemble_log_prob` scores. By

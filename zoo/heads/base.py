@@ -11,8 +11,10 @@ interval and is not drawn (or, at the end of a row of values, drawn once in 2^23
 every value at least one count.
 """
 
+import functools
 from typing import Protocol, runtime_checkable
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Shaped
@@ -110,6 +112,20 @@ def checked_log_prob(
         return nats
     inside = ((x >= 0) & (x < head.num_values)).reshape(*nats.shape, -1).all(-1)
     return jnp.where(inside, nats, -jnp.inf)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def values_at(
+    head: Head, params: Float[Array, "... num_params"], u: Float[Array, "... uniforms"]
+) -> Shaped[Array, "..."]:
+    """The quantiles of a head as one compiled function, for calls outside of `jit`.
+
+    Example:
+      >>> import zoo
+      >>> values_at(zoo.Bernoulli(), jnp.zeros((2, 1)), jnp.array([[0.3], [0.6]])).tolist()
+      [0, 1]
+    """
+    return head.quantile(params, u)
 
 
 def value_probabilities(
