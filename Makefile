@@ -17,7 +17,7 @@ PYTHON ?= $(shell for p in $(CANDIDATES); do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train sample eval bench bench-torch reproduce figures test test-slow test-stacks lint format notebooks lock clean
+.PHONY: help setup check lr-range search diagnose train sample eval bench bench-torch reproduce figures test test-slow test-stacks lint format notebooks lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /|/' | awk -F'|' '{ printf "  make %-10s %s\n", $$1, $$2 }'
@@ -35,6 +35,19 @@ $(VENV)/installed: requirements.lock pyproject.toml
 
 train: $(VENV)/installed ## train MODEL on its default data, then draw samples: make train MODEL=made
 	@$(PY) -m train $(MODEL) $(ARGS)
+
+check: $(VENV)/installed ## before a training: the initial loss, a small batch learnt by heart, the gradients
+	@$(PY) -m train.check $(MODEL) $(ARGS)
+
+lr-range: $(VENV)/installed ## try learning rates on a log scale, draw the losses and suggest a rate
+	@$(PY) -m train.lr_range $(MODEL) $(ARGS)
+
+search: export ZOO_ARGS := $(ARGS)
+search: $(VENV)/installed ## search a recipe: make search MODEL=made ARGS="--space learning_rate=1e-4:1e-1:log model.hidden=200|500"
+	@$(PY) -m train.search $(MODEL) --args "$$ZOO_ARGS"
+
+diagnose: $(VENV)/installed ## what the curves of the newest run of MODEL (or RUN=folder) show, and what to do
+	@$(PY) -m train.diagnose $(RUN) $(ARGS)
 
 sample: export ZOO_PROMPT := $(PROMPT)
 sample: export ZOO_SOURCE := $(SOURCE)
@@ -79,7 +92,7 @@ notebooks: $(VENV)/installed ## execute every notebook
 
 lock: ## resolve requirements.lock anew (needs uv)
 	uv pip compile --universal --generate-hashes --python-version 3.11 --quiet --custom-compile-command "make lock" \
-		--extra data --extra text --extra plots --extra audio --extra dev pyproject.toml --output-file requirements.lock
+		--extra data --extra text --extra plots --extra audio --extra search --extra dev pyproject.toml --output-file requirements.lock
 
 clean: ## remove .venv and caches; runs/ stays
 	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache .mypy_cache

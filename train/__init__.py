@@ -1,5 +1,7 @@
 """Training: recipes, data, the update step, the loop and the evaluation."""
 
+from pathlib import Path
+
 import train.kinds
 from train.data import Data, DataError
 from train.engine.figures import Evaluation
@@ -19,3 +21,6 @@ __all__ = [
     "evaluate",
     "fit",
 ]
+
+# `python -m train.NAME` runs train/commands/NAME.py.
+__path__.append(str(Path(__file__).parent / "commands"))

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from train.cli.listing import lines
 from train.cli.options import UsageError, parse
-from train.engine.prepare import check_trainable, fitted, shape_notes, shaped_inputs
+from train.engine.prepare import fitted, ready, shape_notes
 from train.engine.report import finish, finished
 from train.engine.run_folder import load_data, train_run
 from train.engine.warm_start import notes as encoder_notes
@@ -77,9 +77,7 @@ def _train(model, options, command, holding):
     elif options.run_dir is not None:
         Run(options.run_dir).check_free()
     if run is None:
-        stored, dataset = shaped_inputs(options.recipe, options.fixed)
-        recipe = fitted(stored, dataset)
-        check_trainable(recipe, dataset)
+        stored, recipe, dataset = ready(options.recipe, options.fixed)
         run = create(name, stored, options.run_dir, dataset)
         holding.enter_context(run.held())
     else:  # it was checked when it began, and needs the run of its encoder no more

@@ -13,6 +13,10 @@ from zoo.foundation.packages import Beside
 
 COMMANDS = {
     "train": ("train", "Train a model, then draw from it."),
+    "check": ("train.check", "Check the initial loss, a small batch and the gradients."),
+    "lr-range": ("train.lr_range", "Try learning rates and suggest one."),
+    "search": ("train.search", "Search the fields of a recipe."),
+    "diagnose": ("train.diagnose", "Say what the curves of a run show."),
     "sample": ("sample", "Draw from a trained model."),
     "eval": ("train.evaluate", "Score a split of a run's data."),
     "reproduce": ("train.reproduce", "Train and evaluate a row of docs/results.md."),

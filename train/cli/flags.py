@@ -78,6 +78,39 @@ def left_out(model: zoo.Generative, head: str) -> set[str]:
     return {field for field, applied in applies.items() if not applied}
 
 
+def flag_types(recipe: Recipe) -> dict[str, Any]:
+    """The annotation of every field of a recipe and of its model that is a flag, by its name, such
+    as `learning_rate` and `model.hidden`.
+
+    Example:
+      >>> flag_types(Recipe(zoo.FVSBN()))["steps"]
+      <class 'int'>
+    """
+    model, hints = recipe.model, get_type_hints(Recipe)
+    hidden = {*left_out(model, ""), "parallel", "checkpoint_every"}
+    names = _without((*TRAINING, *OPTIMISER), hidden)
+    inner = {*kind_of(model).from_data, "parent", "name"}
+    fields = [field for field in dataclasses.fields(model) if field.name not in inner]
+    return {
+        **{name: hints[name] for name in names},
+        **{f"model.{field.name}": field.type for field in fields},
+    }
+
+
+def words_of(name: str, value: Any) -> list[str]:
+    """A field and its value as words of the command line; items of a tuple are split by commas.
+
+    Example:
+      >>> words_of("model.hidden", "500,500"), words_of("corrected_decay", "false")
+      (['--model.hidden', '500', '500'], ['--no-corrected-decay'])
+    """
+    prefix, dot, field = name.replace("_", "-").rpartition(".")
+    if str(value).lower() in ("true", "false"):
+        no = "" if str(value).lower() == "true" else "no-"
+        return [f"--{prefix}{dot}{no}{field}"]
+    return [f"--{prefix}{dot}{field}", *str(value).split(",")]
+
+
 def read_recipe(
     recipe: Recipe,
     run: type,

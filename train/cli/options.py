@@ -3,20 +3,23 @@
 import argparse
 import dataclasses
 import difflib
+import functools
 import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 
 import tyro
 
 from train.cli.flags import read_recipe
+from train.cli.listing import lines
 from train.cli.own_models import own_recipe
 from train.engine.prepare import chosen
 from train.recipe.presets import RECIPES
 from train.recipe.recipe import Recipe
 from train.runs.folder import find
-from zoo.core.model_files import find_run, is_own, model_class
+from zoo.core.model_files import find_run, is_own, model_class, take_classes
 
 
 class UsageError(ValueError):
@@ -38,16 +41,6 @@ class RunFlags:
 
 
 @dataclasses.dataclass(frozen=True)
-class PresetFlags(RunFlags):
-    """What to do around a training of a model with presets."""
-
-    preset: Literal["cpu", "paper"] = "cpu"
-    """Where the defaults come from: cpu trains in minutes on a laptop, paper follows the
-    publication.
-    """
-
-
-@dataclasses.dataclass(frozen=True)
 class Options(RunFlags):
     """One training: the name of its run, its recipe, the fields of the model that the data must not
     change, and what to do around it.
@@ -58,42 +51,124 @@ class Options(RunFlags):
     fixed: frozenset[str] = dataclasses.field(kw_only=True, default=frozenset())
 
 
+class Choice(NamedTuple):
+    """What a command line asks for: a model with its recipe, and what to do with it.
+
+    Attributes:
+      name: the model's name, of `FILE.py:Class` that of the class.
+      recipe: its recipe, with the flags.
+      fixed: the fields of the model that the data must not change.
+      flags: an instance of the command's own dataclass of flags.
+    """
+
+    name: str
+    recipe: Recipe
+    fixed: frozenset[str]
+    flags: Any
+
+
 def parse(model: str, args: Sequence[str], prog: str = "python -m train") -> Options:
     """The options of `python -m train MODEL ARGS`; a resumed run's defaults are its own recipe.
 
     Raises:
       UsageError: there is no such recipe; the message names the nearest.
-      ValueError: a flag that
-        this model does not have.
+      ValueError: a flag that this model does not have.
       ModelFileError: the file in `FILE.py:Class` cannot be used.
-      RunError:
-        there is no run to resume.
+      RunError: there is no run to resume.
       SystemExit: the flags are wrong, or --help was asked for.
     """
-    own, prog = is_own(model), f"{prog} {model}"
-    name = model_class(model)[0].__name__ if own else model
-    if not own and name not in RECIPES:
-        raise UsageError(_unknown(name))
-    first = _look_ahead(args)
+    first, stored = _look_ahead(args), None
     if first.resume and not first.preset and not {"-h", "--help"} & set(args):
-        recipe = find(first.run_dir or name).name_and_recipe()[1]
-    elif own:
+        stored = find(first.run_dir or known_name(model)).name_and_recipe()[1]
+    name, recipe, fixed, run = choose(model, args, prog, RunFlags, stored)
+    return Options(run.run_dir, run.resume, run.samples, name=name, recipe=recipe, fixed=fixed)
+
+
+def choose(
+    model: str,
+    args: Sequence[str],
+    prog: str,
+    flags: type,
+    recipe: Recipe | None = None,
+    verb: str = "Train",
+) -> Choice:
+    """What `PROG MODEL ARGS` asks for.
+
+    Args:
+      model: a name of the list, or `FILE.py:Class`.
+      args: the words after the model.
+      prog: the command, for messages.
+      flags: a dataclass of the command's own flags; a model with presets also has --preset.
+      recipe: the defaults; None for those of the preset, or of the model's file.
+      verb: what `--help` says is done with the model.
+
+    Raises:
+      UsageError, ValueError, ModelFileError, SystemExit: as for `parse`.
+    """
+    own, prog, name = is_own(model), f"{prog} {model}", known_name(model)
+    first = _look_ahead(args)
+    if recipe is None and own:
         recipe = own_recipe(model, prog, args)
-    else:
+    elif recipe is None:
         recipe = RECIPES[name].get(first.preset or "cpu") or RECIPES[name]["cpu"]
-    recipe, run = read_recipe(
+    recipe, rest = read_recipe(
         recipe,
-        RunFlags if own else PresetFlags,
+        flags if own else _with_preset(flags),
         prog,
         args,
         data=first.name or recipe.data.name,
         head=first.head or "",
-        description=f"Train {name}: {sentence(type(recipe.model))}",
+        description=f"{verb} {name}: {sentence(type(recipe.model))}",
     )
     if recipe.encoder is not None and is_own(recipe.encoder):  # a run never says where a file is
         recipe = dataclasses.replace(recipe, encoder=str(find_run(recipe.encoder).parent))
-    fixed = fixed_fields(name, recipe, args)
-    return Options(run.run_dir, run.resume, run.samples, name=name, recipe=recipe, fixed=fixed)
+    return Choice(name, recipe, fixed_fields(name, recipe, args), rest)
+
+
+def from_words(prog: str, argv: Sequence[str] | None, flags: type, verb: str) -> Choice:
+    """What the words of `PROG MODEL ARGS` ask for, as `choose`; without them those of the process.
+
+    Raises:
+      UsageError: the first word is no model.
+      SystemExit: only help was asked for.
+    """
+    words, _ = take_classes(sys.argv[1:] if argv is None else argv)
+    usage = f"{prog} MODEL [flags]; {prog} MODEL --help explains the flags of a model."
+    if words[:1] in (["-h"], ["--help"]):
+        print("\n".join([f"usage: {usage}", "", *lines()]))
+        raise SystemExit(0)
+    if not words or words[0].startswith("-"):
+        raise UsageError(f"the model comes first: {usage}")
+    return choose(words[0], words[1:], prog, flags, verb=verb)
+
+
+def known_name(model: str) -> str:
+    """The name of a model's runs.
+
+    Raises:
+      UsageError: no model has that name.
+      ModelFileError: the file in `FILE.py:Class` cannot be used.
+    """
+    if is_own(model):
+        return model_class(model)[0].__name__
+    if model not in RECIPES:
+        raise UsageError(_unknown(model))
+    return model
+
+
+@functools.cache
+def _with_preset(flags: type) -> type:
+    """A dataclass of flags, and --preset."""
+
+    @dataclasses.dataclass(frozen=True)
+    class PresetFlags(flags):
+        preset: Literal["cpu", "paper"] = "cpu"
+        """Where the defaults come from: cpu trains in minutes on a laptop, paper follows the
+        publication.
+        """
+
+    PresetFlags.__doc__ = flags.__doc__
+    return PresetFlags
 
 
 def sentence(cls: type) -> str:

@@ -120,6 +120,21 @@ def fitted(recipe: Recipe, dataset: Dataset) -> Recipe:
     return dataclasses.replace(recipe, model=kind_of(recipe.model).with_data(recipe.model, dataset))
 
 
+def ready(recipe: Recipe, given: Collection[str]) -> tuple[Recipe, Recipe, Dataset]:
+    """Loads the data, shapes the model, and checks that it can be trained.
+
+    Returns:
+      (the recipe as a run stores it, the recipe to train, the data as its model reads them).
+
+    Raises:
+      ValueError: it cannot be trained, as for `shaped_inputs` and `check_trainable`.
+    """
+    stored, dataset = shaped_inputs(recipe, given)
+    recipe = fitted(stored, dataset)
+    check_trainable(recipe, dataset)
+    return stored, recipe, dataset
+
+
 def training_batches(recipe: Recipe, dataset: Dataset) -> Stream:
     """The training stream, a pure function of the step."""
     return kind_of(recipe.model).batches(recipe.model, dataset, recipe.batch_size, recipe.seed)

@@ -16,6 +16,7 @@ from train.kinds import kind_of
 from train.recipe.checks import bernoulli
 from train.recipe.recipe import Recipe
 from train.runs.curves import curves
+from train.runs.diagnosis import plainly
 from train.runs.folder import Run, RunError, write
 from zoo.foundation.files import to_json
 
@@ -54,6 +55,8 @@ def finish(run: Run, recipe: Recipe, dataset: Dataset, seconds: float, command: 
     steps = max(record["step"] for record in run.records())
     used = hardware(share(recipe.batch_size))
     lines.append(f"trained {steps:,} steps in {duration(seconds)} on {used}")
+    if said := plainly(run.records()):
+        lines.append(f"curves: {said}")
     try:
         curves(run.records(), run.curves)
     except ImportError:

@@ -1,0 +1,1 @@
+"""The commands `python -m train.NAME`, a file each: `train` finds its modules here as well."""
