@@ -39,7 +39,7 @@ def parallel(space: Sequence[Dimension], outcomes: Sequence[Outcome], path: Path
         axes.text(len(space) + 0.03, place, f"{value:.4g}", fontsize=8)
     names = [each.name for each in space]
     axes.set_xticks(range(len(space) + 1), [*names, "validation nats"], fontsize=8)
-    axes.set(yticks=[], xlim=(-0.1, len(space) + 0.4))
+    axes.set(yticks=[], xlim=(-0.1, len(space) + 0.4), ylim=(-0.05, 1.05))
     for column in range(len(space) + 1):
         axes.axvline(column, color="black", linewidth=0.8, zorder=1)
     for side in axes.spines.values():

@@ -177,13 +177,13 @@ class Study:
         return min(self.stage.trials, len(grid(self.stage)))
 
     def importances(self) -> dict[str, float]:
-        """How much of the spread of nats each dimension explains (PED-ANOVA); {} if too few trials
+        """How much of the spread of nats each dimension explains (fANOVA); {} if too few trials
         can tell.
         """
         whole = [each for each in self.outcomes() if not each.stopped]
         if len(whole) < FEW or len({each.nats for each in whole}) < 2:
             return {}
-        evaluator = self.optuna.importance.PedAnovaImportanceEvaluator()
+        evaluator = self.optuna.importance.FanovaImportanceEvaluator(seed=0)
         found = self.optuna.importance.get_param_importances(self.study, evaluator=evaluator)
         return {name: share for name, share in found.items() if math.isfinite(share)}
 

@@ -4,7 +4,7 @@ import difflib
 import math
 from collections.abc import Mapping, Sequence
 from types import UnionType
-from typing import Any, NamedTuple, get_args, get_origin
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 
@@ -124,7 +124,8 @@ def _dimension(word, types):
         raise SpaceError(_unknown(name, types))
     if not values:
         raise SpaceError(f"{name} has no values: write {name}=LOW:HIGH or {name}=A|B.")
-    kinds = {int, float} & {types[name], *_alternatives(types[name])}
+    union = isinstance(types[name], UnionType)
+    kinds = {int, float} & {*(get_args(types[name]) if union else [types[name]])}
     if kinds and ":" in values:
         return _range(name, values, whole=float not in kinds)
     if ":" in values and "|" not in values and not name.endswith("head"):
@@ -135,10 +136,6 @@ def _dimension(word, types):
     if "" in choices or len(set(choices)) < len(choices):
         raise SpaceError(f"the choices of {name} must differ, none empty; got {values!r}.")
     return Dimension(name, choices=choices)
-
-
-def _alternatives(kind):
-    return get_args(kind) if get_origin(kind) is not None or isinstance(kind, UnionType) else ()
 
 
 def _range(name, values, whole):
