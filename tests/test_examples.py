@@ -21,6 +21,7 @@ def modules():
         yield package
         for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             is_command = found.name.count(".") == 1 and found.name.split(".")[1] in FORWARDED
+            is_command |= found.name.startswith("train.commands.")
             if found.name not in RUNNING and not is_command:
                 yield importlib.import_module(found.name)
     for name in ("lengths", "receptive_fields", "sampling"):

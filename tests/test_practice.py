@@ -202,10 +202,25 @@ def test_check_finds_what_is_wrong(work, capsys, name, line, words):
 
 def test_initial_loss_of_fitted_biases_passes():
     model = zoo.MADE((28, 28))
+    plain, fitted = check.Expected(543.43, 206.3), check.Expected(543.43, 206.3, 207.0)
     for loss in (543.4, 206.3, 300.0):
-        assert check.initial_loss(model, loss, 543.43, 206.3, 4).verdict == PASS
-    found = check.initial_loss(model, 543.4, 543.43, 206.3, 4)
-    assert "784 ln 2" in found.shown and "206.3" in found.shown
+        assert check.initial_loss(model, loss, plain, 4).verdict == PASS
+    assert check.initial_loss(model, 230.0, fitted, 4).verdict == PASS
+    found = check.initial_loss(model, 543.4, fitted, 4)  # as if they had not been fitted
+    assert found.verdict == SUSPICIOUS
+    assert "784 ln 2" in found.shown and "206.3" in found.shown and "207" in found.shown
+
+
+def test_output_bias_alone_is_the_model_with_all_other_weights_at_zero(work):
+    """By site for MADE; for a sequence that ends once for all tokens, and after the end nothing."""
+    dataset, made = bits_of(work), zoo.MADE((2, 5), (6,))
+    writer = zoo.LSTM((4,), 3, 1, head=zoo.Categorical(5), end=1, pad=0)
+    tokens = np.array([[2, 3, 1, 0], [4, 1, 0, 0]])
+    for model, x in ((made, dataset.train.x[:8]), (writer, tokens)):
+        zeros = jax.tree.map(np.zeros_like, zoo.init(model, jax.random.key(0), x))
+        fitted = model.fitted(zeros, x)
+        nats = -np.asarray(zoo.log_prob(model, fitted, x))
+        assert references.output_bias_nats(model, fitted, x) == pytest.approx(nats, rel=1e-5)
 
 
 def learnt(*losses):
@@ -236,8 +251,11 @@ def test_a_scaled_update_is_an_update_at_that_rate(work):
     batch = lambda step: (dataset.train.x[:8], None)  # noqa: E731
     plain = short_runs.constant_rate(recipe, learning_rate=0.02)
     unit = short_runs.constant_rate(recipe, learning_rate=1.0)
-    ours = [each.loss for each in short_runs.updates(unit, batch, lambda step: np.float32(0.02))]
-    wanted = [each.loss for each in short_runs.updates(plain, batch)]
+    ours = [
+        each.loss
+        for each in short_runs.updates(unit, dataset, batch, lambda step: np.float32(0.02))
+    ]
+    wanted = [each.loss for each in short_runs.updates(plain, dataset, batch)]
     assert ours == pytest.approx(wanted, rel=1e-4) and ours[-1] < ours[0]
 
 

@@ -16,11 +16,13 @@ from jaxtyping import PyTree
 
 import zoo
 from train.data import Dataset
-from train.engine.prepare import training_batches
+from train.engine.prepare import first_values, training_batches
+from train.engine.step import initial_state
 from train.kinds import kind_of
 from train.practice.references import (
     entropy_left,
     frequencies_nats,
+    output_bias_nats,
     per_unit,
     zero_params_nats,
 )
@@ -28,13 +30,34 @@ from train.practice.short_runs import Progress, constant_rate, updates
 from train.recipe.recipe import Recipe
 from train.runs.findings import PASS, SKIPPED, SUSPICIOUS, Finding
 
-TOO_HIGH = 0.5  # of the nats of zero params, which an initial loss may have on top
+# Of the nats of zero params (of a density: of a nat a dimension) an initial loss may have on top,
+# and of the least that can be expected it may lack.
+TOO_HIGH, TOO_LOW = 0.5, 0.3
 LEARNT = 0.1  # of the way from the initial loss to the least one, which may be left
 HALF = 0.5  # of the way, which may be left where the time was over and the loss still fell
 SITES = 128  # of a window of text or sound
 LEAST = 20  # updates, in which every array of weights has had its chance of a gradient
 SHARE = 1e-3  # of a squared gradient in Adam's second moment, after one update
 RATE = 3e-3  # of learning by heart, where the recipe's own rate is lower
+
+
+class Expected(NamedTuple):
+    """What a batch costs without a network, in the unit of the training loss.
+
+    Attributes:
+      zero: with all params of the head at 0.
+      frequencies: where each site has the frequencies of its values.
+      bias: by the output bias that the model begins with; None where it does not say which it is.
+    """
+
+    zero: float
+    frequencies: float
+    bias: float | None = None
+
+    @property
+    def least(self) -> float:
+        """The lowest of them."""
+        return min(each for each in self if each is not None)
 
 
 class Learnt(NamedTuple):
@@ -67,16 +90,21 @@ def check(
     """
     recipe, x, context = small_batch(recipe, dataset, examples)
     model = recipe.model
-    zero = per_unit(model, zero_params_nats(model, x), x)
-    frequencies = per_unit(model, frequencies_nats(model, dataset, x), x)
+    state = initial_state(recipe, x, context, first_values(dataset))
+    bias = output_bias_nats(model, state.variables, x)
+    expected = Expected(
+        per_unit(model, zero_params_nats(model, x), x),
+        per_unit(model, frequencies_nats(model, dataset, x), x),
+        None if bias is None else per_unit(model, bias, x),
+    )
     left = None if model.head.num_values is None else _left(recipe, x, context)
     if left is None:  # a density: well below what independent Gaussians give
-        target = min(zero, frequencies) - 0.5 * model.num_dims
+        target = expected.least - 0.5 * model.num_dims
     else:
-        target = left + LEARNT / 2 * (zero - left)
-    learnt = learn(recipe, x, context, target, seconds)
-    yield initial_loss(model, learnt.losses[0], zero, frequencies, len(x))
-    yield by_heart(model, learnt, left, frequencies, len(x))
+        target = left + LEARNT / 2 * (expected.zero - left)
+    learnt = learn(recipe, dataset, x, context, target, seconds)
+    yield initial_loss(model, learnt.losses[0], expected, len(x))
+    yield by_heart(model, learnt, left, expected.frequencies, len(x))
     yield gradients(recipe, learnt)
 
 
@@ -91,7 +119,8 @@ def small_batch(
     x, context = batch
     off: dict[str, Any] = {name: 0.0 for name in ("dropout",) if hasattr(recipe.model, name)}
     model = kind_of(recipe.model).of_length(recipe.model, x).clone(**off)
-    if kind_of(model).unit(model) != "example" and x.shape[1] > SITES:
+    windows = kind_of(model).unit(model) != "example" and np.ndim(context) < 2
+    if windows and x.shape[1] > SITES:
         x, model = x[:, :SITES], model.clone(site_shape=(SITES,))
     recipe = constant_rate(
         recipe,
@@ -104,12 +133,19 @@ def small_batch(
     return recipe, x, context
 
 
-def learn(recipe: Recipe, x: np.ndarray, context: PyTree, target: float, seconds: float) -> Learnt:
+def learn(
+    recipe: Recipe,
+    dataset: Dataset,
+    x: np.ndarray,
+    context: PyTree,
+    target: float,
+    seconds: float,
+) -> Learnt:
     """Learns one batch until the loss is at `target`, or the time is over."""
     losses: list[float] = []
     first: dict[str, float] = {}
     begun, progress = math.inf, None
-    for progress in updates(recipe, lambda step: (x, context)):
+    for progress in updates(recipe, dataset, lambda step: (x, context)):
         losses.append(progress.loss)
         if len(losses) == 1:
             first = {name: norm / SHARE**0.5 for name, norm in _norms(progress).items()}
@@ -137,29 +173,32 @@ def _norms(progress: Progress) -> dict[str, float]:
     }
 
 
-def initial_loss(
-    model: zoo.Autoregressive, loss: float, zero: float, frequencies: float, num: int
-) -> Finding:
-    """Whether the first loss lies between what the frequencies of the values and what zero params
-    give.
+def initial_loss(model: zoo.Autoregressive, loss: float, expected: Expected, num: int) -> Finding:
+    """Whether the first loss is near what the output bias alone gives, or, of a model without one,
+    between the frequencies of the values and zero params.
     """
-    uniform = _uniform(model, zero)
+    zero, frequencies, bias = expected
     shown = (
         f"{_nats(model, loss)} on {num} examples; with all params of the head at zero "
-        f"{zero:.4g}{uniform}, by the frequencies of the values {frequencies:.4g}"
+        f"{zero:.4g}{_uniform(model, zero)}, by the frequencies of the values {frequencies:.4g}"
     )
-    high, low = max(zero, frequencies), min(zero, frequencies)
-    margin = TOO_HIGH * max(abs(high), abs(high - low), 0.1)
+    shown += "" if bias is None else f", by the output bias that it begins with {bias:.4g}"
+    high = max(zero, frequencies) if bias is None else bias
+    dims = model.num_dims if kind_of(model).unit(model) == "example" else 1
+    density = model.head.num_values is None
+    too_high = high + TOO_HIGH * (dims if density else max(zero, 0))
+    too_low = expected.least - TOO_LOW * (dims if density else expected.least)
     if not math.isfinite(loss):
         remedy = "Look for a logarithm or a division of zero, or data that are not scaled"
-        return Finding("initial loss", SUSPICIOUS, shown, remedy)
-    if loss > high + margin:
+    elif loss > too_high:
         remedy = "It is too sure of itself: draw the weights of the last layer smaller, or scale "
-        return Finding("initial loss", SUSPICIOUS, shown, f"{remedy}the data")
-    if loss < low - margin:
+        remedy += "the data"
+    elif loss < too_low:
         remedy = "An untrained model cannot know that: does a site see itself? Run "
-        return Finding("initial loss", SUSPICIOUS, shown, f"{remedy}python -m sample.testing")
-    return Finding("initial loss", PASS, shown)
+        remedy += "python -m sample.testing"
+    else:
+        return Finding("initial loss", PASS, shown)
+    return Finding("initial loss", SUSPICIOUS, shown, remedy)
 
 
 def by_heart(

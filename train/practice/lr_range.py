@@ -130,7 +130,7 @@ def lr_range(
     for rate in rates:
         losses: list[float] = []
         rising = _warm(rate, max(1, round(WARMUP * num_updates)))
-        for progress in updates(at_one, batches, rising):
+        for progress in updates(at_one, dataset, batches, rising):
             losses.append(progress.loss)
             if not progress.loss < RISEN * abs(losses[0]) + 1:
                 break

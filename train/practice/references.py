@@ -7,6 +7,7 @@ from collections import Counter
 
 import jax.numpy as jnp
 import numpy as np
+from flax.traverse_util import flatten_dict
 from jaxtyping import Float, Shaped
 
 import zoo
@@ -30,8 +31,32 @@ def zero_params_nats(model: zoo.Autoregressive, x: Values) -> Float[np.ndarray, 
         shift, scale = (np.reshape(each, model.site_shape) for each in (model.shift, model.scale))
         standardised = ((x - shift) / scale).astype(np.float32)
         return zero_params_nats(model.model, standardised) - model.log_jacobian
+    return _nats_of(model, jnp.zeros((1, model.head.num_params)), x)
+
+
+def output_bias_nats(
+    model: zoo.Autoregressive, variables: zoo.Variables, x: Values
+) -> Float[np.ndarray, " batch"] | None:
+    """-log p(x) where the network returns its output bias alone, which may be fitted to the
+    frequencies of the values; None of a model that does not say which bias that is.
+
+    Example:
+      >>> model, x = zoo.FVSBN((2, 3)), np.zeros((1, 2, 3), np.int32)
+      >>> variables = model.fitted(zoo.init(model, jax.random.key(0), x), x)
+      >>> float(output_bias_nats(model, variables, x)[0].round(4))  # -6 ln(1.5 / 2)
+      1.7261
+    """
+    if model.output_bias is None or isinstance(model, zoo.Standardised):
+        return None
+    bias = flatten_dict(variables["params"], sep="/")[model.output_bias]
+    return _nats_of(model, bias.reshape(-1, model.head.num_params), x)
+
+
+def _nats_of(model, rows, x):
+    """-log p(x) where the params are those of `rows` [R, num_params], site i those of row i mod R."""
     values = jnp.asarray(x.astype(model.head.dtype))
-    params = jnp.zeros((len(x), *model.site_shape, model.head.num_params))
+    places = np.arange(model.num_sites).reshape(model.site_shape) % len(rows)
+    params = jnp.broadcast_to(rows[places][None], (len(x), *places.shape, rows.shape[1]))
     if isinstance(model, zoo.Sequence):
         params = model.mask_after_end(params, model.tokens_before(values))
     nats = -model.head.log_prob(params, values)

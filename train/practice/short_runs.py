@@ -9,8 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree
 
+from train.data import Dataset
+from train.engine.prepare import first_values
 from train.engine.step import State, initial_state, make_update
 from train.recipe.recipe import Recipe
+from train.recipe.schedules import FIELDS
+
+Batch = Callable[[int], tuple[np.ndarray, PyTree]]
 
 
 class Progress(NamedTuple):
@@ -32,26 +37,28 @@ def constant_rate(recipe: Recipe, **changes: Any) -> Recipe:
 
     Example:
       >>> import train, zoo
-      >>> constant_rate(train.Recipe(zoo.FVSBN()), learning_rate=0.1).final_rate
-      1.0
+      >>> constant_rate(train.Recipe(zoo.FVSBN()), learning_rate=0.1).schedule
+      'constant'
     """
-    changes = {"parallel": "jit", "warmup": 0, "final_rate": 1.0, "ema": 0.0, **changes}
-    return dataclasses.replace(recipe, **changes)
+    shape: Any = dict.fromkeys(FIELDS)  # none of the fields of other schedules
+    plain: Any = {"parallel": "jit", "warmup": 0, "ema": 0.0, "snapshots": False}
+    return dataclasses.replace(recipe, schedule="constant", **shape, **(plain | changes))
 
 
 def updates(
-    recipe: Recipe, batch: Callable[[int], tuple[np.ndarray, PyTree]], rate: Any = None
+    recipe: Recipe, dataset: Dataset, batch: Batch, rate: Callable[[int], Any] | None = None
 ) -> Iterator[Progress]:
     """Updates from fresh weights, one after the other, as long as they are asked for.
 
     Args:
       recipe: what is trained; its model has the shape of the data.
+      dataset: the data, to whose frequencies the output bias is fitted.
       batch: the examples and contexts of a step 0, 1, ...
       rate: a function of the step; the update's change of the weights is multiplied by it, which
         for Adam with decoupled weight decay is a learning rate without another compilation.
     """
     update = make_update(recipe)
-    state = update.place(initial_state(recipe, *batch(0)))
+    state = update.place(initial_state(recipe, *batch(0), values=first_values(dataset)))
     for step in range(recipe.steps):
         # The update takes the memory of its state, so the weights before it are a copy.
         before = None if rate is None else jax.tree.map(jnp.copy, state.variables)

@@ -97,10 +97,10 @@ def flat_at_first(curves: _Curves) -> Finding | None:
 def decayed_too_early(curves: _Curves) -> Finding | None:
     """The loss was falling when the rate was cut, and falls no more."""
     peak = int(curves.rates.argmax())
-    low = (curves.rates < 0.2 * curves.rates.max()) & (np.arange(len(curves.rates)) > peak)
-    if not low.any():
+    high = np.flatnonzero(curves.rates >= 0.2 * curves.rates[peak])[-1]
+    if high + 1 == len(curves.rates):
         return None
-    cut, window = float(curves.steps[low.argmax()]), 0.15 * curves.end
+    cut, window = float(curves.steps[high + 1]), 0.15 * curves.end
     if not window < cut < 0.6 * curves.end:
         return None
     before = (curves.train_at(cut - window) - curves.train_at(cut)) / window
@@ -113,7 +113,7 @@ def decayed_too_early(curves: _Curves) -> Finding | None:
         SUSPICIOUS,
         f"the loss fell by {1000 * before:.3g} nats in 1,000 steps when the rate was cut at step "
         f"{cut:,.0f}, and by {max(1000 * after, 0):.3g} from step {settled:,.0f} on",
-        "Decay the rate later: more --steps, a higher --final-rate or another schedule",
+        "Decay the rate later: a later --drop-at, --schedule cosine, or more --steps",
     )
 
 
@@ -128,7 +128,7 @@ def plateau(curves: _Curves) -> Finding | None:
         SUSPICIOUS,
         f"from step {start:,.0f} to {curves.end:,} the loss fell by {max(ends):.3g} nats of "
         f"{curves.fall:.4g}, at {curves.rate_at(curves.end):.0%} of the highest rate",
-        "Decay the rate: --final-rate 0 lets it fall to nothing by the last step",
+        "Decay the rate: --schedule cosine lets it fall to nothing by the last step",
     )
 
 
