@@ -41,6 +41,7 @@ def output_bias_nats(
     frequencies of the values; None of a model that does not say which bias that is.
 
     Example:
+      >>> import jax
       >>> model, x = zoo.FVSBN((2, 3)), np.zeros((1, 2, 3), np.int32)
       >>> variables = model.fitted(zoo.init(model, jax.random.key(0), x), x)
       >>> float(output_bias_nats(model, variables, x)[0].round(4))  # -6 ln(1.5 / 2)
@@ -119,7 +120,7 @@ def entropy_left(x: Values, context: np.ndarray | None = None) -> float:
     pairs = list(zip(contexts, _keys(x), strict=True))
     of_pair, of_context = Counter(pairs), Counter(contexts)
     shares = [of_pair[pair] / of_context[pair[0]] for pair in pairs]
-    return float(-np.log(shares).mean())
+    return float(np.log(1 / np.array(shares)).mean())
 
 
 def _keys(rows):
