@@ -90,6 +90,11 @@ def check(
     """
     recipe, x, context = small_batch(recipe, dataset, examples)
     model = recipe.model
+    if not isinstance(model, zoo.Autoregressive):
+        raise ValueError(
+            f"the check compares exact likelihoods, and {type(model).__name__} has none: train it "
+            "and read its curves (python -m train.diagnose)."
+        )
     state = initial_state(recipe, x, context, first_values(dataset))
     bias = output_bias_nats(model, state.variables, x)
     expected = Expected(
