@@ -55,7 +55,7 @@ class Member(NamedTuple):
 
 
 def network_scores(
-    model: zoo.Autoregressive, variables: zoo.Variables, split: Split, size: int
+    model: zoo.Generative, variables: zoo.Variables, split: Split, size: int
 ) -> Scores:
     """Scores of every example under a model; of one with members (masks, orderings), under their
     mixture.
