@@ -50,6 +50,7 @@ from zoo.images.pixel_cnn_pp import PixelCNNpp
 from zoo.images.pixel_transformer import PixelTransformer
 from zoo.images.raster import Raster
 from zoo.images.row_lstm import RowLSTM
+from zoo.latent.gan import GAN
 from zoo.latent.maf import MAF
 from zoo.sequences.attention_lstm import AttentionLSTM
 from zoo.sequences.gru import GRU
@@ -66,6 +67,7 @@ __all__ = [
     "CATALOGUE",
     "CNN",
     "FVSBN",
+    "GAN",
     "GRU",
     "LSTM",
     "MADE",

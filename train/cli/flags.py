@@ -38,6 +38,8 @@ OPTIMISER = (
     "schedule",
     "warmup",
     "final_rate",
+    "momentum",
+    "critic_rate",
     "cycles",
     "drop_at",
     "drop_factor",
@@ -73,6 +75,7 @@ def left_out(model: zoo.Generative, head: str) -> set[str]:
         "encoder_rate": bool(model.encoder_fields),
         "validate_ensemble": mixture,
         "calibrate": bernoulli and model.knows == "exact",
+        "critic_rate": bool(model.players),
         "draws": model.knows == "bound",
     }
     return {field for field, applied in applies.items() if not applied}

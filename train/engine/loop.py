@@ -130,6 +130,7 @@ class _Training:
         self.step = int(state.step)
         self.state = self.update.place(state)
         self.pending: collections.deque[tuple[int, Metrics]] = collections.deque()
+        self.watched: list[float] = []
         self.next_line = 0  # the step from which on a validation is printed
         self.begun = time.monotonic() - self.progress.seconds
 
@@ -222,6 +223,10 @@ class _Training:
             self.progress.best, self.progress.waited = judged, 0
         else:
             self.progress.waited += 1
+        self.watched.append(judged)
+        if reason := self.recipe.model.trouble(self.watched):
+            bar.write(f"warning: step {self.step:,}: {reason}.", file=sys.stderr)
+            self.watched.clear()
         if self.step >= self.next_line or self.done:
             best = "" if better else f" (best {self.progress.best:.{valid.digits}f})"
             bar.write(f"step {self.step:,}: validation {valid}{best}", file=sys.stderr)

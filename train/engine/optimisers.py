@@ -1,5 +1,7 @@
 """The optimiser of a recipe: its schedule, clipping, decay, and the average of the weights."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import optax
@@ -88,16 +90,33 @@ def optimiser(recipe: Recipe) -> optax.GradientTransformation:
     2025), here all of them: what a plain decay costs in fit then lasts only as long as the rate is
     high.
     """
-    clip = optax.clip_by_global_norm(recipe.clip) if recipe.clip else optax.identity()
+    clip: Any = _clipping(recipe)
     rate = schedule(recipe)
     if not recipe.corrected_decay:
-        return optax.chain(clip, optax.adamw(rate, weight_decay=recipe.weight_decay))
+        adam = optax.adamw(rate, recipe.momentum, weight_decay=recipe.weight_decay)
+        return optax.chain(clip, adam)
 
     def corrected(step):
         return recipe.weight_decay * rate(step) / recipe.learning_rate
 
     decay = optax.inject_hyperparams(optax.add_decayed_weights)(corrected)
-    return optax.chain(clip, optax.scale_by_adam(), decay, optax.scale_by_learning_rate(rate))
+    adam = optax.scale_by_adam(recipe.momentum)
+    return optax.chain(clip, adam, decay, optax.scale_by_learning_rate(rate))
+
+
+def _clipping(recipe):
+    """Clipping by the global norm; where players are trained against each other, by that of each."""
+    if not recipe.clip:
+        return optax.identity()
+    clip: Any = optax.clip_by_global_norm(recipe.clip)
+    players = recipe.model.players
+    if not players:
+        return clip
+
+    def label(params):
+        return {"params": {name: name for name in params["params"]}}
+
+    return optax.multi_transform(dict.fromkeys(players, clip), label)
 
 
 def ema_decay(recipe: Recipe, step: Int[Array, ""]) -> Float[Array, ""]:

@@ -166,6 +166,8 @@ def _step(recipe, axis, state, x, context):
         updates, opt_state = optimiser(recipe).update(grads, state.opt_state, state.variables)
         if recipe.encoder_rate != 1:
             updates = on_encoder(lambda leaf: leaf * recipe.encoder_rate, updates)
+        if recipe.critic_rate != 1:
+            updates = _critic_scaled(recipe, updates)
         variables: Any = optax.apply_updates(state.variables, updates)
         rate = jnp.asarray(schedule(recipe)(state.step), jnp.float32)
     norm = jnp.sqrt(sum(jnp.square(leaf).sum() for leaf in jax.tree.leaves(grads)))
@@ -181,6 +183,14 @@ def _step(recipe, axis, state, x, context):
         lambda new, old: jnp.where(sound, new, old), updated, state._replace(step=updated.step)
     )
     return kept, Metrics(nats, norm, rate)
+
+
+def _critic_scaled(recipe, updates):
+    """The updates, with those of the critic times its own rate."""
+    _, critic = recipe.model.players
+    params = updates["params"]
+    scaled = jax.tree.map(lambda leaf: leaf * recipe.critic_rate, params[critic])
+    return {**updates, "params": {**params, critic: scaled}}
 
 
 def donated(devices: Sequence[jax.Device]) -> tuple[int, ...]:

@@ -55,7 +55,7 @@ def _captions(model: zoo.Generative) -> Recipe:
     )
 
 
-def _glimpses(model: zoo.Autoregressive, data: Data, steps: int) -> Recipe:
+def _glimpses(model: zoo.Generative, data: Data, steps: int) -> Recipe:
     """A recipe for digits that are seen by glimpses."""
     return Recipe(model, data, steps=steps, clip=5.0, eval_every=2_000)
 

@@ -66,6 +66,10 @@ class Recipe:
     """Steps over which the learning rate rises linearly; at most a tenth of all steps (of the first
     cycle), or up to 100 in short trainings.
     """
+    momentum: float = 0.9
+    """Adam's decay of the mean of the gradients, in [0, 1)."""
+    critic_rate: float = 1.0
+    """The critic's learning rate, as a fraction of the generator's, of a model that has both."""
     clip: float = 100.0
     """Gradients with a global norm above this are scaled down to it (0: never)."""
     weight_decay: float = 0.0
@@ -139,8 +143,11 @@ class Recipe:
             raise ValueError(f"seed must be in 0..2**32 - 1; got {self.seed}.")
         if not self.learning_rate > 0:
             raise ValueError(f"learning_rate must be positive; got {self.learning_rate}.")
-        if not 0 <= self.ema < 1:
-            raise ValueError(f"ema must be in [0, 1); got {self.ema}.")
+        for name in ("ema", "momentum"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} must be in [0, 1); got {getattr(self, name)}.")
+        if not self.critic_rate > 0:
+            raise ValueError(f"critic_rate must be positive; got {self.critic_rate}.")
         check_fields(self.schedule, self.schedule_fields, self.steps)
         if self.snapshots:
             _check_snapshots(self)

@@ -9,6 +9,7 @@ whole example at once from noise; their likelihood is labelled by what they know
 """
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
 import flax.linen as nn
@@ -94,19 +95,17 @@ class Generative(nn.Module):
     knows: ClassVar[Knows] = "bound"
     """What the model knows of log p(x)."""
     tightens: ClassVar[bool] = True
-    """Whether more draws give a better bound, the log of the mean weight. If not, the mean of their
-    logarithms is taken, and they only make it more precise.
+    """Whether more draws give a better bound, the log of their mean weight. If not, they make the
+    mean of their logarithms more precise.
     """
     watched: ClassVar[str] = "loss"
-    """What validation reports of a model that knows nothing of log p(x); see `watch`."""
+    """What `watch` is."""
     keeps_best: ClassVar[bool] = True
-    """Whether what validation reports tells which weights are best; if not, the last are kept."""
+    """Whether what is watched tells which weights are best; if not, the last are kept."""
     players: ClassVar[tuple[str, ...]] = ()
-    """The submodules that are trained against each other; gradients are clipped for each alone."""
+    """The submodules that are trained against each other."""
     joint: ClassVar[bool | None] = None
-    """Whether one site may hold all colours of its pixel; None: a site holds what the head is made
-    for.
-    """
+    """Whether one site may hold all colours of its pixel; None: what the head is made for."""
     streams: ClassVar[bool] = False
     """Whether training reads streams, the state carried from batch to batch (`zoo.begin`)."""
     attends: ClassVar[bool] = False
@@ -187,7 +186,7 @@ class Generative(nn.Module):
 
     @property
     def num_latents(self) -> int:
-        """The size of a code, of a model that has one; else 0."""
+        """The size of a code; 0 without one."""
         return 0
 
     @property
@@ -196,10 +195,12 @@ class Generative(nn.Module):
         return 1
 
     def watch(self, x: Canvas, memory: PyTree = None) -> Float[Array, " batch"]:
-        """What validation reports of a model that knows nothing of log p(x), a number an example; by
-        default its loss.
-        """
+        """What validation reports of a model without a likelihood, a number an example."""
         return self.training_loss(x, memory)
+
+    def trouble(self, watched: Sequence[float]) -> str | None:
+        """Why a training goes wrong, by what validations have watched so far, or None."""
+        return None
 
     def represent(self, x: Canvas, memory: PyTree = None) -> Float[Array, "batch latents"]:
         """The code of each example, of a model that has one; see `zoo.represent`."""
@@ -244,10 +245,9 @@ class Generative(nn.Module):
         return None
 
     def why_invalid(self, context: PyTree) -> str | None:
-        """Returns an error message if `context` is invalid, else None.
+        """Returns an error message if `context` is invalid, else None; by default it takes none.
 
-        By default the model takes no context. `complaint` is another name of this method: a class
-        that defines either of the two has both.
+        `complaint` is another name of this method: a class that defines either has both.
         """
         return None if context is None else "it takes no context; pass context=None"
 

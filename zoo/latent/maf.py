@@ -10,7 +10,6 @@ from jaxtyping import Array, Float
 
 from zoo.core.decoders import decoder
 from zoo.core.generative import Generative
-from zoo.core.model import Autoregressive
 from zoo.core.orderings import Ordering
 from zoo.dense.made import MADE
 from zoo.foundation.registry import register
@@ -95,13 +94,12 @@ class MAF(Generative):
     def values(self, memory, num):
         shape = (num, self.num_sites, self.head.uniforms)
         u = jax.random.uniform(self.make_rng("noise"), shape)
-        x = _drawn(*self.base.unbind(), u)
-        return self.invert(x)
+        return self.invert(_drawn(self.base, u))
 
     def invert(self, u: Float[Array, "batch *sites"]) -> Float[Array, "batch *sites"]:
         """The x whose u_{L-1} is `u`."""
         for made in reversed(self.flows):
-            u = _drawn(*made.unbind(), u.reshape(len(u), self.num_sites, 1))
+            u = _drawn(made, u.reshape(len(u), self.num_sites, 1))
         return u
 
     def _made(self, head, layer):
@@ -144,11 +142,15 @@ class Located:
         return params[..., 0], MOST * jnp.tanh(params[..., 1] / MOST)
 
 
-def _drawn(model: Autoregressive, variables, noise):
+def _drawn(
+    layer: MADE, noise: Float[Array, "batch sites uniforms"]
+) -> Float[Array, "batch *site_shape"]:
     """Values [batch, *site_shape] rank by rank: the head's quantile at `noise` [batch, sites, ...].
 
     It is the inverse of the map from values to noise that the conditionals define.
     """
+    parts: Any = layer.unbind()
+    model, variables = parts
     step = decoder(model, variables, len(noise))
     sites = jnp.asarray(model.sites)
 
