@@ -100,8 +100,8 @@ def optimiser(recipe: Recipe) -> optax.GradientTransformation:
         return recipe.weight_decay * rate(step) / recipe.learning_rate
 
     decay = optax.inject_hyperparams(optax.add_decayed_weights)(corrected)
-    adam = optax.scale_by_adam(recipe.momentum)
-    return optax.chain(clip, adam, decay, optax.scale_by_learning_rate(rate))
+    scaled = optax.scale_by_adam(recipe.momentum)
+    return optax.chain(clip, scaled, decay, optax.scale_by_learning_rate(rate))
 
 
 def _clipping(recipe):
