@@ -9,7 +9,7 @@ import zoo
 
 # For `make test-slow`: those that share all but a cell, a head or an encoder with another; and, of
 # those that share layers with another, what hardly depends on the model.
-TWINS = {"probe", "wavenet_16bit", "captioner", "seq2seq", "rnn", "gru"}
+TWINS = {"frames", "probe", "wavenet_16bit", "captioner", "seq2seq", "rnn", "gru"}
 WHOLLY = {
     "fvsbn",
     "nade",

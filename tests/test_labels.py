@@ -185,3 +185,60 @@ def test_what_is_refused_in_one_line(drawn, capsys):  # noqa: F811
         ),
     ):
         assert message in fails(capsys, 1, "cnn", *SMALL, *argv)
+
+
+def test_frames_that_move_and_change():
+    from train.data.sources import frames as source
+
+    moving, changing = (
+        train.data.load(Data(name)) for name in ("moving_digits", "changing_digits")
+    )
+    assert moving.train.context.shape == (6_000, 20, 24, 24) and moving.train.x.shape[1:] == (1,)
+    again = source._sequences(train.data.load(Data()).test, 5, 2, False)
+    assert len(np.unique(again.context)) == 2 and again.context.shape == (5, 20, 24, 24)
+    labels = changing.test.x
+    assert labels.shape == (1_000, 20)
+    changes = (labels[:, 1:] != labels[:, :-1]).sum(1)
+    assert changes.max() == 1 and 0.85 < changes.mean() < 0.95  # one of ten is the same digit
+    share = np.bincount(moving.train.x[:, 0]) / 6_000
+    assert share.min() > 0.07
+    # A digit stays inside, and on average 15 % of its pixels are seen.
+    whole = train.data.load(Data()).train.x.reshape(-1, 14, 2, 14, 2).max((2, 4)).mean() * 14**2
+    seen = (moving.train.context > 0).mean() * 24**2
+    assert seen == pytest.approx(0.15 * whole, rel=0.03)
+
+
+def test_own_frames_one_label_or_one_each(drawn, capsys):  # noqa: F811
+    labels, images = bright(40)
+    frames = images[:, None].repeat(3, 1)
+    flags = ["--steps", "2", "--batch-size", "8", "--model.channels", "2", "--model.halvings", "1"]
+    flags += ["--model.features", "3", "--samples", "0", "--data.name", "frames", "--data.path"]
+    np.savez("each.npz", frames=frames, labels=labels[:, None].repeat(3, 1))
+    assert cli.main(["frames", *flags, "each.npz"]) == 0
+    assert zoo.open("frames")[0].site_shape == (3,)
+    capsys.readouterr()
+    sampling.run(["frames", "--num", "2"])
+    said = capsys.readouterr().out
+    assert re.search(r"^test 0: \d \([\d.]+ %\), \d \([\d.]+ %\), \d", said, re.M)
+    assert Path("runs/frames/labels.png").stat().st_size > 1_000
+    np.savez("odd.npz", frames=frames, labels=labels[:, None].repeat(2, 1))
+    assert "expected integers [40] or [40, 3]" in fails(capsys, 1, "frames", *flags, "odd.npz")
+    images_only = ["--data.name", "digits", "--steps", "1"]
+    assert "Frames reads frames [N, T, height" in fails(capsys, 1, "frames", *images_only)
+    assert "CNN reads images" in fails(capsys, 1, "cnn", *flags[:4], *flags[-3:], "each.npz")
+
+
+def test_the_last_state_sees_all_frames():
+    model = zoo.Frames(image_shape=(4, 4), channels=(2,), halvings=1, features=3)
+    x, frames = model.example(2)
+    variables = zoo.init(model, jax.random.key(0), x, frames)
+    each = model.clone(site_shape=(3,))
+    whole = zoo.conditionals(each, variables, np.zeros((2, 3), int), frames)
+    one = zoo.conditionals(model, variables, x, frames)
+    np.testing.assert_allclose(one[:, 0], whole[:, -1], rtol=1e-5, atol=1e-6)
+    later = frames.copy()
+    later[:, 2] = 255 - later[:, 2]
+    moved = zoo.conditionals(each, variables, np.zeros((2, 3), int), later)
+    assert (moved[:, :2] == whole[:, :2]).all() and (moved[:, 2] != whole[:, 2]).any()
+    with pytest.raises(ValueError, match="expected 3 frames, one for each label; got 2"):
+        zoo.log_prob(each, variables, np.zeros((2, 3), int), frames[:, :2])

@@ -3,6 +3,7 @@
 from zoo.catalogue import CATALOGUE, Entry, entry, example
 from zoo.classifiers.classifier import Classifier
 from zoo.classifiers.cnn import CNN
+from zoo.classifiers.frames import Frames
 from zoo.classifiers.probe import Probe
 from zoo.classifiers.ram import RAM, glimpse_centres
 from zoo.conditional.captioner import Captioner
@@ -91,6 +92,7 @@ __all__ = [
     "EncoderDecoder",
     "Entry",
     "EoNADE",
+    "Frames",
     "GatedPixelCNN",
     "Generative",
     "Head",

@@ -10,6 +10,7 @@ from typing import Any
 from jaxtyping import PyTree
 
 from zoo.classifiers.cnn import CNN
+from zoo.classifiers.frames import Frames
 from zoo.classifiers.probe import Probe
 from zoo.classifiers.ram import RAM
 from zoo.conditional.captioner import Captioner
@@ -187,6 +188,18 @@ CATALOGUE: dict[str, Entry] = {
             hidden=5,
             head=Categorical(3),
         ),
+    ),
+    "frames": Entry(
+        Frames(channels=(32, 64), features=256, cell="lstm"),
+        Frames(
+            (3,),
+            image_shape=(4, 4),
+            channels=(3,),
+            halvings=1,
+            features=4,
+            head=Categorical(3),
+        ),
+        blind=3,  # no label depends on another
     ),
     "probe": Entry(
         Probe(encoder=PixelCNN()),

@@ -30,6 +30,7 @@ FAMILIES: dict[str, dict[str, str]] = {
     },
     "Labels: classifiers of images and frames": {
         "cnn": "Classifies images by convolutions and a linear layer.",
+        "frames": "Classifies sequences of frames, or each frame, by a recurrent network.",
         "ram": "Classifies images from a few glimpses, and learns where to look.",
         "probe": "A linear classifier of the features of a trained image model (--encoder RUN).",
     },

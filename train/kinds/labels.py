@@ -9,6 +9,7 @@ import numpy as np
 import zoo
 from train.data.dataset import DataError, Split, take
 from train.data.quantise import brightness
+from train.data.sources.frames import changing_digits, frames, moving_digits
 from train.kinds.kind import Kind, named
 from zoo.foundation.arguments import array
 from zoo.foundation.files import write_whole
@@ -26,7 +27,11 @@ class Labels(Kind):
     example = "mnist_1bit"
     own = "frames"
     flags = ("train", "train_seed")
-    loaders = {}
+    loaders = {
+        "moving_digits": moving_digits,
+        "changing_digits": changing_digits,
+        "frames": frames,
+    }
     recipe = {"steps": 2_000, "batch_size": 100, "ema": 0.99}
     most_samples = 25
     needs_context = True

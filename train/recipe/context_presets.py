@@ -85,6 +85,21 @@ CONTEXT_RECIPES: dict[str, dict[str, Recipe]] = {
         "cpu": _glimpses(zoo.RAM(), Data(), steps=30_000),
         "paper": _glimpses(zoo.CATALOGUE["ram"].paper, Data("mnist"), steps=200_000),
     },
+    "frames": {
+        "cpu": Recipe(
+            zoo.Frames(dropout=0.2),
+            Data("moving_digits"),
+            steps=1_500,
+            batch_size=50,
+            learning_rate=3e-3,
+            clip=1.0,
+            ema=0.99,
+            eval_every=300,
+        ),
+        "paper": Recipe(
+            zoo.CATALOGUE["frames"].paper, Data("moving_digits"), steps=20_000, clip=1.0
+        ),
+    },
     "probe": {
         "cpu": Recipe(
             zoo.Probe(dropout=0.5),
