@@ -45,7 +45,9 @@ class Data:
     network; spoken_digit is downloaded once; sounds is your own, from `path`. Pairs of texts:
     dates needs no network; multi30k needs its text files at `path`; pairs is your own, from
     `path`. Captions: scenes and digit_words need no network; captions is your own folder at
-    `path`, with captions.tsv (image and caption; with a header also split).
+    `path`, with captions.tsv (image and caption; with a header also split). Frames with labels:
+    moving_digits and changing_digits need no network; frames is your own .npz, at `path`.
+    Classifiers of images take all images with labels.
     """
     path: str | None = None
     """Your own images: .npz, .npy, or a folder of image files; your own table: .csv; your own text
