@@ -1,15 +1,24 @@
 """Every model of the catalogue keeps the contract."""
 
-import itertools
-
 import conformance
 import pytest
 
 import zoo
+from sample.testing import suite
 
 # For `make test-slow`: those that share all but a cell, a head or an encoder with another; and, of
 # those that share layers with another, what hardly depends on the model.
-TWINS = {"frames", "probe", "wavenet_16bit", "captioner", "seq2seq", "rnn", "gru"}
+TWINS = {
+    "frames",
+    "probe",
+    "wavenet_16bit",
+    "captioner",
+    "seq2seq",
+    "rnn",
+    "gru",
+    "iwae",
+    "autoencoder",
+}
 WHOLLY = {
     "fvsbn",
     "nade",
@@ -29,13 +38,20 @@ OF_THE_MODEL = {
     conformance.check_engines,
     conformance.check_gradients,
     conformance.check_precision,
+    suite.check_rows,
+    suite.check_bound,
     conformance.check_checkpoint,
 }
 
 
 def cases():
     """All checks of a model in turn, which share its compiled functions."""
-    for name, check in itertools.product(sorted(zoo.CATALOGUE), conformance.CHECKS):
+    every = [
+        (name, check)
+        for name, entry in sorted(zoo.CATALOGUE.items())
+        for check in suite.checks_of(entry.tiny)
+    ]
+    for name, check in every:
         if check is conformance.check_completion and zoo.CATALOGUE[name].tiny.num_sites == 1:
             continue  # there is nothing to complete
         fast = name not in TWINS and (name in WHOLLY or check in OF_THE_MODEL)

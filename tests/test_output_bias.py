@@ -2,6 +2,7 @@
 
 import math
 
+import conformance
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -16,12 +17,12 @@ from train.data.dataset import generator, ragged
 from train.engine.prepare import first_values
 from train.engine.step import initial_state
 from train.recipe.recipe import Recipe
-from zoo.core.checks import variable_shapes
+from zoo.core.arrays import variable_shapes
 
 NUM = 500
 DISCRETE = {
     name: entry.tiny
-    for name, entry in zoo.CATALOGUE.items()
+    for name, entry in conformance.AUTOREGRESSIVE.items()
     if isinstance(entry.tiny.head, zoo.Bernoulli | zoo.Categorical)
 }
 

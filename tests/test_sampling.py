@@ -89,7 +89,7 @@ COPIES = {
 }
 
 
-@pytest.mark.parametrize("name", slow_but(COPIES, sorted(zoo.CATALOGUE)))
+@pytest.mark.parametrize("name", slow_but(COPIES, sorted(conformance.AUTOREGRESSIVE)))
 def test_no_cache_is_copied_inside_the_loop(name):
     """In the compiled loop over sites no array of a cache's shape is copied, but for states of a
     few numbers an example.

@@ -51,8 +51,10 @@ from zoo.images.pixel_cnn_pp import PixelCNNpp
 from zoo.images.pixel_transformer import PixelTransformer
 from zoo.images.raster import Raster
 from zoo.images.row_lstm import RowLSTM
+from zoo.latent.autoencoder import Autoencoder
 from zoo.latent.gan import GAN
 from zoo.latent.maf import MAF
+from zoo.latent.vae import VAE
 from zoo.sequences.attention_lstm import AttentionLSTM
 from zoo.sequences.gru import GRU
 from zoo.sequences.lstm import LSTM
@@ -77,7 +79,9 @@ __all__ = [
     "RAM",
     "RNADE",
     "RNN",
+    "VAE",
     "AttentionLSTM",
+    "Autoencoder",
     "Autoregressive",
     "Bernoulli",
     "Cache",

@@ -38,6 +38,8 @@ from zoo.images.pixel_cnn import PixelCNN
 from zoo.images.pixel_cnn_pp import PixelCNNpp
 from zoo.images.pixel_transformer import PixelTransformer
 from zoo.images.row_lstm import RowLSTM
+from zoo.latent.autoencoder import Autoencoder
+from zoo.latent.vae import VAE
 from zoo.sequences.attention_lstm import AttentionLSTM
 from zoo.sequences.gru import GRU
 from zoo.sequences.lstm import LSTM
@@ -210,6 +212,11 @@ CATALOGUE: dict[str, Entry] = {
             head=Categorical(5),
         ),
     ),
+    "vae": Entry(VAE(), VAE((2, 3), latents=2, hidden=(5,), num_classes=3)),
+    "iwae": Entry(
+        VAE(weights=50), VAE((2, 2), latents=2, hidden=(4, 3), weights=5, head=Categorical(3))
+    ),
+    "autoencoder": Entry(Autoencoder(), Autoencoder((2, 3), latents=2, hidden=(5,), num_classes=3)),
 }
 
 HEADS = (

@@ -34,6 +34,11 @@ FAMILIES: dict[str, dict[str, str]] = {
         "ram": "Classifies images from a few glimpses, and learns where to look.",
         "probe": "A linear classifier of the features of a trained image model (--encoder RUN).",
     },
+    "Latent variables: a bound of the likelihood, or a code alone": {
+        "vae": "Variational autoencoder: a Gaussian code, and a bound of the likelihood.",
+        "iwae": "The VAE with the tighter bound of several weighted codes.",
+        "autoencoder": "A short code of each example; no generator and no likelihood.",
+    },
     "Translations and captions": {
         "seq2seq": "Reads a text into one vector, and writes another text from it.",
         "seq2seq_attention": "Reads a text, and attends to its words while writing another.",

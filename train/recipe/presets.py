@@ -5,6 +5,7 @@ from typing import Any
 import zoo
 from train.data import Data
 from train.recipe.context_presets import CONTEXT_RECIPES
+from train.recipe.latent_presets import LATENT_RECIPES
 from train.recipe.recipe import Recipe
 
 _DIGITS = Data("digits")
@@ -228,4 +229,5 @@ RECIPES: dict[str, dict[str, Recipe]] = {
         ),
     },
     **CONTEXT_RECIPES,
+    **LATENT_RECIPES,
 }
