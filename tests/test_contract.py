@@ -170,9 +170,7 @@ def test_an_empty_batch_is_refused():
 
 
 BITS = [
-    name
-    for name, entry in conformance.AUTOREGRESSIVE.items()
-    if entry.tiny.head == zoo.Bernoulli()
+    name for name, entry in conformance.AUTOREGRESSIVE.items() if entry.tiny.head == zoo.Bernoulli()
 ]
 QUICK = ("fvsbn", "nade", "made")
 
