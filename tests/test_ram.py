@@ -4,7 +4,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from PIL import Image
 
+import sample
+import sample.__main__ as sampling
 import train
 import zoo
 from train.cli import reproduce
@@ -264,3 +267,29 @@ def test_a_row_of_errors(tmp_path, monkeypatch, capsys):
     assert reproduce.main(["ram_translated", "--runs", str(tmp_path)]) == 0
     line = capsys.readouterr().out.splitlines()[-1]
     assert line.startswith("| ram_translated | digits | % error | 1.22 | 1.23 +- 0.11 |")
+
+
+def test_the_path_is_drawn(tmp_path, capsys):
+    """Over the images asked for: boxes of both scales in the colours of the glimpses."""
+    model = TINY.clone(scales=2, glimpses=3)
+    zoo.save(tmp_path / "model.safetensors", model, random_variables(model))
+    np.save(tmp_path / "own.npy", np.repeat(smooth_image(), 2, 0))
+    out = tmp_path / "look.png"
+    arguments = [str(tmp_path), "--images", str(tmp_path / "own.npy"), "--out", str(out)]
+    sampling.main(arguments)
+    assert f"picture: {out}" in capsys.readouterr().out
+
+    def coloured(path):
+        rgb = np.asarray(Image.open(path).convert("RGB")).astype(int)
+        return (np.ptp(rgb, axis=2) > 60).sum()
+
+    images, centres = np.zeros((1, 8, 8), np.uint8), np.full((1, 1, 2), 4.0)
+    plain = sample.save_labelled(tmp_path / "plain.png", images, ["3"])
+    small = sample.save_labelled(tmp_path / "a.png", images, ["3"], None, centres, (2,))
+    both = sample.save_labelled(tmp_path / "b.png", images, ["3"], None, centres, (2, 4))
+    assert coloured(plain) == 0 < coloured(small) < 0.6 * coloured(both)
+    assert coloured(out) > coloured(small)
+    with pytest.raises(
+        ValueError, match=r"expected centres \[1, glimpses, 2\]; got shape \[1, 2\]"
+    ):
+        sample.save_labelled(tmp_path / "c.png", images, ["3"], None, centres[0], (2,))

@@ -20,7 +20,7 @@ def save_labelled(
     images: UInt8[np.ndarray, "num *axes"],
     titles: list[str],
     right: list[bool] | None = None,
-    centres: Float[np.ndarray, "num glimpses 2"] | None = None,
+    centres: Float[np.ndarray, "..."] | None = None,
     sides: Sequence[int] = (),
 ) -> Path:
     """Writes images to a PNG file, each with a title, and with the glimpses that a model took of it;
@@ -31,7 +31,7 @@ def save_labelled(
       images: uint8 [num, height, width(, 3)], or frames [num, frames, height, width(, 3)].
       titles: a text for each.
       right: whether a text is true; what is not is drawn in red.
-      centres: (row, column) of each glimpse in pixels, as `zoo.glimpse_centres` returns them.
+      centres: (row, column) of each glimpse in pixels, [num, glimpses, 2], as `zoo.glimpse_centres` returns them.
       sides: the side of the patch of each scale of a glimpse, in pixels.
 
     Returns:

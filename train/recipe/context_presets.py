@@ -57,7 +57,7 @@ def _captions(model: zoo.Generative) -> Recipe:
 
 def _glimpses(model: zoo.Generative, data: Data, steps: int) -> Recipe:
     """A recipe for digits that are seen by glimpses."""
-    return Recipe(model, data, steps=steps, clip=5.0, eval_every=2_000)
+    return Recipe(model, data, steps=steps, learning_rate=2e-3, clip=5.0, eval_every=2_000)
 
 
 CONTEXT_RECIPES: dict[str, dict[str, Recipe]] = {

@@ -140,7 +140,7 @@ class RAM(Classifier):
     scales: int = 1
     features: int = 256
     hidden: int = 128
-    spread: float = 0.1
+    spread: float = 0.15
 
     def setup(self):
         super().setup()
