@@ -31,7 +31,8 @@ def save_labelled(
       images: uint8 [num, height, width(, 3)], or frames [num, frames, height, width(, 3)].
       titles: a text for each.
       right: whether a text is true; what is not is drawn in red.
-      centres: (row, column) of each glimpse in pixels, [num, glimpses, 2], as `zoo.glimpse_centres` returns them.
+      centres: (row, column) of each glimpse in pixels, [num, glimpses, 2], as
+        `zoo.glimpse_centres` returns them.
       sides: the side of the patch of each scale of a glimpse, in pixels.
 
     Returns:

@@ -16,7 +16,7 @@ from zoo.foundation.arguments import checked
 from zoo.foundation.precision import full_float32, narrowed, without_x64
 from zoo.foundation.registry import register
 
-SLOW = 0.2
+SLOW = 0.3
 """Steps of Adam have the same size however noisy the gradient: at 1, means drift to the border of the
 image, where the tanh is flat, before the locator has learned anything.
 """
