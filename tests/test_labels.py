@@ -100,6 +100,7 @@ def test_images_of_a_set_become_the_context():
     assert (shades == np.round(np.arange(17) * 255 / 16)).all()  # 17 levels, black to white
 
 
+@pytest.mark.slow
 def test_a_mixture_predicts_by_its_mean_probability():
     from train.kinds import kind_of
 
@@ -208,6 +209,7 @@ def test_frames_that_move_and_change():
     assert seen == pytest.approx(0.15 * whole, rel=0.03)
 
 
+@pytest.mark.slow
 def test_own_frames_one_label_or_one_each(drawn, capsys):  # noqa: F811
     labels, images = bright(40)
     frames = images[:, None].repeat(3, 1)

@@ -62,6 +62,7 @@ def test_classes_are_numbered_in_the_order_given(tmp_path):
     assert some.num_classes == 2 and some.class_names == ("3", "1")
 
 
+@pytest.mark.slow
 def test_folders_name_the_classes(drawn):  # noqa: F811
     from PIL import Image
 
@@ -159,6 +160,7 @@ def test_the_run_decides_the_encoder_of_a_probe(drawn, tmp_path, capsys):  # noq
     assert "runs/made (MADE) has no encoder" in fails(capsys, 1, "cnn", *small)
 
 
+@pytest.mark.slow
 def test_captioners_and_classifiers_share_an_encoder(tmp_path):
     captioner = zoo.Captioner(
         (4,), 5, 3, head=zoo.Categorical(4), image_shape=(6, 6), channels=(3, 4), halvings=1

@@ -90,7 +90,8 @@ def _made(data, title, changes):
 
 def _dataset(data, title, splits, classes):
     text = f"labels of {title}, {classes} classes, test split of {len(splits[2].x):,}"
-    return Dataset(data.name, text, *splits, num_levels=classes, num_classes=classes)
+    train, valid, test = splits
+    return Dataset(data.name, text, train, valid, test, num_levels=classes, num_classes=classes)
 
 
 def _sequences(split: Split, count: int, seed: int, changes: bool) -> Split:
