@@ -17,7 +17,7 @@ PYTHON ?= $(shell for p in $(CANDIDATES); do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check lr-range search diagnose train sample eval bench bench-torch reproduce figures test test-slow test-stacks lint format notebooks lock clean
+.PHONY: help setup check lr-range search diagnose train sample eval bench bench-torch reproduce judge figures test test-slow test-stacks lint format notebooks lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /|/' | awk -F'|' '{ printf "  make %-10s %s\n", $$1, $$2 }'
@@ -65,6 +65,9 @@ bench-torch: $(VENV)/installed ## time likelihood and train step against PyTorch
 
 reproduce: $(VENV)/installed ## train and evaluate one row of docs/results.md from scratch: make reproduce ROW=nade (or the list)
 	@$(PY) -m train.reproduce $(ROW) $(ARGS)
+
+judge: $(VENV)/installed ## how far the images of a run are from the data, by a classifier: make judge RUN=gan
+	@$(PY) -m benchmarks.judge $(RUN) $(ARGS)
 
 figures: $(VENV)/installed ## draw docs/receptive_fields.png anew
 	@$(PY) -m benchmarks.receptive_fields $(ARGS)

@@ -5,7 +5,7 @@ from typing import ClassVar
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, UInt8
 
 from zoo.classifiers.classifier import Classifier
 from zoo.foundation.registry import register
@@ -67,6 +67,15 @@ class CNN(Classifier):
         features = grid.mean((1, 2)) if self.pooled else grid.reshape(len(grid), -1)
         features = self.drop(features, deterministic=not self.in_training)
         return (self.linear(features) + self.bias[None])[:, None]
+
+    def features_and_params(
+        self, images: UInt8[Array, "batch height width ..."]
+    ) -> tuple[Float[Array, "batch d"], Float[Array, "batch classes"]]:
+        """The mean of the grid over its places, and the params of the label, as a judge of images
+        needs them.
+        """
+        pixels = images.reshape(*images.shape[:3], -1).astype(self.bias.dtype) / 255
+        return self.encoder(pixels).mean((1, 2)), self.params_of(pixels)[:, 0]
 
 
 def shifted(
