@@ -39,6 +39,8 @@ from zoo.images.pixel_cnn_pp import PixelCNNpp
 from zoo.images.pixel_transformer import PixelTransformer
 from zoo.images.row_lstm import RowLSTM
 from zoo.latent.autoencoder import Autoencoder
+from zoo.latent.gan import GAN
+from zoo.latent.maf import MAF
 from zoo.latent.vae import VAE
 from zoo.sequences.attention_lstm import AttentionLSTM
 from zoo.sequences.gru import GRU
@@ -216,6 +218,12 @@ CATALOGUE: dict[str, Entry] = {
     "iwae": Entry(
         VAE(weights=50), VAE((2, 2), latents=2, hidden=(4, 3), weights=5, head=Categorical(3))
     ),
+    "gan": Entry(GAN(), GAN((2, 3), latents=2, hidden=(5,), num_classes=3)),
+    "wgan_gp": Entry(
+        GAN(loss="wasserstein"),
+        GAN((2, 2), latents=2, hidden=(4,), loss="wasserstein", head=Categorical(3)),
+    ),
+    "maf": Entry(MAF(), MAF((2,), layers=2, hidden=(5,), head=MixtureOfGaussians(2, 0.3))),
     "autoencoder": Entry(Autoencoder(), Autoencoder((2, 3), latents=2, hidden=(5,), num_classes=3)),
 }
 

@@ -1,10 +1,26 @@
 """The recipes of models that draw from noise."""
 
+from typing import Any
+
 import zoo
 from train.data import Data
 from train.recipe.recipe import Recipe
 
 _DYNAMIC = Data("mnist", binarise="dynamic")
+
+_PLAYERS: dict[str, Any] = {
+    "batch_size": 64,
+    "learning_rate": 3e-4,
+    "momentum": 0.5,
+    "eval_every": 1_000,
+}
+_TABLE: dict[str, Any] = {
+    "steps": 2_000,
+    "weight_decay": 1.0,
+    "clip": 10.0,
+    "eval_every": 20,
+    "patience": 40,
+}
 
 LATENT_RECIPES: dict[str, dict[str, Recipe]] = {
     "vae": {
@@ -18,6 +34,18 @@ LATENT_RECIPES: dict[str, dict[str, Recipe]] = {
         "paper": Recipe(
             zoo.CATALOGUE["iwae"].paper, _DYNAMIC, steps=200_000, eval_every=5_000, draws=5_000
         ),
+    },
+    "gan": {
+        "cpu": Recipe(zoo.GAN(), **_PLAYERS, steps=8_000),
+        "paper": Recipe(zoo.CATALOGUE["gan"].paper, **_PLAYERS, steps=50_000),
+    },
+    "wgan_gp": {
+        "cpu": Recipe(zoo.GAN(loss="wasserstein"), **_PLAYERS, steps=8_000),
+        "paper": Recipe(zoo.CATALOGUE["wgan_gp"].paper, **_PLAYERS, steps=50_000),
+    },
+    "maf": {
+        "cpu": Recipe(zoo.MAF((13,), hidden=(50,)), Data("wine"), **_TABLE, batch_size=24),
+        "paper": Recipe(zoo.MAF(), Data("red_wine"), **_TABLE, batch_size=100),
     },
     "autoencoder": {
         "cpu": Recipe(zoo.Autoencoder(), steps=10_000, learning_rate=2e-3),

@@ -115,6 +115,16 @@ ROWS: dict[str, Row] = {
         "nats of the standardised columns, mean over 10 folds",
         "nats_standardised",
     ),
+    "maf": Row(
+        "maf",
+        tuple(
+            dataclasses.replace(RECIPES["maf"]["paper"], data=Data("red_wine", fold=k))
+            for k in range(10)
+        ),
+        None,
+        "nats of the standardised columns, mean over 10 folds",
+        "nats_standardised",
+    ),
     "ram": _row("ram", Data("mnist"), 1.12, "error"),
     "ram_translated": _row(
         "ram",

@@ -63,6 +63,12 @@ class MAF(Generative):
     knows = "exact"
     output_bias: ClassVar[str | None] = None
 
+    @classmethod
+    def preferred_head(cls, num_levels, event_shape=()):
+        """A single Gaussian for real numbers: the layers before it make the rest."""
+        real = num_levels is None
+        return MixtureOfGaussians(1) if real else super().preferred_head(num_levels, event_shape)
+
     def setup(self):
         if self.head.num_values is not None:
             raise ValueError(
