@@ -221,7 +221,7 @@ CATALOGUE: dict[str, Entry] = {
     "gan": Entry(GAN(), GAN((2, 3), latents=2, hidden=(5,), num_classes=3)),
     "wgan_gp": Entry(
         GAN(loss="wasserstein"),
-        GAN((2, 2), latents=2, hidden=(4,), loss="wasserstein", head=Categorical(3)),
+        GAN((2, 3), latents=2, hidden=(4,), loss="wasserstein"),
     ),
     "maf": Entry(MAF(), MAF((2,), layers=2, hidden=(5,), head=MixtureOfGaussians(2, 0.3))),
     "autoencoder": Entry(Autoencoder(), Autoencoder((2, 3), latents=2, hidden=(5,), num_classes=3)),
