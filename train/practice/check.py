@@ -92,8 +92,8 @@ def check(
     model = recipe.model
     if not isinstance(model, zoo.Autoregressive):
         raise ValueError(
-            f"the check compares exact likelihoods, and {type(model).__name__} has none: train it "
-            "and read its curves (python -m train.diagnose)."
+            f"the check is for models with one conditional for each site, and "
+            f"{type(model).__name__} has none: train it and read its curves (python -m train.diagnose)."
         )
     state = initial_state(recipe, x, context, first_values(dataset))
     bias = output_bias_nats(model, state.variables, x)
@@ -106,7 +106,8 @@ def check(
     if left is None:  # a density: well below what independent Gaussians give
         target = expected.least - 0.5 * model.num_dims
     else:
-        target = left + LEARNT / 2 * (expected.zero - left)
+        start = expected.zero if expected.bias is None else expected.bias
+        target = left + LEARNT / 2 * (start - left)
     learnt = learn(recipe, dataset, x, context, target, seconds)
     yield initial_loss(model, learnt.losses[0], expected, len(x))
     yield by_heart(model, learnt, left, expected.frequencies, len(x))

@@ -16,7 +16,7 @@ from train.engine.prepare import training_batches
 from train.practice.short_runs import constant_rate, updates
 from train.recipe.recipe import Recipe
 
-LAST = 0.1  # of the updates, whose mean loss counts
+LAST = 0.1  # of the updates, at least 5, whose mean loss counts
 WARMUP = 0.2  # of the updates, over which the rate rises
 SHARE = 0.9  # of the greatest fall of the loss, which the suggested rate reaches
 RISEN = 1.5  # times the first loss, from where on a rate is not tried to the end
@@ -136,7 +136,7 @@ def lr_range(
                 break
         first = losses[0]
         whole = len(losses) == num_updates and math.isfinite(losses[-1])
-        last = losses[-max(1, round(LAST * num_updates)) :]
+        last = losses[-max(5, round(LAST * num_updates)) :]
         tried.append(Tried(rate, float(np.mean(last)) if whole else math.inf))
         report(tried[-1])
     return RangeTest(first, tuple(tried))
