@@ -368,7 +368,8 @@ def test_search_is_continued_and_its_winner_trains(work, capsys):
     kept = json.loads(Path("a/best.json").read_text())
     least = min(float(line.split()[-2]) for line in trials(whole) if "stopped" not in line)
     assert kept["nats"] == pytest.approx(least, rel=1e-3)
-    assert "--steps" not in kept["command"] and kept["recipe"]["steps"] == 20
+    assert "--steps" not in kept["command"] and "--eval-every" not in kept["command"]
+    assert kept["recipe"]["steps"] == 20
     assert kept["command"] in Path("a/best.sh").read_text() and kept["command"] in more
     argv = kept["command"].split()[3:]
     recipe = train.cli.options.parse(argv[0], argv[1:]).recipe

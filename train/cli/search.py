@@ -154,7 +154,9 @@ class _Search:
 
     def keep(self, best: Outcome) -> None:
         """Prints and writes the winner: a recipe, and the command that trains it."""
-        rest = _without_flag(self.rest, "steps")
+        rest = self.rest
+        for name in ("steps", "eval-every", "eval_every"):
+            rest = _without_flag(rest, name)
         line = shlex.join([*called("train").split(), *self.command(best.values, rest)])
         recipe = self.recipe(best.values).recipe
         kept: dict[str, Any] = {"command": line, "nats": best.nats, "steps": recipe.steps}
