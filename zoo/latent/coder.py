@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
 from zoo.core.generative import Generative
 from zoo.heads import Bernoulli, Head
@@ -76,7 +76,7 @@ class Coder(Generative):
         x, _ = super().example(batch)
         return x, class_labels.example(batch, self.num_classes)
 
-    def code(self, x, memory=None) -> Float[Array, "batch code_params*latents"]:
+    def code(self, x: Array, memory: PyTree = None) -> Float[Array, "batch outputs"]:
         """What the encoder gives for each example."""
         features = self.head.features(x).reshape(len(x), -1)
         return self.encoder(_with_labels(features, memory))
