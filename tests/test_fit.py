@@ -109,11 +109,15 @@ def test_recipes_have_the_shape_of_their_data():
 @pytest.mark.parametrize(
     ("words", "fixed"),
     [
-        ("", {"hidden", "site_shape", "head"}),
+        ("", {"site_shape"}),
         ("--data.name diabetes", set()),
         ("--data.name diabetes --model.head mixtureofgaussians:2", {"head"}),
         ("--data.name table --data.path x.csv --model.site_shape=4", {"site_shape"}),
         ("--data.name diabetes --model.ordering.scan snake", {"ordering"}),
+        (
+            "--data.name diabetes --steps 7 --weight-decay=0",
+            {"recipe.steps", "recipe.weight_decay"},
+        ),
     ],
 )
 def test_what_flags_and_recipes_fix(words, fixed):

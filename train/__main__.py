@@ -87,7 +87,7 @@ def _train(model, options, command, holding):
     print(f"{name} on {dataset.description}; run folder {run.folder}", file=sys.stderr)
     for note in (
         *dataset.notes,
-        *shape_notes(options.recipe.model, stored.model),
+        *shape_notes(options.recipe, stored),
         *encoder_notes(recipe),
     ):
         print(f"note: {note}", file=sys.stderr)

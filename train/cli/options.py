@@ -14,7 +14,7 @@ import tyro
 
 from train.cli.flags import read_recipe
 from train.cli.listing import lines
-from train.cli.own_models import own_recipe
+from train.cli.own_models import default_recipe, own_recipe
 from train.engine.prepare import chosen
 from train.recipe.presets import RECIPES
 from train.recipe.recipe import Recipe
@@ -111,6 +111,7 @@ def choose(
         recipe = own_recipe(model, prog, args)
     elif recipe is None:
         recipe = RECIPES[name].get(first.preset or "cpu") or RECIPES[name]["cpu"]
+    stated = recipe
     recipe, rest = read_recipe(
         recipe,
         flags if own else _with_preset(flags),
@@ -122,7 +123,10 @@ def choose(
     )
     if recipe.encoder is not None and is_own(recipe.encoder):  # a run never says where a file is
         recipe = dataclasses.replace(recipe, encoder=str(find_run(recipe.encoder).parent))
-    return Choice(name, recipe, fixed_fields(name, recipe, args), rest)
+    fixed = fixed_fields(name, recipe, args)
+    if first.preset or (own and stated != default_recipe(stated.model)):
+        fixed |= {f"recipe.{field.name}" for field in dataclasses.fields(Recipe)}
+    return Choice(name, recipe, fixed, rest)
 
 
 def from_words(prog: str, argv: Sequence[str] | None, flags: type, verb: str) -> Choice:
@@ -187,14 +191,24 @@ def _unknown(name):
 
 
 def fixed_fields(name: str, recipe: Recipe, args: Sequence[str]) -> frozenset[str]:
-    """The fields of the model that the data must not change: those that flags set, such as `head`
-    by --model.head, and on the recipe's own data all that the recipe sets.
+    """The fields that the data must not change: those that flags set, such as `head` by
+    --model.head and `recipe.steps` by --steps, and on the recipe's own data all fields of the model
+    that the recipe sets.
     """
-    words = (word.partition("=")[0].split(".") for word in args if word.startswith("--model."))
-    flags = {parts[1].replace("-", "_") for parts in words}
+    flags = {_field(word) for word in args if word.startswith("--")}
     names = {preset.data.name for preset in RECIPES.get(name, {}).values()}
     own = recipe.data.name in names and recipe.data.path is None
-    return frozenset(flags | (chosen(recipe.model) if own else set()))
+    return frozenset(flags - {"data"} | (chosen(recipe.model) if own else set()))
+
+
+def _field(flag):
+    """`--model.ordering.scan` as "ordering", `--weight-decay=0` as "recipe.weight_decay"; of other
+    groups the group.
+    """
+    first, *rest = flag[2:].partition("=")[0].replace("-", "_").split(".")
+    if first == "model" and rest:
+        return rest[0]
+    return first if rest else f"recipe.{first}"
 
 
 def _look_ahead(args):

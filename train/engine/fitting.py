@@ -275,9 +275,10 @@ def _prepared(model, x, valid, context, fields):
         notes += [f"{count:,} of {count + len(splits[0].x):,} are held out for validation"]
     train, valid = splits
     dataset = Dataset("x", "x", train, valid, valid, kind=kind.name, **facts)
-    recipe = shaped(recipe, dataset, chosen(model))
+    given = chosen(model) | {f"recipe.{name}" for name in fields}
+    stated, recipe = recipe, shaped(recipe, dataset, given)
     dataset = for_model(recipe, dataset)
-    notes += shape_notes(model, recipe.model)
+    notes += shape_notes(stated, recipe)
     recipe = fitted(recipe, dataset)
     if train.x.dtype != object and (misfit := why_outside(recipe.model.head, dataset.train.x)):
         raise DataError(f"x is outside the model's support: {misfit}.")

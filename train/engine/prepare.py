@@ -61,18 +61,27 @@ def shaped(recipe: Recipe, dataset: Dataset, given: Collection[str]) -> Recipe:
     kind = kind_of(recipe.model)
     _check_kind(recipe, dataset)
     recipe = recipe if "encoder" in given else configured(recipe)
-    return dataclasses.replace(recipe, model=kind.shaped(recipe.model, dataset, given))
+    model = kind.shaped(recipe.model, dataset, given)
+    suited = kind_of(model).suited(dataset)
+    changes = {name: value for name, value in suited.items() if f"recipe.{name}" not in given}
+    return dataclasses.replace(recipe, model=model, **changes)
 
 
-def shape_notes(before: zoo.Generative, after: zoo.Generative) -> tuple[str, ...]:
-    """A sentence on what `shaped` changed, if it changed something."""
+def shape_notes(before: Recipe, after: Recipe) -> tuple[str, ...]:
+    """Sentences on what `shaped` changed of the model, and of how it is trained."""
+    notes = {
+        "the model has the shape of the data": _changes(before.model, after.model),
+        "the recipe suits the number of examples": _changes(before, after),
+    }
+    return tuple(f"{what}: {', '.join(changes)}" for what, changes in notes.items() if changes)
+
+
+def _changes(before, after):
+    """The fields that differ, each with its new value; of a recipe without its model."""
     names = [field.name for field in dataclasses.fields(before)]
-    changes = [
-        f"{name}={getattr(after, name)}"
-        for name in names
-        if getattr(before, name) != getattr(after, name)
-    ]
-    return (f"the model has the shape of the data: {', '.join(changes)}",) if changes else ()
+    names = [name for name in names if not (name == "model" and isinstance(before, Recipe))]
+    differ = [name for name in names if getattr(before, name) != getattr(after, name)]
+    return [f"{name}={getattr(after, name)}" for name in differ]
 
 
 def for_model(recipe: Recipe, dataset: Dataset) -> Dataset:

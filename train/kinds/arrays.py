@@ -18,7 +18,9 @@ class Arrays(Kind):
         return isinstance(other, Arrays)
 
     def shaped(self, model, dataset, given):
-        """`site_shape` and head describe the examples, `num_classes` their labels."""
+        """`site_shape` and head describe the examples, `num_classes` their labels; sizes follow the
+        number of examples if the model prefers some.
+        """
         shape, levels = dataset.train.x.shape[1:], dataset.num_levels
         free = {field.name for field in dataclasses.fields(model)} - set(given)
         changes: dict[str, Any] = {}
@@ -32,6 +34,8 @@ class Arrays(Kind):
             changes["site_shape"] = shape[: len(shape) - len(event)]
         if "num_classes" in free and dataset.train.context is not None:
             changes["num_classes"] = dataset.num_classes or 0
+        sizes = type(model).preferred_sizes(len(dataset.train.x))
+        changes |= {name: size for name, size in sizes.items() if name in free}
         return model.clone(**changes)
 
     def prepare(self, model, dataset):

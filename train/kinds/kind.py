@@ -114,6 +114,10 @@ class Kind:
         """The model in the shape of the data, but for the fields `given`. By default: as it is."""
         return model
 
+    def suited(self, dataset: Dataset) -> Mapping[str, Any]:
+        """The fields of `Recipe` that suit so much data, where nobody chose them. By default: none."""
+        return {}
+
     def known(self, dataset: Dataset) -> dict[str, Any]:
         """The fields of the model that only the data know, such as the vocabulary."""
         return {}

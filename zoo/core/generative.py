@@ -230,6 +230,11 @@ class Generative(nn.Module):
             return DiscretizedLogisticMixture(levels=num_levels, channels=event_shape[0])
         return Bernoulli() if num_levels == 2 else Categorical(num_levels)
 
+    @classmethod
+    def preferred_sizes(cls, num_examples: int) -> dict[str, int]:
+        """The sizes, by field, that suit so many training examples, if the user chose none."""
+        return {}
+
     def fitted(self, variables: Variables, x: Values) -> Variables:
         """Fresh variables, with `output_bias` started at the frequencies of the values `x` (of real
         numbers, at their mean and deviation); unchanged without an output bias.

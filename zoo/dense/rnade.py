@@ -1,5 +1,6 @@
 """RNADE: NADE for real numbers."""
 
+import math
 from typing import Literal
 
 import flax.linen as nn
@@ -47,6 +48,11 @@ class RNADE(NADE):
     hidden: int = 50
     head: Head = MixtureOfGaussians()
     activation: Literal["sigmoid", "relu"] = "relu"
+
+    @classmethod
+    def preferred_sizes(cls, num_examples):
+        """As many hidden units as the root of the rows, 50 to 200."""
+        return {"hidden": min(max(50, math.isqrt(num_examples)), 200)}
 
     def setup(self):
         super().setup()
