@@ -30,14 +30,8 @@ from zoo.heads import (
 )
 
 Variables: TypeAlias = dict[str, Any]
-
-
 Values = Shaped[Array | np.ndarray, "*batch_sites_and_event"]
-
-
 Canvas = Shaped[Array, "batch *sites_and_event"]
-
-
 Knows: TypeAlias = Literal["exact", "bound", "none"]
 
 
