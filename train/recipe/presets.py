@@ -52,7 +52,7 @@ _16_BIT: dict[str, Any] = {
 
 RECIPES: dict[str, dict[str, Recipe]] = {
     "fvsbn": {
-        "cpu": Recipe(zoo.FVSBN(), steps=11_000, learning_rate=2e-3),
+        "cpu": Recipe(zoo.FVSBN(), steps=6_000, learning_rate=2e-3),
         "paper": Recipe(zoo.CATALOGUE["fvsbn"].paper, steps=55_000),
     },
     "pixel_cnn": {
