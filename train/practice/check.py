@@ -36,6 +36,7 @@ TOO_HIGH, TOO_LOW = 0.5, 0.3
 LEARNT = 0.1  # of the way from the initial loss to the least one, which may be left
 HALF = 0.5  # of the way, which may be left where the time was over and the loss still fell
 SITES = 128  # of a window of text or sound
+MANY = 4096  # levels, from which on a head is learnt like a density
 LEAST = 20  # updates, in which every array of weights has had its chance of a gradient
 SHARE = 1e-3  # of a squared gradient in Adam's second moment, after one update
 RATE = 3e-3  # of learning by heart, where the recipe's own rate is lower
@@ -102,9 +103,11 @@ def check(
         per_unit(model, frequencies_nats(model, dataset, x), x),
         None if bias is None else per_unit(model, bias, x),
     )
-    left = None if model.head.num_values is None else _left(recipe, x, context)
+    levels = model.head.num_values
+    left = None if levels is None or levels > MANY else _left(recipe, x, context)
     if left is None:  # a density: well below what independent Gaussians give
-        target = expected.least - 0.5 * model.num_dims
+        dims = model.num_dims if kind_of(model).unit(model) == "example" else 1
+        target = expected.least - 0.5 * dims
     else:
         start = expected.zero if expected.bias is None else expected.bias
         target = left + LEARNT / 2 * (start - left)
@@ -224,7 +227,8 @@ def by_heart(
     if not math.isfinite(end):
         return Finding("by heart", SUSPICIOUS, shown, "The loss is no number: lower the rate")
     if left is None:
-        shown += f"; a density has no lower bound, independent Gaussians have {frequencies:.4g}"
+        shown += "; a density has no lower bound (nor, in practice, many levels); "
+        shown += f"independent sites have {frequencies:.4g}"
         good = end < min(start, frequencies)
     else:
         shown += f"; the entropy left is {left:.4g}"
