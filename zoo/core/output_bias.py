@@ -32,7 +32,7 @@ def fitted_bias(
       >>> variables = {"params": {"bias": jnp.zeros((2, 1))}}
       >>> x = np.array([[0, 1], [0, 1], [1, 1]])
       >>> fitted = fitted_bias(variables, "bias", zoo.Bernoulli(), x)
-      >>> jax.nn.sigmoid(fitted["params"]["bias"])[:, 0].round(3).tolist()
+      >>> [round(float(p), 3) for p in jax.nn.sigmoid(fitted["params"]["bias"])[:, 0]]
       [0.375, 0.875]
     """
     params = flatten_dict(variables["params"], sep="/")
