@@ -75,8 +75,8 @@ def reproduce(row: Row, options: Options, command: str) -> str:
     seconds = sum(report["seconds"] for report in reports)
     data = reports[0]["data"].partition(", fold ")[0] if len(reports) > 1 else reports[0]["data"]
     return (
-        f"| {options.row} | {data} | {row.unit} | {row.target} | {np.mean(numbers):.2f} +- "
-        f"{error:.2f} | `{command}` | "
+        f"| {options.row} | {data} | {row.unit} | {row.target} | {row.at_most}{np.mean(numbers):.2f} "
+        f"+- {error:.2f} | `{command}` | "
         f"{reports[0]['seed']} | {reports[0]['hardware']} | {duration(seconds)} |"
     )
 
