@@ -54,6 +54,7 @@ from zoo.images.row_lstm import RowLSTM
 from zoo.latent.autoencoder import Autoencoder
 from zoo.latent.gan import GAN
 from zoo.latent.maf import MAF
+from zoo.latent.standardised import StandardisedGenerative
 from zoo.latent.vae import VAE
 from zoo.sequences.attention_lstm import AttentionLSTM
 from zoo.sequences.gru import GRU
@@ -117,6 +118,7 @@ __all__ = [
     "Sequence",
     "ShowAttendTell",
     "Standardised",
+    "StandardisedGenerative",
     "Transformer",
     "Translator",
     "Values",

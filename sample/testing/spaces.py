@@ -38,11 +38,15 @@ def probabilities(entry: zoo.Entry) -> np.ndarray:
     model, space = entry.tiny, space_of(entry.tiny)
     context = same_context(entry, len(space))
     log_probs = zoo.log_prob(model, variables_for(entry), space, context)
-    densities = np.exp(np.asarray(log_probs, np.float64))
+    return np.exp(np.asarray(log_probs, np.float64)) * volumes(model)
+
+
+def volumes(model: zoo.Generative) -> np.ndarray:
+    """1 for every value of the space, or the volume around every point of the quadrature."""
     if model.head.num_values is not None:
-        return densities
+        return np.ones(size_of(model))
     widths = SPREAD / (_places() * (1 - _places())) / POINTS
-    return densities * functools.reduce(np.multiply.outer, [widths] * model.num_dims).ravel()
+    return functools.reduce(np.multiply.outer, [widths] * model.num_dims).ravel()
 
 
 def distribution_of(model: zoo.Generative, probabilities: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 import zoo
-from sample.testing import spaces
+from sample.testing import evidence_checks, spaces
 from sample.testing.distribution_checks import (
     check_completion,
     check_distribution,
@@ -195,10 +195,11 @@ def _one_line(error: Exception) -> str:
 def why_skipped(check: Check, entry: zoo.Entry) -> str | None:
     """Why the check means nothing for the model, in words, or None if it has to hold."""
     model = entry.tiny
-    if check in ENUMERATED and spaces.size_of(model) > spaces.LARGEST:
+    largest = evidence_checks.LARGEST if check is check_bound else spaces.LARGEST
+    if check in ENUMERATED and spaces.size_of(model) > largest:
         return (
             f"it goes through all values, and there are {_power(model)}; pass a tiny instance, "
-            f"of at most {spaces.LARGEST:,} values"
+            f"of at most {largest:,} values"
         )
     if check is check_completion and model.num_sites < 2:
         return "there is one site, so nothing to complete"

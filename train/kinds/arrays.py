@@ -8,6 +8,7 @@ import numpy as np
 import zoo
 from train.data.dataset import DataError, Dataset
 from train.kinds.kind import Kind
+from zoo.dense.standardised import ChangeOfVariables
 from zoo.heads import why_outside
 
 
@@ -56,7 +57,7 @@ class Arrays(Kind):
 
     def with_data(self, model, dataset):
         """Real values are standardised by the means and deviations of the training split."""
-        if dataset.num_levels is not None or isinstance(model, zoo.Standardised):
+        if dataset.num_levels is not None or isinstance(model, ChangeOfVariables):
             return model
         rows = dataset.train.x.reshape(len(dataset.train.x), -1).astype(np.float64)
         shift, scale = (
@@ -68,7 +69,9 @@ class Arrays(Kind):
                 f"{dataset.name}: site {scale.index(0.0)} is {shift[scale.index(0.0)]:g} in every "
                 "training example, so it has no density: drop it."
             )
-        return zoo.Standardised(model, shift, scale)
+        autoregressive = isinstance(model, zoo.Autoregressive)
+        wrapper = zoo.Standardised if autoregressive else zoo.StandardisedGenerative
+        return wrapper(model, shift, scale)
 
     def compare(self, model, nats, split):
         """For a standardised model, the nats that papers on tables print: of the standardised

@@ -15,7 +15,7 @@ from jaxtyping import Array, Float, PyTree
 
 from zoo.core.arrays import check_variables
 from zoo.core.checks import check_context, check_inputs, check_knows
-from zoo.core.generative import Canvas, Generative, Values, Variables
+from zoo.core.generative import Canvas, Generative, Values, Variables, kind
 from zoo.core.likelihood import log_prob
 from zoo.foundation.arguments import array, checked
 from zoo.foundation.precision import full_float32, narrowed, without_x64
@@ -162,7 +162,7 @@ def decode(
     z = array(z, "z")
     if z.ndim != 2 or z.shape[1] != model.num_latents:
         raise ValueError(
-            f"z must be codes [batch, {model.num_latents}] of this {type(model).__name__}; got shape "
+            f"z must be codes [batch, {model.num_latents}] of this {kind(model)}; got shape "
             f"{list(z.shape)}."
         )
     check_context(model, context, len(z))
@@ -171,8 +171,8 @@ def decode(
 
 def check_has(model: Generative, method: str) -> None:
     """Raises ValueError, in one line, unless the model defines `represent` or `decode`."""
-    if getattr(type(model), method) is getattr(Generative, method):
-        raise ValueError(f"{type(model).__name__} has no code of an example, as a VAE has.")
+    if getattr(type(getattr(model, "model", model)), method) is getattr(Generative, method):
+        raise ValueError(f"{kind(model)} has no code of an example, as a VAE has.")
 
 
 def _key(model, key):
