@@ -10,6 +10,8 @@ RUN ?= $(MODEL)
 ROW ?=
 GIF ?=
 SURPRISE ?=
+INTERPOLATE ?=
+RECONSTRUCT ?=
 SOURCE ?=
 # The first interpreter that is recent enough; override with `make PYTHON=/path/to/python3`.
 CANDIDATES := python3 python3.13 python3.12 python3.11 python
@@ -51,8 +53,8 @@ diagnose: $(VENV)/installed ## what the curves of the newest run of MODEL (or RU
 
 sample: export ZOO_PROMPT := $(PROMPT)
 sample: export ZOO_SOURCE := $(SOURCE)
-sample: $(VENV)/installed ## draw from the newest run of MODEL (or RUN=folder); GIF=1, SURPRISE=1 add pictures, PROMPT="..." begins a text, SOURCE="..." is translated
-	@$(PY) -m sample $(RUN) $(if $(PROMPT),--prompt "$$ZOO_PROMPT")$(if $(SOURCE), --source "$$ZOO_SOURCE") $(if $(filter-out 0,$(GIF)),--gif) $(if $(filter-out 0,$(SURPRISE)),--surprise) $(ARGS)
+sample: $(VENV)/installed ## draw from the newest run of MODEL (or RUN=folder); GIF=1, SURPRISE=1 add pictures, INTERPOLATE=1, RECONSTRUCT=1 use codes, PROMPT="..." begins a text, SOURCE="..." is translated
+	@$(PY) -m sample $(RUN) $(if $(PROMPT),--prompt "$$ZOO_PROMPT")$(if $(SOURCE), --source "$$ZOO_SOURCE") $(if $(filter-out 0,$(GIF)),--gif) $(if $(filter-out 0,$(SURPRISE)),--surprise)$(if $(filter-out 0,$(INTERPOLATE)), --interpolate)$(if $(filter-out 0,$(RECONSTRUCT)), --reconstruct) $(ARGS)
 
 eval: $(VENV)/installed ## nats and bits/dim of the newest run of MODEL (or RUN=folder) on the test split; RUN="a b c" ARGS=--ensemble scores several as one
 	@$(PY) -m train.evaluate $(RUN) $(ARGS)

@@ -8,6 +8,15 @@ from sample.engines.noise import uniforms
 from sample.engines.sampler import draw
 from sample.engines.tempered import Tempered
 from sample.media.captions import Captions, caption, pointing_accuracy
+from sample.media.codes import (
+    Interpolation,
+    Neighbours,
+    interpolate,
+    mean_images,
+    nearest,
+    reconstruct,
+    reconstruction_nats,
+)
 from sample.media.image_files import read_images, read_pixels
 from sample.media.labels import Labels, classify
 from sample.media.pixels import as_images, images
@@ -26,7 +35,9 @@ from sample.scoring.text_metrics import Scores, scores
 __all__ = [
     "Beams",
     "Captions",
+    "Interpolation",
     "Labels",
+    "Neighbours",
     "Prefix",
     "Sample",
     "Scores",
@@ -43,10 +54,15 @@ __all__ = [
     "draw",
     "grid",
     "images",
+    "interpolate",
+    "mean_images",
+    "nearest",
     "pointing_accuracy",
     "progress",
     "read_images",
     "read_pixels",
+    "reconstruct",
+    "reconstruction_nats",
     "save_alignment",
     "save_gaze",
     "save_gif",

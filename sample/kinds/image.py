@@ -11,6 +11,7 @@ import tyro
 import zoo
 from sample.engines.completion import complete
 from sample.engines.sampler import draw
+from sample.kinds.codes import Codes, show_codes
 from sample.kinds.kind import (
     Computing,
     Inline,
@@ -81,9 +82,10 @@ class Options:
     gif: bool = False
     """Also write a GIF that shows the images being drawn site by site."""
     images: Annotated[Path | None, tyro.conf.arg(metavar="PATH")] = None
-    """Images for --surprise or --complete, instead of drawn ones: a picture, a folder of them or an
-    .npy.
+    """Images for --surprise, --complete, --interpolate or --reconstruct, instead of drawn ones: a
+    picture, a folder of them or an .npy.
     """
+    codes: Annotated[Codes, Inline] = Codes()
     picture: Annotated[Picture, Inline] = Picture()
     computing: Annotated[Computing, Inline] = Computing()
 
@@ -101,12 +103,26 @@ class Options:
             raise ValueError(
                 "--gif shows images being drawn, and --images are given: drop one of them."
             )
-        if self.images is not None and not self.surprise and self.complete is None:
-            raise ValueError("--images are what --surprise or --complete look at: add one of them.")
+        others = self.complete is not None or self.surprise or self.gif
+        if self.codes.asked and (others or self.picture.columns is not None):
+            raise ValueError(
+                f"--{self.codes.asked[0]} makes a picture of its own: drop --complete, --gif, "
+                "--surprise and --columns."
+            )
+        if self.images is not None and self.codes.nearest is not None:
+            raise ValueError("--nearest shows samples beside images: drop --images.")
+        if self.images is not None and not others and not self.codes.asked:
+            raise ValueError(
+                "--images are what --surprise, --complete, --interpolate or --reconstruct look at: "
+                "add one of them."
+            )
 
 
 def show(options: Options, checkpoint: Path, model: Any, variables: zoo.Variables) -> None:
     """The picture that was asked for, by default the grid of samples."""
+    if options.codes.asked:
+        show_codes(options, checkpoint, model, variables)
+        return
     asked = {"complete": options.complete, "surprise": options.surprise, "gif": options.gif}
     check_plain_flags(model, options.computing, **asked, images=options.images)
     if options.complete is not None:
