@@ -52,6 +52,7 @@ from zoo.images.pixel_transformer import PixelTransformer
 from zoo.images.raster import Raster
 from zoo.images.row_lstm import RowLSTM
 from zoo.latent.autoencoder import Autoencoder
+from zoo.latent.diffusion import Diffusion
 from zoo.latent.gan import GAN
 from zoo.latent.maf import MAF
 from zoo.latent.standardised import StandardisedGenerative
@@ -93,6 +94,7 @@ __all__ = [
     "Classifier",
     "Decoder",
     "DiagonalBiLSTM",
+    "Diffusion",
     "DiscretizedLogisticMixture",
     "EncoderDecoder",
     "Entry",

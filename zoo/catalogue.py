@@ -39,6 +39,7 @@ from zoo.images.pixel_cnn_pp import PixelCNNpp
 from zoo.images.pixel_transformer import PixelTransformer
 from zoo.images.row_lstm import RowLSTM
 from zoo.latent.autoencoder import Autoencoder
+from zoo.latent.diffusion import Diffusion
 from zoo.latent.gan import GAN
 from zoo.latent.maf import MAF
 from zoo.latent.vae import VAE
@@ -225,6 +226,21 @@ CATALOGUE: dict[str, Entry] = {
     ),
     "maf": Entry(MAF(), MAF((2,), layers=2, hidden=(5,), head=MixtureOfGaussians(2, 0.3))),
     "autoencoder": Entry(Autoencoder(), Autoencoder((2, 3), latents=2, hidden=(5,), num_classes=3)),
+    "diffusion": Entry(
+        Diffusion(
+            (32, 32),
+            schedule="linear",
+            prediction="eps",
+            loss="simple",
+            denoiser="unet",
+            features=128,
+            blocks=2,
+            scales=4,
+            attention=True,
+            head=DiscretizedLogisticMixture(1, 256, 3),
+        ),
+        Diffusion((2, 3), timesteps=3, features=6, blocks=1, num_classes=3),
+    ),
 }
 
 HEADS = (

@@ -38,6 +38,7 @@ FAMILIES: dict[str, dict[str, str]] = {
         "vae": "Variational autoencoder: a Gaussian code, and a bound of the likelihood.",
         "iwae": "The VAE with the tighter bound of several weighted codes.",
         "autoencoder": "A short code of each example; no generator and no likelihood.",
+        "diffusion": "Takes noise away in many small steps (DDPM), or in few (DDIM).",
     },
     "Translations and captions": {
         "seq2seq": "Reads a text into one vector, and writes another text from it.",

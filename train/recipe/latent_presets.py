@@ -51,4 +51,27 @@ LATENT_RECIPES: dict[str, dict[str, Recipe]] = {
         "cpu": Recipe(zoo.Autoencoder(), steps=10_000, learning_rate=2e-3),
         "paper": Recipe(zoo.CATALOGUE["autoencoder"].paper, Data("mnist"), steps=100_000),
     },
+    "diffusion": {
+        "cpu": Recipe(
+            zoo.Diffusion((8, 8), prediction="levels", head=zoo.Categorical(17)),
+            Data("digits"),
+            steps=10_000,
+            learning_rate=1e-3,
+            eval_every=500,
+            draws=1_000,
+        ),
+        "paper": Recipe(
+            zoo.CATALOGUE["diffusion"].paper,
+            Data("cifar10"),
+            steps=800_000,
+            batch_size=128,
+            learning_rate=2e-4,
+            schedule="constant",
+            warmup=5_000,
+            clip=1.0,
+            ema=0.9999,
+            eval_every=10_000,
+            draws=1_000,
+        ),
+    },
 }
