@@ -15,10 +15,9 @@ from zoo.foundation.registry import register
 from zoo.heads import Bernoulli, Head, score
 from zoo.latent import last_step
 from zoo.latent.denoisers import MLP, UNet, why_no_image
-from zoo.latent.noise_schedule import NoiseSchedule, cosine_betas, linear_betas, noise_schedule
+from zoo.latent.noise_schedule import NoiseSchedule, betas_of, noise_schedule, why_no_schedule
 from zoo.layers import class_labels
 
-LONGEST = 2**16  # timesteps
 VALIDATION_DRAWS = 10
 
 
@@ -103,14 +102,12 @@ class Diffusion(Generative):
 
     def __post_init__(self):
         super().__post_init__()
-        if not 1 <= self.timesteps <= LONGEST:
+        if why := why_no_schedule(self.timesteps, self.betas):
+            raise ValueError(f"Diffusion: {why}.")
+        sizes = (self.features, self.blocks, self.scales)
+        if min(sizes) < 1:
             raise ValueError(
-                f"Diffusion: timesteps must be in 1..{LONGEST:,}; got {self.timesteps}."
-            )
-        if len(self.betas) != 2 or not all(0 < beta < 1 for beta in self.betas):
-            raise ValueError(
-                "Diffusion: betas must be two numbers in (0, 1), of the first and of the last step; "
-                f"got {self.betas}."
+                f"Diffusion: features, blocks and scales must be at least 1; got {sizes}."
             )
         if not 0 <= self.ddim <= self.timesteps:
             raise ValueError(
@@ -203,10 +200,7 @@ class Diffusion(Generative):
 
     def draw(self, memory, num):
         z = jax.random.normal(self.make_rng("noise"), (num, *self._shape))
-        if self.ddim:
-            times = np.linspace(self.timesteps, 1, self.ddim).round().astype(np.int32)
-        else:
-            times = np.arange(self.timesteps, 0, -1, dtype=np.int32)
+        times = np.linspace(self.timesteps, 1, self.ddim or self.timesteps).round().astype(np.int32)
 
         def move(model, z, step):
             t, earlier = (jnp.full(num, each) for each in step)
@@ -226,9 +220,7 @@ class Diffusion(Generative):
 
     def _estimate(self, x, memory, u, clip):
         """Minus the bound of each row, estimated at the time that the uniform number u decides."""
-        ends = jnp.asarray(np.cumsum(self._constants.proposal[1:-1], dtype=np.float64), jnp.float32)
-        t = 1 + jnp.searchsorted(ends, u, side="right").astype(jnp.int32)
-        share = jnp.asarray(self._constants.proposal)[t]
+        t, share = self._constants.time_of(u)
         return self._prior(self._scaled(x)) + self._term(x, t, memory, clip) / share
 
     def _term(self, x, t, memory, clip):
@@ -301,8 +293,7 @@ class Diffusion(Generative):
 
 @functools.lru_cache(maxsize=32)
 def _constants(schedule, timesteps, ends, levels):
-    betas = cosine_betas(timesteps) if schedule == "cosine" else linear_betas(timesteps, ends)
-    return noise_schedule(betas, levels)
+    return noise_schedule(betas_of(schedule, timesteps, ends), levels)
 
 
 def _axes(values):

@@ -1,11 +1,13 @@
 """The noise of a diffusion: how much at every time, and how often a time is looked at."""
 
 import math
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Float64
+from jaxtyping import Array, Float, Float64, Int
 
+LONGEST = 2**16  # timesteps
 COSINE_OFFSET = 0.008  # so that the first steps add some noise
 LARGEST_BETA = 0.999
 EVEN, FIRST = 0.1, 0.05  # shares of the proposal: all times alike, and time 1
@@ -28,7 +30,7 @@ class NoiseSchedule(NamedTuple):
       proposal: the probability with which time t is drawn, 0 for time 0.
 
     Example:
-      >>> schedule = noise_schedule(linear_betas(1000, (1e-4, 0.02)), levels=256)
+      >>> schedule = noise_schedule(betas_of("linear", 1000, (1e-4, 0.02)), levels=256)
       >>> schedule.signal[[0, -1]].round(4).tolist()
       [1.0, 0.0064]
       >>> schedule.proposal.sum().round(6).item()
@@ -43,24 +45,48 @@ class NoiseSchedule(NamedTuple):
     kl_weight: Float[np.ndarray, " times"]
     proposal: Float[np.ndarray, " times"]
 
+    def time_of(
+        self, u: Float[Array, " batch"]
+    ) -> tuple[Int[Array, " batch"], Float[Array, " batch"]]:
+        """The times that uniform numbers in [0, 1) stand for, and their probabilities."""
+        ends = np.cumsum(self.proposal[1:-1], dtype=np.float64).astype(np.float32)
+        t = 1 + jnp.searchsorted(jnp.asarray(ends), u, side="right").astype(jnp.int32)
+        return t, jnp.asarray(self.proposal)[t]
 
-def linear_betas(steps: int, ends: tuple[float, ...]) -> Float64[np.ndarray, " steps"]:
-    """Variances of the noise of steps 1..T, along a line (Ho and others 2020).
+
+def why_no_schedule(steps: int, ends: tuple[float, ...]) -> str | None:
+    """Returns why no schedule has so many steps, or such betas at its ends; else None.
 
     Example:
-      >>> linear_betas(3, (0.1, 0.5)).round(2).tolist()
-      [0.1, 0.3, 0.5]
+      >>> why_no_schedule(1000, (1e-4, 0.02)), why_no_schedule(0, (1e-4, 0.02))
+      (None, 'timesteps must be in 1..65,536; got 0')
     """
-    return np.linspace(ends[0], ends[-1], steps)
+    if not 1 <= steps <= LONGEST:
+        return f"timesteps must be in 1..{LONGEST:,}; got {steps}"
+    if len(ends) != 2 or not all(0 < beta < 1 for beta in ends):
+        return f"betas must be two numbers in (0, 1), of the first and of the last step; got {ends}"
+    return None
 
 
-def cosine_betas(steps: int) -> Float64[np.ndarray, " steps"]:
-    """Variances with which abar_t falls as cos^2 from 1 to 0 (Nichol and Dhariwal 2021).
+def betas_of(
+    schedule: Literal["linear", "cosine"], steps: int, ends: tuple[float, ...]
+) -> Float64[np.ndarray, " steps"]:
+    """Variances of the noise of steps 1..T.
+
+    Args:
+      schedule: `linear`, along a line between the two ends (Ho and others 2020); or `cosine`, by
+        which abar_t falls as cos^2 from 1 to 0 (Nichol and Dhariwal 2021).
+      steps: T.
+      ends: beta_1 and beta_T of the linear schedule.
 
     Example:
-      >>> cosine_betas(3).round(2).tolist()
+      >>> betas_of("linear", 3, (0.1, 0.5)).round(2).tolist()
+      [0.1, 0.3, 0.5]
+      >>> betas_of("cosine", 3, (0.1, 0.5)).round(2).tolist()
       [0.26, 0.67, 1.0]
     """
+    if schedule == "linear":
+        return np.linspace(ends[0], ends[-1], steps)
     angle = (np.arange(steps + 1) / steps + COSINE_OFFSET) / (1 + COSINE_OFFSET) * math.pi / 2
     abar = np.square(np.cos(angle))
     return np.minimum(1 - abar[1:] / abar[:-1], LARGEST_BETA)
