@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 import sample
+import train
 import zoo
+from sample import __main__ as sampling
 from sample.testing import suite
 from sample.testing.subject import variables_of
 from zoo.latent.noise_schedule import betas_of, noise_schedule
@@ -278,6 +280,41 @@ def test_a_perfect_network_of_levels_leaves_only_the_prior():
     truth = (x * np.log(p) + (1 - x) * np.log(1 - p)).sum(1)
     bound = zoo.evidence(model, variables, x, key=KEY, num=20_000)
     np.testing.assert_allclose(bound, truth, atol=0.05)
+
+
+def test_the_simple_loss_is_no_likelihood():
+    """Of a network that predicts 0, the mean square of the noise; validation reports the bound."""
+    x = np.tile([[0, 1], [1, 0]], (30, 1))
+    model = zoo.Diffusion((2,), timesteps=8, features=2, blocks=1, prediction="eps", loss="simple")
+    variables = zoo.init(model, KEY, x)  # the last layer starts at 0
+    losses = zoo.training_loss(model, variables, np.tile(x, (200, 1)), key=KEY)
+    assert abs(losses.mean() - 1) < 0.05
+    fitted = train.fit(model, x, steps=3, eval_every=3)
+    record = fitted.history.records[-1]
+    assert {"valid_nats", "train_loss"} <= {name for r in fitted.history.records for name in r}
+    assert "train_nats" not in record and fitted.history.plot().axes[0].get_title() == "nats"
+
+
+def test_ddim_on_the_command_line(tmp_path, monkeypatch, capfd):
+    """Fewer steps, the same for the same key; what cannot be is one line."""
+    monkeypatch.chdir(tmp_path)
+    model = zoo.Diffusion((2, 3), timesteps=5, features=4, blocks=1)
+    variables = variables_of(model)
+    zoo.save(tmp_path / "diffusion.safetensors", model, variables)
+    other = zoo.FVSBN((2, 3))
+    zoo.save(tmp_path / "fvsbn.safetensors", other, zoo.init(other, KEY, np.zeros((1, 2, 3), int)))
+    sampling.run(["diffusion.safetensors", "--num", "4", "--ddim", "2", "--out", "a.png"])
+    assert "grid of 4: a.png" in capfd.readouterr().out
+    drawn = [sample.draw(model.clone(ddim=steps), variables, KEY, 50).x for steps in (0, 2, 2)]
+    assert (drawn[1] == drawn[2]).all() and (drawn[0] != drawn[1]).any()
+    for file, steps, why in (
+        ("diffusion", "6", "--ddim must be in 1..5"),
+        ("diffusion", "0", "--ddim must be in 1..5"),
+        ("fvsbn", "2", "--ddim is not supported by FVSBN"),
+    ):
+        with pytest.raises(ValueError, match=why) as caught:
+            sampling.run([f"{file}.safetensors", "--ddim", steps])
+        assert "\n" not in str(caught.value)
 
 
 WRONG = [

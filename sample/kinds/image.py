@@ -24,6 +24,7 @@ from sample.kinds.kind import (
     engine_name,
     labels,
     mean,
+    with_ddim,
 )
 from sample.kinds.table import show_drawing
 from sample.media.image_files import read_images
@@ -73,6 +74,10 @@ class Options:
     """
     label: int | None = None
     """Label of every image, for a class-conditional model; by default all labels in turn."""
+    ddim: Annotated[int | None, tyro.conf.arg(metavar="STEPS")] = None
+    """Draw a diffusion in so many steps, spread over its timesteps and without noise after the first;
+    by default in all steps, with noise.
+    """
     complete: Annotated[int | None, tyro.conf.arg(metavar="ROWS")] = None
     """Keep so many upper rows of images, and draw the rest of them from the posterior."""
     surprise: bool = False
@@ -120,6 +125,7 @@ class Options:
 
 def show(options: Options, checkpoint: Path, model: Any, variables: zoo.Variables) -> None:
     """The picture that was asked for, by default the grid of samples."""
+    model = with_ddim(model, options.ddim)
     if options.codes.asked:
         show_codes(options, checkpoint, model, variables)
         return

@@ -94,6 +94,25 @@ def check_plain_flags(model: Any, computing: Computing, **asked: Any) -> None:
         )
 
 
+def with_ddim(model: Any, steps: int | None) -> Any:
+    """The model, drawing in so many steps of DDIM if that was asked for.
+
+    Raises:
+      ValueError: the model is no diffusion, or has fewer timesteps.
+    """
+    if steps is None:
+        return model
+    if not hasattr(model, "ddim"):
+        raise ValueError(
+            f"--ddim is not supported by {kind(model)}, which is no diffusion: drop it."
+        )
+    if not 1 <= steps <= model.timesteps:
+        raise ValueError(
+            f"--ddim must be in 1..{model.timesteps}, the timesteps of this {kind(model)}; got {steps}."
+        )
+    return model.clone(ddim=steps)
+
+
 def check_counts(**counts: int | None) -> None:
     """Raises ValueError unless each is at least 1, or None."""
     for name, count in counts.items():

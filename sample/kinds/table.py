@@ -23,6 +23,7 @@ from sample.kinds.kind import (
     labels,
     mean,
     twice,
+    with_ddim,
 )
 from zoo.core.checks import kind
 
@@ -41,6 +42,10 @@ class Options:
     """
     label: int | None = None
     """Label of every row, for a class-conditional model; by default all labels in turn."""
+    ddim: Annotated[int | None, tyro.conf.arg(metavar="STEPS")] = None
+    """Draw a diffusion in so many steps, spread over its timesteps and without noise after the first;
+    by default in all steps, with noise.
+    """
     out: Annotated[Path | None, tyro.conf.arg(metavar="FILE.csv")] = None
     """Where they go; by default samples.csv beside the checkpoint."""
     computing: Annotated[Computing, Inline] = Computing()
@@ -58,6 +63,7 @@ def show(
     options: Options, checkpoint: Path, model: zoo.Generative, variables: zoo.Variables
 ) -> None:
     """Writes the rows and prints their likelihood and the speed."""
+    model = with_ddim(model, options.ddim)
     check_plain_flags(model, options.computing)
     drawn, _ = show_drawing(options, checkpoint, model, variables, options.num)
     path = options.out or checkpoint.parent / "samples.csv"

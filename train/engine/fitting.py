@@ -99,7 +99,7 @@ class MemoryKeeper:
         if window := self.progress.window:
             nats, norm = np.mean(window, axis=0)
             rate = float(np.asarray(schedule(recipe)(self.step - 1)))
-            loss = "train_loss" if recipe.model.knows == "none" else "train_nats"
+            loss = f"train_{recipe.model.loss_unit}"
             line = {"step": self.step, loss: float(nats), "gradient_norm": float(norm)}
             records.append(line | {"learning_rate": rate, "seconds": self.progress.seconds})
         variables, *snapshots = jax.tree.map(jnp.asarray, [self.variables, *self.snapshots])

@@ -211,7 +211,7 @@ class _Training:
         valid = evaluate(
             self.recipe.model, ema, self.dataset.valid, self.recipe.batch_size, ensemble=mixture
         )
-        judged, name = valid.judged, "valid_nats" if self.unit == "nats" else "valid_watched"
+        judged, name = valid.judged, "valid_watched" if valid.knows == "none" else "valid_nats"
         if not math.isfinite(judged):
             self.give_up(f"validation {valid.watched_name or 'nats'}", judged, self.step)
         error = {} if valid.error is None else {"valid_error": valid.error}
@@ -262,7 +262,7 @@ class _Training:
     @property
     def unit(self):
         """What the loss of a training is stated in."""
-        return "loss" if self.recipe.model.knows == "none" else "nats"
+        return self.recipe.model.loss_unit
 
     @property
     def seconds(self):

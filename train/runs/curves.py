@@ -28,6 +28,8 @@ def figure_of(records: list[dict[str, Any]]) -> Any:
     """
     from matplotlib.figure import Figure
 
+    if any("valid_nats" in record for record in records):  # a loss shares no axis with nats
+        records = [{k: v for k, v in record.items() if k != "train_loss"} for record in records]
     figure = Figure(figsize=(12, 3.6), layout="constrained")
     for axes, (title, series) in zip(
         figure.subplots(1, len(_PANELS)), _PANELS.items(), strict=True

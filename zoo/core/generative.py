@@ -188,6 +188,13 @@ class Generative(nn.Module):
         """How many draws of a bound training and validation take. By default 1."""
         return 1
 
+    @property
+    def loss_unit(self) -> str:
+        """What training_loss is stated in: `nats` if it estimates -log p(x) or a bound of it, else
+        `loss`.
+        """
+        return "loss" if self.knows == "none" else "nats"
+
     def watch(self, x: Canvas, memory: PyTree = None) -> Float[Array, " batch"]:
         """What validation reports of a model without a likelihood, a number an example."""
         return self.training_loss(x, memory)

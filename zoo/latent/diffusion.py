@@ -169,24 +169,23 @@ class Diffusion(Generative):
         def estimate(model, carry, u):
             return carry, -model._estimate(x, memory, u, clip=True)
 
-        u = self._spread(num * len(x)).reshape(num, len(x))
-        return self._scan(estimate, (), u)[1]
+        u = self._spread(num * len(x))
+        return self._scan(estimate, (), u.reshape(num, len(x)))[1]
 
     def path(self, x: Array, memory: Array | None = None) -> Float[Array, "times batch"]:
         """All terms of minus the bound, nats: L_0, ..., L_{T-1} by one draw of noise each, and L_T.
 
-        Their sum is an estimate of minus the bound, at the cost of T network passes.
+        Their sum estimates minus the bound, by T network passes.
         """
 
         def term(model, carry, t):
-            times = jnp.full(len(x), t)
-            return carry, model._term(x, times, memory, clip=True)
+            return carry, model._term(x, jnp.full(len(x), t), memory, clip=True)
 
         _, terms = self._scan(term, (), jnp.arange(1, self.timesteps + 1))
         return jnp.concatenate([terms, self._prior(self._scaled(x))[None]])
 
     def training_loss(self, x, memory=None):
-        """Minus an estimate of the bound, nats; of the simple loss, the mean squared error."""
+        """Minus an estimate of the bound, nats; or the mean squared error, the simple loss."""
         u = self._spread(len(x))
         if self.loss == "bound":
             return self._estimate(x, memory, u, clip=False)
@@ -249,8 +248,8 @@ class Diffusion(Generative):
           memory: labels, if there are any.
           clip: whether data that lie in [-1, 1] are predicted in there.
         """
-        found = self.network(z, t.astype(jnp.float32) / self.timesteps, memory)
-        found = found.astype(jnp.float32)
+        time = t.astype(jnp.float32) / self.timesteps
+        found = self.network(z, time, memory).astype(jnp.float32)
         signal, noise = self._at("signal", t), self._at("noise", t)
         if self.prediction == "levels":
             return last_step.posterior_of_levels(self.head, found, z, signal, noise)
