@@ -111,9 +111,7 @@ class Generative(nn.Module):
     output_bias: ClassVar[str | None] = None
     """The path of the output's bias among the params, such as "readout/bias"; None without one."""
     encoder_fields: ClassVar[tuple[str, ...]] = ()
-    """The fields that decide what the weights of its encoder mean; () for a model without an
-    encoder.
-    """
+    """The fields that decide what the weights of its encoder mean; () without one."""
 
     def __init_subclass__(cls, **options):
         own = vars(cls)
@@ -190,9 +188,7 @@ class Generative(nn.Module):
 
     @property
     def loss_unit(self) -> str:
-        """What training_loss is stated in: `nats` if it estimates -log p(x) or a bound of it, else
-        `loss`.
-        """
+        """The unit of `training_loss`: `nats` of -log p(x) or of a bound of it, else `loss`."""
         return "loss" if self.knows == "none" else "nats"
 
     def watch(self, x: Canvas, memory: PyTree = None) -> Float[Array, " batch"]:
@@ -245,9 +241,7 @@ class Generative(nn.Module):
         return fitted_bias(variables, self.output_bias, self.head, np.asarray(x))
 
     def encode(self, context: PyTree) -> PyTree:
-        """What all sites need (of a label, an image, the weights), computed once per draw. By
-        default: nothing.
-        """
+        """What all sites need of the context, computed once per draw. By default: nothing."""
         return None
 
     def why_invalid(self, context: PyTree) -> str | None:
