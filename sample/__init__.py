@@ -24,7 +24,7 @@ from sample.media.sounds import Sounds, audio, save_sounds
 from sample.media.texts import Texts, stream, text
 from sample.media.translations import Translations, translate
 from sample.pictures.attention_maps import save_alignment, save_gaze
-from sample.pictures.frames import progress
+from sample.pictures.frames import canvases, progress
 from sample.pictures.grids import grid, save_gif, save_png
 from sample.pictures.labelled import save_labelled
 from sample.pictures.surprise_maps import save_surprise
@@ -48,6 +48,7 @@ __all__ = [
     "ancestral",
     "as_images",
     "audio",
+    "canvases",
     "caption",
     "classify",
     "complete",

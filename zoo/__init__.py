@@ -53,6 +53,7 @@ from zoo.images.raster import Raster
 from zoo.images.row_lstm import RowLSTM
 from zoo.latent.autoencoder import Autoencoder
 from zoo.latent.diffusion import Diffusion
+from zoo.latent.draw_network import DRAW
 from zoo.latent.gan import GAN
 from zoo.latent.maf import MAF
 from zoo.latent.standardised import StandardisedGenerative
@@ -71,6 +72,7 @@ __version__ = installed_version()
 __all__ = [
     "CATALOGUE",
     "CNN",
+    "DRAW",
     "FVSBN",
     "GAN",
     "GRU",

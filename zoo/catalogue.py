@@ -40,6 +40,7 @@ from zoo.images.pixel_transformer import PixelTransformer
 from zoo.images.row_lstm import RowLSTM
 from zoo.latent.autoencoder import Autoencoder
 from zoo.latent.diffusion import Diffusion
+from zoo.latent.draw_network import DRAW
 from zoo.latent.gan import GAN
 from zoo.latent.maf import MAF
 from zoo.latent.vae import VAE
@@ -240,6 +241,10 @@ CATALOGUE: dict[str, Entry] = {
             head=DiscretizedLogisticMixture(1, 256, 3),
         ),
         Diffusion((2, 3), timesteps=3, features=6, blocks=1, num_classes=3),
+    ),
+    "draw_network": Entry(
+        DRAW(read_size=2, write_size=5),
+        DRAW((2, 3), 2, latents=1, features=4, read_size=2, write_size=2, num_classes=3),
     ),
 }
 

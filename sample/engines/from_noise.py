@@ -1,17 +1,22 @@
-"""Samples of models that draw a whole example at once from noise."""
+"""Samples of models that draw a whole example from noise, at once or in steps."""
 
+import functools
 from typing import Any
 
 import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
-from jaxtyping import Array, PyTree
+from jaxtyping import Array, Float, PyTree
 
 import zoo
 from sample.engines.ancestral_loop import Sample
 from sample.engines.program_sizes import few
-from zoo.core.bounds import draw_values
-from zoo.foundation.precision import narrowed
+from zoo.core.arrays import check_variables
+from zoo.core.bounds import by_row, draw_values, has
+from zoo.core.checks import check_context
+from zoo.foundation.arguments import checked
+from zoo.foundation.precision import narrowed, without_x64
+from zoo.heads import expected_value
 
 
 def draw_from_noise(
@@ -44,3 +49,37 @@ def draw_from_noise(
         done += size
     x, nats = jax.tree.map(lambda *parts: np.concatenate(parts)[:num], *pieces)
     return Sample(*jax.device_put((x, nats)))
+
+
+@checked()
+@without_x64
+def expected_canvases(
+    model: zoo.Generative, variables: zoo.Variables, key: Array, indices: Any, context: Any = None
+) -> Float[Array, "batch canvases *sites"]:
+    """The expected level of each site after each step of draws; row i belongs to sample indices[i]
+    of that key.
+
+    Raises:
+      ValueError: the model does not draw in steps, or an argument does not fit it.
+
+    Example:
+      >>> model = zoo.CATALOGUE["draw_network"].tiny  # in two steps
+      >>> variables = zoo.init(model, jax.random.key(0), *model.example(1))
+      >>> labels = np.zeros(4, np.int32)
+      >>> expected_canvases(model, variables, jax.random.key(1), np.arange(4), labels).shape
+      (4, 3, 2, 3)
+    """
+    if not has(model, "canvases"):
+        raise ValueError(f"{type(model).__name__} does not draw in steps, as DRAW does.")
+    check_context(model, context, len(indices))
+    check_variables(model, variables, context)
+    return _canvases(model, variables, key, *narrowed((indices, context)))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _canvases(model, variables, key, indices, context):
+    def expected(model, context):
+        params = model.canvases(model.encode(context), 1)  # [canvases, 1, *sites, num_params]
+        return expected_value(model.head, params)[:, 0][None]
+
+    return by_row(model, variables, key, indices, expected, context)

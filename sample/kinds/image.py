@@ -29,10 +29,11 @@ from sample.kinds.kind import (
 from sample.kinds.table import show_drawing
 from sample.media.image_files import read_images
 from sample.media.pixels import as_images, image_shape
-from sample.pictures.frames import partly, progress
+from sample.pictures.frames import canvases, partly, progress
 from sample.pictures.grids import grid, save_gif, save_png
 from sample.pictures.surprise_maps import save_surprise
 from sample.scoring.surprisal import surprise
+from zoo.core.bounds import has
 from zoo.core.checks import kind
 
 # How many by default: images in the grid, with a map of surprise, to complete; completions of each.
@@ -85,7 +86,7 @@ class Options:
     the first 16).
     """
     gif: bool = False
-    """Also write a GIF that shows the images being drawn site by site."""
+    """Also write a GIF that shows the images being drawn, site by site or in the model's steps."""
     images: Annotated[Path | None, tyro.conf.arg(metavar="PATH")] = None
     """Images for --surprise, --complete, --interpolate or --reconstruct, instead of drawn ones: a
     picture, a folder of them or an .npy.
@@ -129,7 +130,8 @@ def show(options: Options, checkpoint: Path, model: Any, variables: zoo.Variable
     if options.codes.asked:
         show_codes(options, checkpoint, model, variables)
         return
-    asked = {"complete": options.complete, "surprise": options.surprise, "gif": options.gif}
+    gif = options.gif and not has(model, "canvases")
+    asked = {"complete": options.complete, "surprise": options.surprise, "gif": gif}
     check_plain_flags(model, options.computing, **asked, images=options.images)
     if options.complete is not None:
         show_completions(options, checkpoint, model, variables)
@@ -163,7 +165,8 @@ def show_samples(options: Options, checkpoint: Path, model: Any, variables: zoo.
     save_png(path, grid(as_images(model, drawn.x), picture.columns), picture.scale)
     print(f"grid of {num}: {path}")
     if options.gif:
-        frames = np.stack([grid(frame, picture.columns) for frame in progress(model, drawn.x)])
+        steps = _frames(model, variables, options.seed, drawn.x, context)
+        frames = np.stack([grid(frame, picture.columns) for frame in steps])
         print(
             f"drawing in {len(frames)} frames: "
             f"{save_gif(path.with_suffix('.gif'), frames, picture.scale)}"
@@ -173,6 +176,14 @@ def show_samples(options: Options, checkpoint: Path, model: Any, variables: zoo.
         show_surprise(
             path.with_name(f"{path.stem}_surprise.png"), options, model, variables, x, context
         )
+
+
+def _frames(model, variables, seed, x, context):
+    """Frames of the samples `x` of that seed while they are drawn; the last are the samples."""
+    if not has(model, "canvases"):
+        return progress(model, x)
+    steps = canvases(model, variables, jax.random.key(seed), len(x), context)
+    return np.concatenate([steps, as_images(model, x)[None]])
 
 
 def show_surprise(

@@ -37,6 +37,7 @@ FAMILIES: dict[str, dict[str, str]] = {
     "Latent variables: a bound of the likelihood, or a code alone": {
         "vae": "Variational autoencoder: a Gaussian code, and a bound of the likelihood.",
         "iwae": "The VAE with the tighter bound of several weighted codes.",
+        "draw_network": "DRAW: draws an image step by step, with attention or without.",
         "autoencoder": "A short code of each example; no generator and no likelihood.",
         "diffusion": "Takes noise away in many small steps (DDPM), or in few (DDIM).",
     },

@@ -74,4 +74,21 @@ LATENT_RECIPES: dict[str, dict[str, Recipe]] = {
             draws=1_000,
         ),
     },
+    "draw_network": {
+        "cpu": Recipe(
+            zoo.DRAW(glimpses=10),
+            steps=2_500,
+            learning_rate=2e-3,
+            clip=10.0,
+            eval_every=500,
+        ),
+        "paper": Recipe(
+            zoo.CATALOGUE["draw_network"].paper,
+            Data("binarized_mnist"),
+            steps=200_000,
+            momentum=0.5,
+            clip=10.0,
+            eval_every=5_000,
+        ),
+    },
 }

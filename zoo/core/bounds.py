@@ -169,9 +169,20 @@ def decode(
     return _decode(model, variables, jnp.asarray(z, jnp.float32), narrowed(context))
 
 
+def has(model: Generative, method: str) -> bool:
+    """Whether the model defines `represent`, `decode` or `canvases`.
+
+    Example:
+      >>> import zoo
+      >>> has(zoo.VAE(), "represent"), has(zoo.VAE(), "canvases")
+      (True, False)
+    """
+    return getattr(type(getattr(model, "model", model)), method) is not getattr(Generative, method)
+
+
 def check_has(model: Generative, method: str) -> None:
     """Raises ValueError, in one line, unless the model defines `represent` or `decode`."""
-    if getattr(type(getattr(model, "model", model)), method) is getattr(Generative, method):
+    if not has(model, method):
         raise ValueError(f"{kind(model)} has no code of an example, as a VAE has.")
 
 
@@ -190,7 +201,7 @@ def _rows(x, indices):
     return rows.astype(np.uint32)
 
 
-def _by_row(model, variables, key, indices, method, *rows):
+def by_row(model, variables, key, indices, method, *rows):
     """`method(model, *row)` for each row alone, as a batch of one, with noise of its own."""
     apply = full_float32(model.apply)
 
@@ -217,7 +228,7 @@ def _evidence(model, variables, x, context, key, indices, num):
 
     def add(total, start):
         keys = jax.random.fold_in(key, start)
-        found = _by_row(model, variables, keys, indices, weights, x, context).T  # [size, batch]
+        found = by_row(model, variables, keys, indices, weights, x, context).T  # [size, batch]
         counts = (start * size + jnp.arange(size) < num)[:, None]
         if model.tightens:
             found = jnp.where(counts, found, -jnp.inf)
@@ -234,7 +245,7 @@ def _watched(model, variables, x, context, key, indices):
     def watch(model, x, context):
         return model.watch(x, model.encode(context))
 
-    return _by_row(model, variables, key, indices, watch, x.astype(model.head.dtype), context)
+    return by_row(model, variables, key, indices, watch, x.astype(model.head.dtype), context)
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -242,7 +253,7 @@ def _values(model, variables, key, indices, context):
     def draw(model, context):
         return model.values(model.encode(context), 1)
 
-    return _by_row(model, variables, key, indices, draw, context)
+    return by_row(model, variables, key, indices, draw, context)
 
 
 @functools.partial(jax.jit, static_argnums=0)

@@ -4,6 +4,7 @@ from zoo.heads.affine import Affine
 from zoo.heads.base import (
     Head,
     checked_log_prob,
+    expected_value,
     score,
     value_probabilities,
     values_at,

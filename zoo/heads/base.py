@@ -144,6 +144,23 @@ def value_probabilities(
     return jnp.exp(jnp.stack(nats, axis=-1))
 
 
+def expected_value(head: Head, params: Float[Array, "*sites num_params"]) -> Float[Array, "*sites"]:
+    """The mean sum_k k p(k) of a discrete head for single levels; its gradient is that of the sum.
+
+    Example:
+      >>> import zoo
+      >>> expected_value(zoo.Categorical(3), jnp.zeros((2, 3))).round(3).tolist()
+      [1.0, 1.0]
+    """
+    assert head.num_values is not None and not head.event_shape, "the head is for single levels"
+
+    def term(k):
+        mass = jnp.exp(head.log_prob(params, jnp.full(params.shape[:-1], k, head.dtype)))
+        return k.astype(mass.dtype) * mass
+
+    return jax.vmap(term)(jnp.arange(1, head.num_values)).sum(0)
+
+
 def score(
     head: Head, params: Float[Array, "..."], x: Shaped[Array, "..."]
 ) -> Float[Array, "*more batch"]:
