@@ -19,12 +19,12 @@ from sample.media.codes import (
 )
 from sample.media.image_files import read_images, read_pixels
 from sample.media.labels import Labels, classify
-from sample.media.pixels import as_images, images
+from sample.media.pixels import as_images, canvases, images
 from sample.media.sounds import Sounds, audio, save_sounds
 from sample.media.texts import Texts, stream, text
 from sample.media.translations import Translations, translate
 from sample.pictures.attention_maps import save_alignment, save_gaze
-from sample.pictures.frames import canvases, progress
+from sample.pictures.frames import progress
 from sample.pictures.grids import grid, save_gif, save_png
 from sample.pictures.labelled import save_labelled
 from sample.pictures.surprise_maps import save_surprise

@@ -28,8 +28,8 @@ from sample.kinds.kind import (
 )
 from sample.kinds.table import show_drawing
 from sample.media.image_files import read_images
-from sample.media.pixels import as_images, image_shape
-from sample.pictures.frames import canvases, partly, progress
+from sample.media.pixels import as_images, canvases, image_shape
+from sample.pictures.frames import partly, progress
 from sample.pictures.grids import grid, save_gif, save_png
 from sample.pictures.surprise_maps import save_surprise
 from sample.scoring.surprisal import surprise

@@ -177,7 +177,8 @@ def has(model: Generative, method: str) -> bool:
       >>> has(zoo.VAE(), "represent"), has(zoo.VAE(), "canvases")
       (True, False)
     """
-    return getattr(type(getattr(model, "model", model)), method) is not getattr(Generative, method)
+    own = getattr(type(getattr(model, "model", model)), method, None)
+    return own is not getattr(Generative, method, None)
 
 
 def check_has(model: Generative, method: str) -> None:

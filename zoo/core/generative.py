@@ -209,10 +209,6 @@ class Generative(nn.Module):
         """Params of the head for each code, of a model that has one; see `zoo.decode`."""
         raise NotImplementedError(f"{type(self).__name__} has no code.")
 
-    def canvases(self, memory: PyTree, num: int) -> Float[Array, "canvases num *sites params"]:
-        """Params of the head after each step of `draw`, of a model that draws in steps."""
-        raise NotImplementedError(f"{type(self).__name__} draws in one step.")
-
     def __call__(self, x: Canvas, memory: PyTree = None, *, train: bool = False) -> PyTree:
         """Uses every parameter once, which makes them: the loss of `x`, and params drawn."""
         return self.training_loss(x, memory), self.draw(memory, len(x))

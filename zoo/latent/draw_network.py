@@ -169,7 +169,7 @@ class DRAW(Generative):
         return self.canvases(memory, num)[-1]
 
     def canvases(self, memory, num):
-        """c_0, ..., c_T of `num` draws."""
+        """c_0, ..., c_T of `num` draws; given the same noise, `draw` returns the last."""
         return self._write_all(self._noise(num), memory)
 
     def _infer(self, x, labels, noise):
@@ -252,7 +252,7 @@ class DRAW(Generative):
     @property
     def _highest(self):
         """The highest level; at least 1, so that one can divide by it."""
-        return max(self.head.num_values - 1, 1)
+        return max((self.head.num_values or 1) - 1, 1)
 
     def _flat(self, values):
         return values.reshape(len(values), -1).astype(self.start.dtype)
