@@ -17,6 +17,7 @@ COMMANDS = {
     "lr-range": ("train.lr_range", "Try learning rates and suggest one."),
     "search": ("train.search", "Search the fields of a recipe."),
     "diagnose": ("train.diagnose", "Say what the curves of a run show."),
+    "probe": ("train.probe", "Read labels from the codes of a run by a linear classifier."),
     "sample": ("sample", "Draw from a trained model."),
     "eval": ("train.evaluate", "Score a split of a run's data."),
     "reproduce": ("train.reproduce", "Train and evaluate a row of docs/results.md."),
