@@ -6,6 +6,7 @@ import string
 from pathlib import Path
 
 import conformance
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,6 +16,7 @@ from PIL import Image
 import sample.testing
 import train.__main__
 import zoo
+from sample.testing import suite
 from zoo.formats import vocabulary
 from zoo.foundation import registry
 
@@ -140,7 +142,7 @@ def test_code_of_the_readme_runs(runs):
 def entry_of_the_page(num):
     """The entry that the first blocks of code make, once: equal models share compiled functions."""
     blocks = python_of(ADDING_A_MODEL)[2:]  # after those of CausalMixer
-    assert len(blocks) == 3
+    assert len(blocks) == 4  # the last is that of `HiddenClass`
     scope = {"__name__": "example"}
     for block in blocks[:num]:
         exec(compile(block, str(ADDING_A_MODEL), "exec"), scope)
@@ -180,6 +182,15 @@ def test_the_head_of_the_page_conforms(capsys):
 
 def test_example_is_saved_and_loaded(example, tmp_path):
     assert conformance.check_checkpoint(example, tmp_path) is None
+
+
+def test_the_model_from_noise_of_the_page_conforms(monkeypatch):
+    monkeypatch.setattr(registry, "_CLASSES", dict(registry._CLASSES))
+    scope = {"__name__": "noise", "nn": nn, "jax": jax, "zoo": zoo}
+    exec(compile(python_of(ADDING_A_MODEL)[-1], str(ADDING_A_MODEL), "exec"), scope)
+    model = scope["HiddenClass"]((2, 3), classes=3)
+    for check in (suite.check_rows, suite.check_bound):
+        check(zoo.Entry(model, model))
 
 
 def test_the_own_model_of_the_document_is_trained_and_conforms(tmp_path, monkeypatch, capsys):
