@@ -53,12 +53,7 @@ LATENT_RECIPES: dict[str, dict[str, Recipe]] = {
     },
     "diffusion": {
         "cpu": Recipe(
-            zoo.Diffusion((8, 8), prediction="levels", head=zoo.Categorical(17)),
-            Data("digits"),
-            steps=10_000,
-            learning_rate=1e-3,
-            eval_every=500,
-            draws=1_000,
+            zoo.Diffusion(prediction="levels", features=512), steps=10_000, eval_every=1_000
         ),
         "paper": Recipe(
             zoo.CATALOGUE["diffusion"].paper,
