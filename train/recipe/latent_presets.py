@@ -76,6 +76,7 @@ LATENT_RECIPES: dict[str, dict[str, Recipe]] = {
             learning_rate=2e-3,
             clip=10.0,
             eval_every=500,
+            draws=1,
         ),
         "paper": Recipe(
             zoo.CATALOGUE["draw_network"].paper,
@@ -84,6 +85,7 @@ LATENT_RECIPES: dict[str, dict[str, Recipe]] = {
             momentum=0.5,
             clip=10.0,
             eval_every=5_000,
+            draws=1,
         ),
     },
 }
