@@ -10,7 +10,7 @@ _DYNAMIC = Data("mnist", binarise="dynamic")
 
 _PLAYERS: dict[str, Any] = {
     "batch_size": 64,
-    "learning_rate": 3e-4,
+    "learning_rate": 1e-3,
     "momentum": 0.5,
     "eval_every": 1_000,
 }
@@ -36,11 +36,11 @@ LATENT_RECIPES: dict[str, dict[str, Recipe]] = {
         ),
     },
     "gan": {
-        "cpu": Recipe(zoo.GAN(), **_PLAYERS, steps=8_000),
+        "cpu": Recipe(zoo.GAN(penalty=40.0), **_PLAYERS, steps=16_000),
         "paper": Recipe(zoo.CATALOGUE["gan"].paper, **_PLAYERS, steps=50_000),
     },
     "wgan_gp": {
-        "cpu": Recipe(zoo.GAN(loss="wasserstein"), **_PLAYERS, steps=8_000),
+        "cpu": Recipe(zoo.GAN(loss="wasserstein"), **_PLAYERS, steps=16_000),
         "paper": Recipe(zoo.CATALOGUE["wgan_gp"].paper, **_PLAYERS, steps=50_000),
     },
     "maf": {
