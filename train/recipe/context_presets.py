@@ -89,7 +89,7 @@ CONTEXT_RECIPES: dict[str, dict[str, Recipe]] = {
         "cpu": Recipe(
             zoo.Frames(dropout=0.2),
             Data("moving_digits"),
-            steps=1_500,
+            steps=3_000,
             batch_size=50,
             learning_rate=3e-3,
             clip=1.0,

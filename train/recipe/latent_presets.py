@@ -36,11 +36,11 @@ LATENT_RECIPES: dict[str, dict[str, Recipe]] = {
         ),
     },
     "gan": {
-        "cpu": Recipe(zoo.GAN(penalty=40.0), **_PLAYERS, steps=16_000),
+        "cpu": Recipe(zoo.GAN(hidden=(512, 512), penalty=20.0), **_PLAYERS, steps=8_000),
         "paper": Recipe(zoo.CATALOGUE["gan"].paper, **_PLAYERS, steps=50_000),
     },
     "wgan_gp": {
-        "cpu": Recipe(zoo.GAN(loss="wasserstein"), **_PLAYERS, steps=16_000),
+        "cpu": Recipe(zoo.GAN(hidden=(512, 512), loss="wasserstein"), **_PLAYERS, steps=8_000),
         "paper": Recipe(zoo.CATALOGUE["wgan_gp"].paper, **_PLAYERS, steps=50_000),
     },
     "maf": {

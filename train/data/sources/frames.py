@@ -4,6 +4,7 @@ The context of an example is its frames, uint8 [frames, height, width(, 3)], 0 b
 an example is its label [1], or a label for each frame [frames].
 """
 
+import dataclasses
 import os
 from pathlib import Path
 
@@ -29,7 +30,8 @@ SEEN = 0.15  # the share of a digit's pixels that a frame shows
 
 def moving_digits(data: Data) -> Dataset:
     """A digit of the embedded MNIST, at half size, moves on a straight line and bounces off the
-    edges; each of 20 frames shows 15 % of its pixels, drawn anew. The label is the digit.
+    edges; each of 20 frames shows 15 % of its pixels. The label is the digit. Training sequences are
+    drawn again whenever they are used, unless `data.train` asks for a few.
     """
     return _made(data, "moving MNIST digits", changes=False)
 
@@ -79,13 +81,21 @@ def frames(data: Data) -> Dataset:
 def _made(data, title, changes):
     digits = mnist_1bit(data)
     splits = [
-        _sequences(split, count, seed, changes)
+        _sequences(split, count, generator(4, seed), changes)
         for seed, (split, count) in enumerate(
             zip((digits.train, digits.valid, digits.test), COUNTS, strict=True)
         )
     ]
     title = f"{title} ({FRAMES} frames, {SEEN:.0%} of the pixels seen, seeded)"
-    return _dataset(data, title, splits, 10)
+    dataset = _dataset(data, title, splits, 10)
+    if data.train is not None:
+        return dataset
+
+    def redraw(random, index):
+        """As many new training sequences."""
+        return _sequences(digits.train, len(index), random, changes)
+
+    return dataclasses.replace(dataset, redraw=redraw)
 
 
 def _dataset(data, title, splits, classes):
@@ -94,8 +104,9 @@ def _dataset(data, title, splits, classes):
     return Dataset(data.name, text, train, valid, test, num_levels=classes, num_classes=classes)
 
 
-def _sequences(split: Split, count: int, seed: int, changes: bool) -> Split:
-    random, last = generator(4, seed), SIZE - DIGIT
+def _sequences(split: Split, count: int, random: np.random.Generator, changes: bool) -> Split:
+    """Sequences of random digits of a split."""
+    last = SIZE - DIGIT
     assert split.context is not None
     small = split.x.reshape(-1, DIGIT, 2, DIGIT, 2).max((2, 4))
     which = random.integers(len(small), size=(count, 2))
