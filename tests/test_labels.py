@@ -195,12 +195,16 @@ def test_frames_that_move_and_change():
         train.data.load(Data(name)) for name in ("moving_digits", "changing_digits")
     )
     assert moving.train.context.shape == (6_000, 20, 24, 24) and moving.train.x.shape[1:] == (1,)
-    again = source._sequences(train.data.load(Data()).test, 5, 2, False)
+    digits, random = train.data.load(Data()).test, train.data.dataset.generator(4, 2)
+    again = source._sequences(digits, 5, random, False)
     assert len(np.unique(again.context)) == 2 and again.context.shape == (5, 20, 24, 24)
     labels = changing.test.x
     assert labels.shape == (1_000, 20)
     changes = (labels[:, 1:] != labels[:, :-1]).sum(1)
     assert changes.max() == 1 and 0.85 < changes.mean() < 0.95  # one of ten is the same digit
+    first, other = (moving.redraw(np.random.default_rng(seed), np.arange(4)) for seed in (0, 1))
+    assert (first.context != other.context).any() and first.context.shape == (4, 20, 24, 24)
+    assert train.data.load(Data("moving_digits", train=50)).redraw is None
     share = np.bincount(moving.train.x[:, 0]) / 6_000
     assert share.min() > 0.07
     # A digit stays inside, and on average 15 % of its pixels are seen.
