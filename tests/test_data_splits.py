@@ -253,7 +253,7 @@ def mode_share(x):
 @pytest.mark.parametrize("seed", range(3))
 def test_a_frequent_value_is_in_both_parts_that_are_held_out(seed):
     x = agreeing(4000)
-    parts = held_out(Split(x, None), 0.1, seed)
+    parts = held_out(Split(x, None), 0.1, seed, x)
     np.testing.assert_allclose([mode_share(part.x) for part in parts], mode_share(x), atol=0.08)
 
 

@@ -34,11 +34,14 @@ FAMILIES: dict[str, dict[str, str]] = {
         "ram": "Classifies images from a few glimpses, and learns where to look.",
         "probe": "A linear classifier of the features of a trained image model (--encoder RUN).",
     },
-    "Latent variables: a bound of the likelihood, or a code alone": {
+    "Drawn from noise: a bound of the likelihood, none, or (MAF) an exact one": {
         "vae": "Variational autoencoder: a Gaussian code, and a bound of the likelihood.",
         "iwae": "The VAE with the tighter bound of several weighted codes.",
         "draw_network": "DRAW: draws an image step by step, with attention or without.",
+        "gan": "A generator and a critic that are trained against each other.",
+        "wgan_gp": "The same with the Wasserstein loss and a penalty on the critic's slope.",
         "autoencoder": "A short code of each example; no generator and no likelihood.",
+        "maf": "Masked autoregressive flow: a stack of MADEs that turns noise into real numbers.",
         "diffusion": "Takes noise away in many small steps (DDPM), or in few (DDIM).",
     },
     "Translations and captions": {

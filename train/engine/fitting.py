@@ -201,8 +201,8 @@ def evaluate(
     ensemble: bool = False,
     draws: int | None = None,
 ) -> Evaluation:
-    """The mean of -log p(x | context) in nats, an upper bound of it, or no likelihood at all, over
-    all devices; the result says which.
+    """The exact likelihood of examples (the mean of -log p(x | context) in nats), a bound of it, or
+    no likelihood at all, over all devices; the result says which.
 
     Args:
       model: a trained model, as `fit` and `zoo.load` return it.

@@ -4,6 +4,7 @@ All functions return nats of each example, or a mean of them, in float64.
 """
 
 from collections import Counter
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -19,7 +20,7 @@ Values = Shaped[np.ndarray, "batch ..."]
 MOST = 10_000  # training examples whose values are counted
 
 
-def zero_params_nats(model: zoo.Autoregressive, x: Values) -> Float[np.ndarray, " batch"]:
+def zero_params_nats(model: Any, x: Values) -> Float[np.ndarray, " batch"]:
     """-log p(x) where the network returns 0 for all params: D ln K for D sites of K equal classes.
 
     Example:
@@ -27,15 +28,15 @@ def zero_params_nats(model: zoo.Autoregressive, x: Values) -> Float[np.ndarray, 
       >>> float(zero_params_nats(model, x)[0].round(4))  # 6 ln 2
       4.1589
     """
-    if isinstance(model, zoo.Standardised):
+    if (inner := _standardised(model)) is not None:
         shift, scale = (np.reshape(each, model.site_shape) for each in (model.shift, model.scale))
         standardised = ((x - shift) / scale).astype(np.float32)
-        return zero_params_nats(model.model, standardised) - model.log_jacobian
+        return zero_params_nats(inner, standardised) - model.log_jacobian
     return _nats_of(model, jnp.zeros((1, model.head.num_params)), x)
 
 
 def output_bias_nats(
-    model: zoo.Autoregressive, variables: zoo.Variables, x: Values
+    model: Any, variables: zoo.Variables, x: Values
 ) -> Float[np.ndarray, " batch"] | None:
     """-log p(x) where the network returns its output bias alone, which may be fitted to the
     frequencies of the values; None of a model that does not say which bias that is.
@@ -47,10 +48,15 @@ def output_bias_nats(
       >>> float(output_bias_nats(model, variables, x)[0].round(4))  # -6 ln(1.5 / 2)
       1.7261
     """
-    if model.output_bias is None or isinstance(model, zoo.Standardised):
+    if model.output_bias is None or _standardised(model) is not None:
         return None
     bias = flatten_dict(variables["params"], sep="/")[model.output_bias]
     return _nats_of(model, bias.reshape(-1, model.head.num_params), x)
+
+
+def _standardised(model):
+    """The model of the standardised values, of a model that has one inside; else None."""
+    return getattr(model, "model", None)
 
 
 def _nats_of(model, rows, x):
@@ -58,7 +64,7 @@ def _nats_of(model, rows, x):
     values = jnp.asarray(x.astype(model.head.dtype))
     places = np.arange(model.num_sites).reshape(model.site_shape) % len(rows)
     params = jnp.broadcast_to(rows[places][None], (len(x), *places.shape, rows.shape[1]))
-    if isinstance(model, zoo.Sequence):
+    if hasattr(model, "mask_after_end"):
         params = model.mask_after_end(params, model.tokens_before(values))
     nats = -model.head.log_prob(params, values)
     return np.asarray(nats.sum(tuple(range(1, nats.ndim))), np.float64)
@@ -99,7 +105,7 @@ def _gaussian_nats(train, x):
 
 def _token_nats(model, pieces, x):
     tokens, levels = np.concatenate([piece.ravel() for piece in pieces]), model.head.num_values
-    pad = model.pad if isinstance(model, zoo.Sequence) else None
+    pad = getattr(model, "pad", None)
     counts = np.bincount(tokens[tokens != pad], minlength=levels) + 1 / levels
     nats = -np.log(counts / counts.sum())[x.astype(np.int64)]
     return np.where(x == pad, 0, nats).sum(1)

@@ -109,7 +109,7 @@ def draw_values(
       >>> import jax, zoo
       >>> model = zoo.CATALOGUE["vae"].tiny
       >>> variables = zoo.init(model, jax.random.key(0), *model.example(1))
-      >>> draw_values(model, variables, jax.random.key(1), jnp.arange(4)).shape
+      >>> draw_values(model, variables, jax.random.key(1), jnp.arange(4), jnp.arange(4) % 3).shape
       (4, 2, 3)
     """
     check_context(model, context)
@@ -129,7 +129,7 @@ def represent(
 
     Example:
       >>> import jax, zoo
-      >>> model = zoo.CATALOGUE["vae"].tiny
+      >>> model = zoo.VAE((2, 3), latents=2, hidden=(5,))
       >>> x, _ = model.example(3)
       >>> variables = zoo.init(model, jax.random.key(0), x)
       >>> zoo.represent(model, variables, x).shape
@@ -152,7 +152,7 @@ def decode(
 
     Example:
       >>> import jax, jax.numpy as jnp, zoo
-      >>> model = zoo.CATALOGUE["vae"].tiny
+      >>> model = zoo.VAE((2, 3), latents=2, hidden=(5,))
       >>> variables = zoo.init(model, jax.random.key(0), *model.example(1))
       >>> zoo.decode(model, variables, jnp.zeros((5, 2))).shape
       (5, 2, 3, 1)

@@ -88,7 +88,7 @@ def _made(data, title, changes):
     ]
     title = f"{title} ({FRAMES} frames, {SEEN:.0%} of the pixels seen, seeded)"
     dataset = _dataset(data, title, splits, 10)
-    if data.train is not None:
+    if data.train:
         return dataset
 
     def redraw(random, index):
