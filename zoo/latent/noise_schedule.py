@@ -129,13 +129,16 @@ def noise_schedule(betas: Float64[np.ndarray, " steps"], levels: int | None) -> 
 def _proposal(abar, kl_weight, levels):
     """The shares of the times: the nats that each is likely to have, so that all count alike.
 
-    Of independent values of variance 1, the error of x_0 is 1 / (1 + abar / (1 - abar)) = 1 - abar.
-    Levels are told from each other where the noise is much smaller than half their distance.
+    Of independent values of variance 1, the squared error of x_0 is 1 / (1 + abar / (1 - abar)) =
+    1 - abar. Of levels it is at most about the square of their distance, times the probability that
+    noise is larger than half of it.
     """
-    share = kl_weight * (1 - abar)
+    error = 1 - abar
     if levels is not None:
         deviations = np.sqrt(abar / np.where(abar < 1, 1 - abar, 1.0)) / (levels - 1)
-        share = share * np.array([math.erfc(each / math.sqrt(2)) for each in deviations])
+        confused = np.array([math.erfc(each / math.sqrt(2)) for each in deviations])
+        error = np.minimum(error, np.square(2 / (levels - 1)) * confused)
+    share = kl_weight * error
     even = np.ones_like(abar)
     even[0] = share[0] = 0.0
     first = np.zeros_like(abar)
