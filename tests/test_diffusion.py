@@ -324,6 +324,7 @@ def test_the_simple_loss_is_no_likelihood():
     assert "train_nats" not in record and fitted.history.plot().axes[0].get_title() == "nats"
 
 
+@pytest.mark.slow
 def test_ddim_on_the_command_line(tmp_path, monkeypatch, capfd):
     """Fewer steps, the same for the same key; what cannot be is one line."""
     monkeypatch.chdir(tmp_path)

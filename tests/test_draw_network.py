@@ -214,6 +214,7 @@ class LastCanvasLost(zoo.DRAW):
         return self.canvases(memory, num)[-2]
 
 
+@pytest.mark.slow
 def test_mutants_die():
     free = LastStepFree((2, 2), 2, latents=1, features=3)
     assert errors(free).max() > 10

@@ -6,6 +6,7 @@ from benchmarks import families
 from train import __main__ as training
 
 
+@pytest.mark.slow
 def test_a_table_and_a_picture(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     data = ["--data.name", "digits", "--data.binarise", "threshold", "--samples", "0"]

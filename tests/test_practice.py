@@ -348,6 +348,7 @@ SPACE = ["--space", "learning_rate=1e-3:1e-1:log", "model.hidden=4|3,3"]
 SEARCH = ["made", *BITS, "--model.no-direct", "--steps", "20", "--eval-every", "5", *SPACE]
 
 
+@pytest.mark.slow
 def test_search_is_continued_and_its_winner_trains(work, capsys):
     """One trial and then another are those of one search of two."""
     main = train.cli.search.main
