@@ -81,15 +81,25 @@ def interrupt_at(monkeypatch, *steps):
 
 
 CORRECTED = {"weight_decay": 0.1, "corrected_decay": True}
+SMALL = {"site_shape": (2, 5), "num_classes": 0}
+FROM_NOISE = [
+    {"model": zoo.CATALOGUE["vae"].tiny.clone(**SMALL)},
+    {"model": zoo.CATALOGUE["gan"].tiny.clone(**SMALL), "critic_rate": 0.5, "momentum": 0.5},
+    {"model": zoo.CATALOGUE["diffusion"].tiny.clone(**SMALL, head=zoo.Bernoulli())},
+]
 
 
 @pytest.mark.parametrize(
     "changes",
-    slow_but([CORRECTED], [CORRECTED, {}, {"parallel": "pmap"}, {"checkpoint_every": 7}]),
+    slow_but(
+        [CORRECTED],
+        [CORRECTED, {}, {"parallel": "pmap"}, {"checkpoint_every": 7}, *FROM_NOISE],
+    ),
     ids=str,
 )
 def test_interrupted_and_resumed_is_bit_for_bit_the_same(data, tmp_path, monkeypatch, changes):  # noqa: F811
-    recipe, usual = tiny(data=data, steps=20, **changes), signal.getsignal(signal.SIGINT)
+    recipe, usual = tiny(data=data, steps=20), signal.getsignal(signal.SIGINT)
+    recipe = dataclasses.replace(recipe, **changes)
     dataset = inputs(recipe)
     monkeypatch.setattr(train.engine.loop, "LOG_EVERY", 4)
     straight = create("made", recipe, tmp_path / "straight")
