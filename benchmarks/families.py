@@ -141,7 +141,7 @@ def picture(families: list[Family], data: UInt8[np.ndarray, "n h w ..."], path: 
         axes.imshow(strip, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
         axes.set(xticks=[], yticks=[])
         axes.set_ylabel(label, rotation=0, ha="right", va="center")
-    figure.savefig(path, dpi=110)
+    figure.savefig(path, dpi=110, bbox_inches="tight")
 
 
 def main(options: Options) -> None:
