@@ -33,7 +33,7 @@ from train.runs.findings import PASS, SKIPPED, SUSPICIOUS, Finding
 # Of the nats of zero params (of a density: of a nat a dimension) an initial loss may have on top,
 # and of the least that can be expected it may lack.
 TOO_HIGH, TOO_LOW = 0.5, 0.3
-LEARNT = 0.1  # of the way from the initial loss to the least one, which may be left
+LEARNT = 0.02  # of the way from the initial loss to the least one, which may be left
 HALF = 0.5  # of the way, which may be left where the time was over and the loss still fell
 SITES = 128  # of a window of text or sound
 MANY = 4096  # levels, from which on a head is learnt like a density
