@@ -1,5 +1,8 @@
 """VAE, IWAE and autoencoder: the bound, the heads, codes, standardised tables."""
 
+import math
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,6 +13,7 @@ import train
 import zoo
 from sample.testing import suite
 from sample.testing.subject import variables_for
+from train.kinds import kind_of
 from zoo.latent.coder import log_normal
 
 KEY = jax.random.key(1)
@@ -152,6 +156,12 @@ def test_a_table_of_real_numbers_is_standardised():
     assert abs(drawn.mean(0) - x.mean(0)).max() < 30 and 50 < drawn[:, 0].std() < 200
     entropy = np.log(2 * np.pi * np.e) + np.log(100 * 0.01)
     assert abs(train.evaluate(model, variables, x, draws=50).nats - entropy) < 0.5
+    beside = kind_of(model).compare(model, 1.0, None)
+    assert re.fullmatch(r" \(<= -?[\d.]+ nats of the standardised columns\)", beside)
+    gan = model.clone(model=zoo.GAN((2,), head=zoo.MixtureOfGaussians(1)))
+    assert kind_of(gan).compare(gan, math.nan, None) == "" and not kind_of(gan).facts(
+        gan, 0.0, None
+    )
 
 
 WRONG = [

@@ -78,11 +78,14 @@ class Arrays(Kind):
         columns.
         """
         gain = model.log_jacobian
-        return f" ({nats + gain:.2f} nats of the standardised columns)" if gain else ""
+        if not gain or model.knows == "none":
+            return ""
+        at_most = "<= " if model.knows == "bound" else ""
+        return f" ({at_most}{nats + gain:.2f} nats of the standardised columns)"
 
     def facts(self, model, nats, split):
         gain = model.log_jacobian
-        return {"nats_standardised": nats + gain} if gain else {}
+        return {"nats_standardised": nats + gain} if gain and model.knows != "none" else {}
 
 
 def _check_values(model: zoo.Generative, dataset: Dataset) -> None:
