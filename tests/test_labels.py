@@ -196,7 +196,7 @@ def test_frames_that_move_and_change():
     )
     assert moving.train.context.shape == (6_000, 20, 24, 24) and moving.train.x.shape[1:] == (1,)
     digits, random = train.data.load(Data()).test, train.data.dataset.generator(4, 2)
-    again = source._sequences(digits, 5, random, False)
+    again = source._sequences(source._halved(digits), 5, random, False)
     assert len(np.unique(again.context)) == 2 and again.context.shape == (5, 20, 24, 24)
     labels = changing.test.x
     assert labels.shape == (1_000, 20)

@@ -80,11 +80,10 @@ def frames(data: Data) -> Dataset:
 
 def _made(data, title, changes):
     digits = mnist_1bit(data)
+    halves = [_halved(split) for split in (digits.train, digits.valid, digits.test)]
     splits = [
         _sequences(split, count, generator(4, seed), changes)
-        for seed, (split, count) in enumerate(
-            zip((digits.train, digits.valid, digits.test), COUNTS, strict=True)
-        )
+        for seed, (split, count) in enumerate(zip(halves, COUNTS, strict=True))
     ]
     title = f"{title} ({FRAMES} frames, {SEEN:.0%} of the pixels seen, seeded)"
     dataset = _dataset(data, title, splits, 10)
@@ -93,7 +92,7 @@ def _made(data, title, changes):
 
     def redraw(random, index):
         """As many new training sequences."""
-        return _sequences(digits.train, len(index), random, changes)
+        return _sequences(halves[0], len(index), random, changes)
 
     return dataclasses.replace(dataset, redraw=redraw)
 
@@ -104,12 +103,16 @@ def _dataset(data, title, splits, classes):
     return Dataset(data.name, text, train, valid, test, num_levels=classes, num_classes=classes)
 
 
+def _halved(split: Split) -> Split:
+    """Digits at half size, a pixel being as bright as the brightest of four."""
+    return split._replace(x=split.x.reshape(-1, DIGIT, 2, DIGIT, 2).max((2, 4)))
+
+
 def _sequences(split: Split, count: int, random: np.random.Generator, changes: bool) -> Split:
-    """Sequences of random digits of a split."""
+    """Sequences of random digits of a split, which are at half size."""
     last = SIZE - DIGIT
     assert split.context is not None
-    small = split.x.reshape(-1, DIGIT, 2, DIGIT, 2).max((2, 4))
-    which = random.integers(len(small), size=(count, 2))
+    which = random.integers(len(split.x), size=(count, 2))
     change = random.integers(1, FRAMES, size=count) if changes else np.full(count, FRAMES)
     start = random.integers(last + 1, size=(count, 2))
     speed = random.integers(1, 4, size=(count, 2)) * random.choice([-1, 1], size=(count, 2))
@@ -121,7 +124,7 @@ def _sequences(split: Split, count: int, random: np.random.Generator, changes: b
         corner = reflected(start + speed * t, last)
         down, across = corner[:, 0, None] + side, corner[:, 1, None] + side
         seen = random.random((count, DIGIT, DIGIT), np.float32) < SEEN
-        made[rows, t, down[:, :, None], across[:, None, :]] = small[now] * seen * np.uint8(255)
+        made[rows, t, down[:, :, None], across[:, None, :]] = split.x[now] * seen * np.uint8(255)
         labels[:, t] = split.context[now]
     return Split(labels if changes else labels[:, :1], made)
 
