@@ -8,9 +8,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
-from zoo.core.generative import Generative
 from zoo.heads import Bernoulli, Head
-from zoo.layers import class_labels
+from zoo.latent.labelled import Labelled
 
 Activation = Literal["tanh", "relu"]
 
@@ -29,7 +28,7 @@ class MLP(nn.Module):
         return nn.Dense(self.outputs, name="out")(h)
 
 
-class Coder(Generative):
+class Coder(Labelled):
     """An encoder from x to a code z, and a decoder from z to the params of each site.
 
     The base of `VAE` and `Autoencoder`. A class label, if there are classes, is an input of both
@@ -63,18 +62,6 @@ class Coder(Generative):
     @property
     def num_latents(self):
         return self.latents
-
-    def encode(self, context):
-        if context is None:
-            return None
-        return class_labels.one_hot(context, self.num_classes, jnp.float32)
-
-    def why_invalid(self, context):
-        return class_labels.why_invalid(context, self.num_classes)
-
-    def example(self, batch):
-        x, _ = super().example(batch)
-        return x, class_labels.example(batch, self.num_classes)
 
     def code(self, x: Array, memory: PyTree = None) -> Float[Array, "batch outputs"]:
         """What the encoder gives for each example."""

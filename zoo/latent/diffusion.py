@@ -10,19 +10,18 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from zoo.core.generative import Generative
 from zoo.foundation.registry import register
 from zoo.heads import Bernoulli, Head, score
 from zoo.latent import last_step
 from zoo.latent.denoisers import MLP, UNet, why_no_image
+from zoo.latent.labelled import Labelled
 from zoo.latent.noise_schedule import NoiseSchedule, betas_of, noise_schedule, why_no_schedule
-from zoo.layers import class_labels
 
 VALIDATION_DRAWS = 10
 
 
 @register
-class Diffusion(Generative):
+class Diffusion(Labelled):
     """Denoising diffusion in discrete time, over values scaled to [-1, 1].
 
         q(x_t | x_{t-1}) = N(sqrt(1 - beta_t) x_{t-1}, beta_t)
@@ -150,18 +149,6 @@ class Diffusion(Generative):
     @classmethod
     def preferred_head(cls, num_levels, event_shape=()):
         return last_step.preferred_head(num_levels, event_shape)
-
-    def encode(self, context):
-        if context is None:
-            return None
-        return class_labels.one_hot(context, self.num_classes, jnp.float32)
-
-    def why_invalid(self, context):
-        return class_labels.why_invalid(context, self.num_classes)
-
-    def example(self, batch):
-        x, _ = super().example(batch)
-        return x, class_labels.example(batch, self.num_classes)
 
     def log_weights(self, x, memory, num):
         """Estimates of the bound, each at one time, which are spread evenly over all draws."""

@@ -8,11 +8,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from zoo.core.generative import Generative
 from zoo.foundation.registry import register
 from zoo.heads import Bernoulli, Head, expected_value, score
+from zoo.latent.labelled import Labelled
 from zoo.latent.windows import NUMBERS, START, window
-from zoo.layers import class_labels
 from zoo.layers.cells import lstm
 
 
@@ -45,7 +44,7 @@ class Step(NamedTuple):
 
 
 @register
-class DRAW(Generative):
+class DRAW(Labelled):
     """Deep recurrent attentive writer. With h, g the outputs of the two LSTMs, for t = 1..T:
 
         e_t = x - E[x | c_{t-1}]                       what the canvas c still lacks
@@ -132,17 +131,6 @@ class DRAW(Generative):
     @property
     def num_latents(self):
         return self.glimpses * self.latents
-
-    def encode(self, context):
-        if context is None:
-            return None
-        return class_labels.one_hot(context, self.num_classes, jnp.float32)
-
-    def why_invalid(self, context):
-        return class_labels.why_invalid(context, self.num_classes)
-
-    def example(self, batch):
-        return super().example(batch)[0], class_labels.example(batch, self.num_classes)
 
     def log_weights(self, x, memory, num):
         rows, labels = _repeat(x, num), _repeat(memory, num)

@@ -8,16 +8,16 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from zoo.core.generative import Canvas, Generative
+from zoo.core.generative import Canvas
 from zoo.foundation.registry import register
 from zoo.heads import Bernoulli, Head
-from zoo.layers import class_labels
+from zoo.latent.labelled import Labelled
 
 WON, LOST, PATIENCE = 0.02, 6.0, 3  # critic losses that say that one player has won, so often
 
 
 @register
-class GAN(Generative):
+class GAN(Labelled):
     """A generator G of examples from noise z ~ N(0, 1), trained against a critic D.
 
         non_saturating  D:  softplus(-D(x)) + softplus(D(G(z))) + penalty/2 |dD/dx(x)|^2
@@ -73,19 +73,6 @@ class GAN(Generative):
     def setup(self):
         self.generator = LeakyMLP((*self.hidden, self.num_dims))
         self.critic = LeakyMLP((*self.hidden, 1))
-
-    def why_invalid(self, context):
-        return class_labels.why_invalid(context, self.num_classes)
-
-    def encode(self, context):
-        return (
-            None
-            if context is None
-            else class_labels.one_hot(context, self.num_classes, jnp.float32)
-        )
-
-    def example(self, batch):
-        return super().example(batch)[0], class_labels.example(batch, self.num_classes)
 
     def __call__(self, x, memory=None, *, train=False):
         return self.training_loss(x, memory)
