@@ -83,8 +83,8 @@ def test_parts_of_other_kinds():
     assert len(table.train.x) == 20 and {*map(tuple, table.train.x)} < {*map(tuple, whole.train.x)}
     with pytest.raises(train.DataError, match=r"--data.train is not for python_docs \(text\)"):
         train.data.load(Data("python_docs", train=5))
-    with pytest.raises(train.DataError, match=r"--data.classes is not for wine \(table\)"):
-        train.data.load(Data("wine", classes=(0, 1)))
+    with pytest.raises(train.DataError, match=r"--data.classes is not for dates"):
+        train.data.load(Data("dates", classes=(0, 1)))
 
 
 @pytest.mark.parametrize(

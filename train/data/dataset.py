@@ -75,6 +75,10 @@ class Data:
     """
     train_seed: int = 0
     """Seed of which examples `train` takes."""
+    mutate: float = 0.0
+    """For a background model (docs/uses.md): the share of the values of training and validation
+    examples that are replaced at random.
+    """
     fold: int = 0
     """Which tenth of a table is the test split, 0..9; the next tenth is for validation."""
     header: Literal["auto", "yes", "no"] = "auto"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from train.data.dataset import Data, DataError, Dataset
+from train.data.mutations import mutate
 from train.data.subsets import few, of_classes
 from zoo.foundation.arguments import checked
 
@@ -56,7 +57,7 @@ def load(data: Data) -> Dataset:
       DataError: they cannot be had; the message says what to do.
     """
     kind = kind_of_data(data.name)
-    for name in ("classes", "train"):
+    for name in ("classes", "train", "mutate"):
         if getattr(data, name) and name not in kind.flags:
             raise DataError(f"--data.{name} is not for {data.name} ({kind.name}): drop it.")
     if (data.drop or data.header != "auto") and (
@@ -74,4 +75,5 @@ def load(data: Data) -> Dataset:
     dataset = dataclasses.replace(kind.loaded(dataset, data), kind=kind.name)
     if data.classes:
         dataset = of_classes(dataset, data.classes)
-    return few(dataset, data) if data.train else dataset
+    dataset = few(dataset, data) if data.train else dataset
+    return mutate(dataset, data) if data.mutate else dataset

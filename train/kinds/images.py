@@ -22,6 +22,7 @@ class Images(Arrays):
         "classes",
         "train",
         "train_seed",
+        "mutate",
         "digits",
         "canvas",
         "clutter",

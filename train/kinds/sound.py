@@ -24,7 +24,7 @@ class Sound(Kind):
     holds = "sounds"
     example = "tones"
     own = "sounds"
-    flags = ("rate", "seconds", "classes", "train", "train_seed")
+    flags = ("rate", "seconds", "classes", "train", "train_seed", "mutate")
     recipe = {
         "steps": 4_000,
         "batch_size": 4,

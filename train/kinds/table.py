@@ -38,7 +38,7 @@ class Table(Arrays):
     example = "wine"
     own = "table"
     published = ("red_wine",)
-    flags = ("fold", "header", "drop", "train", "train_seed")
+    flags = ("fold", "header", "drop", "classes", "train", "train_seed", "mutate")
     recipe = recipe_for(144)  # the training rows of its example, wine
     loaders = {
         "wine": bundled,

@@ -20,7 +20,7 @@ class Text(Kind):
     holds = "text"
     example = "python_docs"
     own = "text"
-    flags = ("unit",)
+    flags = ("unit", "mutate")
     recipe = {
         "steps": 2_000,
         "batch_size": 32,

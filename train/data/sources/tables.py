@@ -38,8 +38,8 @@ _UCI = "https://archive.ics.uci.edu/ml/machine-learning-databases/wine-quality/w
 
 
 def bundled(data: Data) -> Dataset:
-    """scikit-learn's wine (178 x 13), breast_cancer (569 x 30) or diabetes (442 x 10); classes are
-    left out.
+    """scikit-learn's wine (178 x 13, 3 classes), breast_cancer (569 x 30, 2 classes) or diabetes
+    (442 x 10).
     """
     try:
         from sklearn import datasets
@@ -48,7 +48,14 @@ def bundled(data: Data) -> Dataset:
             f"{data.name} needs scikit-learn: pip install 'autoregressive-zoo[data]' ({error})"
         ) from None
     bunch = getattr(datasets, f"load_{data.name}")()
-    return _folded(data, f"scikit-learn {data.name}", bunch.data, bunch.feature_names)
+    names = tuple(map(str, getattr(bunch, "target_names", ())))
+    labels = bunch.target.astype(np.int32) if names and data.classes else None
+    dataset = _folded(
+        data, f"scikit-learn {data.name}", bunch.data, bunch.feature_names, labels=labels
+    )
+    return dataclasses.replace(
+        dataset, num_classes=None if labels is None else len(names), class_names=names
+    )
 
 
 def red_wine(data: Data) -> Dataset:
@@ -171,7 +178,7 @@ def _tenths(num):
     return np.minimum(np.arange(num) // (num // FOLDS), FOLDS - 1)
 
 
-def _folded(data, title, rows, names, shuffle=True):
+def _folded(data, title, rows, names, shuffle=True, labels=None):
     if data.binarise != "none" or data.levels != 256:
         raise DataError(
             f"{data.name} is a table of real numbers: drop --data.binarise and --data.levels"
@@ -186,17 +193,16 @@ def _folded(data, title, rows, names, shuffle=True):
     keys = _keys(rows) if shuffle else range(len(rows))
     order, part = _parts(keys) if shuffle else (np.arange(len(rows)), _tenths(len(rows)))
     held = (data.fold, (data.fold + 1) % FOLDS)
-    test, valid, train = (
-        rows[order[mask]] for mask in (part == held[0], part == held[1], ~np.isin(part, held))
-    )
+    places = [order[mask] for mask in (~np.isin(part, held), part == held[1], part == held[0])]
     for name, part, column in zip(
-        names, train.astype(np.float64).T, rows.astype(np.float64).T, strict=True
+        names, rows[places[0]].astype(np.float64).T, rows.astype(np.float64).T, strict=True
     ):
         _check_column(title, name, part, column)
     fold = f"fold {data.fold} of {FOLDS}"
-    description = f"{title}, {rows.shape[1]} columns, {fold}, test split of {len(test):,}"
+    description = f"{title}, {rows.shape[1]} columns, {fold}, test split of {len(places[2]):,}"
     notes = frequent_note(keys, "rows")
     train, valid, test = (
-        Split(np.ascontiguousarray(each, np.float32), None) for each in (train, valid, test)
+        Split(np.ascontiguousarray(rows[at], np.float32), None if labels is None else labels[at])
+        for at in places
     )
     return Dataset(data.name, description, train, valid, test, None, notes=notes)
