@@ -19,10 +19,10 @@ PYTHON ?= $(shell for p in $(CANDIDATES); do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check lr-range search diagnose train sample eval bench bench-torch reproduce judge figures test test-slow test-stacks lint format notebooks lock clean
+.PHONY: help setup check lr-range search diagnose train sample eval bench bench-derived bench-torch reproduce judge figures test test-slow test-stacks lint format notebooks lock clean
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /|/' | awk -F'|' '{ printf "  make %-10s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /|/' | awk -F'|' '{ printf "  make %-13s %s\n", $$1, $$2 }'
 	@echo '  MODEL=name chooses the model, ARGS="--flag value" passes flags through; make train MODEL=made ARGS=--help explains them.'
 
 setup: $(VENV)/installed ## create .venv with the locked versions (the other targets do it by themselves)
@@ -61,6 +61,9 @@ eval: $(VENV)/installed ## nats and bits/dim of the newest run of MODEL (or RUN=
 
 bench: $(VENV)/installed ## time sampling against the likelihood, for MODEL or for all
 	@$(PY) -m benchmarks.sampling $(MODEL) $(ARGS)
+
+bench-derived: $(VENV)/installed ## time hand-written steps, derived ones and recomputing, for MODEL or for all
+	@$(PY) -m benchmarks.derived $(MODEL) $(ARGS)
 
 bench-torch: $(VENV)/installed ## time likelihood and train step against PyTorch, which you install into .venv yourself
 	@$(PY) -m benchmarks.training $(MODEL) $(ARGS)
