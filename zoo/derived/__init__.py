@@ -5,11 +5,12 @@ jaxpr), finds out from which rank on every entry of every array is known, plans 
 once, once a row and once a site, and what must be remembered, and returns the decoder that every
 sampler runs. Before it is used it is compared to the network itself.
 
-    network/     the network as a graph, windows of its arrays, and from which rank on each entry is
-    known rules        what an operation needs for a window of its output (also in loops,
-    selections, convolution) plan         what is computed when (schedule: when it is wanted, when
-    it may be); memory: what is remembered and how run          the plan at work
-    derivation   all of it for a model; comparison: the check against the network
+    network/      the network as a graph, windows of its arrays, from which rank on each entry is known
+    rules         what an operation needs for a window of its output; also in loops, links,
+                  selections, convolution
+    plan          what is computed when; schedule: when it is wanted, and when it may be
+    work/         the plan at work: what is remembered and how, steps, prompts
+    derivation    all of it for a model; comparison: the check against the network
 
 docs/derived_samplers.md tells it with an example.
 """

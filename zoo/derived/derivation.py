@@ -19,9 +19,9 @@ from zoo.derived.network.graph import Array as Node
 from zoo.derived.network.graph import trace
 from zoo.derived.network.windows import NotCausal, Refused, Window, moving, volume, whole
 from zoo.derived.plan import Plan
-from zoo.derived.run import Program, Run
+from zoo.derived.work.run import Program, Run
 from zoo.derived.schedule import FRAMES
-from zoo.derived.weights import constants
+from zoo.derived.work.weights import constants
 from zoo.foundation.precision import full_float32, narrowed, without_x64
 
 assert links and selections  # which register rules
