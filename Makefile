@@ -73,6 +73,9 @@ eval: $(RUNNING) ## nats and bits/dim of the newest run of MODEL (or RUN=folder)
 bench: $(RUNNING) ## time sampling against the likelihood, for MODEL or for all
 	@$(PY) -m benchmarks.sampling $(MODEL) $(ARGS)
 
+bench-derived: $(RUNNING) ## time hand-written steps, derived ones and recomputing, for MODEL or for all
+	@$(PY) -m benchmarks.derived $(MODEL) $(ARGS)
+
 bench-torch: $(RUNNING) ## time likelihood and train step against PyTorch, which you install into .venv yourself
 	@$(PY) -m benchmarks.training $(MODEL) $(ARGS)
 
