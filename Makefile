@@ -25,7 +25,7 @@ RUNNING := $(VENV)/installed
 DEVELOPING := $(VENV)/developing
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check lr-range search diagnose train sample score anomaly eval bench bench-derived bench-torch reproduce judge figures test test-slow test-stacks lint format notebooks lock clean
+.PHONY: help setup check lr-range search diagnose train sample score eval bench bench-derived bench-torch reproduce judge figures test test-slow test-stacks lint format notebooks lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F'\t' '{ printf "  make %-13s %s\n", $$1, $$2 }'
@@ -73,9 +73,6 @@ eval: $(RUNNING) ## nats and bits/dim of the newest run of MODEL (or RUN=folder)
 
 score: $(RUNNING) ## nats and bits/dim of every example of FILE by RUN: make score RUN=made FILE=mine.npy
 	@$(PY) -m sample.score_file $(RUN) "$(FILE)" $(ARGS)
-
-anomaly: $(RUNNING) ## tell outliers from the data of RUN: make anomaly RUN=pixel_cnn ARGS="--against mnist --background RUN2"
-	@$(PY) -m train.anomaly $(RUN) $(ARGS)
 
 bench: $(RUNNING) ## time sampling against the likelihood, for MODEL or for all
 	@$(PY) -m benchmarks.sampling $(MODEL) $(ARGS)
