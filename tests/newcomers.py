@@ -266,10 +266,134 @@ class Summed(Newcomer):
         return nn.Dense(5)(jnp.einsum("btk,btkv->btv", nn.elu(q), state))
 
 
+class Pooled(Newcomer):
+    """Down by pooling, up by repetition, with a shortcut."""
+
+    @nn.compact
+    def __call__(self, x, memory=None, *, train=False):
+        h = nn.Dense(6)(before(x, 5))
+        fine = h + nn.Conv(6, (3,), padding="CAUSAL")(nn.silu(h))
+        coarse = nn.Conv(6, (2,), padding="CAUSAL")(
+            nn.pool(fine, 0.0, jax.lax.add, (2,), (2,), "VALID")
+        )
+        coarse = coarse + nn.max_pool(fine, (3,), (2,), padding=((2, 0),))
+        coarse = jnp.pad(coarse, ((0, 0), (1, 0), (0, 0)))[:, :-1]
+        return nn.Dense(5)(jnp.repeat(coarse, 2, 1) + fine)
+
+
+class Scattered(Image):
+    """Attention in a random ordering, whose params are put back in their places by an update; its
+    masked scores are -1e9, as most networks have them."""
+
+    ordering: zoo.Ordering = zoo.Ordering("random", seed=4)
+
+    @nn.compact
+    def __call__(self, x, memory=None, *, train=False):
+        sites, n = np.asarray(self.sites), self.num_sites
+        seen = x.reshape(len(x), -1)[:, sites]
+        h = nn.Embed(3, 6)(jnp.pad(seen, ((0, 0), (1, 0)), constant_values=2)[:, :-1])
+        place = self.param("place", nn.initializers.normal(1.0), (n, 6))
+        h = h + place[sites][None]
+        masked = (1 - np.tril(np.ones((n, n), np.float32))) * -1e9
+        scores = jnp.einsum("bqc,bkc->bqk", nn.Dense(6)(h), nn.Dense(6)(h)) + masked[None]
+        h = nn.Dense(1)(nn.gelu(h + jax.nn.softmax(scores) @ h))
+        return jnp.zeros((len(x), n, 1)).at[:, sites].set(h).reshape(*x.shape, 1)
+
+
+class Switched(Newcomer):
+    """Each token goes to the expert with the greatest gate, whose weights are looked up."""
+
+    @nn.compact
+    def __call__(self, x, memory=None, *, train=False):
+        h = nn.Dense(6)(before(x, 5))
+        h = h + nn.MultiHeadDotProductAttention(2)(h, mask=nn.make_causal_mask(x))
+        gate = nn.softmax(nn.Dense(3)(h))
+        chosen = jnp.argmax(gate, -1)
+        experts = self.param("experts", nn.initializers.normal(0.4), (3, 6, 6))
+        each = jnp.einsum("btd,btdf->btf", h, experts[chosen])
+        return nn.Dense(5)(h + each * jnp.take_along_axis(gate, chosen[..., None], -1))
+
+
+class StateSpace(Newcomer):
+    """A linear recurrence with complex eigenvalues, by an associative scan."""
+
+    @nn.compact
+    def __call__(self, x, memory=None, *, train=False):
+        h = nn.Dense(6)(before(x, 5))
+        size, angle = (
+            self.param(name, nn.initializers.uniform(1.0), (6,)) for name in ("size", "angle")
+        )
+        decay = jnp.exp(jax.lax.complex(-jnp.exp(size), angle))
+
+        def join(a, b):
+            return a[0] * b[0], a[1] * b[0] + b[1]
+
+        u = nn.Dense(6)(h).astype(jnp.complex64)
+        _, state = jax.lax.associative_scan(join, (jnp.broadcast_to(decay, u.shape), u), axis=1)
+        return nn.Dense(5)(h + nn.Dense(6)(jnp.concatenate([state.real, state.imag], -1)))
+
+
+class Token(Newcomer):
+    """A function of one token, mapped over all of them; and running sums."""
+
+    @nn.compact
+    def __call__(self, x, memory=None, *, train=False):
+        h = nn.Dense(6)(jax.nn.one_hot(x, 5))
+        h = jnp.where(jnp.arange(self.num_sites)[None, :, None] > 0, jnp.roll(h, 1, axis=1), 0)
+        h = jax.lax.map(lambda a: jnp.tanh(a * 1.5), h.swapaxes(0, 1)).swapaxes(0, 1)
+        return nn.Dense(5)(jax.lax.cumlogsumexp(h, axis=1))
+
+
+class Layers(Newcomer):
+    """Layers by `nn.scan` over `nn.remat`, with functions whose gradients are given."""
+
+    @nn.compact
+    def __call__(self, x, memory=None, *, train=False):
+        @jax.custom_jvp
+        def double(a):
+            return jnp.tanh(a) * 2
+
+        double.defjvp(lambda primals, tangents: (double(*primals), tangents[0]))
+        h = nn.Dense(6)(before(x, 5))
+        layers = nn.scan(
+            nn.remat(Layer), variable_axes={"params": 0}, split_rngs={"params": True}, length=3
+        )
+        h, _ = layers()(h, None)
+        return nn.Dense(5)(jax.checkpoint(lambda a: double(a) + jax.jit(jnp.cos)(a))(h))
+
+
+class Layer(nn.Module):
+    """Attention and a network of each token."""
+
+    @nn.compact
+    def __call__(self, h, _):
+        mask = nn.make_causal_mask(jnp.ones(h.shape[:2]))
+        h = h + nn.MultiHeadDotProductAttention(2)(nn.RMSNorm()(h), mask=mask)
+        return h + nn.Dropout(0.5, deterministic=True)(nn.Dense(6)(nn.silu(h))), None
+
+
+class Subpixels(Image):
+    """Colours as sites: each of a pixel's reads those before it, by layers of its own."""
+
+    site_shape: tuple[int, ...] = (4, 5, 3)
+    head: zoo.Head = zoo.Categorical(4)
+
+    @nn.compact
+    def __call__(self, x, memory=None, *, train=False):
+        colours = jax.nn.one_hot(x, 4)
+        mask = np.ones((3, 3, 12, 8), np.float32)
+        mask[2:] = mask[1, 1:] = 0
+        h = nn.relu(nn.Conv(8, (3, 3), mask=mask)(colours.reshape(*x.shape[:3], 12)))
+        seen = [
+            jnp.concatenate([h, *(colours[:, :, :, j] for j in range(i))], -1) for i in range(3)
+        ]
+        return jnp.stack([nn.Dense(4)(each) for each in seen], 3)
+
+
 MODELS = {
     each.__name__: each()
     for each in (
         Dilated, Attending, Recurring, Masked, Mixer, Film, Windowed, RowConvLSTM, UShaped, Experts, Shifted, Columns,
-        Linear, Summed,
+        Linear, Summed, Pooled, Scattered, Switched, StateSpace, Token, Layers, Subpixels,
     )
 }  # fmt: skip

@@ -36,7 +36,17 @@ QUICK = {
     "seq2seq_attention",
 }
 REFUSED = {"diagonal_bilstm"}
-NEW = {"Dilated", "Attending", "Recurring", "Masked", "UShaped", "Columns"}
+NEW = {
+    "Dilated",
+    "Attending",
+    "Recurring",
+    "Masked",
+    "UShaped",
+    "Columns",
+    "Pooled",
+    "Scattered",
+    "Switched",
+}
 LARGER = {
     "pixel_cnn_colour": zoo.PixelCNN((4, 5, 3), features=6, blocks=1, out_features=6),
     "gated_colour": zoo.GatedPixelCNN((4, 4, 3), features=6, layers=2, out_features=6),
@@ -213,7 +223,8 @@ def test_where_none_can_be_derived_the_network_is_recomputed_and_one_warning_say
     variables = variables_of(model)
     with pytest.raises(
         ValueError,
-        match=r"DiagonalBiLSTM: what a loop carries .*cells.py:\d+\); sampling recomputes .* see docs/derived_samplers.md",
+        match=r"DiagonalBiLSTM: what its recurrence carries .*\(scan, zoo/images/diagonal_bilstm.py:\d+\); "
+        r"sampling recomputes .* see docs/derived_samplers.md",
     ):
         zoo.derive(model, variables, 2, strict=True)
     with pytest.warns(UserWarning, match="sampling recomputes the network at every rank"):
@@ -246,6 +257,25 @@ def test_a_wrong_step_is_found(monkeypatch):
     model = zoo.WaveNet((6,), 3, 3, (1,), 1, head=zoo.Categorical(3))
     with pytest.raises(ValueError, match="differ from those of __call__"):
         zoo.derive(model, variables_of(model), 2, strict=True)
+
+
+def test_an_operation_that_no_rule_follows_is_named():
+    """A convolution by Fourier transforms is causal, but no operation shows it."""
+
+    class Fourier(Newcomer):
+        @nn.compact
+        def __call__(self, x, memory=None, *, train=False):
+            h = nn.Dense(4)(before(x, 5))
+            kernel = self.param("kernel", nn.initializers.normal(0.3), (12, 4))
+            both = jnp.fft.rfft(h, 24, axis=1) * jnp.fft.rfft(kernel, 24, axis=0)[None]
+            return nn.Dense(5)(jnp.fft.irfft(both, 24, axis=1)[:, :12])
+
+    with pytest.raises(
+        ValueError,
+        match=r"^Fourier: fft is not understood; were it .* \(fft, tests/test_derive.py:\d+\); "
+        r"sampling recomputes .* Write step, or see docs/derived_samplers.md.$",
+    ):
+        zoo.derive(Fourier(), variables_of(Fourier()), 2, strict=True)
 
 
 def test_units_in_no_order_are_refused():

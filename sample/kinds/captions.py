@@ -11,7 +11,6 @@ import tyro
 import zoo
 from sample.kinds.kind import Inline, Kind, Run, check_counts, check_seed
 from sample.kinds.written import Writing, check_attends, first_written, report
-from sample.media import examples
 from sample.media.captions import caption, pointing_accuracy
 from sample.media.image_files import read_pixels
 from sample.pictures.attention_maps import save_gaze
@@ -103,4 +102,4 @@ def _test_split(path, num):
     return arrays["images"][firsts], list(captions)[:num], list(captions.values())[:num], corners
 
 
-KIND = Kind("captions", Options, show, examples.captions)
+KIND = Kind("captions", Options, show)

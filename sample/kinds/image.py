@@ -1,7 +1,6 @@
 """Images: a grid of samples, a GIF of the drawing, maps of surprise, completions."""
 
 import dataclasses
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -28,7 +27,6 @@ from sample.kinds.kind import (
     with_ddim,
 )
 from sample.kinds.table import show_drawing
-from sample.media import examples
 from sample.media.image_files import read_images
 from sample.media.pixels import as_images, canvases, image_shape
 from sample.pictures.frames import partly, progress
@@ -245,12 +243,4 @@ def show_completions(
     print(f"{rows} of {height} rows of {len(x)} images kept, {num} completions of each: {path}")
 
 
-def describe(model: Any, x: Sequence[Any], names: list[str], path: Path) -> list[str]:
-    """Draws the images beside one another; says their names."""
-    picture = save_png(
-        path.with_suffix(".png"), grid(as_images(model, np.stack(x)), len(x)), scale=2
-    )
-    return [", ".join(names), f"picture: {picture}"]
-
-
-KIND = Kind("images", Options, show, examples.images, describe)
+KIND = Kind("images", Options, show)

@@ -21,7 +21,6 @@ from sample.kinds.kind import (
     labels,
     twice,
 )
-from sample.media import examples
 from sample.media.sounds import audio, save_sounds
 from sample.pictures.waveforms import save_waveforms
 from zoo.core.checks import kind
@@ -102,4 +101,4 @@ def show(options: Options, checkpoint: Path, model: zoo.WaveNet, variables: zoo.
     print(f"waveforms and spectrograms: {path}")
 
 
-KIND = Kind("sound", Options, show, examples.sounds)
+KIND = Kind("sound", Options, show)

@@ -1,7 +1,6 @@
 """Text: one as it is drawn, or several and how likely they are."""
 
 import dataclasses
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,7 +17,6 @@ from sample.kinds.kind import (
     check_seed,
     engine_name,
 )
-from sample.media import examples
 from sample.media.characters import encode
 from sample.media.texts import stream, text
 
@@ -81,10 +79,4 @@ def show(options: Options, checkpoint: Path, model: zoo.Sequence, variables: zoo
     print(f"---\n{num} texts from {checkpoint}, {engine}, seed {options.seed}")
 
 
-def describe(model: Any, x: Sequence[Any], names: list[str], path: Path) -> list[str]:
-    """The texts, a line each."""
-    texts = [examples.text_of(model, row) for row in x]
-    return [f"{name}: {text!r}" for name, text in zip(names, texts, strict=True)]
-
-
-KIND = Kind("text", Options, show, examples.texts, describe)
+KIND = Kind("text", Options, show)

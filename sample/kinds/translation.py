@@ -11,7 +11,6 @@ import tyro
 import zoo
 from sample.kinds.kind import Inline, Kind, Run, check_counts, check_seed
 from sample.kinds.written import Writing, check_attends, first_written, report
-from sample.media import examples
 from sample.media.translations import Translations, translate
 from sample.pictures.attention_maps import save_alignment
 from sample.scoring.text_metrics import scores
@@ -124,4 +123,4 @@ def _warn(made, model):
         )
 
 
-KIND = Kind("translation", Options, show, examples.pairs)
+KIND = Kind("translation", Options, show)

@@ -39,10 +39,12 @@ def mutate(dataset: Dataset, data: Data) -> Dataset:
     if not 0 < rate <= 1:
         raise DataError(f"--data.mutate is a share of the values, in 0..1; got {rate:g}.")
     train = dataset.train
-    is_sound = train.x.dtype == object
-    own = None if is_sound else dataset.num_levels
-    levels = 256 if dataset.dynamic else own
-    pool = None if levels else np.concatenate(list(train.x)) if is_sound else train.x
+    levels = 256 if dataset.dynamic else dataset.num_levels
+    pool = None  # what values are drawn from where they have no levels
+    if train.x.dtype == object:
+        pool = np.concatenate(list(train.x))
+    elif levels is None:
+        pool = train.x
 
     def fresh(random, index):
         examples = dataset.redraw(random, index) if dataset.redraw else take(train, index)
@@ -52,11 +54,11 @@ def mutate(dataset: Dataset, data: Data) -> Dataset:
         random = generator(0, _MUTATION, number)
         return split._replace(x=_mutated(split.x, rate, levels, pool, random))
 
-    is_line = is_sound or dataset.vocabulary
+    is_line = train.x.dtype == object or dataset.vocabulary
     return dataclasses.replace(
         dataset,
         train=once(train, 0, levels),
-        valid=once(dataset.valid, 1, own),
+        valid=once(dataset.valid, 1, dataset.num_levels),
         redraw=None if is_line else fresh,
         description=f"{dataset.description}, {rate:g} of the training values mutated",
     )
@@ -73,11 +75,9 @@ def _mutated(
     if x.dtype == object:
         return ragged([_mutated(line, rate, levels, pool, random) for line in x])
     hit = random.random(x.shape) < rate
-    if levels is not None:
+    if pool is None:
         new = random.integers(levels, size=x.shape).astype(x.dtype)
-        return np.where(hit, new, x)
-    assert pool is not None
-    if pool.ndim == 1:
+    elif pool.ndim == 1:
         new = random.choice(pool, size=x.shape)
     else:  # of a table: at each place the value that another row has there
         rows = random.integers(len(pool), size=x.shape)

@@ -77,6 +77,33 @@ def _(op, k, window, times):
     return [tuple(need), whole(kernel.all_shape, len(times))], compute
 
 
+@rule("reduce_window_sum", "reduce_window_max", "reduce_window_min")
+def _(op, k, window, times):
+    """Pooling, without its padding: what lies outside counts for nothing."""
+    p, source = op.params, op.ins[0]
+    if any(n != 1 for n in p["base_dilation"]):
+        raise Refused("pooling of an array that is spread out")
+    need, leaves = [], []
+    for d, span in enumerate(window):
+        stride, dilation = p["window_strides"][d], p["window_dilation"][d]
+        size = (span.size - 1) * stride + (p["window_dimensions"][d] - 1) * dilation + 1
+        need.append(moving(span.first * stride - p["padding"][d][0], size))
+        if any(overhang(need[d], source.shape[d], times)):
+            leaves.append(d)
+    neutral = {"reduce_window_sum": 0, "reduce_window_max": -np.inf, "reduce_window_min": np.inf}
+    filling = neutral[op.name]
+    if np.isinf(filling) and np.issubdtype(source.dtype, np.integer):
+        filling = (np.iinfo(source.dtype).max, np.iinfo(source.dtype).min)[filling < 0]
+    inner = {**p, "padding": ((0, 0),) * len(window)}
+
+    def compute(run, a):
+        for d in leaves:
+            a = run.outside(a, source.batched, d, need[d], source.shape[d], filling)
+        return run.map([source], lambda a: op.fn.func(op.fn.args[0], inner, a)[0], a)
+
+    return [tuple(need)], compute
+
+
 def boxes(op: Op) -> list[tuple[int, int]]:
     """For each axis of the kernel its first and last tap with weights."""
     spec, kernel = op.params["dimension_numbers"].rhs_spec, op.ins[1]

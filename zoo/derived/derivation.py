@@ -12,9 +12,9 @@ from jaxtyping import PyTree
 from zoo.core import batch_axes
 from zoo.core.decoders import Decoder
 from zoo.core.model import Autoregressive
-from zoo.derived import links, selections
+from zoo.derived import links, places, selections
 from zoo.derived.loops import lay_out
-from zoo.derived.network import finality
+from zoo.derived.network import codes, finality
 from zoo.derived.network.graph import Array as Node
 from zoo.derived.network.graph import trace
 from zoo.derived.network.windows import NotCausal, Refused, Window, moving, volume, whole
@@ -24,7 +24,7 @@ from zoo.derived.schedule import FRAMES
 from zoo.derived.work.weights import constants
 from zoo.foundation.precision import full_float32, narrowed, without_x64
 
-assert links and selections  # which register rules
+assert links and places and selections  # which register rules
 MOST_WORK = (
     0.25  # of what a pass of the network at every rank would take; beyond, nothing is gained
 )
@@ -97,7 +97,7 @@ def derivation(model: Autoregressive, variables: Shapes, context: Shapes) -> Der
     code = (ranks + 1).reshape(1, *model.site_shape, *event).astype(np.int32)
     finality.propagate(ops, inputs[-1], inputs, code)
     goal = goal_of(output.shape, tuple(model.site_shape), np.asarray(model.sites))
-    _check_causal(model, output)
+    _check_causal(model, output, ops)
     plan = Plan(lay_out(ops), inputs[-1], output, goal, _block(model))
     share, op = plan.work()
     if share > max(MOST_WORK, 2 / plan.num_ranks) and op is not None:
@@ -109,7 +109,7 @@ def derivation(model: Autoregressive, variables: Shapes, context: Shapes) -> Der
     return Derivation(program, inputs, axes, {})
 
 
-def _check_causal(model, output):
+def _check_causal(model, output, ops):
     if not output.live:  # no params depend on any value
         return
     code = (
@@ -118,11 +118,37 @@ def _check_causal(model, output):
         .max(1)[np.asarray(model.sites)]
     )
     late = np.flatnonzero(code > np.arange(model.num_sites))
-    if len(late):
-        raise NotCausal(
-            f"as far as its operations show, the params at rank {late[0]} depend on the value at rank "
-            f"{code[late[0]] - 1}"
+    if not len(late):
+        return
+    reads = f"the params at rank {late[0]} depend on the value at rank {code[late[0]] - 1}"
+    if (op := _without_rule(ops, output)) is not None:
+        raise Refused(
+            f"{op.name} is not understood; were it to read all of its inputs, {reads} "
+            f"({op.name}, {op.line})"
         )
+    raise NotCausal(f"as far as its operations show, {reads}")
+
+
+def _without_rule(ops, output):
+    """The last operation before the output that no rule follows, if there is one."""
+    wanted = {output}
+    for op in reversed([*_all(ops)]):
+        if not any(out.live and out in wanted for out in op.outs):
+            continue
+        if op.body is None and op.name not in codes.RULES:
+            return op
+        wanted.update(op.ins)
+        if op.body is not None:
+            wanted.update([*op.body.after, *op.body.outputs])
+    return None
+
+
+def _all(ops):
+    """The operations, those of a loop's body before the loop itself."""
+    for op in ops:
+        if op.body is not None:
+            yield from _all(op.body.ops)
+        yield op
 
 
 def _block(model):

@@ -12,6 +12,7 @@ from zoo.derived.derivation import Shapes, derivation
 from zoo.derived.network.windows import NotCausal, Refused, sizes
 from zoo.derived.schedule import FRAMES
 from zoo.foundation.arguments import checked
+from zoo.foundation.precision import narrowed
 
 _WHEN = {
     "enter": "Once a row (enter)",
@@ -89,6 +90,7 @@ def _inputs(model, context):
     """The shapes of a model's variables, and a context: by default its example's."""
     if context is None:
         context = model.example(1)[1]
+    context = narrowed(context)
     x = jnp.zeros((1, *model.site_shape, *model.head.event_shape), model.head.dtype)
     variables = jax.eval_shape(lambda key: init(model, key, x, context), jax.random.key(0))
     return variables, context

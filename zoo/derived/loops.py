@@ -60,7 +60,7 @@ def _beside_ranks(op):
     loop = op.body.loop
     if not 0 < loop.length <= LONGEST:
         return False
-    for array in op.body.carries:
+    for array in (*op.body.carries, *op.body.slices):
         if array.live and loop in array.loops:
             axis = array.loops.index(loop)
             latest = array.code.max(tuple(d for d in range(array.code.ndim) if d != axis))

@@ -55,7 +55,7 @@ class Plan:
         self.num_ranks = len(goal[0].first)
         self.steps = np.ones(self.num_ranks, bool)
         self.no_enter: set[Op] = set()
-        self.carried = {op.ins[0] for op in ops if op.name == "delay"}
+        self.carried = {op.ins[0]: op for op in ops if op.name == "delay"}
         self.multiplied: dict[Array, list[int]] = {}
         self._mark()
         for _ in range(50):
@@ -212,8 +212,8 @@ class Plan:
             self._reconsider(array, demands, grid, need)
             if must:
                 raise Refused(
-                    "what a loop carries becomes known neither site by site nor row by row "
-                    f"({op.name}, {op.line})"
+                    "what its recurrence carries becomes known neither one site nor one row at a "
+                    f"time (scan, {self.carried[array].line})"
                 )
             self._note(op, array, asked)
             return None

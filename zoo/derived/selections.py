@@ -1,5 +1,4 @@
-"""Rules of what puts arrays together or takes them apart: padding, concatenation, gathers, slices
-and updates."""
+"""Rules of what puts arrays together or takes them apart: padding, concatenation and slices."""
 
 from __future__ import annotations
 
@@ -9,8 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from zoo.derived.network.product_codes import gathered_from, updated
-from zoo.derived.network.windows import Refused, fixed, is_full, moved, moving, overhang, whole
+from zoo.derived.network.windows import Refused, fixed, is_full, moved, moving, overhang
 from zoo.derived.rules import rule
 
 
@@ -110,97 +108,6 @@ def _(op, k, window, times):
         return out
 
     return needs, compute
-
-
-@rule("gather")
-def _(op, k, window, times):
-    source, index = op.ins
-    dn = op.params["dimension_numbers"]
-    if index.value is not None and not index.loops and source.live:
-        return _take(op, window, times)
-    if source.live or dn.operand_batching_dims:
-        raise Refused("a gather at places that depend on what is drawn")
-    offsets = [window[d] for d in dn.offset_dims]
-    if not all(
-        is_full(s, op.outs[0].shape[d]) for s, d in zip(offsets, dn.offset_dims, strict=True)
-    ):
-        raise Refused("a gather of parts")
-    rest = [s for d, s in enumerate(window) if d not in dn.offset_dims]
-    full = whole(source.shape, len(times))
-    return [full, (*rest, fixed(0, index.shape[-1], len(times)))], lambda run, *each: run.map(
-        op.ins, lambda a, i: op.fn(a, i)[0], *each
-    )
-
-
-def _take(op, window, times):
-    """A gather at known places along one axis, such as an ordering: the places are composed with
-    the window's."""
-    source, index = op.ins
-    dn = op.params["dimension_numbers"]
-    picked = [d for d in range(len(window)) if d not in dn.offset_dims]
-    axes = tuple(dn.start_index_map)
-    slices = op.params["slice_sizes"]
-    others = all(slices[d] == n for d, n in enumerate(source.shape) if d not in axes)
-    if (
-        len(axes) != 1
-        or len(picked) != 1
-        or dn.collapsed_slice_dims != axes
-        or not others
-        or dn.operand_batching_dims
-    ):
-        raise Refused("a gather along several axes")
-    (axis,), (out_axis,) = axes, picked
-    order = gathered_from(op.fn, source.shape, index.value)
-    order = np.moveaxis(order, out_axis, 0).reshape(len(order.swapaxes(0, out_axis)), -1)[:, 0]
-    if (order < 0).any():
-        raise Refused("a gather that fills in")
-    stride = int(np.prod(source.shape[axis + 1 :], dtype=int))
-    order = order // stride % source.shape[axis]
-    span = window[out_axis]
-    rest = [s for d, s in enumerate(window) if d != out_axis]
-    steps = np.stack([order[np.clip(span.first + i, 0, len(order) - 1)] for i in range(span.size)])
-    run_of = (steps == steps[0] + np.arange(span.size)[:, None]).all()
-    wanted = moving(steps[0], span.size) if run_of else fixed(0, source.shape[axis], len(times))
-    need = (*rest[:axis], wanted, *rest[axis:])
-
-    def compute(run, x, _):
-        if not run_of:
-            places = run.at(span.start) + jnp.arange(span.size, dtype=jnp.int32)
-            places = jnp.take(jnp.asarray(order, jnp.int32), places, mode="clip")
-            x = jnp.take(x, places, axis=axis + source.batched, mode="clip")
-        return run.map(op.ins[:1], lambda a: jnp.moveaxis(a, axis, out_axis), x)
-
-    return [need, whole(index.shape, len(times))], compute
-
-
-@rule("scatter", "dynamic_update_slice")
-def _(op, k, window, times):
-    """An update at known places: what lies in their box is of the update, the rest as it was."""
-    if any(each.loops for each in op.ins):
-        raise Refused("an update in a loop")
-    box = updated(op.ins, op.fn)
-    if box is None:
-        raise Refused("an update at places that depend on what is drawn")
-    at = 2 if op.name == "scatter" else 1
-    update = op.ins[at]
-    lengths = [b - a for a, b in box]
-    part = tuple(
-        moving(np.clip(s.first - a, 1 - s.size, b - a - 1), s.size)
-        for s, (a, b) in zip(window, box, strict=True)
-    )
-    reads: list[Any] = [None if each.value is not None else () for each in op.ins]
-    reads[0], reads[at] = window, whole(update.shape, len(times))
-
-    def compute(run, *each):
-        new = run.map([update], lambda a: a.reshape(lengths), each[at])
-        new = run.same(op, at, run.cut(new, update.batched, part))
-        inside = jnp.ones((1,) * (len(window) + 1), bool)
-        for d, (span, (a, b)) in enumerate(zip(window, box, strict=True)):
-            places = run.places(span, d, len(window))
-            inside = inside & (places >= a) & (places < b)
-        return jnp.where(inside, new, run.same(op, 0, each[0]))
-
-    return reads, compute
 
 
 @rule("dynamic_slice")

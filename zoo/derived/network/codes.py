@@ -14,7 +14,7 @@ import numpy as np
 from zoo.derived.network.windows import groups
 
 ZERO, LOW = -1, -2
-_LOW = -1e30
+_LOW = -1e8  # a score of -1e9 is masked: its exponential is exactly 0 beside any of ordinary size
 
 
 class Coded(NamedTuple):
@@ -133,15 +133,12 @@ def _(params, ins, outs, fn):
 
 @rule("sub")
 def _(params, ins, outs, fn):
-    a, b = ins[0].code, ins[1].code
+    a, b, known = ins[0].code, ins[1].code, ins[1].value
     low = (a == LOW) & (b != LOW)
-    return np.where(
-        low,
-        LOW,
-        np.where((a == ZERO) & (b == ZERO), ZERO, ordinary(a, b))
-        if (b == ZERO).any()
-        else ordinary(a, b),
-    )
+    if known is not None and known.dtype.kind == "f":
+        low = low | compressed(np.asarray(known > -_LOW))
+    zero = (a == ZERO) & (b == ZERO)
+    return np.where(low, LOW, np.where(zero, ZERO, ordinary(a, b)))
 
 
 @rule("mul")

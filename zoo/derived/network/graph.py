@@ -15,11 +15,12 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
-from jax.extend.core import Literal
+from jax.extend.core import ClosedJaxpr, Literal
 
 from zoo.derived.network.values import evaluate
 from zoo.derived.network.windows import Refused
@@ -44,15 +45,14 @@ SPELLED: dict[str, Callable[..., Any]] = {
     ),
 }
 UNCHANGED = {"optimization_barrier", "sharding_constraint", "device_put", "pvary", "stop_gradient"}
-CLOSED = {
-    "scan",
-    "while",
-    "cond",
-    "custom_linear_solve",
-    "pallas_call",
-    "run_state",
-    "shard_map",
-}  # no plain calls
+NOT_OF_THE_MODEL = (
+    "/zoo/derived/",
+    "/zoo/core/",
+    "/zoo/foundation/",
+    "/site-packages/",
+    "/jax/_src/",
+)
+CLOSED = {"pallas_call", "run_state", "shard_map"}  # no plain calls
 
 
 @dataclasses.dataclass(eq=False, repr=False)
@@ -173,7 +173,7 @@ def _flatten(
     for eqn in jaxpr.eqns:
         ins = [read(atom) for atom in eqn.invars]
         at = _line(eqn) or line
-        inner = next((eqn.params[name] for name in CALLS if name in eqn.params), None)
+        inner = _called(eqn)
         if eqn.primitive.name in UNCHANGED and len(ins) == len(eqn.outvars):
             outs = ins
         elif eqn.primitive.name == "cond" and ins[0].value is not None:
@@ -183,15 +183,27 @@ def _flatten(
             outs = _flatten(branch.jaxpr, branch.consts, ins[1:], ops, loops, at)
         elif eqn.primitive.name == "scan":
             outs = _scan(eqn, ins, ops, loops, at)
-        elif inner is not None and eqn.primitive.name not in CLOSED:
-            plain, inner_consts = (
-                (inner.jaxpr, inner.consts) if hasattr(inner, "consts") else (inner, ())
-            )
-            outs = _flatten(plain, inner_consts, ins, ops, loops, at)
+        elif inner is not None:
+            outs = _flatten(inner.jaxpr, inner.consts, ins, ops, loops, at)
         else:
             outs = _operation(eqn, ins, ops, loops, at)
         env.update(zip(eqn.outvars, outs, strict=True))
     return [read(atom) for atom in jaxpr.outvars]
+
+
+def _called(eqn):
+    """What a call calls; None if it is no call, as a reduction by a given function is none."""
+    for name in CALLS:
+        inner = eqn.params.get(name)
+        if inner is None or eqn.primitive.name in CLOSED:
+            continue
+        inner = inner if hasattr(inner, "consts") else ClosedJaxpr(inner, ())
+        given, taken = (
+            [v.aval.shape for v in (*each.invars, *each.outvars)] for each in (eqn, inner.jaxpr)
+        )
+        if given == taken:
+            return inner
+    return None
 
 
 def _operation(eqn, ins, ops, loops, line):
@@ -199,11 +211,7 @@ def _operation(eqn, ins, ops, loops, line):
         shapes = [jax.ShapeDtypeStruct(each.shape, each.dtype) for each in ins]
         plain = jax.make_jaxpr(functools.partial(SPELLED[eqn.primitive.name], eqn.params))(*shapes)
         return _flatten(plain.jaxpr, plain.consts, ins, ops, loops, line)
-    if (
-        ins
-        and all(each.value is not None and each.value.ndim == 0 for each in ins)
-        and eqn.primitive.name not in CLOSED
-    ):
+    if ins and all(each.value is not None and each.value.ndim == 0 for each in ins):
         known = evaluate(
             eqn.primitive.name,
             eqn.params,
@@ -212,6 +220,8 @@ def _operation(eqn, ins, ops, loops, line):
         )
         if known[0] is not None:
             return [constant(value) for value in known]
+    if not any(np.prod(v.aval.shape, dtype=int) for v in eqn.outvars):  # no entries: known
+        return [constant(np.zeros(v.aval.shape, v.aval.dtype)) for v in eqn.outvars]
     varies = tuple(loop for loop in loops if any(loop in each.loops for each in ins))
     op = Op(
         eqn.primitive.name,
@@ -278,16 +288,12 @@ def _line(eqn: Any) -> str:
     traceback = eqn.source_info.traceback
     for frame in traceback.frames if traceback else ():
         name = frame.file_name.replace("\\", "/")
-        ours = (
-            "/zoo/derived/" not in name
-            and "/zoo/core/" not in name
-            and "/zoo/foundation/" not in name
-        )
-        if (
-            ours
-            and "/site-packages/" not in name
-            and "/jax/_src/" not in name
-            and not name.startswith("<")
-        ):
-            return "/".join(name.split("/")[-3:]) + f":{frame.line_num}"
+        if not (name.startswith("<") or any(part in name for part in NOT_OF_THE_MODEL)):
+            return f"{_short(name)}:{frame.line_num}"
     return ""
+
+
+def _short(path):
+    """The path from where the user stands, or its last parts."""
+    here = f"{Path.cwd().as_posix()}/"
+    return path.removeprefix(here) if path.startswith(here) else "/".join(path.split("/")[-3:])

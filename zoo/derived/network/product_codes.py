@@ -13,7 +13,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from zoo.derived.network.codes import LOW, ZERO, along, ordinary, rule
+from zoo.derived.network.codes import LOW, ZERO, along, most, ordinary, rule
+from zoo.derived.network.values import LARGEST
 
 _CHUNK = 1 << 24  # entries of a product of codes at a time
 
@@ -44,6 +45,31 @@ def _(params, ins, outs, fn):
     return turn(np.maximum.accumulate(turn(code), params["axis"]))
 
 
+@rule("reduce_window_sum", "reduce_window_max", "reduce_window_min")
+def _(params, ins, outs, fn):
+    """Over windows, such as pooling: the greatest code in each."""
+    sizes, code = params["window_dimensions"], ins[0].code
+    if any(n != 1 for n in params["base_dilation"]):
+        return None
+    for d, size in enumerate(sizes):
+        stride, (low, high) = params["window_strides"][d], params["padding"][d]
+        if code.shape[d] == 1 and not low and not high:
+            continue
+        first = np.arange(outs[0].shape[d]) * stride - low
+        seen = along(ins[0]._replace(code=code), [d])
+        places = first[:, None] + np.arange(size) * params["window_dilation"][d]
+        inside = (places >= 0) & (places < ins[0].shape[d])
+        shape = [1] * code.ndim
+        result = None
+        for at, there in zip(places.T, inside.T, strict=True):
+            shape[d] = len(at)
+            each = np.take(seen, np.clip(at, 0, ins[0].shape[d] - 1), d)
+            each = np.where(there.reshape(shape), each, LOW)
+            result = each if result is None else np.maximum(result, each)
+        code = result
+    return np.maximum(code, 0)
+
+
 @rule("sort", "top_k", "approx_top_k")
 def _(params, ins, outs, fn):
     d = params.get("axis", params.get("dimension", params.get("reduction_dimension", -1)))
@@ -64,42 +90,39 @@ def _(params, ins, outs, fn):
     return ins[0].code[tuple(parts)]
 
 
-@rule("scatter", "dynamic_update_slice")
+UPDATES = ("scatter", "scatter-add", "scatter_add", "dynamic_update_slice")
+
+
+@rule(*UPDATES)
 def _(params, ins, outs, fn):
-    box = updated(ins, fn)
-    if box is None:
+    name = "dynamic_update_slice" if "dimension_numbers" not in params else "scatter"
+    places = written(name, ins, fn)
+    if places is None:
         return None
-    code = np.array(np.broadcast_to(ins[0].code, ins[0].shape))
-    update = ins[-1 if "dimension_numbers" in params else 1]
-    code[tuple(slice(a, b) for a, b in box)] = along(update, range(len(update.shape))).reshape(
-        [b - a for a, b in box]
-    )
-    return code
+    update = ins[1 if name == "dynamic_update_slice" else 2]
+    new = along(update, range(len(update.shape))).reshape(-1)[np.maximum(places, 0)]
+    old = np.broadcast_to(ins[0].code, ins[0].shape)
+    if params.get("update_jaxpr") is not None:  # a sum
+        new = most(old, new)
+    return np.where(places >= 0, new, old)
 
 
-def updated(ins: Sequence[Any], fn: Callable) -> list[tuple[int, int]] | None:
-    """The box of the array that an update at known places replaces, in the order of the update;
-    None if it is no such."""
-    shape, scatters = ins[0].shape, len(ins) == 3 and ins[2].shape != ()
+def written(name: str, ins: Sequence[Any], fn: Callable) -> np.ndarray | None:
+    """For each entry of what an update gives the flat place in the update, -1 where nothing is
+    written; None if the program does not say where, or some entries meet."""
+    shape, scatters = ins[0].shape, name != "dynamic_update_slice"
     indices, update = (ins[1:2], ins[2]) if scatters else (ins[2:], ins[1])
-    if any(each.value is None for each in indices):
+    if any(each.value is None for each in indices) or np.prod(shape, dtype=float) > LARGEST:
         return None
     with jax.ensure_compile_time_eval():
         operand = np.zeros(shape, np.float32)
-        number = 1 + np.arange(np.prod(update.shape, dtype=int), dtype=np.float32).reshape(
-            update.shape
-        )
+        number = np.arange(1, 1 + np.prod(update.shape, dtype=int), dtype=np.float32)
+        number = number.reshape(update.shape)
         known = [np.asarray(each.value) for each in indices]
-        places = np.asarray(
-            fn(operand, *known, number)[0] if scatters else fn(operand, number, *known)[0]
-        )
-    at = np.nonzero(places)
-    box = [(int(each.min()), int(each.max()) + 1) for each in at] if len(at[0]) else []
-    inside = places[tuple(slice(a, b) for a, b in box)] if box else places
-    in_order = (
-        box and inside.size == number.size and (inside.reshape(-1) == number.reshape(-1)).all()
-    )
-    return box if in_order else None
+        given = (*known, number) if scatters else (number, *known)
+        places = np.asarray(fn(operand, *given)[0]).astype(np.int64) - 1
+    found = np.sort(places[places >= 0])
+    return places if np.array_equal(found, np.arange(number.size)) else None
 
 
 @rule("dot_general")
@@ -138,19 +161,41 @@ def _pair(a, b):
 @rule("gather")
 def _(params, ins, outs, fn):
     x, index = ins
-    dn, rank = params["dimension_numbers"], len(outs[0].shape)
+    dn = params["dimension_numbers"]
     if index.value is not None and x.code.size > 1:
         source = gathered_from(fn, x.shape, index.value)
         flat = along(x, range(len(x.shape))).reshape(-1)
-        return np.where(source < 0, ZERO, flat[np.maximum(source, 0)])
-    if (x.code.size > 1 and x.code.max() > 0) or dn.operand_batching_dims:
-        return None
-    shape = [1] * rank
-    for d, n in zip(
-        [d for d in range(rank) if d not in dn.offset_dims], index.code.shape[:-1], strict=True
-    ):
+        return np.where(source < 0, 0, flat[np.maximum(source, 0)])
+    picked = [d for d in range(len(outs[0].shape)) if d not in dn.offset_dims]
+    return ordinary(_of_index(index, picked, outs[0]), _of_source(params, x, picked, outs[0]))
+
+
+def _of_index(index, picked, out):
+    shape = [1] * len(out.shape)
+    for d, n in zip(picked, index.code.shape[:-1], strict=True):
         shape[d] = n
-    return ordinary(index.code.max(-1).reshape(shape), np.asarray(x.code.max()))
+    return index.code.max(-1).reshape(shape)
+
+
+def _of_source(params, x, picked, out):
+    """Along the axes that places are looked up on, any entry may be read."""
+    dn, code = params["dimension_numbers"], x.code
+    batching = zip(dn.operand_batching_dims, dn.start_indices_batching_dims, strict=True)
+    axis_of = {d: picked[i] for d, i in batching}  # of the source: of the output
+    apart = (*dn.collapsed_slice_dims, *axis_of)
+    slices = [d for d in range(len(x.shape)) if d not in apart]
+    axis_of.update(zip(slices, dn.offset_dims, strict=True))
+    for d in range(len(x.shape)):
+        whole = d in axis_of and d not in dn.start_index_map
+        if d not in dn.operand_batching_dims and not (
+            whole and params["slice_sizes"][d] == x.shape[d]
+        ):
+            code = code.max(d, keepdims=True)
+    order = sorted(axis_of, key=axis_of.__getitem__)
+    shape = [1] * len(out.shape)
+    for d in order:
+        shape[axis_of[d]] = code.shape[d]
+    return code.transpose(*order, *(d for d in range(code.ndim) if d not in order)).reshape(shape)
 
 
 def gathered_from(fn: Callable, shape: Sequence[int], index: np.ndarray) -> np.ndarray:
