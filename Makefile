@@ -9,6 +9,7 @@ ARGS ?=
 JOBS ?= 2
 RUN ?= $(MODEL)
 ROW ?=
+NAME ?=
 GIF ?=
 SURPRISE ?=
 INTERPOLATE ?=
@@ -24,7 +25,7 @@ RUNNING := $(VENV)/installed
 DEVELOPING := $(VENV)/developing
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check lr-range search diagnose train sample eval bench bench-derived bench-torch reproduce judge figures test test-slow test-stacks lint format notebooks lock clean
+.PHONY: help setup check lr-range search diagnose train sample eval bench bench-derived bench-torch reproduce judge pack figures test test-slow test-stacks lint format notebooks lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F'\t' '{ printf "  make %-13s %s\n", $$1, $$2 }'
@@ -84,6 +85,9 @@ reproduce: $(RUNNING) ## train and evaluate one row of docs/results.md from scra
 
 judge: $(RUNNING) ## how far the images of a run are from the data, by a classifier: make judge RUN=gan
 	@$(PY) -m benchmarks.judge $(RUN) $(ARGS)
+
+pack: $(RUNNING) ## put the weights of a finished RUN among those in the box, as pretrained/NAME, with a card: make pack RUN=runs/made NAME=made
+	@$(PY) -m benchmarks.pack $(RUN) $(NAME) $(ARGS)
 
 figures: $(RUNNING) ## draw docs/receptive_fields.png again
 	@$(PY) -m benchmarks.receptive_fields $(ARGS)

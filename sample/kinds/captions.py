@@ -10,6 +10,7 @@ import tyro
 
 import zoo
 from sample.kinds.kind import Inline, Kind, Run, check_counts, check_seed
+from sample.kinds.places import folder_of, noted
 from sample.kinds.written import Writing, check_attends, first_written, report
 from sample.media.captions import caption, pointing_accuracy
 from sample.media.image_files import read_pixels
@@ -80,12 +81,10 @@ def show(
         found = scores(made.texts, references, model.unit)
         report(writing, checkpoint, model, found, path, options.num is None, **pointing)
     if writing.attention and made.attention:
-        first, out = first_written(made), writing.out or checkpoint.parent / "attention.png"
-        image = images[first].astype(np.uint8)
-        print(
-            "attention: "
-            f"{save_gaze(out, image, made.attention[first], made.tokens[first], made.centres)}"
-        )
+        first, out = first_written(made), writing.out or folder_of(checkpoint) / "attention.png"
+        image, where = images[first].astype(np.uint8), noted(out)
+        save_gaze(out, image, made.attention[first], made.tokens[first], made.centres)
+        print(f"attention: {where}")
 
 
 def _test_split(path, num):

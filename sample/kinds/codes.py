@@ -10,7 +10,9 @@ import tyro
 
 import zoo
 from sample.engines.sampler import draw
+from sample.kinds.kept import kept_images
 from sample.kinds.kind import check_counts, labels, mean
+from sample.kinds.places import noted, place
 from sample.media.codes import (
     interpolate,
     mean_images,
@@ -63,18 +65,29 @@ def show_codes(options: Any, checkpoint: Path, model: Any, variables: zoo.Variab
     (name,) = codes.asked
     check_counts(num=options.num)
     show = {"interpolate": _ways, "reconstruct": _reconstructions, "nearest": _neighbours}[name]
-    panels, said = show(options, model, variables)  # [rows, columns, height, width(, 3)]
+    panels, said = show(
+        options, checkpoint, model, variables
+    )  # [rows, columns, height, width(, 3)]
     sheet = grid(panels.reshape(-1, *panels.shape[2:]), columns=panels.shape[1])
-    out = options.picture.out or checkpoint.parent / f"{name}.png"
-    path = save_png(out, sheet, options.picture.scale)
+    out = options.picture.out or place(checkpoint, name, ".png", options.seed)
+    where = noted(out)
+    save_png(out, sheet, options.picture.scale)
     print(f"{kind(model)} from {checkpoint}, seed {options.seed}")
-    print(f"{said}: {path}")
+    print(f"{said}: {where}")
 
 
-def _examples(options, model, variables, num, alike=1):
-    """`num` images and their context: those of --images, or draws; `alike` of them in a row have
-    the same label.
+def _examples(options, checkpoint, model, variables, num, alike=1):
+    """`num` images and their context: those of --images, of the test split if the run beside the
+    checkpoint keeps enough of them, or draws; `alike` of them in a row have the same label.
     """
+    if (
+        options.images is None
+        and checkpoint is not None
+        and (alike == 1 or model.example(1)[1] is None)
+    ):
+        kept = kept_images(checkpoint, model, num)
+        if kept is not None and len(kept[0]) == num:
+            return kept
     if options.images is None:
         context = labels(model, options.label, -(-num // alike))
         context = jax.tree.map(lambda leaf: np.repeat(leaf, alike, axis=0)[:num], context)
@@ -98,8 +111,10 @@ def _examples(options, model, variables, num, alike=1):
     return x, context
 
 
-def _ways(options, model, variables):
-    x, context = _examples(options, model, variables, 2 * (options.num or ROWS), alike=2)
+def _ways(options, checkpoint, model, variables):
+    x, context = _examples(
+        options, checkpoint, model, variables, 2 * (options.num or ROWS), alike=2
+    )
     if len(x) < 2:
         raise ValueError(f"--interpolate needs two images; {options.images} has {len(x)}.")
     pairs = len(x) // 2
@@ -120,18 +135,18 @@ def _ways(options, model, variables):
     return panels, f"{pairs} pairs of images, {STEPS} codes between each two"
 
 
-def _reconstructions(options, model, variables):
-    x, context = _examples(options, model, variables, options.num or ROWS)
+def _reconstructions(options, checkpoint, model, variables):
+    x, context = _examples(options, checkpoint, model, variables, options.num or ROWS)
     restored = mean_images(model, reconstruct(model, variables, x, context))
     nats = np.asarray(reconstruction_nats(model, variables, x, context), np.float64)
     panels = np.stack([as_images(model, x), restored], axis=1)
     return panels, f"{len(x)} images and their reconstructions, {mean(nats)} nats"
 
 
-def _neighbours(options, model, variables):
+def _neighbours(options, checkpoint, model, variables):
     examples = read_images(model, options.codes.nearest)
     drawn = dataclasses.replace(options, images=None)
-    x, _ = _examples(drawn, model, variables, options.num or ROWS)
+    x, _ = _examples(drawn, None, model, variables, options.num or ROWS)
     found = nearest(x, examples, min(NEIGHBOURS, len(examples)))
     pictures = as_images(model, examples[found.indices.reshape(-1)])
     near = pictures.reshape(*found.indices.shape, *pictures.shape[1:])

@@ -12,6 +12,7 @@ import zoo
 from sample.engines.completion import complete
 from sample.engines.sampler import draw
 from sample.kinds.codes import Codes, show_codes
+from sample.kinds.kept import kept_images
 from sample.kinds.kind import (
     Computing,
     Inline,
@@ -26,6 +27,7 @@ from sample.kinds.kind import (
     mean,
     with_ddim,
 )
+from sample.kinds.places import folder_of, noted, place
 from sample.kinds.table import show_drawing
 from sample.media.image_files import read_images
 from sample.media.pixels import as_images, canvases, image_shape
@@ -46,7 +48,7 @@ class Picture:
 
     out: Annotated[Path | None, tyro.conf.arg(metavar="FILE.png")] = None
     """Where it goes; by default samples.png, surprise.png of --images or completions.png beside the
-    checkpoint.
+    checkpoint, with the engine and the seed in the name if they are not the usual ones.
     """
     columns: int | None = None
     """Columns of the grid; about square by default."""
@@ -80,10 +82,12 @@ class Options:
     by default in all steps, with noise.
     """
     complete: Annotated[int | None, tyro.conf.arg(metavar="ROWS")] = None
-    """Keep so many upper rows of images, and draw the rest of them from the posterior."""
+    """Keep so many upper rows of images (--images, or test images that the run keeps), and draw the
+    rest of them from the posterior.
+    """
     surprise: bool = False
     """Also write maps of the surprise, -log p of every pixel given those before it (by default of
-    the first 16).
+    16 test images that the run keeps).
     """
     gif: bool = False
     """Also write a GIF that shows the images being drawn, site by site or in the model's steps."""
@@ -139,7 +143,7 @@ def show(options: Options, checkpoint: Path, model: Any, variables: zoo.Variable
         x = read_images(model, options.images, options.num or MAPPED)
         context = context_of(options, model, len(x))
         print(f"{kind(model)} from {checkpoint}")
-        path = options.picture.out or checkpoint.parent / "surprise.png"
+        path = options.picture.out or folder_of(checkpoint) / "surprise.png"
         show_surprise(path, options, model, variables, x, context)
     else:
         show_samples(options, checkpoint, model, variables)
@@ -161,21 +165,24 @@ def show_samples(options: Options, checkpoint: Path, model: Any, variables: zoo.
     """The grid of samples; with it, if asked for, the GIF of its drawing and the maps of surprise."""
     num, picture = options.num or DRAWN, options.picture
     drawn, context = show_drawing(options, checkpoint, model, variables, num)
-    path = picture.out or checkpoint.parent / "samples.png"
+    seed, engine = options.seed, options.computing.engine
+    path = picture.out or place(checkpoint, "samples", ".png", seed, engine)
+    where = noted(path)
     save_png(path, grid(as_images(model, drawn.x), picture.columns), picture.scale)
-    print(f"grid of {num}: {path}")
+    print(f"grid of {num}: {where}")
     if options.gif:
         steps = _frames(model, variables, options.seed, drawn.x, context)
         frames = np.stack([grid(frame, picture.columns) for frame in steps])
-        print(
-            f"drawing in {len(frames)} frames: "
-            f"{save_gif(path.with_suffix('.gif'), frames, picture.scale)}"
-        )
+        where = noted(path.with_suffix(".gif"))
+        save_gif(path.with_suffix(".gif"), frames, picture.scale)
+        print(f"drawing in {len(frames)} frames: {where}")
     if options.surprise:
-        x, context = jax.tree.map(lambda leaf: leaf[: options.num or MAPPED], (drawn.x, context))
-        show_surprise(
-            path.with_name(f"{path.stem}_surprise.png"), options, model, variables, x, context
-        )
+        mapped, path = options.num or MAPPED, path.with_name(f"{path.stem}_surprise.png")
+        if (kept := kept_images(checkpoint, model, mapped)) is not None:
+            show_surprise(path, options, model, variables, *kept, of="test images")
+        else:
+            x, context = jax.tree.map(lambda leaf: leaf[:mapped], (drawn.x, context))
+            show_surprise(path, options, model, variables, x, context, of="images")
 
 
 def _frames(model, variables, seed, x, context):
@@ -193,6 +200,7 @@ def show_surprise(
     variables: zoo.Variables,
     x: Any,
     context: Any,
+    of: str = "images",
 ) -> None:
     """Images and where they surprise the model."""
     size, parts = options.computing.batch_size, []
@@ -200,8 +208,9 @@ def show_surprise(
         part = jax.tree.map(lambda leaf: leaf[i : i + size], (x, context))  # noqa: B023
         parts.append(np.asarray(surprise(model, variables, *part), np.float64))
     nats = np.concatenate(parts)
+    where = noted(path)
     save_surprise(path, model, x, nats, options.picture.columns)
-    print(f"surprise of {len(x)} images, {mean(nats.reshape(len(x), -1).sum(1))} nats: {path}")
+    print(f"surprise of {len(x)} {of}, {mean(nats.reshape(len(x), -1).sum(1))} nats: {where}")
 
 
 def show_completions(
@@ -217,12 +226,14 @@ def show_completions(
             f"{options.complete}."
         )
     key = jax.random.key(options.seed)
-    if options.images is None:
-        context = context_of(options, model, COMPLETED)
-        x = np.asarray(draw(model, variables, key, COMPLETED, context=context, **how).x)
-    else:
-        x = read_images(model, options.images, COMPLETED)
+    if options.images is not None:
+        x, of = read_images(model, options.images, COMPLETED), "images"
         context = context_of(options, model, len(x))
+    elif (kept := kept_images(checkpoint, model, COMPLETED)) is not None:
+        (x, context), of = kept, "test images"
+    else:
+        context, of = context_of(options, model, COMPLETED), "images"
+        x = np.asarray(draw(model, variables, key, COMPLETED, context=context, **how).x)
     known = np.zeros(model.site_shape, bool)
     known[:rows] = True
     # Another key than that of the images, or each would be its own first completion; no sample has
@@ -235,12 +246,13 @@ def show_completions(
         [as_images(model, x)[:, None], partly(model, x, known)[:, None], completions], axis=1
     )
     sheet = grid(panels.reshape(-1, *panels.shape[2:]), columns=num + 2)
-    path = save_png(
-        options.picture.out or checkpoint.parent / "completions.png", sheet, options.picture.scale
-    )
+    default = place(checkpoint, "completions", ".png", options.seed, computing.engine)
+    path = options.picture.out or default
+    where = noted(path)
+    save_png(path, sheet, options.picture.scale)
     engine = engine_name(computing.engine, model, variables, contexts)
     print(f"{kind(model)} from {checkpoint}, {engine}, seed {options.seed}")
-    print(f"{rows} of {height} rows of {len(x)} images kept, {num} completions of each: {path}")
+    print(f"{rows} of {height} rows of {len(x)} {of} kept, {num} completions of each: {where}")
 
 
 KIND = Kind("images", Options, show)

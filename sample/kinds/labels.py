@@ -10,6 +10,7 @@ import tyro
 import zoo
 from sample.engines.conditional import BATCH
 from sample.kinds.kind import Kind, Run, check_counts, check_out
+from sample.kinds.places import folder_of, noted
 from sample.media.image_files import read_pixels
 from sample.media.labels import classify, names_of
 from sample.pictures.labelled import save_labelled
@@ -66,7 +67,8 @@ def show(
         print(f"{name}: {title}")
     print(f"{kind(model)} from {checkpoint}: {len(images):,} images", end="")
     print("" if truth is None else f", {100 * wrong.mean():.2f} % of the labels are wrong")
-    path = options.out or checkpoint.parent / "labels.png"
+    path = options.out or folder_of(checkpoint) / "labels.png"
+    where = noted(path)
     shown = slice(SHOWN)
     marks = None if right is None else right[shown]
     try:
@@ -74,7 +76,8 @@ def show(
         if getattr(model, "takes_glimpses", False):
             centres = np.asarray(zoo.glimpse_centres(model, variables, pixels))
             glimpses = {"centres": centres, "sides": model.sides}
-        print(f"picture: {save_labelled(path, pixels, titles[shown], marks, **glimpses)}")
+        save_labelled(path, pixels, titles[shown], marks, **glimpses)
+        print(f"picture: {where}")
     except ImportError as error:
         print(f"no picture: {error}")
 

@@ -21,6 +21,7 @@ from sample.kinds.kind import (
     labels,
     twice,
 )
+from sample.kinds.places import noted, place
 from sample.media.sounds import audio, save_sounds
 from sample.pictures.waveforms import save_waveforms
 from zoo.core.checks import kind
@@ -86,7 +87,10 @@ def show(options: Options, checkpoint: Path, model: zoo.WaveNet, variables: zoo.
         )
 
     drawn, seconds, compiling = twice(once)
-    path = save_waveforms(options.out or checkpoint.parent / "samples.png", drawn.waves, drawn.rate)
+    seed, engine = options.seed, options.computing.engine
+    path = options.out or place(checkpoint, "samples", ".png", seed, engine)
+    where = noted(path)
+    save_waveforms(path, drawn.waves, drawn.rate)
     files = save_sounds(path.with_suffix(".wav"), drawn)
     bits = zoo.bits_per_dim(drawn.log_prob.mean(), drawn.waves.shape[1])
     engine = engine_name(options.computing.engine, model, variables, context)
@@ -98,7 +102,7 @@ def show(options: Options, checkpoint: Path, model: zoo.WaveNet, variables: zoo.
         f"compilation {compiling:.1f} s apart)"
     )
     print(f"{num} sounds: {files[0]} ... {files[-1].name}" if num > 1 else f"sound: {files[0]}")
-    print(f"waveforms and spectrograms: {path}")
+    print(f"waveforms and spectrograms: {where}")
 
 
 KIND = Kind("sound", Options, show)

@@ -25,6 +25,7 @@ from sample.kinds.kind import (
     twice,
     with_ddim,
 )
+from sample.kinds.places import noted, place
 from zoo.core.checks import kind
 
 
@@ -66,7 +67,9 @@ def show(
     model = with_ddim(model, options.ddim)
     check_plain_flags(model, options.computing)
     drawn, _ = show_drawing(options, checkpoint, model, variables, options.num)
-    path = options.out or checkpoint.parent / "samples.csv"
+    seed, engine = options.seed, options.computing.engine
+    path = options.out or place(checkpoint, "samples", ".csv", seed, engine)
+    where = noted(path)
     real = model.head.num_values is None
     np.savetxt(
         path,
@@ -74,7 +77,7 @@ def show(
         delimiter=",",
         fmt="%.9g" if real else "%d",
     )
-    print(f"{options.num} rows: {path}")
+    print(f"{options.num} rows: {where}")
 
 
 def show_drawing(

@@ -10,6 +10,7 @@ import tyro
 
 import zoo
 from sample.kinds.kind import Inline, Kind, Run, check_counts, check_seed
+from sample.kinds.places import folder_of, noted
 from sample.kinds.written import Writing, check_attends, first_written, report
 from sample.media.translations import Translations, translate
 from sample.pictures.attention_maps import save_alignment
@@ -61,14 +62,11 @@ def show(
     else:
         made = _scored(options, checkpoint, model, variables)
     if made.attention:
-        path, first = (
-            options.writing.out or checkpoint.parent / "alignment.png",
-            first_written(made),
-        )
-        print(
-            "alignment: "
-            f"{save_alignment(path, made.attention[first], made.tokens[first], made.sources[first])}"
-        )
+        first = first_written(made)
+        path = options.writing.out or folder_of(checkpoint) / "alignment.png"
+        where = noted(path)
+        save_alignment(path, made.attention[first], made.tokens[first], made.sources[first])
+        print(f"alignment: {where}")
 
 
 def _scored(options, checkpoint, model, variables):
@@ -88,7 +86,7 @@ def _scored(options, checkpoint, model, variables):
     print(f"{len(sources):,} translations in {seconds:.1f} s with compilation")
     if options.num is None:
         written = (
-            checkpoint.parent
+            folder_of(checkpoint)
             / f"translations{'' if options.pairs is None else '_' + options.pairs.stem}.tsv"
         )
         written.write_text(rows_of(zip(sources, made.texts, strict=True)), "utf-8")

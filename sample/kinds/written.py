@@ -11,6 +11,7 @@ import tyro
 import zoo
 from sample.engines.conditional import BATCH
 from sample.kinds.kind import check_counts, check_out
+from sample.kinds.places import folder_of
 from zoo.foundation.files import to_json
 
 
@@ -77,7 +78,7 @@ def report(
             "digit words"
         )
     if whole:
-        kept = checkpoint.parent / "scores.json"
+        kept = folder_of(checkpoint) / "scores.json"
         numbers = {**dataclasses.asdict(scores), **more, "pairs": str(path), "beam": writing.beam}
         kept.write_text(to_json(numbers, 2) + "\n", "utf-8")
         print(f"scores: {kept}")

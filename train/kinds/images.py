@@ -1,11 +1,21 @@
 """Images: one bit, grey or colour, from files or from the standard sets."""
 
+import io
+from typing import Any
+
+import numpy as np
+
+from train.data.dataset import take
 from train.data.quantise import convert
 from train.data.sources.embedded import digits, mnist_1bit
 from train.data.sources.images import images
 from train.data.sources.placed import cluttered, translated
 from train.data.sources.standard import standard
 from train.kinds.arrays import Arrays
+from zoo.foundation.files import write_whole
+
+TEST = "test.npz"  # in the run's folder
+KEPT = 16  # images of the test split in it
 
 
 class Images(Arrays):
@@ -42,6 +52,15 @@ class Images(Arrays):
 
     def loaded(self, dataset, data):
         return convert(dataset, data)
+
+    def keep(self, dataset, folder):
+        """The first images of the test split, with their labels if the model was told them."""
+        test = take(dataset.test, slice(KEPT))
+        arrays: dict[str, Any] = {"x": test.x}
+        arrays |= {} if test.context is None else {"labels": test.context}
+        packed = io.BytesIO()
+        np.savez_compressed(packed, **arrays)
+        write_whole(folder / TEST, packed.getvalue())
 
 
 KIND = Images()

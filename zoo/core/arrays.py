@@ -125,3 +125,33 @@ def _misfit(model, context, forms):
     if got and set(wanted) == {f"params/{name}" for name in got}:
         return "they lack the outermost level; pass all that zoo.init returns, {'params': ...}"
     return misfit(wanted, got)
+
+
+def halved(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Float32 arrays as float16, in half the bytes; others as they are.
+
+    Raises:
+      ValueError: a number is beyond the range of float16.
+
+    Example:
+      >>> halved({"bias": np.ones(2, np.float32)})["bias"].dtype.name
+      'float16'
+    """
+    largest = float(np.finfo(np.float16).max)
+    for name, array in arrays.items():
+        if array.dtype == np.float32 and not np.abs(array).max(initial=0) <= largest:
+            raise ValueError(f"array {name!r} has weights beyond {largest:g}: do not round it.")
+    return {
+        name: array.astype(np.float16) if array.dtype == np.float32 else array
+        for name, array in arrays.items()
+    }
+
+
+def restored(array: np.ndarray) -> np.ndarray:
+    """An array of `halved` as float32.
+
+    Example:
+      >>> restored(np.ones(2, np.float16)).dtype.name
+      'float32'
+    """
+    return array.astype(np.float32) if array.dtype == np.float16 else array

@@ -17,17 +17,19 @@ import safetensors
 import safetensors.numpy
 from flax.traverse_util import flatten_dict, unflatten_dict
 
-from zoo.core.arrays import misfit
+from zoo.core.arrays import halved, misfit, restored
 from zoo.core.configs import UnknownClass, check_savable, from_config
 from zoo.core.generative import Generative, Variables
 from zoo.core.likelihood import init
 from zoo.foundation.arguments import checked, shown
 from zoo.foundation.files import write_whole
 from zoo.foundation.limits import least_arrays
+from zoo.foundation.packages import BOX
 
 FORMAT = "autoregressive-zoo/2"
 UNSIGNED = "autoregressive-zoo/1"  # the format before it, without a digest
 FILE = "model.safetensors"
+ROUNDED = "float16"  # in the header of a file that stores floats in half the bytes
 
 
 class CheckpointError(ValueError):
@@ -44,14 +46,24 @@ class CheckpointError(ValueError):
 
 
 @checked()
-def save(path: str | os.PathLike, model: Generative, variables: Variables) -> None:
+def save(
+    path: str | os.PathLike, model: Generative, variables: Variables, *, rounded: bool = False
+) -> None:
     """Writes `model` and its variables to one safetensors file, whole or not at all.
 
     The header holds a digest of the model and of all arrays, which `load` compares.
 
+    Args:
+      path: the file.
+      model: the model.
+      variables: its variables.
+      rounded: stores float32 as float16, in half the bytes; `load` returns float32, rounded to 11
+        significant bits.
+
     Raises:
       ValueError: `load` could not read it again: the class of the model, its head or its ordering
-        is not registered, or the variables are those of another model.
+        is not registered, the variables are those of another model, or a weight is too large for
+        float16.
       OSError: the file cannot be written.
 
     Example:
@@ -72,7 +84,10 @@ def save(path: str | os.PathLike, model: Generative, variables: Variables) -> No
     if misfit := _misfit(model, arrays):
         raise ValueError(f"these are not the variables of this {config['class']}: {misfit}.")
     text = json.dumps(config)
-    header = {"format": FORMAT, "model": text, "digest": digest(text, arrays)}
+    header = {"format": FORMAT, "model": text}
+    if rounded:
+        arrays, header["stored"] = halved(arrays), ROUNDED
+    header["digest"] = digest(text, arrays)
     write_whole(path, safetensors.numpy.save(arrays, header))
 
 
@@ -134,6 +149,8 @@ def load(
             f"{path}: damaged since it was written (its digest is another); take a copy, or "
             "train again."
         )
+    if header.get("stored") == ROUNDED:
+        arrays = {name: restored(array) for name, array in arrays.items()}
     try:
         model = from_config(json.loads(header["model"]), classes)
         misfit = _misfit(model, arrays)
@@ -169,8 +186,8 @@ def digest(text: str, arrays: Mapping[str, np.ndarray]) -> str:
 
 @checked()
 def find(run: str | os.PathLike, runs: str | os.PathLike = "runs") -> Path:
-    """The checkpoint file that `run` means: a file, a folder that holds one, or a name whose newest
-    run in `runs` does.
+    """The checkpoint file that `run` means: a file, a folder that holds one, a name whose newest
+    run in `runs` does, or `pretrained/NAME` for weights that come with the project.
 
     Raises:
       CheckpointError: no such run or file.
@@ -189,6 +206,13 @@ def find(run: str | os.PathLike, runs: str | os.PathLike = "runs") -> Path:
     path = Path(run)
     if path.is_file() or (path / FILE).is_file():
         return path if path.is_file() else path / FILE
+    if path.parts[:1] == (BOX.name,):  # from any folder
+        if (file := BOX.parent / path / FILE).is_file():
+            return file
+        names = ", ".join(sorted(file.parent.name for file in BOX.glob(f"*/{FILE}"))) or "nothing"
+        raise CheckpointError(
+            f"no weights at {path}: {BOX} has {names}; or train: python -m train MODEL."
+        )
     numbered = re.compile(rf"{re.escape(str(run))}(-\d+)?")
     trained = [
         file for file in Path(runs).glob(f"*/{FILE}") if numbered.fullmatch(file.parent.name)

@@ -1,10 +1,13 @@
-"""Where the packages of the project are: beside `zoo`, whatever else is on the search path."""
+"""Where the packages of the project and its weights are: beside `zoo`, whatever else is on the search
+path.
+"""
 
 import importlib.abc
 import importlib.machinery
 from pathlib import Path
 
 PACKAGES = ("train", "sample", "benchmarks")
+BOX = Path(__file__).parents[2] / "pretrained"  # the weights that come with the project
 
 
 class Beside(importlib.abc.MetaPathFinder):

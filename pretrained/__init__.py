@@ -1,0 +1,1 @@
+"""Trained weights that come with the project, a folder each; docs/models describes them."""
