@@ -20,8 +20,11 @@ import zoo
 from sample.kinds.kind import engine_name
 from zoo.cli import shell
 from zoo.core.decoders import encode
+from zoo.derived import has_derived_prefill
+from zoo.derived.comparison import disagreement, reads_prompts
 from zoo.derived.derivation import Shapes, decoder_of, derivation
 from zoo.derived.network.windows import Refused, groups
+from zoo.derived.work.prompt import Prompt
 
 KEY = jax.random.key(0)
 # The rest take what these take, or longer.
@@ -103,6 +106,58 @@ def test_larger_ones(name):
 @pytest.mark.parametrize("name", slow_but(NEW, sorted(newcomers.MODELS)))
 def test_of_newcomers(name):
     check(newcomers.MODELS[name])
+
+
+PROMPTS = {
+    **{name: zoo.entry(name).tiny for name in ("made", "rnade", "seq2seq_attention")},
+    "transformer": zoo.Transformer((9,), 4, 2, 1, window=4, head=zoo.Categorical(3)),
+    "attention_lstm": zoo.AttentionLSTM((8,), 4, 2, 2, window=5, head=zoo.Categorical(4)),
+    "wavenet_16bit": zoo.entry("wavenet_16bit").tiny,
+    "wavenet": LARGER["wavenet"],
+    "chunks": LARGER["chunks"],
+    "nade_scrambled": LARGER["nade_scrambled"],
+    "lstm": zoo.LSTM((9,), 3, 2, learned_start=True, separator=1, head=zoo.Categorical(4)),
+    **{name: newcomers.MODELS[name] for name in ("Dilated", "Attending", "Recurring")},
+}
+
+
+@pytest.mark.parametrize("name", slow_but({"wavenet", "lstm"}, sorted(PROMPTS)))
+def test_prompts_in_one_pass(name):
+    """Their params are those of the network, and so are those of the steps that follow."""
+    model = PROMPTS[name]
+    context = jax.tree.map(lambda leaf: leaf[:1], zoo.example(model, 2)[1])
+    shapes = Shapes.of(variables_of(model)), Shapes.of(context)
+    found = derivation(model, *shapes)
+    for number in {1, model.num_sites // 2 + 1, model.num_sites - 1}:
+        assert disagreement(found, model, *shapes, number) is None
+
+
+@pytest.mark.slow
+def test_draws_go_on_after_a_prompt_in_one_pass():
+    """The same draws as rank by rank, from one prompt for all and from one for each."""
+    model = newcomers.Recurring(site_shape=(21,))
+    variables = zoo.init(model, KEY, np.zeros((1, 21), np.int32))
+    drawn = sample.draw(model, variables, KEY, 3)
+    for prefix in (drawn.x[0, :17], drawn.x[:, :17]):
+        again, slow = (
+            sample.draw(model, variables, KEY, 3, prefix=prefix, engine=engine)
+            for engine in ("cached", "recompute")
+        )
+        assert (again.x == slow.x).all()
+        np.testing.assert_allclose(again.log_prob, slow.log_prob, rtol=1e-4)
+
+
+def test_prompts_are_read_by_steps_where_the_check_finds_a_fault(monkeypatch):
+    model = zoo.WaveNet((6,), 3, 3, (1,), 1, head=zoo.Categorical(3))
+    variables, x = variables_of(model), np.ones((2, 6), np.int32)
+    monkeypatch.setattr(Prompt, "_held", lambda self, buffer: None)
+    reads_prompts.cache_clear()
+    assert not has_derived_prefill(model, variables)
+    decoder = zoo.derive(model, variables, 2)
+    params, _ = decoder.prefill(decoder.init(), x[:, :4])
+    whole = zoo.conditionals(model, variables, x)[:, :4]
+    np.testing.assert_allclose(params, whole, rtol=1e-4, atol=1e-5)
+    reads_prompts.cache_clear()
 
 
 def test_axes_of_equal_length_are_told_apart():

@@ -20,6 +20,8 @@ from sample.engines.program_sizes import few, few_known
 from sample.engines.requests import check_plain, check_request
 from sample.engines.tempered import Tempered
 from zoo.core import batch_axes
+from zoo.core.decoders import has_own_step
+from zoo.derived import has_derived_prefill
 from zoo.foundation.arguments import checked
 from zoo.foundation.precision import narrowed, without_x64
 
@@ -145,7 +147,11 @@ def draw_by_rank(
     )
     if not traced:  # on a device, each number of rows would compile another program
         context = jax.tree.map(np.asarray, narrowed(context))
-    prefilled = _prefilled(model, engine, known)
+    prefilled = (
+        None
+        if known is None
+        else read_at_once(model, variables, context, int(known.known.min()), engine)
+    )
     first, shared = 0, None
     if (
         known is not None
@@ -156,7 +162,9 @@ def draw_by_rank(
         first, prefilled, shared = (
             prefilled,
             0,
-            begin_shared(model, prefilled, variables, *_take((context, known), slice(1))),
+            begin_shared(
+                model, prefilled, variables, *_take((context, known), slice(1)), engine=engine
+            ),
         )
     if mesh.size > 1:
         variables = jax.device_put(variables, NamedSharding(mesh, PartitionSpec()))
@@ -190,11 +198,18 @@ def _draw_from_noise(model, variables, key, num, context, batch_size):
     return draw_from_noise(model, variables, key, num, context, batch_size, _mesh())
 
 
-def _prefilled(model, engine, known):
-    """Number of ranks that the model reads in one pass; None if it cannot or none are known."""
-    if known is None or not model.has_prefill or engine != "cached":
-        return None
-    return few_known(int(known.known.min()))
+def read_at_once(
+    model: zoo.Autoregressive,
+    variables: zoo.Variables,
+    context: PyTree,
+    known: int,
+    engine: Engine = "cached",
+) -> int | None:
+    """How many of the known ranks a sampler reads in one pass; None if its step reads one by one."""
+    own = engine == "cached" and has_own_step(model)
+    derived = engine in ("cached", "derived") and not own
+    able = model.has_prefill if own else derived and has_derived_prefill(model, variables, context)
+    return few_known(known) if able else None
 
 
 def _share_start(model, context, known, start):
@@ -204,21 +219,21 @@ def _share_start(model, context, known, start):
 
 
 @without_x64
-@functools.partial(jax.jit, static_argnums=(0, 1))
-def begin_shared(model, start, variables, context, known):
+@functools.partial(jax.jit, static_argnums=(0, 1), static_argnames="engine")
+def begin_shared(model, start, variables, context, known, engine="cached"):
     """Returns the cache after the first ranks of one example, and their log p."""
-    drawing = begin(model, zoo.decoder(model, variables, 1, context), 1, known, start)
+    drawing = begin(model, maker(engine)(model, variables, 1, context), 1, known, start)
     return drawing.cache, drawing.nats
 
 
-def _continue(model, variables, context, known, shared, batch):
+def _continue(model, make, variables, context, known, shared, batch):
     """Returns the unfinished samples of a batch that shares its first ranks."""
     cache, nats = shared
 
     def cache_of(size):
         shaped = batch_axes.resized(context, size)
         return jax.eval_shape(
-            lambda *each: zoo.decoder(model, each[0], size, each[1]).init(), variables, shaped
+            lambda *each: make(model, each[0], size, each[1]).init(), variables, shaped
         )
 
     cache = batch_axes.take(cache, batch_axes.axes(cache_of), jnp.zeros(batch, jnp.int32), 1)
@@ -263,7 +278,7 @@ def _draw(
                 known,
                 tempered,
             )
-        drawing = _continue(model, variables, context, known, shared, batch)
+        drawing = _continue(model, maker(engine), variables, context, known, shared, batch)
         return finish(model, decoder, u, drawing, first, end, known, tempered)
 
     arguments = (variables, key, tempered, shared, first, end), (indices, context, known)

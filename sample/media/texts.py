@@ -14,8 +14,7 @@ from jaxtyping import Array, Float
 import zoo
 from sample.engines.ancestral_loop import Drawing, Prefix, advance
 from sample.engines.noise import uniforms
-from sample.engines.program_sizes import few_known
-from sample.engines.sampler import begin_shared, draw_by_rank
+from sample.engines.sampler import begin_shared, draw_by_rank, read_at_once
 from sample.engines.tempered import Tempered
 from sample.media.characters import decode, encode, end_of, raw
 from zoo.core.arrays import check_variables
@@ -161,7 +160,7 @@ def stream(
     model, prefix, (given,) = _prepared(model, [prompt], length)
     key = jax.random.key(0) if key is None else key
     known = Prefix(prefix[0].astype(model.head.dtype), np.asarray([given], np.int32))
-    start = few_known(given)
+    start = read_at_once(model, variables, None, given) or 0
     cache, nats = begin_shared(model, start, variables, None, known)
     drawing = Drawing(cache, jnp.asarray(known.values), nats)
     advanced = functools.partial(_advanced, model, variables, _noise(model, key), known, tempered)

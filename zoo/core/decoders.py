@@ -48,6 +48,17 @@ class Decoder(NamedTuple):
     ) = None
 
 
+def has_own_step(model: Autoregressive) -> bool:
+    """Whether the model's class defines `step`.
+
+    Example:
+      >>> import zoo
+      >>> has_own_step(zoo.NADE())
+      True
+    """
+    return type(model).step is not Autoregressive.step
+
+
 WITHOUT_STEP: list[Callable[..., Decoder]] = []
 """What makes the decoder of a model without a step; `zoo.derived` puts `derive` here."""
 
@@ -74,7 +85,7 @@ def decoder(
       >>> params.shape, step.block
       ((2, 1), 4)
     """
-    if type(model).step is Autoregressive.step:
+    if not has_own_step(model):
         return WITHOUT_STEP[0](model, variables, batch, context, copies)
     check_context(model, context)
     check_variables(model, variables, context)

@@ -22,14 +22,15 @@ import warnings
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 from jaxtyping import PyTree
 
 from zoo.core.arrays import check_variables
 from zoo.core.checks import check_context
 from zoo.core.decoders import WITHOUT_STEP, Decoder, encode, recompute
 from zoo.core.model import Autoregressive, Variables
-from zoo.derived.comparison import examined_for, refusal
-from zoo.derived.derivation import decoder_of
+from zoo.derived.comparison import examined_for, reads_prompts_for, refusal
+from zoo.derived.derivation import canvas_of, decoder_of
 from zoo.derived.explanation import explain
 from zoo.derived.network.windows import Refused
 from zoo.foundation.arguments import checked
@@ -84,7 +85,8 @@ def derive(
     if not isinstance(found, Refused):
         memory = encode(model, variables, context, copies)
         try:
-            return decoder_of(found, model, variables, memory, batch)
+            decoder = decoder_of(found, model, variables, memory, batch)
+            return _with_checked_prompts(decoder, model, variables, context)
         except Exception as error:
             found = refusal(error)
     message = (
@@ -95,6 +97,22 @@ def derive(
         raise ValueError(message)
     _warn(message)
     return recompute(model, variables, batch, context, copies)
+
+
+def has_derived_prefill(
+    model: Autoregressive, variables: Variables, context: PyTree = None
+) -> bool:
+    """Whether the decoder of `derive` reads a prompt in one pass; checked once, in seconds.
+
+    Example:
+      >>> import jax, numpy as np, zoo
+      >>> model = zoo.WaveNet((9,), 3, 3, (1, 2), 1, head=zoo.Categorical(4))
+      >>> variables = zoo.init(model, jax.random.key(0), np.zeros((1, 9), np.int32))
+      >>> has_derived_prefill(model, variables)
+      True
+    """
+    context = narrowed(context)
+    return reads_prompts_for(model, variables, context)
 
 
 def has_derived_step(model: Autoregressive, variables: Variables, context: PyTree = None) -> bool:
@@ -108,6 +126,23 @@ def has_derived_step(model: Autoregressive, variables: Variables, context: PyTre
       True
     """
     return not isinstance(examined_for(model, variables, narrowed(context)), Refused)
+
+
+def _with_checked_prompts(decoder, model, variables, context):
+    """The decoder; where the check finds a fault in its prompts, they are read step by step."""
+    if decoder.prefill is None:
+        return decoder
+
+    def prefill(cache, x):
+        if reads_prompts_for(model, variables, context):
+            return decoder.prefill(cache, x)
+        canvas = canvas_of(model, x)
+        cache, params = jax.lax.scan(
+            lambda cache, t: decoder.step(cache, canvas, t)[::-1], cache, jnp.arange(x.shape[1])
+        )
+        return params.swapaxes(0, 1), cache
+
+    return decoder._replace(prefill=prefill)
 
 
 WITHOUT_STEP[:] = [derive]

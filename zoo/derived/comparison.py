@@ -19,6 +19,8 @@ from zoo.derived.derivation import Derivation, Shapes, decoder_of, derivation
 from zoo.derived.network.windows import Refused
 from zoo.foundation.precision import without_x64
 
+_PROMPT = 8  # ranks that the check reads in one pass, at least
+
 
 def examined_for(
     model: Autoregressive, variables: Variables, context: PyTree
@@ -50,6 +52,33 @@ def _examined(model, variables, context):
     return found if difference is None else Refused(difference)
 
 
+def reads_prompts_for(model: Autoregressive, variables: Variables, context: PyTree) -> bool:
+    """`reads_prompts` for the shapes of these variables and this context, whatever the batch."""
+    return not isinstance(examined_for(model, variables, context), Refused) and reads_prompts(
+        model, Shapes.of(variables), Shapes.of(batch_axes.resized(context, 1))
+    )
+
+
+@functools.lru_cache(maxsize=64)
+def reads_prompts(model: Autoregressive, variables: Shapes, context: Shapes) -> bool:
+    """Whether a prompt read in one pass gives what the network gives, then and in later steps."""
+    found = examined(model, variables, context)
+    if isinstance(found, Refused) or any(found.program.work["enter"]):  # not by rows
+        return False
+    with concurrent.futures.ThreadPoolExecutor(1) as thread:
+        return thread.submit(_reads_prompts, found, model, variables, context).result()
+
+
+@without_x64
+def _reads_prompts(found, model, variables, context):
+    slots = max((each.slots for each in found.program.buffers.values()), default=0)
+    number = max(1, min(model.num_sites - 2, max(_PROMPT, slots + 2)))
+    try:
+        return disagreement(found, model, variables, context, number) is None
+    except Exception:  # a prompt is then read step by step
+        return False
+
+
 def refusal(error: Exception) -> Refused:
     """The reason for which no step is derived; any error of the analysis is one, never the end of a
     draw."""
@@ -60,19 +89,26 @@ def refusal(error: Exception) -> Refused:
 
 
 def disagreement(
-    found: Derivation, model: Autoregressive, variables: Shapes, context: Shapes
+    found: Derivation, model: Autoregressive, variables: Shapes, context: Shapes, prompt: int = 0
 ) -> str | None:
     """Compares derived steps, with junk in the future, to `__call__`, on random weights; says where
-    they differ."""
+    they differ.
+
+    Args:
+      found: the derivation.
+      model: the model.
+      variables: the shapes of its variables.
+      context: those of its context, for one example.
+      prompt: how many ranks are read in one pass, before the steps.
+    """
     batch, random = 2, np.random.RandomState(0)
     weights = jax.tree.map(functools.partial(_random, random), variables.structs())
     given = _like(model.example(batch)[1], batch_axes.resized(context.structs(), batch))
     x, junk = (_values(model, batch, random) for _ in range(2))
     wanted = _conditionals(model, weights, x, given).reshape(batch, model.num_sites, -1)
-    got = jax.jit(functools.partial(_steps, found, model))(weights, x, junk, given)
-    wanted, got = (
-        np.asarray(each, np.float32) for each in (wanted[:, np.asarray(model.sites)], got)
-    )
+    got = jax.jit(functools.partial(_steps, found, model, prompt))(weights, x, junk, given)
+    wanted = wanted[:, np.asarray(model.sites)[: got.shape[1]]]
+    wanted, got = (np.asarray(each, np.float32) for each in (wanted, got))
     finite = np.isfinite(wanted)
     scale = 1e-6 + np.abs(wanted[finite]).max(initial=0)
     exact = all(dtype == np.float32 for _, dtype in variables.leaves)
@@ -113,7 +149,7 @@ def _values(model, batch, random):
     return jnp.asarray(model.head.quantile(params, u)).astype(model.head.dtype)
 
 
-def _steps(found, model, variables, x, junk, context):
+def _steps(found, model, prompt, variables, x, junk, context):
     batch = len(x)
     memory = encode(model, variables, context, 1)
     decoder = decoder_of(found, model, variables, memory, batch)
@@ -129,4 +165,14 @@ def _steps(found, model, variables, x, junk, context):
         params, cache = decoder.step(cache, canvas, t)
         return cache, params
 
-    return jax.lax.scan(body, decoder.init(), jnp.arange(model.num_sites))[1].swapaxes(0, 1)
+    def steps(first, end, cache):
+        return jax.lax.scan(body, cache, jnp.arange(first, end))[1].swapaxes(0, 1)
+
+    if not prompt:
+        return steps(0, model.num_sites, decoder.init())
+    assert decoder.prefill is not None
+    by_rank = x.reshape(batch, model.num_sites, *model.head.event_shape)
+    read = by_rank[:, np.asarray(model.sites)[:prompt]]
+    params, cache = decoder.prefill(decoder.init(), read)
+    after = steps(prompt, min(model.num_sites, 2 * prompt + _PROMPT), cache)
+    return jnp.concatenate([params, after], 1)

@@ -16,11 +16,12 @@ from zoo.derived import links, places, selections
 from zoo.derived.loops import lay_out
 from zoo.derived.network import codes, finality
 from zoo.derived.network.graph import Array as Node
-from zoo.derived.network.graph import trace
+from zoo.derived.network.graph import Op, trace
 from zoo.derived.network.windows import NotCausal, Refused, Window, moving, volume, whole
 from zoo.derived.plan import Plan
-from zoo.derived.work.run import Program, Run
 from zoo.derived.schedule import FRAMES
+from zoo.derived.work.prompt import Prompt
+from zoo.derived.work.run import Program, Run
 from zoo.derived.work.weights import constants
 from zoo.foundation.precision import full_float32, narrowed, without_x64
 
@@ -56,12 +57,14 @@ class Derivation(NamedTuple):
       inputs: the nodes of the weights, the memory and the canvas.
       axes: which axis of each array of the memory counts examples; -1 if none does.
       requests: what is to be prepared of the weights, by operation and name.
+      ops: the operations of the network, loops not laid out.
     """
 
     program: Program
     inputs: list[Node]
     axes: list[int]
     requests: dict
+    ops: list[Op]
 
 
 def derivation(model: Autoregressive, variables: Shapes, context: Shapes) -> Derivation:
@@ -106,7 +109,7 @@ def derivation(model: Autoregressive, variables: Shapes, context: Shapes) -> Der
             f"computed at every rank ({op.name}, {op.line})"
         )
     program = Program(plan, np.broadcast_to(code - 1, canvas.shape))
-    return Derivation(program, inputs, axes, {})
+    return Derivation(program, inputs, axes, {}, ops)
 
 
 def _check_causal(model, output, ops):
@@ -205,8 +208,23 @@ def decoder_of(
         params = jnp.broadcast_to(params, (batch, params.shape[1]))
         return params, tuple(done.kept[array] for array in program.buffers)
 
-    by_rows = any(program.work["enter"])
-    return Decoder(init, enter, step, block if by_rows else model.num_sites)
+    @without_x64
+    def prefill(cache, x):
+        del cache
+        canvas = canvas_of(model, narrowed(x))
+        return Prompt(program, found.ops, known, prepared, canvas, x.shape[1]).run()
+
+    if any(program.work["enter"]):
+        return Decoder(init, enter, step, block)
+    return Decoder(init, enter, step, model.num_sites, prefill)
+
+
+def canvas_of(model: Autoregressive, x: Any) -> Any:
+    """The canvas of a prompt, x [batch, n] at the first ranks; zeros elsewhere."""
+    shape = (model.num_sites, *model.head.event_shape)
+    canvas = jnp.zeros((len(x), *shape), model.head.dtype)
+    canvas = canvas.at[:, np.asarray(model.sites)[: x.shape[1]]].set(x.astype(canvas.dtype))
+    return canvas.reshape(len(x), *model.site_shape, *model.head.event_shape)
 
 
 def _of_examples(leaves, axes, batch):

@@ -130,12 +130,12 @@ def _unrolled(op: Op) -> list[Op]:
 def _iteration(array: Array, loop: Loop, k: int) -> Array:
     """What an array of a loop is in iteration k."""
     if loop not in array.loops:
-        return dataclasses.replace(array)
+        return dataclasses.replace(array, origin=(array, None, 0))
     axis = array.loops.index(loop)
     code = np.asarray(array.code.take(min(k, array.code.shape[axis] - 1), axis))
     value = None if array.value is None else np.asarray(array.value.take(k, axis))
     loops = tuple(each for each in array.loops if each is not loop)
-    return dataclasses.replace(array, loops=loops, code=code, value=value)
+    return dataclasses.replace(array, loops=loops, code=code, value=value, origin=(array, loop, k))
 
 
 def _link(name, ins, out, scan, loop):

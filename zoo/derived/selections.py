@@ -77,7 +77,7 @@ class Switch:
 def _(op, k, window, times):
     d, n = int(op.params["dimension"]), len(times)
     span, lengths = window[d], [each.shape[d] for each in op.ins]
-    offsets = np.concatenate([[0], np.cumsum(lengths)])[:-1]
+    offsets = np.concatenate([[0], np.cumsum(lengths)])[:-1].tolist()
     if span.start.constant:
         needs, start = [], int(span.first[0])
         for offset, length in zip(offsets, lengths, strict=True):

@@ -77,6 +77,8 @@ class Array:
       code: see `zoo.derived.network.finality`, with the loops' axes in front.
       live: whether it depends on the canvas.
       batched: whether it differs from example to example.
+      origin: of a copy of a loop's body, the array of the loop, the loop and the iteration that it
+        is; no loop if the array is the same in all.
     """
 
     shape: tuple[int, ...]
@@ -87,6 +89,7 @@ class Array:
     code: Any = None
     live: bool = False
     batched: bool = False
+    origin: tuple[Array, Loop | None, int] | None = None
 
     @property
     def lead(self) -> tuple[int, ...]:

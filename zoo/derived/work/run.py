@@ -12,13 +12,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from zoo.derived.work.memory import Buffer, buffers
 from zoo.derived.network.graph import Array, Op
 from zoo.derived.network.windows import Span, Table, Window, is_full, overhang, relative, sizes
 from zoo.derived.plan import Plan
 from zoo.derived.rules import follow
 from zoo.derived.schedule import FRAMES
 from zoo.derived.selections import Switch
+from zoo.derived.work.memory import Buffer, buffers
 from zoo.derived.work.weights import evaluate
 
 
