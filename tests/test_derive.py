@@ -148,7 +148,7 @@ def test_draws_go_on_after_a_prompt_in_one_pass():
 
 
 def test_prompts_are_read_by_steps_where_the_check_finds_a_fault(monkeypatch):
-    model = zoo.WaveNet((6,), 3, 3, (1,), 1, head=zoo.Categorical(3))
+    model = zoo.WaveNet((6,), 3, 3, (1, 1), 1, head=zoo.Categorical(3))
     variables, x = variables_of(model), np.ones((2, 6), np.int32)
     monkeypatch.setattr(Prompt, "_held", lambda self, buffer: None)
     reads_prompts.cache_clear()
