@@ -25,7 +25,7 @@ RUNNING := $(VENV)/installed
 DEVELOPING := $(VENV)/developing
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check lr-range search diagnose train sample eval bench bench-derived bench-torch reproduce judge pack figures test test-slow test-stacks lint format notebooks lock clean
+.PHONY: help setup check lr-range search diagnose train sample eval bench bench-derived bench-torch reproduce judge pack figures test test-slow test-stacks lint format notebooks docs dist lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F'\t' '{ printf "  make %-13s %s\n", $$1, $$2 }'
@@ -110,8 +110,15 @@ format: $(DEVELOPING) ## rewrite the code in the project's style
 	@$(PY) -m ruff check --fix .
 	@$(PY) -m ruff format .
 
-notebooks: $(DEVELOPING) ## execute every notebook
-	@$(PY) -m pytest tests/test_notebooks.py $(ARGS)
+notebooks: $(DEVELOPING) ## execute every notebook and keep its outputs; ARGS=notebooks/lecture_1.ipynb executes one
+	@$(PY) docs/site/execute.py $(ARGS)
+
+docs: $(DEVELOPING) ## build the site of the documents in build/site, which opens from disk
+	@NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict --quiet $(ARGS)
+	@echo "open build/site/index.html"
+
+dist: $(DEVELOPING) ## build the source archive and the wheel in build/dist
+	@$(PY) -m build --no-isolation --outdir build/dist $(ARGS)
 
 # Extras that only developers need; every other extra of pyproject.toml is for running. PyTorch, of `bench`, is in no lock.
 DEV_EXTRAS := dev docs
