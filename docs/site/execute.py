@@ -22,7 +22,9 @@ def execute(path, folder):
     os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"
     notebook = nbformat.read(path, as_version=4)
     where = {"metadata": {"path": str(folder)}}
-    NotebookClient(notebook, timeout=None, kernel_name="python3", resources=where).execute()
+    NotebookClient(
+        notebook, timeout=None, kernel_name="python3", coalesce_streams=True, resources=where
+    ).execute()
     return tidy(notebook)
 
 
