@@ -75,6 +75,13 @@ def test_a_summary_of_no_model_is_refused():
         zoo.summary(3)
 
 
+def test_the_changelog_and_the_citation_name_the_version():
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    headings = re.findall(r"^## (\d\S*)", (ROOT / "CHANGELOG.md").read_text(), re.M)
+    assert headings[0] == version
+    assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text()
+
+
 def test_the_version_is_stated_once(tmp_path, monkeypatch):
     stated = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     assert zoo.__version__ == stated
