@@ -7,6 +7,7 @@ from sample.engines.completion import complete
 from sample.engines.noise import uniforms
 from sample.engines.sampler import draw
 from sample.engines.tempered import Tempered
+from sample.engines.warming import warm
 from sample.media.captions import Captions, caption, pointing_accuracy
 from sample.media.codes import (
     Interpolation,
@@ -80,4 +81,5 @@ __all__ = [
     "text",
     "translate",
     "uniforms",
+    "warm",
 ]

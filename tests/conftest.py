@@ -13,6 +13,7 @@ from jaxtyping import install_import_hook
 # once, and a fifth of the rest into emitting fused loops by way of MLIR.
 FLAGS = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true --xla_cpu_use_fusion_emitters=false"
 os.environ.setdefault("XLA_FLAGS", FLAGS)
+os.environ["ZOO_COMPILATION_CACHE"] = "0"  # commands leave the user's cache alone
 
 jax.config.update("jax_num_cpu_devices", 4)
 jax.config.update("jax_numpy_dtype_promotion", "strict")

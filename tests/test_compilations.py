@@ -107,3 +107,39 @@ def test_few_sizes():
         896,
     ]
     assert all(0.8 * known < few_known(known) <= known for known in range(160, 5000))
+
+
+WARMED = ["made", "pixel_cnn"]
+WARMED_SLOWLY = ["transformer", "rnade", "pixel_transformer", "seq2seq_attention", "vae", "cnn"]
+
+
+@pytest.mark.parametrize(
+    "name", [*WARMED, *(pytest.param(each, marks=pytest.mark.slow) for each in WARMED_SLOWLY)]
+)
+def test_what_was_warmed_compiles_nothing(name):
+    """Draws of other keys, numbers that are rounded alike, contexts and prefix values."""
+    entry = zoo.entry(name)
+    model = entry.tiny
+    variables = conformance.variables_of(model)
+    keys = list(jax.random.split(jax.random.key(1), 4))
+    x, _ = entry.example(model, 1)
+    tempers = isinstance(getattr(model, "head", None), zoo.Categorical)
+    tempered = sample.Tempered(0.5) if tempers and name != "vae" else None
+    jax.clear_caches()
+    sample.warm(model, variables, [3, 40], batch_size=16, tempered=tempered)
+    autoregressive = isinstance(model, zoo.Autoregressive)
+    ways = {} if tempered is None else {"tempered": sample.Tempered(0.9)}
+    if autoregressive:
+        half = np.isin(np.arange(model.num_sites), model.sites[: model.num_sites // 2])
+        known = {"prefix": np.asarray(x)[0], "known": half.reshape(model.site_shape)}
+        sample.warm(model, variables, 3, **known)
+    context = {num: entry.example(model, num)[1] for num in (3, 4, 40, 37)}
+    with jax.log_compiles(), conformance.compilations() as seen:
+        for key, num in zip(keys, context, strict=True):
+            drawn = sample.draw(
+                model, variables, key, num, context=context[num], batch_size=16, **ways
+            )
+            assert len(drawn.x) == num
+        if autoregressive:
+            sample.draw(model, variables, keys[0], 3, context=context[3], **known)
+    assert not seen, seen

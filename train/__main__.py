@@ -1,10 +1,14 @@
 """`python -m train MODEL [flags]` trains a model; `python -m train` lists them."""
 
+import argparse
 import contextlib
+import io
 import os
 import shlex
 import sys
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 
 from train.cli.listing import lines
 from train.cli.options import UsageError, parse
@@ -13,10 +17,13 @@ from train.engine.report import finish, finished
 from train.engine.run_folder import load_data, train_run
 from train.engine.warm_start import notes as encoder_notes
 from train.kinds import kind_of
+from train.runs.copies import pack, unpack
 from train.runs.folder import Run, check_same, create, find
 from zoo.cli import any_stdout, called, complaint, out_of_memory, python
 from zoo.core.model_files import FLAG, file_of, is_own, take_classes
 from zoo.derived.explanation import why_not_causal
+from zoo.foundation.compilation_cache import cache_compilations
+from zoo.foundation.processes import any_of, join, leads, leave, led
 
 USAGE = "{0} MODEL [flags]; {0} MODEL --help explains the flags of a model."
 
@@ -27,7 +34,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     argv = list(sys.argv[1:] if argv is None else argv)
     any_stdout()
+    cache_compilations()
     try:
+        join(argv)
         return _main(argv)
     except UsageError as error:
         return _error(error, 2)
@@ -53,9 +62,10 @@ def _main(argv):
     if not argv or argv[0].startswith("-"):
         raise UsageError(f"the model comes first, before {' '.join(argv[:1]) or FLAG}: {usage}")
     model = argv[0]
-    options = parse(model, argv[1:], prog)
+    options = parse(model, argv[1:] if leads() else _without_run(argv[1:]), prog)
     with contextlib.ExitStack() as holding:
-        trained = _train(model, options, command, holding)
+        trained = (_train if leads() else _follow)(model, options, command, holding)
+    leave()
     if trained is not None and options.samples > 0:
         files += [file_of(model)] if is_own(model) else []
         draw(trained, kind_of(options.recipe.model).samples(options.samples), files)
@@ -66,24 +76,19 @@ def _train(model, options, command, holding):
     """The run, trained and tested; None where there was nothing to do. `holding` keeps others off
     the run.
     """
-    run, name = None, options.name
-    if options.resume:
-        run = find(options.run_dir or name)
-        check_same(run, name, options.recipe)
-        if said := finished(run):
-            print(f"{said} There is nothing to resume.")
-            return None
-        holding.enter_context(run.held())
-    elif options.run_dir is not None:
-        Run(options.run_dir).check_free()
-    if run is None:
-        stored, recipe, dataset = ready(options.recipe, options.fixed)
-        run = create(name, stored, options.run_dir, dataset)
-        holding.enter_context(run.held())
-    else:  # it was checked when it began, and needs the run of its encoder no more
-        stored, dataset = options.recipe, load_data(run, options.recipe)
-        recipe = fitted(stored, dataset)
-        run.move_data(stored)
+    name, found = options.name, None
+
+    def packed():
+        nonlocal found
+        found = _opened(options, holding)
+        return b"" if found is None else pack(found[0])
+
+    led(packed)
+    if found is None:
+        return None
+    if any_of(False):
+        raise ValueError("another process could not begin; its own message says why.")
+    run, stored, recipe, dataset = found
     print(f"{name} on {dataset.description}; run folder {run.folder}", file=sys.stderr)
     for note in (
         *dataset.notes,
@@ -108,6 +113,59 @@ def _train(model, options, command, holding):
         )
         raise KeyboardInterrupt(f"; to continue: {again}") from None
     return run
+
+
+def _opened(options, holding):
+    """(the run, its recipe as stored, the recipe to train, the data); None if it is finished."""
+    run, name = None, options.name
+    if options.resume:
+        run = find(options.run_dir or name)
+        check_same(run, name, options.recipe)
+        if said := finished(run):
+            print(f"{said} There is nothing to resume.")
+            return None
+        holding.enter_context(run.held())
+    elif options.run_dir is not None:
+        Run(options.run_dir).check_free()
+    if run is None:
+        stored, recipe, dataset = ready(options.recipe, options.fixed)
+        run = create(name, stored, options.run_dir, dataset)
+        holding.enter_context(run.held())
+    else:  # it was checked when it began, and needs the run of its encoder no more
+        stored, dataset = options.recipe, load_data(run, options.recipe)
+        recipe = fitted(stored, dataset)
+        run.move_data(stored)
+    return run, stored, recipe, dataset
+
+
+def _follow(model, options, command, holding):
+    """Trains what process 0 opened, in a folder that is thrown away; nothing is printed."""
+    packed = led(bytes)
+    if not packed:
+        return
+    try:
+        folder = holding.enter_context(tempfile.TemporaryDirectory())
+        run = unpack(packed, Path(folder))
+        _, stored = run.name_and_recipe()
+        dataset = load_data(run, stored)
+        recipe = fitted(stored, dataset)
+    except Exception:
+        any_of(True)  # the others do not wait for this process
+        raise
+    if any_of(False):
+        return
+    nowhere = io.StringIO()
+    with contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
+        finish(run, recipe, dataset, train_run(run, recipe, dataset), command)
+    return
+
+
+def _without_run(words):
+    """The words without the run that is named or resumed, which process 0 alone opens."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--run-dir", "--run_dir", nargs="?")
+    parser.add_argument("--resume", action="store_true")
+    return parser.parse_known_args(words)[1]
 
 
 def draw(run: Run, num: int | None, files: Sequence[str] = ()) -> None:

@@ -32,6 +32,7 @@ from zoo.dense.rnade import RNADE
 from zoo.dense.standardised import Standardised
 from zoo.derived import derive, explain
 from zoo.formats.waveform import dequantise, quantise, read_wav, write_wav
+from zoo.foundation.compilation_cache import cache_compilations
 from zoo.foundation.registry import register
 from zoo.foundation.units import bits_per_dim
 from zoo.foundation.version import installed_version
@@ -131,6 +132,7 @@ __all__ = [
     "attention_weights",
     "begin",
     "bits_per_dim",
+    "cache_compilations",
     "check_context",
     "check_values",
     "conditionals",

@@ -11,6 +11,8 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from zoo.foundation.compilation_cache import cache_compilations
+
 OUT_OF_MEMORY = "not enough memory: ask for less at a time, or for fewer, shorter or smaller ones."
 TRACEBACK = "ZOO_TRACEBACK"
 TOO_LARGE = "a number is larger than a computer can hold: choose smaller ones"
@@ -113,10 +115,13 @@ def python(module: str) -> list[str]:
 
 
 @contextlib.contextmanager
-def shell() -> Iterator[None]:
+def shell(keep_programs: bool = True) -> Iterator[None]:
     """What a command line runs in: a warning is one line of stderr, an error ends in one line and
-    exit code 1, an interrupt in exit code 130.
+    exit code 1, an interrupt in exit code 130. Compiled programs are kept for the next command,
+    unless a command measures how long they take to compile.
     """
+    if keep_programs:
+        cache_compilations()
     formatted, warnings.formatwarning = warnings.formatwarning, _warning_line
     try:
         yield

@@ -15,7 +15,8 @@ from zoo.core.arrays import check_variables
 from zoo.core.bounds import by_row, draw_values, has
 from zoo.core.checks import check_context
 from zoo.foundation.arguments import checked
-from zoo.foundation.precision import narrowed, without_x64
+from zoo.foundation.precision import narrowed, narrowed_on_host, without_x64
+from zoo.foundation.processes import gathered, share_of
 from zoo.heads import expected_value
 
 
@@ -34,11 +35,12 @@ def draw_from_noise(
     """
     rows = NamedSharding(mesh, PartitionSpec("data"))
     variables = jax.device_put(variables, NamedSharding(mesh, PartitionSpec()))
-    context = jax.tree.map(np.asarray, narrowed(context))
+    context = narrowed_on_host(context)
     pieces: list[Any] = []
-    done = 0
-    while done < num:
-        size = mesh.size * min(batch_size, few(-(-(num - done) // mesh.size)))
+    start, share = share_of(num)
+    done = start
+    while done < start + share:
+        size = mesh.size * min(batch_size, few(-(-(start + share - done) // mesh.size)))
         # The surplus rows are copies of the last sample, and are cut off again.
         part = np.minimum(np.arange(done, done + size, dtype=np.uint32), num - 1)
         given = jax.tree.map(lambda leaf: leaf[part], context)  # noqa: B023
@@ -47,7 +49,8 @@ def draw_from_noise(
         nats = zoo.log_prob(model, variables, x, given) if model.knows == "exact" else None
         pieces.append(jax.device_get((x, nats)))
         done += size
-    x, nats = jax.tree.map(lambda *parts: np.concatenate(parts)[:num], *pieces)
+    own = jax.tree.map(lambda *parts: np.concatenate(parts)[:share], *pieces)
+    x, nats = jax.tree.map(lambda leaf: leaf[:num], gathered(own))
     return Sample(*jax.device_put((x, nats)))
 
 

@@ -23,7 +23,8 @@ from zoo.core import batch_axes
 from zoo.core.decoders import has_own_step
 from zoo.derived import has_derived_prefill
 from zoo.foundation.arguments import checked
-from zoo.foundation.precision import narrowed, without_x64
+from zoo.foundation.precision import narrowed_on_host, without_x64
+from zoo.foundation.processes import gathered, share_of
 
 Engine = Literal["cached", "derived", "recompute", "jacobi"]
 
@@ -55,7 +56,9 @@ def draw(
 
     Sample i depends only on (key, i), not on `num`, `batch_size`, the engine or the number of
     devices. The one exception is rounding: sums that differ in the last bit can decide a tie
-    between a uniform number and a cumulative probability. All local devices share the work.
+    between a uniform number and a cumulative probability. All local devices share the work. Of
+    several processes (`jax.distributed`) all must call it, with the same arguments: each draws its
+    share of the samples, and all of them get all samples.
 
     Few programs are compiled: `num` is rounded up to one of a few sizes (1, 2, 4, 8, 16, 32, 48,
     64, 96, 128, ...), and temperatures and prefix lengths are inputs of a program.
@@ -146,7 +149,7 @@ def draw_by_rank(
         ),
     )
     if not traced:  # on a device, each number of rows would compile another program
-        context = jax.tree.map(np.asarray, narrowed(context))
+        context = narrowed_on_host(context)
     prefilled = (
         None
         if known is None
@@ -168,28 +171,29 @@ def draw_by_rank(
         )
     if mesh.size > 1:
         variables = jax.device_put(variables, NamedSharding(mesh, PartitionSpec()))
-    last, pieces, done = np.int32(model.num_sites if end is None else end), [], 0
-    while done < num:
-        needed = -(-(num - done) // mesh.size)
+    last, pieces = np.int32(model.num_sites if end is None else end), []
+    start, share = (0, num) if traced else share_of(num)
+    done = start
+    while done < start + share:
+        needed = -(-(start + share - done) // mesh.size)
         size = mesh.size * min(batch_size, needed if traced else few(needed))
         # The surplus rows are copies of the last sample, and are cut off again.
         part = np.minimum(np.arange(done, done + size, dtype=np.int32), num - 1)
-        whole = size == num
+        whole = size == num == share
         each = (context, known) if whole else _take((context, known), part)
         dynamic = (tempered, shared, np.int32(first), last)
         pieces.append(
             _draw(model, engine, prefilled or 0, mesh, variables, key, part, *each, *dynamic)
         )
         done += size
-    if len(pieces) == 1 and done == num and mesh.size == 1:
+    if len(pieces) == 1 and done == num == share and mesh.size == 1:
         return pieces[0]
     if traced:
         return jax.tree.map(lambda *parts: jnp.concatenate(parts)[:num], *pieces)
     # Joined on the host: no program is compiled for this number of samples, and the result lies on
     # one device.
-    return jax.device_put(
-        jax.tree.map(lambda *parts: np.concatenate(parts)[:num], *jax.device_get(pieces))
-    )
+    own = jax.tree.map(lambda *parts: np.concatenate(parts)[:share], *jax.device_get(pieces))
+    return jax.device_put(jax.tree.map(lambda leaf: leaf[:num], gathered(own)))
 
 
 @without_x64

@@ -15,6 +15,8 @@ from train.recipe.recipe import PLACES
 from train.runs.folder import Run, check_same
 from zoo.cli import called, complaint, read_flags
 from zoo.core.model_files import find_run, take_classes
+from zoo.foundation.compilation_cache import cache_compilations
+from zoo.foundation.processes import Distributed, join, leads
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,6 +57,7 @@ class Options:
     """Where tensorflow_datasets keeps prepared sets now."""
     manual_dir: Annotated[str | None, tyro.conf.arg(aliases=["--data.manual-dir"])] = None
     """The folder that the original downloaded files are in now."""
+    together: Annotated[Distributed, tyro.conf.OmitArgPrefixes] = Distributed()
 
     @property
     def runs(self) -> tuple[str, ...]:
@@ -65,15 +68,18 @@ class Options:
 def main(args: list[str] | None = None) -> int:
     """`python -m train.evaluate RUN`."""
     prog = called("train.evaluate")
+    cache_compilations()
     try:
         args, _ = take_classes(sys.argv[1:] if args is None else args)
+        join(args)
         lines = _report(read_flags(Options, prog, args=args))
     except Exception as error:
         print(f"error: {complaint(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
-    print("\n".join(lines))
+    if leads():
+        print("\n".join(lines))
     return 0
 
 

@@ -52,8 +52,8 @@ OPTIMISER = (
     "encoder_rate",
     "dtype",
     "matmul_precision",
-    "parallel",
 )
+SCALE = ("parallel", "shard", "accumulate", "remat")
 DATA = ("name", "path")  # the fields of `Data` for every kind, before its own and after them
 PLACES = ("data_dir", "manual_dir")
 
@@ -90,7 +90,7 @@ def flag_types(recipe: Recipe) -> dict[str, Any]:
       <class 'int'>
     """
     model, hints = recipe.model, get_type_hints(Recipe)
-    hidden = {*left_out(model, ""), "parallel", "checkpoint_every"}
+    hidden = {*left_out(model, ""), "checkpoint_every"}
     names = _without((*TRAINING, *OPTIMISER), hidden)
     inner = {*kind_of(model).from_data, "parent", "name"}
     fields = [field for field in dataclasses.fields(model) if field.name not in inner]
@@ -143,7 +143,8 @@ def read_recipe(
     model, known = recipe.model, {name for each in kinds().values() for name in each.loaders}
     of, kind = kind_of_data(data) if data in known else kind_of(model), kind_of(model)
     hidden = left_out(model, head)
-    shown = {"training": _without(TRAINING, hidden), "optimiser": _without(OPTIMISER, hidden)}
+    shown = {"training": TRAINING, "optimiser": OPTIMISER, "scale": SCALE}
+    shown = {name: _without(names, hidden) for name, names in shown.items()}
     _check_flags(args, model, of, {*itertools.chain(*shown.values())})
     groups: dict[str, Any] = {name: _flags(Recipe, names, recipe) for name, names in shown.items()}
     which = f"Which data: {', '.join(of.loaders)}; {of.own} is your own, at --data.path."
@@ -156,7 +157,7 @@ def read_recipe(
         description=description,
         registry=_registry(type(model), kind.from_data),
     )
-    changes = vars(options.training) | vars(options.optimiser)
+    changes = {k: v for name in shown for k, v in vars(getattr(options, name)).items()}
     changes["data"] = dataclasses.replace(recipe.data, **vars(options.data))
     return dataclasses.replace(recipe, model=options.model, **changes), options.run
 

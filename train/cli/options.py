@@ -8,7 +8,7 @@ import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import tyro
 
@@ -20,6 +20,7 @@ from train.recipe.presets import RECIPES
 from train.recipe.recipe import Recipe
 from train.runs.folder import find
 from zoo.core.model_files import find_run, is_own, model_class, take_classes
+from zoo.foundation.processes import Distributed
 
 
 class UsageError(ValueError):
@@ -38,6 +39,7 @@ class RunFlags:
     """How many samples to draw to a picture at the end (0: none); of texts at most three, and of
     pairs the whole test split is translated and scored.
     """
+    together: Annotated[Distributed, tyro.conf.OmitArgPrefixes] = Distributed()
 
 
 @dataclasses.dataclass(frozen=True)

@@ -27,6 +27,7 @@ from train.recipe.published import RED_WINE, ROWS, Row
 from train.recipe.recipe import Recipe
 from train.runs.folder import Run, check_same, create
 from zoo.cli import called, complaint, read_flags
+from zoo.foundation.compilation_cache import cache_compilations
 
 TRANSFER = "transfer"
 HEADER = (
@@ -121,6 +122,7 @@ def main(args: list[str] | None = None) -> int:
         print("\n".join([f"usage: {prog} ROW", "", *lines]))
         return 0
     command = shlex.join([*prog.split(), *(sys.argv[1:] if args is None else args)])
+    cache_compilations()
     try:
         if options.row not in (rows := [*ROWS, *COMPARISONS, TRANSFER]):
             near = difflib.get_close_matches(options.row, rows, n=1, cutoff=0.4)

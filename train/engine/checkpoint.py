@@ -51,8 +51,18 @@ class Checkpoints:
     def __init__(self, folder: Path):
         import orbax.checkpoint as ocp
 
-        options = ocp.CheckpointManagerOptions(max_to_keep=KEPT, enable_async_checkpointing=False)
+        # Of several processes the leader alone keeps checkpoints, without waiting for others.
+        alone = ocp.options.MultiprocessingOptions(
+            primary_host=0, active_processes={0}, barrier_sync_key_prefix="leader"
+        )
+        several = {"multiprocessing_options": alone, "create": False}
+        options = ocp.CheckpointManagerOptions(
+            max_to_keep=KEPT,
+            enable_async_checkpointing=False,
+            **(several if jax.process_count() > 1 else {}),
+        )
         self.folder = Path(folder).absolute()
+        self.folder.mkdir(parents=True, exist_ok=True)
         with _quietly():
             self._ocp, self._manager = ocp, ocp.CheckpointManager(self.folder, options=options)
 

@@ -11,8 +11,11 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from jaxtyping import PyTree
 
 
-def share(batch_size: int, devices: Sequence[jax.Device] | None = None) -> tuple[jax.Device, ...]:
-    """The most of the devices, by default of all, that divide a batch into equal parts.
+def share(
+    batch_size: int, devices: Sequence[jax.Device] | None = None, parts: int = 1
+) -> tuple[jax.Device, ...]:
+    """The most of the devices, by default of all, that divide a batch into equal shares; the batch
+    is one of so many `parts` of an update's.
 
     Raises:
       ValueError: several processes train together, and one of them would have nothing to do.
@@ -23,7 +26,7 @@ def share(batch_size: int, devices: Sequence[jax.Device] | None = None) -> tuple
         raise ValueError(
             f"a batch of {batch_size} cannot be shared equally by the {len(devices)} devices of "
             f"{jax.process_count()} processes; pass --batch-size "
-            f"{len(devices) * -(-batch_size // len(devices))}."
+            f"{parts * len(devices) * -(-batch_size // len(devices))}."
         )
     return devices[:most]
 
@@ -35,9 +38,55 @@ def shardings(devices: Sequence[jax.Device] | None = None) -> tuple[NamedShardin
     return NamedSharding(mesh, PartitionSpec()), NamedSharding(mesh, PartitionSpec("data"))
 
 
-def spread(batch: PyTree[np.ndarray], split: NamedSharding) -> PyTree[jax.Array]:
-    """This process's rows of a batch, spread over its devices."""
-    return jax.tree.map(lambda rows: jax.make_array_from_process_local_data(split, rows), batch)
+def pieces(tree: PyTree, devices: Sequence[jax.Device]) -> PyTree[NamedSharding]:
+    """How the devices share the arrays of a tree: each is cut along its longest axis that they
+    divide into equal parts; an array without one, such as a number, is whole on every device.
+    """
+    replicated, _ = shardings(devices)
+
+    def piece(leaf):
+        fitting = [axis for axis, size in enumerate(leaf.shape) if size % len(devices) == 0]
+        if not fitting or not leaf.size:
+            return replicated
+        axis = max(fitting, key=lambda axis: leaf.shape[axis])
+        return NamedSharding(replicated.mesh, PartitionSpec(*[None] * axis, "data"))
+
+    return jax.tree.map(piece, tree)
+
+
+def placed(
+    tree: PyTree, shardings: PyTree[NamedSharding] | NamedSharding, may_alias: bool = True
+) -> PyTree[jax.Array]:
+    """The arrays of a tree as the shardings say, one for all or one for each; every process has all
+    arrays, and puts on its own devices what belongs there. Unless they `may_alias`, they are copies.
+    """
+    if jax.process_count() == 1:
+        return jax.device_put(tree, shardings, may_alias=None if may_alias else False)
+    if isinstance(shardings, NamedSharding):
+        shardings = jax.tree.map(lambda _: shardings, tree)
+
+    def whole(leaf, sharding):
+        leaf = np.asarray(leaf) if may_alias else np.array(leaf)
+        return jax.make_array_from_callback(leaf.shape, sharding, lambda index: leaf[index])
+
+    return jax.tree.map(whole, tree, shardings)
+
+
+def fetched(tree: PyTree[jax.Array]) -> PyTree:
+    """The arrays of a tree as every process can read them: those that lie in pieces on several
+    processes are gathered, one after the other.
+    """
+    return jax.tree.map(_fetched, tree)
+
+
+def _fetched(leaf):
+    if leaf.is_fully_addressable:
+        return leaf
+    if leaf.is_fully_replicated:
+        return np.asarray(leaf.addressable_data(0))
+    from jax.experimental.multihost_utils import process_allgather
+
+    return process_allgather(leaf, tiled=True)
 
 
 def lag(devices: Sequence[jax.Device] | None = None) -> int:

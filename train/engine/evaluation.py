@@ -10,12 +10,14 @@ from jaxtyping import Float
 
 import zoo
 from train.data import Split, batches
-from train.engine.devices import shardings, spread
+from train.data.dataset import take
+from train.engine.devices import shardings
 from train.engine.figures import Evaluation
 from train.engine.progress import progress_bar
 from train.kinds import kind_of
 from zoo.core import checks
 from zoo.core.bounds import watched
+from zoo.foundation.processes import gathered, share_of
 
 STREAMS = 16  # that a recurrent network reads a text as: only their first windows have no past
 
@@ -104,20 +106,22 @@ def example_scores(
     if model.streams:
         return Scores(_stream_nats(model, variables, split.x))
     kind = kind_of(model)
-    replicated, split_sharding = shardings()
+    devices = jax.local_devices()  # each process scores its share of the examples by itself
+    replicated, rows_cut = shardings(devices)
     variables = jax.device_put(variables, replicated)
-    size = math.ceil(batch_size / jax.device_count()) * jax.device_count()
+    size = math.ceil(batch_size / len(devices)) * len(devices)
     scores: dict[str, list[np.ndarray]] = {}
     draws = 0 if model.knows != "bound" else draws or model.draws
-    done = 0
-    with progress_bar(len(split.x), "example", delay=10) as bar:
-        for batch in batches(split, size):
+    first, share = share_of(len(split.x))
+    first = min(first, len(split.x) - 1)
+    own, done = take(split, slice(first, first + share)), first
+    with progress_bar(len(own.x), "example", delay=10) as bar:
+        for batch in batches(own, size):
             batch = kind.shortened(model, batch)
             count, fitting = len(batch.x), kind.of_length(model, batch.x)
             rows = (*batch, np.arange(done, done + count, dtype=np.uint32))
-            x, context, indices = spread(
-                jax.tree.map(lambda rows: _fill(rows, size), rows), split_sharding
-            )
+            filled = jax.tree.map(lambda rows: _fill(rows, size), rows)
+            x, context, indices = jax.device_put(filled, rows_cut)
             if model.knows == "exact":
                 members = fitting.members() if ensemble else (fitting,)
                 found = kind.scores(members, variables, x, context)
@@ -128,8 +132,9 @@ def example_scores(
                 scores.setdefault(name, []).append(np.asarray(values, np.float64)[:count])
             done += count
             bar.update(count)
-    joined = {name: np.concatenate(parts) for name, parts in scores.items()}
-    return Scores(**joined, draws=draws)
+    joined = {name: _fill(np.concatenate(parts), share) for name, parts in scores.items()}
+    whole = {name: values[: len(split.x)] for name, values in gathered(joined).items()}
+    return Scores(**whole, draws=draws)
 
 
 def _from_noise(model, variables, x, context, draws, noise):
@@ -165,11 +170,14 @@ def _stream_nats(model, variables, windows):
     """
     count = -(-len(windows) // STREAMS)
     streams = np.split(_fill(windows, count * STREAMS), STREAMS)
-    carry, nats = zoo.begin(model, variables, STREAMS), []
-    for pieces in zip(*streams, strict=True):
+    first, size = share_of(STREAMS)
+    rows = np.minimum(np.arange(first, first + size), STREAMS - 1)
+    carry, nats = zoo.begin(model, variables, size), []
+    for pieces in zip(*(streams[row] for row in rows), strict=True):
         log_prob, carry = zoo.stream_log_prob(model, variables, np.stack(pieces), carry)
         nats.append(-np.asarray(log_prob, np.float64))
-    return np.stack(nats, axis=1).ravel()[: len(windows)]
+    found = gathered(np.stack(nats, axis=1))[:STREAMS]
+    return found.ravel()[: len(windows)]
 
 
 def summarise(

@@ -1,14 +1,10 @@
 """The training loop. It knows no folder: a keeper keeps what it reports."""
 
 import collections
-import contextlib
 import dataclasses
 import math
-import signal
 import sys
-import threading
 import time
-from collections.abc import Iterator
 from typing import Any, Protocol
 
 import jax
@@ -23,9 +19,12 @@ from train.engine.prepare import first_values, training_batches
 from train.engine.progress import progress_bar
 from train.engine.step import Metrics, State, initial_state, make_update
 from train.recipe.recipe import Recipe
+from zoo.foundation.interrupts import interrupted
+from zoo.foundation.processes import any_of
 
 LOG_EVERY = 50
 EVALUATE_EVERY = 25  # at least so many steps, where an epoch of a small data set has fewer
+AGREE_EVERY = 20  # steps; how often several processes ask whether one was interrupted
 SKIPS = 2  # updates in a row that may be infinite or nan; they are left out
 
 
@@ -96,10 +95,10 @@ def train(recipe: Recipe, dataset: Dataset, keeper: Keeper) -> float:
       KeyboardInterrupt: SIGINT or SIGTERM came (the number is its argument); the step was finished
         and a checkpoint kept first.
     """
-    with _interrupts() as interrupts:
+    with interrupted() as interrupts:
         training = _Training(recipe, dataset, keeper)
         training.run_to_end(interrupts)
-        if interrupts:
+        if training.stopped:
             raise KeyboardInterrupt(*interrupts)
         return training.progress.seconds
 
@@ -114,11 +113,11 @@ class _Training:
     def __init__(self, recipe, dataset, keeper):
         self.recipe, self.dataset, self.keeper = recipe, dataset, keeper
         self.batches = training_batches(recipe, dataset)
-        self.devices = share(recipe.batch_size)
+        self.devices = share(recipe.part_size, parts=recipe.accumulate)
         if len(self.devices) < jax.device_count():
             print(
                 f"training on {len(self.devices)} of {jax.device_count()} devices, the most that "
-                f"share a batch of {recipe.batch_size} equally",
+                f"share a batch of {recipe.part_size} equally",
                 file=sys.stderr,
             )
         self.update = make_update(recipe, self.devices)
@@ -131,6 +130,7 @@ class _Training:
         self.state = self.update.place(state)
         self.pending: collections.deque[tuple[int, Metrics]] = collections.deque()
         self.watched: list[float] = []
+        self.stopped = False
         self.next_line = 0  # the step from which on a validation is printed
         self.begun = time.monotonic() - self.progress.seconds
 
@@ -151,12 +151,19 @@ class _Training:
                 if self.recipe.snapshots and self.step in self.recipe.cycle_ends:
                     self.wait(0, bar)
                     self.snapshot()
-                stop = bool(interrupts)  # asked once: what comes later is for the next step
+                stop = self.agreed(interrupts)  # asked once: what comes later is for the next step
                 if self.step % save_every == 0 or self.done or stop:
                     self.wait(0, bar)
                     self.save()
                 if stop:
+                    self.stopped = True
                     break
+
+    def agreed(self, interrupts):
+        """Whether to stop after this step: all processes must, and ask each other now and then."""
+        if jax.process_count() == 1:
+            return bool(interrupts)
+        return self.step % AGREE_EVERY == 0 and any_of(bool(interrupts))
 
     @property
     def done(self):
@@ -271,23 +278,3 @@ class _Training:
 
 def _finite(variables):
     return all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(variables))
-
-
-@contextlib.contextmanager
-def _interrupts() -> Iterator[list[int]]:
-    """Collects SIGINT and SIGTERM, which would end the process at once; a second one still does."""
-    caught: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield caught
-        return
-
-    def catch(number, frame):
-        caught.append(number)
-        signal.signal(number, usual[number])
-
-    usual = {number: signal.signal(number, catch) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield caught
-    finally:
-        for number, handler in usual.items():
-            signal.signal(number, handler)

@@ -53,7 +53,7 @@ def finish(run: Run, recipe: Recipe, dataset: Dataset, seconds: float, command: 
         results["snapshots"], line = report_snapshots(run, recipe, dataset)
         lines.append(line)
     steps = max(record["step"] for record in run.records())
-    used = hardware(share(recipe.batch_size))
+    used = hardware(share(recipe.part_size))
     lines.append(f"trained {steps:,} steps in {duration(seconds)} on {used}")
     if said := plainly(run.records()):
         lines.append(f"curves: {said}")

@@ -1,5 +1,6 @@
 """A training in a run folder: the folder keeps what the loop reports, and the data stay the same."""
 
+import dataclasses
 from typing import Any
 
 import zoo
@@ -10,6 +11,7 @@ from train.engine.prepare import inputs
 from train.engine.step import State
 from train.recipe.recipe import PLACES, Recipe
 from train.runs.folder import Run, RunError
+from zoo.foundation.processes import from_leader, leads, told
 
 
 class RunKeeper:
@@ -25,9 +27,15 @@ class RunKeeper:
         return self.checkpoints.latest is not None
 
     def restore(self, initial: State) -> tuple[State, Progress]:
-        state, progress = self.checkpoints.restore(initial)
-        self.run.cut(int(state.step))
-        return state, progress
+        state = initial
+
+        def restored():
+            nonlocal state
+            state, progress = self.checkpoints.restore(initial)
+            self.run.cut(int(state.step))
+            return dataclasses.asdict(progress)
+
+        return _from_leader(restored, lambda: state)
 
     def record(self, record: dict[str, Any]) -> None:
         self.run.append(record)
@@ -53,12 +61,40 @@ class RunKeeper:
         return f"{said}. The {'last' if progress.best is None else 'best'} model so far stays."
 
 
+class Follower(RunKeeper):
+    """The keeper of a process that another one leads: the leader's state, and a run folder that is
+    thrown away, so that all processes evaluate and finish alike.
+    """
+
+    resumes = True
+
+    def __init__(self, run: Run):
+        self.run = run
+
+    def restore(self, initial: State) -> tuple[State, Progress]:
+        return _from_leader(dict, lambda: initial)
+
+    def save(self, state: State, progress: Progress) -> None:
+        """The leader does."""
+
+    def kept(self, progress: Progress) -> str:
+        return ""
+
+
+def _from_leader(restored, state):
+    """The leader's progress, which `restored` finds as a dict, and its state, in every process."""
+    progress = Progress(**told(restored))
+    return from_leader(state()), progress
+
+
 def train_run(run: Run, recipe: Recipe, dataset: Dataset) -> float:
     """Trains from the run's newest checkpoint, or from the start, to the end of the recipe.
 
     The run folder then holds the metrics, checkpoints, and the averaged weights with the best
     validation nats. Returns and raises what `train.engine.loop.train` does.
     """
+    if not leads():
+        return train(recipe, dataset, Follower(run))
     with Checkpoints(run.checkpoints) as checkpoints:
         return train(recipe, dataset, RunKeeper(run, checkpoints))
 

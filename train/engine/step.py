@@ -14,11 +14,14 @@ import optax
 from jaxtyping import Array, Float, Int, PyTree
 
 import zoo
-from train.engine.devices import shardings, share, spread
+from train.engine.devices import fetched, pieces, placed, shardings, share
 from train.engine.optimisers import ema_decay, optimiser, schedule
-from train.engine.warm_start import encoder_params, on_encoder, with_encoder
+from train.engine.warm_start import with_encoder
 from train.kinds import kind_of
 from train.recipe.recipe import Recipe
+from train.update.gradient import cast, gradient
+from train.update.gradient import loss as loss
+from train.update.parts import encoder_params, on_encoder, scale_critic
 from zoo.foundation.precision import without_x64
 
 
@@ -82,7 +85,7 @@ def initial_state(
     if values is not None:
         variables = model.fitted(variables, values)
     ema = jax.tree.map(jnp.copy, variables)
-    carry = zoo.begin(model, _cast(recipe, variables), len(x)) if model.streams else ()
+    carry = zoo.begin(model, cast(recipe, variables), len(x)) if model.streams else ()
     with jax.numpy_dtype_promotion("standard"):  # optax relies on it
         opt_state = optimiser(recipe).init(variables)
     return State(jnp.zeros((), jnp.int32), variables, ema, opt_state, carry)
@@ -93,49 +96,18 @@ def make_update(recipe: Recipe, devices: Sequence[jax.Device] | None = None) -> 
     divide among them all.
     """
     make = _by_pmap if recipe.parallel == "pmap" else _by_jit
-    update = make(recipe, share(recipe.batch_size, devices))
+    used = share(recipe.part_size, devices, recipe.accumulate)
+    if recipe.parallel == "pmap" and jax.process_count() > 1:
+        raise ValueError("--parallel pmap is for one process: drop it, or --distributed.")
+    if recipe.shard != "none" and len(used) == 1:
+        given = len(devices or jax.devices())
+        raise ValueError(
+            f"--shard {recipe.shard} cuts the weights over several devices, and of {given} a batch "
+            f"of {recipe.part_size} uses one: drop --shard, or pass a --batch-size that several "
+            "devices divide."
+        )
+    update = make(recipe, used)
     return update._replace(step=without_x64(update.step), place=without_x64(update.place))
-
-
-def loss(
-    recipe: Recipe,
-    variables: zoo.Variables,
-    x: Array,
-    context: PyTree,
-    key: Array,
-    carry: PyTree = (),
-    axis: str | None = None,
-) -> tuple[Array, PyTree]:
-    """Mean nats of a batch, -log p(x | context) or the model's estimate of it, in the recipe's
-    dtype; of texts, per token. `axis` names the devices that have the rest of the batch, if there
-    are any.
-
-    A recurrent network goes on from `carry`, or starts again where `context` says so; no gradient
-    goes back there. The key is consumed.
-
-    Returns:
-      (nats, the new carry).
-    """
-    variables = _cast(recipe, variables)
-    model: Any = kind_of(recipe.model).of_length(recipe.model, x)
-    if recipe.encoder_rate == 0:
-        variables = on_encoder(jax.lax.stop_gradient, variables)
-    sites = kind_of(model).scored_sites(model, x).mean()
-    if axis is not None:
-        sites = jax.lax.pmean(sites, axis)
-    if not model.streams:
-        return zoo.training_loss(model, variables, x, context, key=key).mean() / sites, carry
-
-    def chosen(first, old):
-        return jnp.where(context.reshape(-1, *[1] * (old.ndim - 1)), first, old)
-
-    carry = jax.tree.map(chosen, zoo.begin(model, variables, len(x)), carry)
-    log_prob, carry = zoo.stream_log_prob(model, variables, x, carry, train=True, key=key)
-    return -log_prob.mean() / sites, carry
-
-
-def _cast(recipe, variables):
-    return jax.tree.map(lambda leaf: leaf.astype(recipe.dtype), variables)
 
 
 def _keys(recipe):
@@ -143,23 +115,23 @@ def _keys(recipe):
     return init_key, step_key
 
 
-def _step(recipe, axis, state, x, context):
+def _step(recipe, axis, state, x, context, gather=None, scatter=None):
     """The update as one device sees it; `axis` names the devices whose gradients are averaged, if
     that is by hand.
 
     By hand, each device draws noise of its own, by its index. Where the loss or the gradient is
-    infinite or nan the state stays as it is, but for the step.
+    infinite or nan the state stays as it is, but for the step. Where the devices share the weights,
+    `gather` brings them together for the network, and `scatter` cuts their gradient as they are.
     """
     _, key = _keys(recipe)
     key = jax.random.fold_in(key, state.step)
     if axis is not None:
         key = jax.random.fold_in(key, jax.lax.axis_index(axis))
 
-    def objective(variables):
-        return loss(recipe, variables, x, context, key, state.carry, axis)
-
+    whole = gather(state.variables) if gather else state.variables
     with jax.default_matmul_precision(recipe.matmul_precision):
-        (nats, carry), grads = jax.value_and_grad(objective, has_aux=True)(state.variables)
+        nats, grads, carry = gradient(recipe, whole, x, context, key, state.carry, axis)
+    grads = scatter(grads) if scatter else grads
     if axis is not None:
         nats, grads = jax.lax.pmean((nats, grads), axis)
     with jax.numpy_dtype_promotion("standard"):  # optax relies on it
@@ -167,7 +139,7 @@ def _step(recipe, axis, state, x, context):
         if recipe.encoder_rate != 1:
             updates = on_encoder(lambda leaf: leaf * recipe.encoder_rate, updates)
         if recipe.critic_rate != 1:
-            updates = _critic_scaled(recipe, updates)
+            updates = scale_critic(recipe, updates)
         variables: Any = optax.apply_updates(state.variables, updates)
         rate = jnp.asarray(schedule(recipe)(state.step), jnp.float32)
     norm = jnp.sqrt(sum(jnp.square(leaf).sum() for leaf in jax.tree.leaves(grads)))
@@ -185,14 +157,6 @@ def _step(recipe, axis, state, x, context):
     return kept, Metrics(nats, norm, rate)
 
 
-def _critic_scaled(recipe, updates):
-    """The updates, with those of the critic times its own rate."""
-    _, critic = recipe.model.players
-    params = updates["params"]
-    scaled = jax.tree.map(lambda leaf: leaf * recipe.critic_rate, params[critic])
-    return {**updates, "params": {**params, critic: scaled}}
-
-
 def donated(devices: Sequence[jax.Device]) -> tuple[int, ...]:
     """Which arguments of `_step` give their memory to its results: the state.
 
@@ -206,25 +170,29 @@ def donated(devices: Sequence[jax.Device]) -> tuple[int, ...]:
 @functools.lru_cache(maxsize=8)  # a resumed or repeated training does not compile again
 def _by_jit(recipe, devices):
     replicated, split = shardings(devices)
-    parts: tuple[Any, ...] = (*[replicated] * 4, split)
-    where = State(*parts)
-    step = jax.jit(
-        functools.partial(_step, recipe, None),
-        in_shardings=(where, split, split),
-        out_shardings=(where, replicated),
-        donate_argnums=donated(devices),
-    )
+    constrain = jax.lax.with_sharding_constraint
 
-    def place(state):
-        each = State(
-            *(jax.tree.map(lambda _, s=s: s, part) for part, s in zip(state, where, strict=True))
-        )
-        return jax.device_put(state, each, may_alias=False)
+    def each(sharding):
+        return lambda tree: jax.tree.map(lambda _: sharding, tree)
+
+    lie, gather, scatter = each(replicated), None, None  # how arrays of the state lie
+    if recipe.shard == "fsdp":
+        lie = functools.partial(pieces, devices=devices)
+        gather = lambda tree: constrain(tree, each(replicated)(tree))  # noqa: E731
+        scatter = lambda tree: constrain(tree, lie(tree))  # noqa: E731
+
+    def where(state):
+        return lie(state._replace(carry=()))._replace(carry=each(split)(state.carry))
+
+    @functools.partial(jax.jit, donate_argnums=donated(devices))
+    def step(state, x, context):
+        state, metrics = _step(recipe, None, state, x, context, gather, scatter)
+        return constrain(state, where(state)), constrain(metrics, Metrics(*[replicated] * 3))
 
     return Update(
-        step=lambda state, x, context: step(state, *spread((x, context), split)),
-        place=place,
-        fetch=lambda tree: tree,
+        step=lambda state, x, context: step(state, *placed((x, context), split)),
+        place=lambda state: placed(state, where(state), may_alias=False),
+        fetch=fetched,
     )
 
 

@@ -9,8 +9,7 @@ from flax.traverse_util import flatten_dict
 import zoo
 from train.recipe.recipe import Recipe
 from train.runs.folder import Run, RunError
-
-ENCODER = ("encoder", "source_embedding")  # the names of its params in every model that has one
+from train.update.parts import encoder_params
 
 
 def with_encoder(recipe: Recipe, variables: zoo.Variables) -> zoo.Variables:
@@ -95,11 +94,6 @@ def _opened(recipe):
     return model, variables
 
 
-def encoder_params(variables):
-    """The params of the encoder; {} if the model has none."""
-    return {name: params for name, params in variables["params"].items() if name in ENCODER}
-
-
 def _encoder_config(model, variables):
     """What two encoders must have in common, for the weights of one to mean the same in the other."""
     fields = {field: getattr(model, field) for field in model.encoder_fields}
@@ -113,8 +107,3 @@ def _encoder_config(model, variables):
 def _short(value):
     text = str(value)
     return text if len(text) < 60 else f"{text[:60]}..."
-
-
-def on_encoder(function, tree):
-    """The tree with `function` applied to the arrays of the encoder."""
-    return {**tree, "params": {**tree["params"], **jax.tree.map(function, encoder_params(tree))}}

@@ -121,11 +121,25 @@ class Recipe:
     same, except for models that draw noise (masks, orderings, dropout): under pmap each device
     draws its own noise, so the noise differs.
     """
+    accumulate: int = 1
+    """In how many equal parts, one after the other, a batch goes through the network; their
+    gradients are averaged. The update is that of the whole batch up to rounding, in less memory;
+    models that draw noise in training (masks, orderings, dropout) draw other noise.
+    """
+    remat: bool = False
+    """Whether the backward pass computes activations again instead of keeping them: less memory,
+    more time, the same update up to rounding.
+    """
+    shard: Literal["none", "fsdp"] = "none"
+    """Whether each device keeps all weights (none), or the devices share weights, their average and
+    the state of the optimiser among them, and gather the weights for each update (fsdp). The
+    update is the same up to rounding.
+    """
 
     def __post_init__(self):
         """Refuses values that no training can have."""
         convert_fields(self)
-        for name in ("steps", "batch_size", "draws"):
+        for name in ("steps", "batch_size", "draws", "accumulate"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1; got {getattr(self, name)}.")
         for name in (
@@ -139,6 +153,16 @@ class Recipe:
         ):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name} must not be negative; got {getattr(self, name)}.")
+        if rest := self.batch_size % self.accumulate:
+            raise ValueError(
+                f"accumulate={self.accumulate} does not divide a batch of {self.batch_size} into "
+                f"equal parts: pass --batch-size {self.batch_size - rest or self.accumulate}."
+            )
+        if self.shard != "none" and self.parallel == "pmap":
+            raise ValueError(
+                f"--shard {self.shard} is not possible with --parallel pmap, where each device "
+                "keeps all weights: drop one."
+            )
         if not 0 <= self.seed < 2**32:
             raise ValueError(f"seed must be in 0..2**32 - 1; got {self.seed}.")
         if not self.learning_rate > 0:
@@ -156,6 +180,11 @@ class Recipe:
     def schedule_fields(self) -> dict[str, Any]:
         """The fields that shape the schedule, with the defaults of those that were not given."""
         return fields_of(self.schedule, {name: getattr(self, name) for name in FIELDS})
+
+    @property
+    def part_size(self) -> int:
+        """Examples that go through the network at once, over all devices together."""
+        return self.batch_size // self.accumulate
 
     @property
     def cycle_ends(self) -> tuple[int, ...]:

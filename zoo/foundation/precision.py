@@ -9,6 +9,7 @@ from typing import ParamSpec, TypeVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import PyTree
 
 # Releases before 0.8 have it elsewhere.
@@ -75,3 +76,19 @@ def narrowed(tree: PyTree) -> PyTree:
         return leaf if leaf.dtype == dtype else leaf.astype(dtype)
 
     return jax.tree.map(one, jax.tree.map(jnp.asarray, tree))
+
+
+def narrowed_on_host(tree: PyTree) -> PyTree:
+    """`narrowed`, as numpy arrays: jax would compile a program for each shape of them.
+
+    Example:
+      >>> import numpy as np
+      >>> narrowed_on_host(np.arange(3)).dtype
+      dtype('int32')
+    """
+
+    def one(leaf):
+        leaf = np.asarray(leaf)
+        return leaf.astype(jax.dtypes.canonicalize_dtype(leaf.dtype), copy=False)
+
+    return jax.tree.map(one, tree)

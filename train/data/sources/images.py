@@ -6,6 +6,7 @@
   a fixed permutation;
 - a folder of image files of one size and mode (1 bit, grey or RGB), split 80/10/10 likewise; or one
   sub-folder a class, whose names in alphabetical order become the labels 0, 1, ...
+- a folder of arrays that need not fit into memory: see `mapped`.
 
 Arrays are uint8 or bool, `[N, H, W]` or `[N, H, W, 3]`. Without `valid`, the last `--data.valid`
 training images are held out, at most a tenth of them.
@@ -36,6 +37,7 @@ from train.data.dataset import (
 )
 from train.data.grouping import frequent_note
 from train.data.quantise import seen
+from train.data.sources.mapped import is_mapped, mapped_images
 
 CLASSES = 2**16  # at most
 _SPLITS = ("train", "valid", "test")
@@ -50,6 +52,8 @@ def images(data: Data) -> Dataset:
             "image files"
         )
     path = Path(os.path.expanduser(data.path))
+    if is_mapped(path):
+        return mapped_images(data, path, _classes)
     if path.is_dir():
         splits = {"all": _folder(path)}
     elif not path.exists():

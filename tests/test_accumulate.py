@@ -1,0 +1,124 @@
+"""Updates in less memory: the batch in parts, activations again, weights in pieces."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+from test_parallel import assert_same
+from test_training import noisy_copies, run_steps, tiny
+
+import zoo
+from train.engine.devices import fetched, pieces
+from train.engine.step import initial_state, make_update
+from train.recipe.recipe import Recipe
+from train.update.gradient import gradient
+
+
+def assert_same_training(recipe, other, x, devices, steps=3):
+    ours, by_ours = run_steps(recipe, steps, x, devices)
+    theirs, by_theirs = run_steps(other, steps, x, devices)
+    assert_same(by_ours, by_theirs)
+    assert_same(ours, theirs)
+
+
+@pytest.mark.parametrize(
+    ("ways", "devices"),
+    [
+        ({"accumulate": 4}, 1),
+        ({"accumulate": 4, "parallel": "pmap"}, 4),
+        ({"accumulate": 2, "remat": True, "shard": "fsdp"}, 4),
+    ],
+)
+def test_an_update_is_that_of_the_whole_batch(ways, devices):
+    x = noisy_copies(16)
+    plain, other = tiny("nade", batch_size=16), tiny("nade", batch_size=16, **ways)
+    assert_same_training(other, plain, x, jax.devices()[:devices])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ways", [{"accumulate": 2}, {"remat": True}, {"shard": "fsdp"}])
+@pytest.mark.parametrize("parallel", ["jit", "pmap"])
+@pytest.mark.parametrize("name", ["lstm", "transformer", "seq2seq_attention", "gan", "pixel_cnn"])
+def test_every_kind_of_model(name, parallel, ways):
+    """Streams with a carry, texts of several lengths, players, and convolutions."""
+    if ways == {"shard": "fsdp"} and parallel == "pmap":
+        return
+    model = zoo.entry(name).tiny
+    if hasattr(model, "dropout"):  # noise, of which each part draws its own
+        model = model.clone(dropout=0.0)
+    plain = Recipe(model, steps=20, batch_size=8, parallel=parallel, ema=0.9)
+    batch = zoo.entry(name).example(model, 8)
+    if model.streams:
+        batch = (batch[0], np.arange(8) % 3 == 0)
+    results = []
+    for recipe in (plain, Recipe(**{**vars(plain), **ways})):
+        update = make_update(recipe, jax.devices()[:2])
+        state = update.place(initial_state(recipe, *batch))
+        for _ in range(2):
+            state, metrics = update.step(state, *jax.tree.map(np.asarray, batch))
+        results.append(jax.tree.map(np.asarray, (update.fetch(state), tuple(metrics))))
+    assert_same(*results)
+
+
+def test_parts_draw_their_own_noise():
+    """EoNADE draws orderings: in parts it draws others, and the seed alone decides which."""
+    x = noisy_copies(16)
+    plain, parts = (tiny("eonade", batch_size=16, accumulate=count) for count in (1, 2))
+    (_, one), (_, two), (_, again) = (run_steps(each, 1, x) for each in (plain, parts, parts))
+    assert one != two and two == again
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["transformer", "gated_pixel_cnn"])
+def test_what_is_computed_again_needs_no_memory(name):
+    model = zoo.entry(name).paper
+    if name == "transformer":
+        model = zoo.Transformer((64,), 32, 3, heads=4, window=64, dropout=0.0)
+    x, context = model.example(8)
+    variables = zoo.init(model, jax.random.key(0), x, context)
+
+    def needed(**ways):
+        recipe = Recipe(model, batch_size=8, **ways)
+
+        def grads(variables):
+            return gradient(recipe, variables, x, context, jax.random.key(0))[:2]
+
+        return jax.jit(grads).lower(variables).compile().memory_analysis().temp_size_in_bytes
+
+    usual = needed()
+    assert needed(remat=True) < 0.8 * usual
+    assert needed(accumulate=4) < 0.6 * usual
+
+
+def test_devices_share_weights_and_optimiser():
+    recipe, devices = tiny("made", shard="fsdp"), jax.devices()[:4]
+    recipe = dataclasses.replace(recipe, model=recipe.model.clone(hidden=(64,)))
+    update, x = make_update(recipe, devices), noisy_copies(8)
+    state = update.place(initial_state(recipe, x))
+    for _ in range(2):
+        whole = jax.tree.leaves((state.variables, state.ema, state.opt_state))
+        divides = [leaf for leaf in whole if any(n and n % 4 == 0 for n in leaf.shape)]
+        assert sum(leaf.nbytes for leaf in divides) > 0.9 * sum(leaf.nbytes for leaf in whole)
+        for leaf in divides:
+            held = [shard.data.nbytes for shard in leaf.addressable_shards]
+            assert held == [leaf.nbytes / 4] * 4
+        state, _ = update.step(state, x, None)
+    assert all(leaf.is_fully_addressable for leaf in jax.tree.leaves(fetched(state)))
+    odd = pieces({"a": np.zeros((3, 5)), "b": np.zeros((2, 8, 4)), "c": np.zeros(())}, devices)
+    assert [tuple(each.spec) for each in odd.values()] == [(), (None, "data"), ()]
+
+
+def test_what_cannot_be_is_refused_in_one_line():
+    with pytest.raises(ValueError, match=r"accumulate=3 does not divide a batch of 8 .*-size 6\."):
+        tiny(accumulate=3)
+    with pytest.raises(ValueError, match=r"accumulate=9 .* pass --batch-size 9\."):
+        tiny(accumulate=9)
+    with pytest.raises(ValueError, match="accumulate must be at least 1"):
+        tiny(accumulate=0)
+    with pytest.raises(ValueError, match=r"--shard fsdp is not possible with --parallel pmap"):
+        tiny(shard="fsdp", parallel="pmap")
+    with pytest.raises(ValueError, match=r"--shard fsdp .* of 1 a batch of 8 uses one: drop"):
+        make_update(tiny(shard="fsdp"), jax.devices()[:1])
+    with pytest.raises(ValueError, match=r"--shard fsdp .* of 4 a batch of 7 uses one"):
+        make_update(tiny(shard="fsdp", batch_size=7), jax.devices()[:4])

@@ -1,0 +1,124 @@
+"""Compiled programs on disk: where they lie, and that nothing depends on them."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import pytest
+from jax.experimental.compilation_cache import compilation_cache
+
+import zoo
+from zoo.foundation.compilation_cache import SETTINGS
+
+ROOT = Path(__file__).resolve().parents[1]
+NAMES = ["jax_compilation_cache_dir", *SETTINGS]
+DRAW = """
+import sys, jax, numpy as np, zoo
+from zoo.cli import shell
+import sample
+assert jax.config.jax_compilation_cache_dir is None, "an import changes the settings"
+model = zoo.NADE((3, 4), hidden=5)
+with shell():
+    variables = zoo.init(model, jax.random.key(0), np.zeros((1, 3, 4), np.int32))
+    drawn = sample.draw(model, variables, jax.random.key(1), 7)
+    print(np.asarray(drawn.x).tolist(), [nats.hex() for nats in np.asarray(drawn.log_prob).tolist()])
+"""
+
+
+@pytest.fixture
+def settings(monkeypatch):
+    """The settings of this process, which come back after the test; the cache is on by default."""
+    before = {name: getattr(jax.config, name) for name in NAMES}
+    for name in ("ZOO_COMPILATION_CACHE", "JAX_COMPILATION_CACHE_DIR", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    yield monkeypatch
+    for name, value in before.items():
+        jax.config.update(name, value)
+    compilation_cache.reset_cache()
+
+
+def programs(folder):
+    return {path.name: path.read_bytes() for path in Path(folder).rglob("*-cache")}
+
+
+def test_where_programs_are_kept(settings, tmp_path):
+    settings.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    settings.setenv("HOME", str(tmp_path / "home"))
+    where = zoo.cache_compilations()
+    assert where.parent == tmp_path / "cache" / "autoregressive-zoo" / "compiled"
+    assert jax.config.jax_compilation_cache_dir == str(where)
+    jax.config.update("jax_compilation_cache_dir", None)
+    settings.setenv("XDG_CACHE_HOME", "not/absolute")
+    assert zoo.cache_compilations() == (
+        tmp_path / "home" / ".cache" / "autoregressive-zoo" / "compiled" / where.name
+    )
+    assert zoo.cache_compilations(tmp_path / "given") == tmp_path / "given"
+    # What jax was told by the user stays, its folder and its least time.
+    settings.setenv("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "3")
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 3.0)
+    assert zoo.cache_compilations() == tmp_path / "given"
+    assert jax.config.jax_persistent_cache_min_compile_time_secs == 3.0
+
+
+def test_programs_are_kept_and_cut_off_ones_removed(settings, tmp_path):
+    zoo.cache_compilations(tmp_path)
+    double = jax.jit(lambda x: x * 2 + 21)
+    double(1)
+    kept = programs(tmp_path)
+    assert kept
+    (name,) = kept
+    (tmp_path / name.replace("-cache", "-atime")).unlink()  # as if killed before it was complete
+    (tmp_path / name).write_bytes(b"cut")
+    zoo.cache_compilations(tmp_path)
+    assert not programs(tmp_path)
+    jax.clear_caches()
+    assert int(double(2)) == 25 and programs(tmp_path).keys() == kept.keys()
+
+
+@pytest.mark.parametrize("value", ["0", "off", "OFF"])
+def test_it_can_be_turned_off(settings, tmp_path, value):
+    settings.setenv("XDG_CACHE_HOME", str(tmp_path))
+    settings.setenv("ZOO_COMPILATION_CACHE", value)
+    assert zoo.cache_compilations() is None and not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("obstacle", ["file", "homeless"])
+def test_a_folder_that_cannot_be_does_no_harm(settings, tmp_path, capsys, obstacle):
+    (tmp_path / "file").write_text("in the way")
+    if obstacle == "file":
+        settings.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    else:
+        settings.setattr(
+            Path, "expanduser", lambda path: (_ for _ in ()).throw(RuntimeError("no home"))
+        )
+    assert zoo.cache_compilations() is None
+    told = capsys.readouterr()
+    assert not told.out and told.err.startswith("note: compiled programs are not kept (")
+    assert len(told.err.splitlines()) == 1 and "ZOO_COMPILATION_CACHE=0" in told.err
+
+
+@pytest.mark.slow
+def test_commands_draw_the_same_with_an_empty_and_a_full_cache(tmp_path):
+    """Two processes at once fill one cache; a third takes everything from it; a fourth has none."""
+    usual = {**os.environ, "XDG_CACHE_HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    usual.pop("ZOO_COMPILATION_CACHE")
+
+    def start(**environment):
+        words = [sys.executable, "-W", "error", "-c", DRAW]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        return subprocess.Popen(words, env=usual | environment, cwd=tmp_path, **pipes)
+
+    def told(process):
+        out, err = process.communicate(timeout=120)
+        assert process.returncode == 0 and not err, err
+        return out
+
+    first = [start(), start()]
+    outputs = [told(each) for each in first]
+    kept = programs(tmp_path)
+    outputs += [told(start())]
+    assert len(kept) > 3 and programs(tmp_path) == kept, "compiled again"
+    outputs += [told(start(ZOO_COMPILATION_CACHE="0"))]
+    assert len(set(outputs)) == 1

@@ -1,0 +1,166 @@
+"""Two processes on this machine, with a CPU device each, do what one process does."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.numpy
+from test_training import noisy_copies
+
+import zoo
+from zoo.foundation.processes import join, share_of
+
+ROOT = Path(__file__).resolve().parents[1]
+LIMIT = 400  # seconds; then the processes are killed, for SIGTERM does not end them
+TRAIN = ("train", "made", "--model.hidden", "20", "--steps", "12", "--eval-every", "5")
+FLAGS = ("--batch-size", "10", "--samples", "0", "--accumulate", "1", "--model.num-masks", "1")
+
+DRAW = """
+import sys, jax, numpy as np
+from zoo.foundation.processes import join
+join(sys.argv[2:])
+import sample, zoo
+model = zoo.NADE((3, 4), hidden=5)
+variables = zoo.init(model, jax.random.key(0), np.zeros((1, 3, 4), np.int32))
+drawn = [sample.draw(model, variables, jax.random.key(1), 7, batch_size=2)]
+prefix = np.ones((1, 4), np.int32)
+drawn += [sample.draw(model, variables, jax.random.key(2), 3, prefix=prefix)]
+vae = zoo.entry("vae").tiny
+variables = zoo.init(vae, jax.random.key(0), *vae.example(1))
+context = jax.tree.map(np.asarray, vae.example(5)[1])
+drawn += [sample.draw(vae, variables, jax.random.key(3), 5, context=context)]
+arrays = {str(i): leaf for i, leaf in enumerate(jax.tree.leaves(drawn))}
+np.savez(sys.argv[1] + str(jax.process_index()), **arrays)
+"""
+
+
+def free_port():
+    with socket.socket() as found:
+        found.bind(("localhost", 0))
+        return found.getsockname()[1]
+
+
+def start(words, where, **environment):
+    usual = {**os.environ, "PYTHONPATH": str(ROOT), "JAX_NUM_CPU_DEVICES": "1"}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    words = [sys.executable, *map(str, words)]
+    return subprocess.Popen(words, cwd=where, env=usual | environment, **pipes)
+
+
+def ended(processes):
+    """(exit code, stdout, stderr) of each process; all are killed if one takes too long."""
+    try:
+        said = [process.communicate(timeout=LIMIT) for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    return [(process.returncode, *each) for process, each in zip(processes, said, strict=True)]
+
+
+def alone(words, where, devices):
+    (found,) = ended([start(words, where, JAX_NUM_CPU_DEVICES=str(devices))])
+    assert found[0] == 0, found
+    return found
+
+
+def together(words, where, by_environment=False, code=0):
+    """The same command in two processes."""
+    address, processes = f"localhost:{free_port()}", []
+    for number in ("0", "1"):
+        flags, environment = ["--distributed"], {}
+        if by_environment:
+            names = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
+            environment = dict(zip(names, (address, "2", number), strict=True))
+        else:
+            flags += ["--coordinator", address, "--processes", "2", "--process-id", number]
+        processes.append(start([*words, *flags], where, **environment))
+    found = ended(processes)
+    assert [each[0] for each in found] == [code, code], found
+    return found
+
+
+def weights(folder):
+    return safetensors.numpy.load_file(folder / "model.safetensors")
+
+
+@pytest.mark.slow
+def test_two_processes_train_as_one(tmp_path):
+    """One run folder, the weights and test nats of one process with two devices, and a resume."""
+    data = tmp_path / "bits.npz"
+    parts = {name: noisy_copies(31, seed=seed) for seed, name in enumerate(("valid", "test"))}
+    np.savez(data, train=noisy_copies(80), **parts)
+    words = ["-m", *TRAIN, *FLAGS, "--data.name", "images", "--data.path", data]
+    alone([*words, "--run-dir", "one"], tmp_path, devices=2)
+    first, second = together([*words, "--run-dir", "two"], tmp_path)
+    assert "test:" in first[1] and not second[1]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bits.npz", "one", "two"]
+    one, two = weights(tmp_path / "one"), weights(tmp_path / "two")
+    for name, array in one.items():
+        np.testing.assert_allclose(two[name], array, rtol=1e-5, atol=1e-6)
+    numbers = [
+        json.loads((tmp_path / run / "results.json").read_text())["nats"] for run in ("one", "two")
+    ]
+    assert np.isclose(*numbers, rtol=1e-6)
+    # Stopped after a checkpoint and resumed, it ends with the same weights, bit for bit.
+    checkpoints = sorted((tmp_path / "two" / "checkpoints").iterdir())
+    newest = max(checkpoints, key=lambda path: int(path.name))
+    for path in newest.rglob("*"):
+        if path.is_file():
+            path.unlink()
+    newest.rename(newest.with_name(f"{newest.name}.damaged"))
+    (tmp_path / "two" / "results.json").unlink()
+    together([*words, "--run-dir", "two", "--resume"], tmp_path, by_environment=True)
+    again = weights(tmp_path / "two")
+    assert all((again[name] == array).all() for name, array in two.items())
+    (told,) = [alone(["-m", "train.evaluate", "one"], tmp_path, devices=1)[1]]
+    first, second = together(["-m", "train.evaluate", "one"], tmp_path)
+    assert first[1] == told and not second[1]
+
+
+@pytest.mark.slow
+def test_an_error_in_the_first_process_ends_both(tmp_path):
+    (tmp_path / "two").mkdir()
+    (tmp_path / "two" / "file").write_text("in the way")
+    words = ["-m", *TRAIN, *FLAGS, "--run-dir", "two"]
+    first, second = together(words, tmp_path, code=1)
+    assert first[2].splitlines()[-1].startswith("error: two is not empty")
+    assert second[2].splitlines()[-1].startswith("error: process 0 stopped: two is not empty")
+
+
+@pytest.mark.slow
+def test_two_processes_draw_as_one(tmp_path):
+    alone(["-c", DRAW, tmp_path / "one"], tmp_path, devices=1)
+    together(["-c", DRAW, tmp_path / "two"], tmp_path)
+    one = np.load(tmp_path / "one0.npz")
+    for number in "01":
+        two = np.load(tmp_path / f"two{number}.npz")
+        assert two.files == one.files
+        for name in one.files:
+            np.testing.assert_allclose(two[name], one[name], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--processes 2", "--processes is for several processes: pass --distributed"),
+        ("--distributed --processes 2", "needs --coordinator HOST:PORT .* and --process-id"),
+        ("--distributed --processes two", r"--processes \(or JAX_NUM_PROCESSES\) must be a whole"),
+        ("--distributed --coordinator h --processes 2 --process-id 0", "must be HOST:PORT"),
+        ("--distributed --coordinator h:1 --processes 2 --process-id 2", r"in 0\.\.1 of 2; got 2"),
+    ],
+)
+def test_flags_that_lack_something(words, message, monkeypatch):
+    for name in ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(ValueError, match=message):
+        join(words.split())
+
+
+def test_one_process_has_it_all():
+    join(["made", "--steps", "3"])
+    assert share_of(7) == (0, 7) and zoo.foundation.processes.leads()

@@ -1,0 +1,108 @@
+"""Images that stay in their files."""
+
+import dataclasses
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from train.data import Data, DataError
+from train.data.batching import Batches
+from train.engine.prepare import first_values, ready
+from train.kinds import load
+from train.recipe.presets import RECIPES
+from train.recipe.recipe import Recipe
+
+SIZES = {"train": 400, "valid": 30, "test": 20}
+
+
+def write(folder, levels=200, labels=True, shape=(6, 5), sizes=SIZES):
+    """(the folder with .npy arrays, an .npz with the same)."""
+    random, arrays = np.random.RandomState(0), {}
+    for name, size in sizes.items():
+        arrays[name] = random.randint(0, levels, (size, *shape)).astype(np.uint8)
+        if labels:
+            arrays[f"{name}_labels"] = np.arange(size) % 3
+    folder.mkdir()
+    for name, array in arrays.items():
+        np.save(folder / f"{name}.npy", array)
+    np.savez(folder.parent / "all.npz", **arrays)
+    return folder, folder.parent / "all.npz"
+
+
+@pytest.mark.parametrize("levels", [2, 16, 200])
+@pytest.mark.parametrize("binarise", ["none", "dynamic"])
+def test_the_same_as_arrays_in_memory(tmp_path, levels, binarise):
+    folder, file = write(tmp_path / "arrays", levels)
+    if binarise == "dynamic" and levels == 2:
+        return
+    ways = Data("images", binarise=binarise)
+    mapped, usual = (load(dataclasses.replace(ways, path=str(path))) for path in (folder, file))
+    assert isinstance(mapped.train.x, np.memmap) and not isinstance(usual.train.x, np.memmap)
+    assert mapped.digest == usual.digest
+    for field in ("num_levels", "num_classes", "dynamic", "kind"):
+        assert getattr(mapped, field) == getattr(usual, field)
+    one, two = (Batches(each.train, 16, 3, each.dynamic) for each in (mapped, usual))
+    for step in (0, 30):
+        for ours, theirs in zip(one(step), two(step), strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+
+
+def test_what_is_held_out_stays_in_its_file(tmp_path):
+    folder, _ = write(tmp_path / "arrays", sizes={"train": 400, "test": 20})
+    dataset = load(Data("images", path=str(folder), valid=25))
+    assert [len(split.x) for split in (dataset.train, dataset.valid, dataset.test)] == [375, 25, 20]
+    whole = np.load(folder / "train.npy")
+    np.testing.assert_array_equal(dataset.train.x, whole[:375])
+    np.testing.assert_array_equal(dataset.valid.x, whole[375:])
+    assert np.shares_memory(dataset.train.x, dataset.train.x.base)
+    assert any("stay in their files" in note for note in dataset.notes)
+
+
+def test_no_more_memory_than_batches_need(tmp_path):
+    """80 MB of images are loaded, checked, hashed and batched in a third of that."""
+    sizes = {"train": 80_000, "test": 100}
+    folder, _ = write(tmp_path / "arrays", labels=False, shape=(40, 25), sizes=sizes)
+    recipe = RECIPES["pixel_cnn"]["cpu"]
+    recipe = Recipe(recipe.model, Data("images", path=str(folder)), batch_size=64)
+    tracemalloc.start()
+    try:
+        _, recipe, dataset = ready(recipe, {"recipe.batch_size"})
+        dataset.digest
+        batches = Batches(dataset.train, 64, 0)
+        for step in range(3):
+            batches(step)
+        first_values(dataset)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert dataset.train.x.nbytes > 70e6 and peak < 40e6
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda folder: (folder / "test.npy").unlink(), "holds train.npy, but no test.npy"),
+        (lambda folder: (folder / "more.npy").touch(), "holds more.npy beside train.npy"),
+        (lambda folder: (folder / "valid_labels.npy").unlink(), "has labels for train only"),
+        (
+            lambda folder: np.save(folder / "test.npy", np.zeros((3, 2, 2), np.uint8)),
+            "labels.npy is int64|images of different shapes",
+        ),
+        (lambda folder: np.save(folder / "train.npy", np.zeros((3, 2))), "is float64"),
+        (lambda folder: (folder / "train.npy").write_bytes(b"no array"), "cannot be read"),
+    ],
+)
+def test_strange_folders_are_refused_in_one_line(tmp_path, change, message):
+    folder, _ = write(tmp_path / "arrays")
+    change(folder)
+    with pytest.raises(DataError, match=message) as caught:
+        load(Data("images", path=str(folder)))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("ways", [{"levels": 8}, {"binarise": "threshold"}])
+def test_values_in_files_are_not_changed(tmp_path, ways):
+    folder, _ = write(tmp_path / "arrays")
+    with pytest.raises(DataError, match="drop --data.levels"):
+        load(Data("images", path=str(folder), **ways))

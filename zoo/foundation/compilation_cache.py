@@ -1,0 +1,112 @@
+"""Compiled programs on disk: a command that runs again does not compile again."""
+
+import contextlib
+import hashlib
+import os
+import platform
+import sys
+import tempfile
+import warnings
+from pathlib import Path
+
+import jax
+from jax.experimental.compilation_cache import compilation_cache
+
+SWITCH = "ZOO_COMPILATION_CACHE"
+OFF = ("0", "off", "no", "false")
+MOST_BYTES = 2**31  # of a folder; the programs that were not used for longest go first
+LOCK, WAIT = ".lockfile", 5  # the lock of jax's own cache, and seconds to wait for it
+SETTINGS = {
+    "jax_persistent_cache_min_compile_time_secs": 0.0,  # small programs are most of a command
+    "jax_persistent_cache_min_entry_size_bytes": -1,
+    "jax_compilation_cache_max_size": MOST_BYTES,
+}
+
+
+def cache_compilations(folder: str | os.PathLike | None = None) -> Path | None:
+    """Keeps the programs that jax compiles from now on in a folder, and takes them from there.
+
+    The commands call it; an import of the zoo does not. A program is found again by its content,
+    by the versions of jax and XLA, and by the device, so no result depends on the cache. Several
+    processes may share a folder. It holds at most 2 GiB.
+
+    Args:
+      folder: where programs are kept. By default `JAX_COMPILATION_CACHE_DIR` if jax has that
+        setting, else a folder for this kind of processor under
+        `$XDG_CACHE_HOME/autoregressive-zoo/compiled`, or `~/.cache` without that variable.
+
+    Returns:
+      The folder; None where nothing is kept: `ZOO_COMPILATION_CACHE=0` turns the cache off, and a
+      folder that cannot be written is left alone, with one line on stderr.
+
+    Example:
+      >>> import os, zoo
+      >>> os.environ["ZOO_COMPILATION_CACHE"] = "0"
+      >>> zoo.cache_compilations() is None
+      True
+    """
+    if os.environ.get(SWITCH, "").lower() in OFF:
+        return None
+    chosen = folder or jax.config.jax_compilation_cache_dir
+    if chosen and "://" in str(chosen):  # a bucket, which jax reads by itself
+        return None
+    try:
+        where = Path(chosen) if chosen else _users_folder()
+        where.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=where):
+            pass
+        _remove_unfinished(where)
+    except (OSError, RuntimeError) as error:  # RuntimeError: a user without a home
+        reason = " ".join(str(error).split())
+        print(
+            f"note: compiled programs are not kept ({reason}); {SWITCH}=0 turns this off.",
+            file=sys.stderr,
+        )
+        return None
+    for name, value in SETTINGS.items():
+        if name.upper() not in os.environ:
+            jax.config.update(name, value)
+    jax.config.update("jax_compilation_cache_dir", str(where))
+    compilation_cache.reset_cache()  # jax looks at the settings once, when it first compiles
+    # A disk that is full later does no harm: the program is compiled, and runs.
+    for what in ("reading", "writing"):
+        warnings.filterwarnings("ignore", f"Error {what} persistent compilation cache entry")
+    return where
+
+
+def _users_folder() -> Path:
+    """A folder of the user's for this kind of processor.
+
+    Machines that share a home may have different processors, and a program for one need not run on
+    another.
+    """
+    base = os.environ.get("XDG_CACHE_HOME") or ""
+    # The specification of XDG says: a relative path is ignored.
+    root = Path(base) if Path(base).is_absolute() else Path("~/.cache").expanduser()
+    return root / "autoregressive-zoo" / "compiled" / _processor()
+
+
+def _processor() -> str:
+    """A name of this kind of processor: its architecture, and a digest of its instruction sets."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines():
+            if line.startswith(("flags", "Features")):
+                digest = hashlib.blake2b(line.encode(), digest_size=4).hexdigest()
+                return f"{platform.machine()}-{digest}"
+    return platform.machine() or "unknown"
+
+
+def _remove_unfinished(folder: Path) -> None:
+    """Removes the programs of processes that were killed while they wrote them.
+
+    jax writes a program, then a file with the time of its last use; where the second is missing,
+    the first may be cut off, and jax would stumble over it for ever.
+    """
+    import filelock
+
+    with contextlib.suppress(filelock.Timeout), filelock.FileLock(folder / LOCK, timeout=WAIT):
+        for path in folder.glob("*-cache"):
+            used = path.with_name(path.name.removesuffix("-cache") + "-atime")
+            if not used.exists() or used.stat().st_size == 0:
+                path.unlink(missing_ok=True)
+                used.unlink(missing_ok=True)
