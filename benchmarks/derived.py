@@ -240,6 +240,6 @@ def main(options: Options) -> None:
 
 
 if __name__ == "__main__":
-    with shell():
+    with shell(keep_programs=False):
         words, _ = take_classes(sys.argv[1:])
         main(read_flags(Options, called("benchmarks.derived"), args=words))
