@@ -25,7 +25,7 @@ RUNNING := $(VENV)/installed
 DEVELOPING := $(VENV)/developing
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check lr-range search diagnose train sample eval bench bench-derived bench-torch reproduce judge pack figures test test-slow test-stacks lint format notebooks docs dist lock clean
+.PHONY: help setup check lr-range search diagnose train sample eval bench compile-check bench-derived bench-torch reproduce judge pack figures test test-slow test-stacks lint format notebooks docs dist lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F'\t' '{ printf "  make %-13s %s\n", $$1, $$2 }'
@@ -73,6 +73,9 @@ eval: $(RUNNING) ## nats and bits/dim of the newest run of MODEL (or RUN=folder)
 
 bench: $(RUNNING) ## time sampling against the likelihood, for MODEL or for all
 	@$(PY) -m benchmarks.sampling $(MODEL) $(ARGS)
+
+compile-check: $(VENV)/installed ## compile every model for a TPU v5e and an H100 that are not there; fails where a program has grown (extras tpu, cuda)
+	@$(PY) -m benchmarks.compile_check $(MODEL) $(ARGS)
 
 bench-derived: $(RUNNING) ## time hand-written steps, derived ones and recomputing, for MODEL or for all
 	@$(PY) -m benchmarks.derived $(MODEL) $(ARGS)

@@ -22,6 +22,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from zoo.cli import called, command
+from zoo.foundation.files import write_whole
 
 HERE = Path(__file__).parent / "absent_devices"
 TABLE = HERE / "programs.json"
@@ -301,11 +302,12 @@ def main(options: Options) -> None:
             said = [error] if error else grown(found, {} if options.store else stored.get(key, {}))
             worse += bool(said)
             numbers = " ".join(f"{name}={value}" for name, value in found.items())
-            print(f"{'WORSE' if said else 'ok':5} {key} {'; '.join(said) or numbers}", flush=True)
+            verdict = "WORSE" if said else "ok" if options.store or key in stored else "new"
+            print(f"{verdict:5} {key} {'; '.join(said) or numbers}", flush=True)
             if options.store and not error:
                 stored[key] = {name: found[name] for name in SLACK}
-    if options.store:
-        TABLE.write_text(json.dumps(table, indent=1, sort_keys=True) + "\n", "utf-8")
+        if options.store:
+            write_whole(TABLE, (json.dumps(table, indent=1, sort_keys=True) + "\n").encode())
     if worse:
         raise ValueError(f"{worse} programs do not compile or have grown.")
 

@@ -1,0 +1,88 @@
+"""What a program compiled for another device does, and whether that has grown."""
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.compile_check import count_program, grown
+
+ROOT = Path(__file__).resolve().parents[1]
+LOOP = """HloModule jit_f, entry_computation_layout={(f32[8]{0})->f32[8]{0}}
+
+%inner (p: f32[8]) -> f32[8] {
+  %p = f32[8]{0} parameter(0)
+  ROOT %add = f32[8]{0} add(%p, %p)
+}
+
+%body (arg: (s32[], f32[64,784])) -> (s32[], f32[64,784]) {
+  %arg = (s32[], f32[64,784]{1,0:T(8,128)}) parameter(0)
+  %i = s32[] get-tuple-element(%arg), index=0
+  %x = f32[64,784]{1,0:T(8,128)} get-tuple-element(%arg), index=1
+  %big = f32[64,784]{1,0:T(8,128)S(1)} copy(%x)
+  %small = f32[8]{0} copy(%y)
+  %chosen = f32[64,784]{1,0} conditional(%i, %x, %x), branch_computations={%one, %two}
+  ROOT %t = (s32[], f32[64,784]{1,0:T(8,128)}) tuple(%i, %chosen)
+}
+
+%test (arg: (s32[], f32[64,784])) -> pred[] {
+  %arg = (s32[], f32[64,784]{1,0}) parameter(0)
+  ROOT %less = pred[] compare(%i, %n), direction=LT
+}
+
+%one (a: f32[64,784]) -> f32[64,784] {
+  ROOT %f = f32[64,784]{1,0} fusion(%a), kind=kLoop, calls=%inner
+}
+
+%two (a: f32[64,784]) -> f32[64,784] {
+  %g = f32[64,784]{1,0} fusion(%a), kind=kLoop, calls=%inner
+  ROOT %h = f32[64,784]{1,0} custom-call(%g), custom_call_target="gemm"
+}
+
+ENTRY %main (a: f32[8]) -> f32[64,784] {
+  %a = f32[8]{0} parameter(0)
+  %called = f32[8]{0} call(%a), to_apply=%inner
+  %loop = (s32[], f32[64,784]{1,0}) while(%init), condition=%test, body=%body, backend_config={"known_trip_count":{"n":"10"}}
+  ROOT %out = f32[64,784]{1,0} get-tuple-element(%loop), index=1
+}
+"""
+
+
+def test_loops_branches_and_copies_are_counted():
+    """10 times: a test, two copies, and the longer branch; once: what is called."""
+    found = count_program(LOOP)
+    assert found["kernels"] == 10 * (1 + 2 + 2) + 1
+    assert found["conditionals"] == 10 and found["copied"] == 10 * 4 * 64 * 784
+    once = count_program(LOOP.replace("known_trip_count", "unknown"))
+    assert once["kernels"] == 6 and once["conditionals"] == 1
+
+
+def test_growth_is_named():
+    stored = {"kernels": 100.0, "copied": 0, "conditionals": 2, "temporary": 1000}
+    assert grown(stored, stored) == []
+    assert grown(stored | {"kernels": 101.0, "temporary": 1090}, stored) == []
+    assert grown(stored | {"kernels": 103.0, "copied": 1}, stored) == [
+        "kernels 103.0, stored 100.0",
+        "copied 1, stored 0",
+    ]
+    assert grown(stored | {"conditionals": 3, "temporary": 1200}, stored) == [
+        "conditionals 3, stored 2",
+        "temporary 1200, stored 1000",
+    ]
+    assert grown(stored, {}) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("device", "plugin"), [("tpu", "libtpu"), ("cuda", "jax_cuda12_plugin")])
+def test_programs_compile_for_a_device_that_is_not_there(device, plugin):
+    if importlib.util.find_spec(plugin) is None:
+        pytest.skip(reason=f"the extra {device} is not installed")
+    words = ["-m", "benchmarks.compile_check", "--devices", device, "--size", "tiny"]
+    done = subprocess.run(
+        [sys.executable, *words], cwd=ROOT, capture_output=True, text=True, timeout=3600
+    )
+    assert not done.returncode and f"{device}/made/update" in done.stdout, (
+        done.stdout[-2000:] + done.stderr[-500:]
+    )
