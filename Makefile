@@ -74,7 +74,7 @@ eval: $(RUNNING) ## nats and bits/dim of the newest run of MODEL (or RUN=folder)
 bench: $(RUNNING) ## time sampling against the likelihood, for MODEL or for all
 	@$(PY) -m benchmarks.sampling $(MODEL) $(ARGS)
 
-compile-check: $(VENV)/installed ## compile every model for a TPU v5e and an H100 that are not there; fails where a program has grown (extras tpu, cuda)
+compile-check: $(RUNNING) ## compile every model for a TPU v5e and an H100 that are not there; fails where a program has grown (extras tpu, cuda)
 	@$(PY) -m benchmarks.compile_check $(MODEL) $(ARGS)
 
 bench-derived: $(RUNNING) ## time hand-written steps, derived ones and recomputing, for MODEL or for all

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Array, PyTree
 
 import zoo
@@ -24,7 +24,7 @@ from zoo.core.decoders import has_own_step
 from zoo.derived import has_derived_prefill
 from zoo.foundation.arguments import checked
 from zoo.foundation.precision import narrowed_on_host, without_x64
-from zoo.foundation.processes import gathered, share_of
+from zoo.foundation.processes import gathered, local_mesh, share_of
 
 Engine = Literal["cached", "derived", "recompute", "jacobi"]
 
@@ -143,7 +143,7 @@ def draw_by_rank(
         tempered.check(model)
     known = prefixes.resolve(model, prefix, num)
     mesh, traced = (
-        _mesh(),
+        local_mesh(),
         any(
             isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves((variables, key, context))
         ),
@@ -199,7 +199,7 @@ def draw_by_rank(
 @without_x64
 def _draw_from_noise(model, variables, key, num, context, batch_size):
     check_request(model, variables, num, batch_size, context)
-    return draw_from_noise(model, variables, key, num, context, batch_size, _mesh())
+    return draw_from_noise(model, variables, key, num, context, batch_size, local_mesh())
 
 
 def read_at_once(
@@ -297,13 +297,3 @@ def _draw(
         check_vma=False,
     )
     return sharded(*arguments[0], *arguments[1])
-
-
-@functools.cache
-def _mesh() -> Mesh:
-    return jax.make_mesh(
-        (jax.local_device_count(),),
-        ("data",),
-        axis_types=(AxisType.Auto,),
-        devices=jax.local_devices(),
-    )

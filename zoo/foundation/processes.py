@@ -5,6 +5,7 @@ All are started with the same command. Process 0 leads: it alone writes and prin
 
 import argparse
 import dataclasses
+import functools
 import json
 import os
 import re
@@ -13,6 +14,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.sharding import AxisType, Mesh
 from jaxtyping import PyTree
 
 COORDINATOR, COUNT, ID = "JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID"
@@ -171,3 +173,10 @@ def share_of(num: int) -> tuple[int, int]:
 def any_of(flag: bool) -> bool:
     """Whether the flag is True in some process."""
     return bool(np.any(gathered(np.array([flag]))))
+
+
+@functools.cache
+def local_mesh() -> Mesh:
+    """The devices of this process as one row."""
+    devices = jax.local_devices()
+    return jax.make_mesh((len(devices),), ("data",), axis_types=(AxisType.Auto,), devices=devices)
