@@ -15,6 +15,7 @@ SURPRISE ?=
 INTERPOLATE ?=
 RECONSTRUCT ?=
 SOURCE ?=
+FILE ?=
 # The first interpreter that is recent enough; override with `make PYTHON=/path/to/python3`.
 CANDIDATES := python3 python3.13 python3.12 python3.11 python
 PYTHON ?= $(shell for p in $(CANDIDATES); do \
@@ -25,7 +26,7 @@ RUNNING := $(VENV)/installed
 DEVELOPING := $(VENV)/developing
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check lr-range search diagnose train sample eval bench compile-check bench-derived bench-torch reproduce judge pack figures test test-slow test-stacks lint format notebooks docs dist lock clean
+.PHONY: help setup check lr-range search diagnose train sample score eval bench compile-check bench-derived bench-torch reproduce judge pack figures test test-slow test-stacks lint format notebooks docs dist lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F'\t' '{ printf "  make %-13s %s\n", $$1, $$2 }'
@@ -70,6 +71,9 @@ sample: $(RUNNING) ## draw from the newest run of MODEL (or RUN=folder); GIF=1, 
 
 eval: $(RUNNING) ## nats and bits/dim of the newest run of MODEL (or RUN=folder) on the test split; RUN="a b c" ARGS=--ensemble scores several as one
 	@$(PY) -m train.evaluate $(RUN) $(ARGS)
+
+score: $(RUNNING) ## nats and bits/dim of every example of FILE by RUN: make score RUN=made FILE=mine.npy
+	@$(PY) -m sample.score_file $(RUN) "$(FILE)" $(ARGS)
 
 bench: $(RUNNING) ## time sampling against the likelihood, for MODEL or for all
 	@$(PY) -m benchmarks.sampling $(MODEL) $(ARGS)

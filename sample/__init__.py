@@ -27,17 +27,20 @@ from sample.media.translations import Translations, translate
 from sample.pictures.attention_maps import save_alignment, save_gaze
 from sample.pictures.frames import progress
 from sample.pictures.grids import grid, save_gif, save_png
+from sample.pictures.histograms import save_histogram
 from sample.pictures.labelled import save_labelled
 from sample.pictures.surprise_maps import save_surprise
 from sample.pictures.waveforms import save_waveforms, spectrogram
 from sample.scoring.surprisal import surprise
 from sample.scoring.text_metrics import Scores, scores
+from sample.uses.likelihoods import Likelihoods, score
 
 __all__ = [
     "Beams",
     "Captions",
     "Interpolation",
     "Labels",
+    "Likelihoods",
     "Neighbours",
     "Prefix",
     "Sample",
@@ -68,11 +71,13 @@ __all__ = [
     "save_alignment",
     "save_gaze",
     "save_gif",
+    "save_histogram",
     "save_labelled",
     "save_png",
     "save_sounds",
     "save_surprise",
     "save_waveforms",
+    "score",
     "scores",
     "search",
     "spectrogram",

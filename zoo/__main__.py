@@ -19,6 +19,7 @@ COMMANDS = {
     "diagnose": ("train.diagnose", "Say what the curves of a run show."),
     "probe": ("train.probe", "Read labels from the codes of a run by a linear classifier."),
     "sample": ("sample", "Draw from a trained model."),
+    "score": ("sample.score_file", "Score every example of your own file."),
     "eval": ("train.evaluate", "Score a split of a run's data."),
     "reproduce": ("train.reproduce", "Train and evaluate a row of docs/results.md."),
     "bench": ("benchmarks.sampling", "Time sampling against the likelihood."),

@@ -12,6 +12,7 @@ import zoo
 from sample.kinds.kind import Inline, Kind, Run, check_counts, check_seed
 from sample.kinds.places import folder_of, noted
 from sample.kinds.written import Writing, check_attends, first_written, report
+from sample.media import examples
 from sample.media.captions import caption, pointing_accuracy
 from sample.media.image_files import read_pixels
 from sample.pictures.attention_maps import save_gaze
@@ -101,4 +102,4 @@ def _test_split(path, num):
     return arrays["images"][firsts], list(captions)[:num], list(captions.values())[:num], corners
 
 
-KIND = Kind("captions", Options, show)
+KIND = Kind("captions", Options, show, examples.captions)

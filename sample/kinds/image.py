@@ -1,6 +1,7 @@
 """Images: a grid of samples, a GIF of the drawing, maps of surprise, completions."""
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -29,6 +30,7 @@ from sample.kinds.kind import (
 )
 from sample.kinds.places import folder_of, noted, place
 from sample.kinds.table import show_drawing
+from sample.media import examples
 from sample.media.image_files import read_images
 from sample.media.pixels import as_images, canvases, image_shape
 from sample.pictures.frames import partly, progress
@@ -255,4 +257,12 @@ def show_completions(
     print(f"{rows} of {height} rows of {len(x)} {of} kept, {num} completions of each: {where}")
 
 
-KIND = Kind("images", Options, show)
+def describe(model: Any, x: Sequence[Any], names: list[str], path: Path) -> list[str]:
+    """Draws the images beside one another; says their names."""
+    picture = save_png(
+        path.with_suffix(".png"), grid(as_images(model, np.stack(x)), len(x)), scale=2
+    )
+    return [", ".join(names), f"picture: {picture}"]
+
+
+KIND = Kind("images", Options, show, examples.images, describe)

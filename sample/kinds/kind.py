@@ -3,7 +3,7 @@ flags, and what is shown.
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -12,6 +12,7 @@ import tyro
 
 import zoo
 from sample.engines.sampler import Engine
+from sample.media.examples import Examples
 from zoo.core.checks import kind
 from zoo.derived import has_derived_step
 
@@ -25,11 +26,17 @@ class Kind(NamedTuple):
         them.
       show: (options, checkpoint, model, variables) -> None: draws, writes files beside the
         checkpoint, prints figures.
+      read: (model, path, size) -> examples of a file, `size` at a time, for `sample.score`; None for
+        values in an .npy or .npz alone.
+      describe: (model, x, names, path) -> lines about the examples x, or None for their names alone;
+        it may draw a picture at `path`, without its suffix.
     """
 
     name: str
     options: type
     show: Callable[[Any, Path, Any, zoo.Variables], None]
+    read: Callable[..., Iterator[Examples]] | None = None
+    describe: Callable[[Any, Sequence[Any], list[str], Path], list[str]] | None = None
 
 
 Run = Annotated[str, tyro.conf.Positional]

@@ -11,6 +11,7 @@ import zoo
 from sample.engines.conditional import BATCH
 from sample.kinds.kind import Kind, Run, check_counts, check_out
 from sample.kinds.places import folder_of, noted
+from sample.media import examples
 from sample.media.image_files import read_pixels
 from sample.media.labels import classify, names_of
 from sample.pictures.labelled import save_labelled
@@ -108,4 +109,4 @@ def names_at(path: Path, num: int) -> list[str]:
     return [file.name for file in files[:num]]
 
 
-KIND = Kind("labels", Options, show)
+KIND = Kind("labels", Options, show, examples.arrays)

@@ -22,6 +22,7 @@ from sample.kinds.kind import (
     twice,
 )
 from sample.kinds.places import noted, place
+from sample.media import examples
 from sample.media.sounds import audio, save_sounds
 from sample.pictures.waveforms import save_waveforms
 from zoo.core.checks import kind
@@ -105,4 +106,4 @@ def show(options: Options, checkpoint: Path, model: zoo.WaveNet, variables: zoo.
     print(f"waveforms and spectrograms: {where}")
 
 
-KIND = Kind("sound", Options, show)
+KIND = Kind("sound", Options, show, examples.sounds)

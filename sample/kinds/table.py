@@ -1,6 +1,7 @@
 """Rows of a table, and other values that form no image: samples go to a .csv."""
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -26,6 +27,7 @@ from sample.kinds.kind import (
     with_ddim,
 )
 from sample.kinds.places import noted, place
+from sample.media import examples
 from zoo.core.checks import kind
 
 
@@ -122,4 +124,13 @@ def _likelihood(model, drawn):
     return f"{mean(nats)} nats, {bits:.4f} bits/dim by the model's own likelihood"
 
 
-KIND = Kind("table", Options, show)
+def describe(model: Any, x: Sequence[Any], names: list[str], path: Path) -> list[str]:
+    """The rows, a line each."""
+    rows = np.asarray(x).reshape(len(x), -1)
+    return [
+        f"row {name}: {', '.join(f'{value:.6g}' for value in row)}"
+        for name, row in zip(names, rows, strict=True)
+    ]
+
+
+KIND = Kind("table", Options, show, examples.rows, describe)

@@ -1,6 +1,7 @@
 """Text: one as it is drawn, or several and how likely they are."""
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,6 +18,7 @@ from sample.kinds.kind import (
     check_seed,
     engine_name,
 )
+from sample.media import examples
 from sample.media.characters import encode
 from sample.media.texts import stream, text
 
@@ -79,4 +81,10 @@ def show(options: Options, checkpoint: Path, model: zoo.Sequence, variables: zoo
     print(f"---\n{num} texts from {checkpoint}, {engine}, seed {options.seed}")
 
 
-KIND = Kind("text", Options, show)
+def describe(model: Any, x: Sequence[Any], names: list[str], path: Path) -> list[str]:
+    """The texts, a line each."""
+    texts = [examples.text_of(model, row) for row in x]
+    return [f"{name}: {text!r}" for name, text in zip(names, texts, strict=True)]
+
+
+KIND = Kind("text", Options, show, examples.texts, describe)

@@ -12,6 +12,7 @@ import zoo
 from sample.kinds.kind import Inline, Kind, Run, check_counts, check_seed
 from sample.kinds.places import folder_of, noted
 from sample.kinds.written import Writing, check_attends, first_written, report
+from sample.media import examples
 from sample.media.translations import Translations, translate
 from sample.pictures.attention_maps import save_alignment
 from sample.scoring.text_metrics import scores
@@ -121,4 +122,4 @@ def _warn(made, model):
         )
 
 
-KIND = Kind("translation", Options, show)
+KIND = Kind("translation", Options, show, examples.pairs)

@@ -2,6 +2,7 @@
 
 import math
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -47,8 +48,50 @@ def read_images(
     """
     path = Path(os.path.expanduser(path))
     x = read_pixels(model, path, num)
-    values = _values(model, x, path, pictures=path.suffix != ".npy")
-    return values.reshape(-1, *model.site_shape, *model.head.event_shape)
+    return _values(model, x, np.unique(x), path)
+
+
+def stream_images(
+    model: zoo.Generative, path: str | os.PathLike, size: int
+) -> Iterator[tuple[list[str], Int[np.ndarray, "size *sites_and_event"]]]:
+    """Reads the same files as `read_images`, `size` images at a time: a file may be larger than
+    memory. They are read twice, as all of them decide whether numbers are levels or brightnesses.
+
+    Yields:
+      (names of the images, levels [size, *site_shape, *event_shape]); the last are perhaps fewer.
+
+    Raises:
+      ValueError: as for `read_images`.
+
+    Example:
+      >>> import numpy as np
+      >>> import sample, zoo
+      >>> np.save("x.npy", np.zeros((5, 2, 3), np.uint8))
+      >>> [x.shape for _, x in stream_images(zoo.NADE((2, 3)), "x.npy", 4)]
+      [(4, 2, 3), (1, 2, 3)]
+    """
+    path = Path(os.path.expanduser(path))
+    found = np.zeros(0, np.int64)
+    for _, pixels in _stream_pixels(model, path, size):
+        found = np.union1d(found, pixels)
+        if len(found) > 2**16:
+            raise ValueError(f"{path} has more than {2**16:,} levels; expected those of the model.")
+    for names, pixels in _stream_pixels(model, path, size):
+        yield names, _values(model, pixels, found, path)
+
+
+def _stream_pixels(model, path, size):
+    """Names and pixels of a picture, a folder or an .npy, `size` images at a time."""
+    files = _files(model, path)
+    x = np.zeros(0) if files else _mapped(model, path)
+    for start in range(0, len(files) or len(x), size):
+        part = slice(start, start + size)
+        if files:
+            names = [file.name for file in files[part]]
+            yield names, np.stack([_picture(model, file) for file in files[part]])
+        else:
+            pixels = cast(x[part], np.int64, path)
+            yield [str(i) for i in range(start, start + len(pixels))], pixels
 
 
 @checked(num=1)
@@ -76,20 +119,30 @@ def read_pixels(
       [7, 7, 7, 7]
     """
     path = Path(os.path.expanduser(path))
+    files = _files(model, path)[:num]
+    if not files:
+        x = _mapped(model, path)[:num]
+        check_size(8 * x.size, path)
+        return cast(x, np.int64, path)
+    check_size(len(files) * math.prod(image_shape(model)), path)
+    return np.stack([_picture(model, file) for file in files])
+
+
+def _files(model, path):
+    """The files of pictures at a path; none of an .npy."""
     image_shape(model)
     if not path.exists():
         raise ValueError(
             f"there is nothing at {path}; expected a picture, a folder of pictures or an .npy."
         )
     if path.suffix == ".npy":
-        return _array(model, path, num)
-    files = picture_files(path)[:num] if path.is_dir() else [path]
+        return []
+    files = picture_files(path) if path.is_dir() else [path]
     if not files:
         raise ValueError(
             f"{path} holds no pictures; expected files with a suffix such as .png or .jpg."
         )
-    check_size(len(files) * math.prod(image_shape(model)), path)
-    return np.stack([_picture(model, file) for file in files])
+    return files
 
 
 def _picture(model, path):
@@ -98,7 +151,8 @@ def _picture(model, path):
     return brightness(mode, pixels)
 
 
-def _array(model, path, num):
+def _mapped(model, path):
+    """Images of an .npy, which stay in the file until they are used."""
     x = map_array(path)
     if x.dtype != bool and x.dtype.kind not in "iu":
         raise ValueError(f"{path} holds {x.dtype}; expected levels, integers from 0.")
@@ -110,8 +164,7 @@ def _array(model, path, num):
         )
     x = x[..., 0] if x.shape[3:] == (1,) else x
     _check_shape(model, x.shape[1:], path)
-    check_size(8 * x[:num].size, path)
-    return cast(x[:num], np.int64, path)
+    return x
 
 
 def _check_shape(model, got, path):
@@ -126,14 +179,16 @@ def _check_shape(model, got, path):
         )
 
 
-def _values(model, x, path, pictures):
-    """Converts levels or brightnesses to levels; a picture means brightnesses where both fit."""
-    bright, found = levels(model), np.unique(x)
+def _values(model, x, found, path):
+    """Converts levels or brightnesses to levels, by the numbers that were `found` in all images; a
+    picture means brightnesses where both fit.
+    """
+    bright, shape = levels(model), (-1, *model.site_shape, *model.head.event_shape)
     as_levels = found[0] >= 0 and found[-1] < len(bright)
-    if np.isin(found, bright).all() and (pictures or not as_levels):
-        return np.searchsorted(bright, x)
+    if np.isin(found, bright).all() and (path.suffix != ".npy" or not as_levels):
+        return np.searchsorted(bright, x).reshape(shape)
     if as_levels:
-        return cast(x, np.int64, path)
+        return cast(x, np.int64, path).reshape(shape)
     head = type(model.head).__name__
     raise ValueError(
         f"{path} has {len(found)} levels from {found[0]} to {found[-1]}, but the checkpoint's "

@@ -9,7 +9,13 @@ from typing import Annotated, Literal
 import tyro
 
 from train.engine.ensembles import Member, check_same_space, evaluation, snapshot_words
-from train.engine.evaluation import check_draws, check_ensemble, example_scores, mixture
+from train.engine.evaluation import (
+    check_draws,
+    check_ensemble,
+    example_scores,
+    keep_scores,
+    mixture,
+)
 from train.kinds import kind_of
 from train.recipe.recipe import PLACES
 from train.runs.folder import Run, check_same
@@ -138,6 +144,8 @@ def _scored(options, member):
     several = options.orderings is not None or (options.ensemble and len(model.members()) > 1)
     noise = {"draws": options.draws or member.recipe.draws, "seed": options.seed}
     scores = example_scores(model, member.variables, split, size, ensemble=several, **noise)
+    if options.split == "test" and not several:
+        keep_scores(member.run.folder, scores.nats, model, split.x)
     return f"{name}, ensemble of {len(model.members())}" if several else name, scores
 
 

@@ -39,12 +39,10 @@ def mutate(dataset: Dataset, data: Data) -> Dataset:
     if not 0 < rate <= 1:
         raise DataError(f"--data.mutate is a share of the values, in 0..1; got {rate:g}.")
     train = dataset.train
-    levels = 256 if dataset.dynamic else dataset.num_levels
-    pool = None  # what values are drawn from where they have no levels
-    if train.x.dtype == object:
-        pool = np.concatenate(list(train.x))
-    elif levels is None:
-        pool = train.x
+    is_sound = train.x.dtype == object
+    own = None if is_sound else dataset.num_levels
+    levels = 256 if dataset.dynamic else own
+    pool = None if levels else np.concatenate(list(train.x)) if is_sound else train.x
 
     def fresh(random, index):
         examples = dataset.redraw(random, index) if dataset.redraw else take(train, index)
@@ -54,11 +52,11 @@ def mutate(dataset: Dataset, data: Data) -> Dataset:
         random = generator(0, _MUTATION, number)
         return split._replace(x=_mutated(split.x, rate, levels, pool, random))
 
-    is_line = train.x.dtype == object or dataset.vocabulary
+    is_line = is_sound or dataset.vocabulary
     return dataclasses.replace(
         dataset,
         train=once(train, 0, levels),
-        valid=once(dataset.valid, 1, dataset.num_levels),
+        valid=once(dataset.valid, 1, own),
         redraw=None if is_line else fresh,
         description=f"{dataset.description}, {rate:g} of the training values mutated",
     )
@@ -75,9 +73,11 @@ def _mutated(
     if x.dtype == object:
         return ragged([_mutated(line, rate, levels, pool, random) for line in x])
     hit = random.random(x.shape) < rate
-    if pool is None:
+    if levels is not None:
         new = random.integers(levels, size=x.shape).astype(x.dtype)
-    elif pool.ndim == 1:
+        return np.where(hit, new, x)
+    assert pool is not None
+    if pool.ndim == 1:
         new = random.choice(pool, size=x.shape)
     else:  # of a table: at each place the value that another row has there
         rows = random.integers(len(pool), size=x.shape)

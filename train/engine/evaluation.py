@@ -1,7 +1,9 @@
 """What a model knows of the likelihood of a split, in stated units and under its own name."""
 
+import io
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import jax
@@ -17,11 +19,13 @@ from train.engine.progress import progress_bar
 from train.kinds import kind_of
 from zoo.core import checks
 from zoo.core.bounds import watched
+from zoo.foundation.files import write_whole
 from zoo.foundation.processes import gathered, share_of
 
 STREAMS = 16  # that a recurrent network reads a text as: only their first windows have no past
 
 
+TEST_SCORES = "test_scores.npz"  # in the folder of a run: nats of its test examples
 KEY = 0  # seed of the noise of all evaluations, so that they can be compared
 
 
@@ -209,6 +213,21 @@ def summarise(
     errors = (probabilities.argmax(-1) != x).mean(1)
     spread = errors.std(ddof=1) / math.sqrt(num) if num > 1 else math.nan
     return result._replace(error=100 * float(errors.mean()), error_spread=100 * float(spread))
+
+
+def keep_scores(folder: Path, nats: np.ndarray, model: zoo.Generative, x: np.ndarray) -> None:
+    """Writes the nats of each test example and over how many dimensions they are spread into the
+    folder of a run, unless the model has no likelihood; `python -m sample.score_file` compares other
+    examples with them.
+    """
+    if model.knows == "none":
+        return
+    kind = kind_of(model)
+    scored = kind.scored_sites(model, x).astype(np.float64)
+    packed = io.BytesIO()
+    dims = scored * (model.num_dims if kind.unit(model) == "example" else 1)
+    np.savez_compressed(packed, nats=nats, dims=dims)
+    write_whole(folder / TEST_SCORES, packed.getvalue())
 
 
 def _fill(rows, size):

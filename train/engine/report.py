@@ -10,8 +10,8 @@ import zoo
 from train.data import Dataset
 from train.engine.calibrate import calibrated
 from train.engine.devices import hardware, share
-from train.engine.ensembles import report_snapshots
-from train.engine.evaluation import evaluate
+from train.engine.ensembles import evaluation, report_snapshots
+from train.engine.evaluation import evaluate, example_scores, keep_scores
 from train.kinds import kind_of
 from train.recipe.checks import bernoulli
 from train.recipe.recipe import Recipe
@@ -30,7 +30,9 @@ def finish(run: Run, recipe: Recipe, dataset: Dataset, seconds: float, command: 
     if recipe.calibrate:
         model = calibrated(recipe, model, variables, dataset.valid)
         zoo.save(run.model, model, variables)
-    test = evaluate(model, variables, dataset.test, recipe.batch_size, draws=recipe.draws)
+    scores = example_scores(model, variables, dataset.test, recipe.batch_size, draws=recipe.draws)
+    test = evaluation(scores, model, dataset.test)
+    keep_scores(run.folder, scores.nats, model, dataset.test.x)
     results: dict[str, Any] = {
         "model": type(model).__name__,
         "data": dataset.description,

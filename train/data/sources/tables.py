@@ -16,8 +16,8 @@ import numpy as np
 
 from train.data.dataset import Data, DataError, Dataset, Split, content_keys, generator
 from train.data.grouping import frequent_note, groups, members
-from train.data.sources.csv_files import drop_flag, has_names, read_csv
 from train.data.sources.published_files import File, read_manual
+from zoo.formats.csv_files import drop_flag, has_names, read_csv
 
 FOLDS = 10
 
@@ -82,7 +82,7 @@ def red_wine(data: Data) -> Dataset:
             [f"column {i}" for i in range(11)],
             False,
         )
-    names, rows = read_csv(found)
+    names, rows = _numbers(found)
     keep = [i for i, name in enumerate(names) if name != "quality"]
     return _folded(data, "UCI red wine, folds of its own", rows[:, keep], [names[i] for i in keep])
 
@@ -94,11 +94,19 @@ def table(data: Data) -> Dataset:
     path = Path(os.path.expanduser(data.path))
     if not path.is_file():
         raise DataError(f"there is no file {path}; --data.path needs a .csv")
-    names, rows = read_csv(path, data.header, data.drop)
+    names, rows = _numbers(path, data.header, data.drop)
     dataset = _folded(
         data, path.name if has_names(names) else f"{path.name}, no line of names", rows, names
     )
     return dataclasses.replace(dataset, notes=(*_notes(names, rows), *dataset.notes))
+
+
+def _numbers(path, *how):
+    """`read_csv`, whose complaints are those of data."""
+    try:
+        return read_csv(path, *how)
+    except ValueError as error:
+        raise DataError(str(error)) from None
 
 
 def _counts(column):

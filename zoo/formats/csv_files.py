@@ -5,13 +5,12 @@ import itertools
 import math
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from train.data.dataset import DataError
-
+_HEAD = 1 << 16  # characters by which the separator is found
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 
 
@@ -28,54 +27,74 @@ def read_csv(
       drop: names of columns to leave out, which then may hold anything.
 
     Raises:
-      DataError: it is no table of numbers; the message names the column and the line.
+      ValueError: it is no table of numbers; the message names the column and the line.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} cannot be read as text ({error})") from None
-    lines = list(_cells(path, text))
-    if not lines:
-        raise DataError(f"{path} is empty; expected one row of numbers a line")
-    cells = lines[0][1]
+    names, rows = stream_csv(path, header, drop)
+    return names, np.array(list(rows)).reshape(-1, len(names))
+
+
+def stream_csv(
+    path: Path, header: str = "auto", drop: Sequence[str] = ()
+) -> tuple[list[str], Iterator[list[float]]]:
+    """As `read_csv`, but the rows come one by one: a file may be larger than memory.
+
+    Whether the first line holds names is decided by the first 1,000 lines.
+
+    Example:
+      >>> Path("two.csv").write_text("a,b\\n1,2\\n3,4\\n")
+      12
+      >>> names, rows = stream_csv(Path("two.csv"))
+      >>> names, list(rows)
+      (['a', 'b'], [[1.0, 2.0], [3.0, 4.0]])
+    """
+    lines = _cells(path)
+    first = list(itertools.islice(lines, 1_000))
+    if not first:
+        raise ValueError(f"{path} is empty; expected one row of numbers a line")
+    cells = first[0][1]
     if header == "auto":
-        _check_numbers(path, lines)
+        _check_numbers(path, first)
     names = [f"column {i + 1}" for i in range(len(cells))]
     if header == "yes" or (header == "auto" and _header(cells)):
-        given = [cell.strip() for cell in lines.pop(0)[1]]
+        given = [cell.strip() for cell in first.pop(0)[1]]
         names = [
             f"{one} ({other})" if given.count(one) > 1 else one or other
             for one, other in zip(given, names, strict=True)
         ]
     if strange := [name for name in drop if name not in names]:
-        raise DataError(
+        raise ValueError(
             f"{path} has no column {strange[0]!r} to drop; its columns are "
             f"{', '.join(map(repr, names))}"
         )
     kept = [i for i, name in enumerate(names) if name not in drop]
     if not kept:
-        raise DataError(f"{path}: --data.drop leaves no column")
-    rows = [_row(path, names, kept, *line) for line in lines]
-    return [names[i] for i in kept], np.array(rows).reshape(-1, len(kept))
+        raise ValueError(f"{path}: --data.drop leaves no column")
+    rows = (_row(path, names, kept, *line) for line in itertools.chain(first, lines))
+    return [names[i] for i in kept], rows
 
 
-def _cells(path, text):
+def _cells(path):
     """The lines that are not blank: the number of each, and its cells."""
-    bare = re.sub('"[^"]*"', "", text).split("\n")
-    first = next((line for line in bare if line.strip()), "")
-    reader = csv.reader(text.split("\n"), delimiter=";" if ";" in first else ",", strict=True)
-    while True:
-        number = reader.line_num + 1
-        try:
-            cells = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            raise DataError(
-                f"{path}, line {number}: {error}; is a quote not closed there?"
-            ) from None
-        if any(cell.strip() for cell in cells):
-            yield number, cells
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            bare = re.sub('"[^"]*"', "", file.read(_HEAD)).split("\n")
+            first = next((line for line in bare if line.strip()), "")
+            file.seek(0)
+            reader = csv.reader(file, delimiter=";" if ";" in first else ",", strict=True)
+            while True:
+                number = reader.line_num + 1
+                try:
+                    cells = next(reader)
+                except StopIteration:
+                    return
+                except csv.Error as error:
+                    raise ValueError(
+                        f"{path}, line {number}: {error}; is a quote not closed there?"
+                    ) from None
+                if any(cell.strip() for cell in cells):
+                    yield number, cells
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} cannot be read as text ({error})") from None
 
 
 def _check_numbers(path, lines):
@@ -91,7 +110,7 @@ def _check_numbers(path, lines):
         others and not any(re.fullmatch(r"[+-]?\d+", cell, re.ASCII) for cell in others)
     ):
         shown = ",".join(lines[0][1][:5])
-        raise DataError(
+        raise ValueError(
             f"{path}: is the first line, {shown}, a line of names or a row? Pass --data.header "
             "yes or --data.header no"
         )
@@ -114,7 +133,7 @@ def drop_flag(name: str) -> str:
 
 def _row(path, names, kept, line, cells):
     if len(cells) != len(names):
-        raise DataError(f"{path}, line {line}: {len(cells)} cells, expected {len(names)}")
+        raise ValueError(f"{path}, line {line}: {len(cells)} cells, expected {len(names)}")
     names_here = (
         " (a line of names must not hold numbers, unless --data.header yes says so)"
         if line == 1
@@ -122,14 +141,14 @@ def _row(path, names, kept, line, cells):
     )
     for name, cell in ((names[i], cells[i]) for i in kept):
         if _missing(cell):
-            raise DataError(
+            raise ValueError(
                 f"{path}, line {line}: {name!r} is missing ({cell!r}); fill it in, or drop the "
                 "row or column "
                 f"({drop_flag(name)}){names_here}"
             )
         if _number(cell) is None:
             advice = f"{_advice(cell)}{names_here}"
-            raise DataError(
+            raise ValueError(
                 f"{path}, line {line}: {name!r} is {cell!r}, no finite number; {advice}"
             )
     return [float(cells[i]) for i in kept]
