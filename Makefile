@@ -73,7 +73,10 @@ eval: $(RUNNING) ## nats and bits/dim of the newest run of MODEL (or RUN=folder)
 	@$(PY) -m train.evaluate $(RUN) $(ARGS)
 
 score: $(RUNNING) ## nats and bits/dim of every example of FILE by RUN: make score RUN=made FILE=mine.npy
-	@$(PY) -m sample.score_file $(RUN) "$(FILE)" $(ARGS)
+	@$(PY) -m sample.score_file $(RUN) $(if $(FILE),"$(FILE)") $(ARGS)
+
+anomaly: $(RUNNING) ## tell outliers from the data of RUN: make anomaly RUN=pixel_cnn ARGS="--against mnist --background RUN2"
+	@$(PY) -m train.anomaly $(RUN) $(ARGS)
 
 bench: $(RUNNING) ## time sampling against the likelihood, for MODEL or for all
 	@$(PY) -m benchmarks.sampling $(MODEL) $(ARGS)

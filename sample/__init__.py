@@ -30,10 +30,12 @@ from sample.pictures.grids import grid, save_gif, save_png
 from sample.pictures.histograms import save_histogram
 from sample.pictures.labelled import save_labelled
 from sample.pictures.surprise_maps import save_surprise
+from sample.pictures.surprise_pages import save_surprise_page, save_surprise_waves
 from sample.pictures.waveforms import save_waveforms, spectrogram
 from sample.scoring.surprisal import surprise
 from sample.scoring.text_metrics import Scores, scores
 from sample.uses.likelihoods import Likelihoods, score
+from sample.uses.unknown_sites import Marginals, marginals
 
 __all__ = [
     "Beams",
@@ -41,6 +43,7 @@ __all__ = [
     "Interpolation",
     "Labels",
     "Likelihoods",
+    "Marginals",
     "Neighbours",
     "Prefix",
     "Sample",
@@ -60,6 +63,7 @@ __all__ = [
     "grid",
     "images",
     "interpolate",
+    "marginals",
     "mean_images",
     "nearest",
     "pointing_accuracy",
@@ -76,6 +80,8 @@ __all__ = [
     "save_png",
     "save_sounds",
     "save_surprise",
+    "save_surprise_page",
+    "save_surprise_waves",
     "save_waveforms",
     "score",
     "scores",

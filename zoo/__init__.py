@@ -20,7 +20,7 @@ from zoo.core.configs import from_config, to_config
 from zoo.core.decoders import Cache, Decoder, decoder, recompute
 from zoo.core.ensemble import ensemble_log_prob
 from zoo.core.generative import Canvas, Generative, Knows, Values, Variables
-from zoo.core.likelihood import conditionals, init, log_prob, training_loss
+from zoo.core.likelihood import conditionals, conditionals_given, init, log_prob, training_loss
 from zoo.core.model import Autoregressive
 from zoo.core.orderings import Ordering
 from zoo.core.summary_table import summary
@@ -136,6 +136,7 @@ __all__ = [
     "check_context",
     "check_values",
     "conditionals",
+    "conditionals_given",
     "decode",
     "decoder",
     "dequantise",

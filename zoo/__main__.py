@@ -20,6 +20,7 @@ COMMANDS = {
     "probe": ("train.probe", "Read labels from the codes of a run by a linear classifier."),
     "sample": ("sample", "Draw from a trained model."),
     "score": ("sample.score_file", "Score every example of your own file."),
+    "anomaly": ("train.anomaly", "Tell outliers from examples of a run's data."),
     "eval": ("train.evaluate", "Score a split of a run's data."),
     "reproduce": ("train.reproduce", "Train and evaluate a row of docs/results.md."),
     "bench": ("benchmarks.sampling", "Time sampling against the likelihood."),

@@ -10,9 +10,8 @@ import numpy as np
 import tyro
 
 import zoo
-from sample.engines.completion import complete
-from sample.engines.sampler import draw
 from sample.kinds.codes import Codes, show_codes
+from sample.kinds.completions import context_of, show_completions
 from sample.kinds.kept import kept_images
 from sample.kinds.kind import (
     Computing,
@@ -23,8 +22,6 @@ from sample.kinds.kind import (
     check_out,
     check_plain_flags,
     check_seed,
-    engine_name,
-    labels,
     mean,
     with_ddim,
 )
@@ -32,16 +29,15 @@ from sample.kinds.places import folder_of, noted, place
 from sample.kinds.table import show_drawing
 from sample.media import examples
 from sample.media.image_files import read_images
-from sample.media.pixels import as_images, canvases, image_shape
-from sample.pictures.frames import partly, progress
+from sample.media.pixels import as_images, canvases
+from sample.pictures.frames import progress
 from sample.pictures.grids import grid, save_gif, save_png
 from sample.pictures.surprise_maps import save_surprise
 from sample.scoring.surprisal import surprise
 from zoo.core.bounds import has
 from zoo.core.checks import kind
 
-# How many by default: images in the grid, with a map of surprise, to complete; completions of each.
-DRAWN, MAPPED, COMPLETED, COMPLETIONS = 100, 16, 8, 8
+DRAWN, MAPPED = 100, 16  # how many images by default, in the grid and with a map of surprise
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,6 +83,14 @@ class Options:
     """Keep so many upper rows of images (--images, or test images that the run keeps), and draw the
     rest of them from the posterior.
     """
+    known: Annotated[Path | None, tyro.conf.arg(metavar="MASK.png")] = None
+    """Keep the white pixels of a picture of the model's size instead, and draw the black ones. Any
+    mask of an order-agnostic model (EoNADE, MADE with resample_order); a prefix of every other.
+    """
+    marginals: bool = False
+    """With --complete or --known: also write the posterior of each unknown pixel by itself, its mean
+    and its entropy.
+    """
     surprise: bool = False
     """Also write maps of the surprise, -log p of every pixel given those before it (by default of
     16 test images that the run keeps).
@@ -105,17 +109,21 @@ class Options:
         """Raises ValueError for flags that make no sense, or none together."""
         check_seed(self.seed)
         check_counts(num=self.num)
-        if self.complete is not None and (
-            self.gif or self.surprise or self.picture.columns is not None
-        ):
+        if self.complete is not None and self.known is not None:
+            raise ValueError("--complete and --known both say what is kept: drop one of them.")
+        completes = self.complete is not None or self.known is not None
+        if self.marginals and not completes:
+            raise ValueError("--marginals are given known pixels: add --known or --complete.")
+        if completes and (self.gif or self.surprise or self.picture.columns is not None):
+            flag = "known" if self.complete is None else "complete"
             raise ValueError(
-                "--complete makes a picture of its own: drop --gif, --surprise and --columns."
+                f"--{flag} makes a picture of its own: drop --gif, --surprise and --columns."
             )
         if self.images is not None and self.gif:
             raise ValueError(
                 "--gif shows images being drawn, and --images are given: drop one of them."
             )
-        others = self.complete is not None or self.surprise or self.gif
+        others = completes or self.surprise or self.gif
         if self.codes.asked and (others or self.picture.columns is not None):
             raise ValueError(
                 f"--{self.codes.asked[0]} makes a picture of its own: drop --complete, --gif, "
@@ -125,8 +133,8 @@ class Options:
             raise ValueError("--nearest shows samples beside images: drop --images.")
         if self.images is not None and not others and not self.codes.asked:
             raise ValueError(
-                "--images are what --surprise, --complete, --interpolate or --reconstruct look at: "
-                "add one of them."
+                "--images are what --surprise, --complete, --known, --interpolate or --reconstruct "
+                "look at: add one of them."
             )
 
 
@@ -137,9 +145,14 @@ def show(options: Options, checkpoint: Path, model: Any, variables: zoo.Variable
         show_codes(options, checkpoint, model, variables)
         return
     gif = options.gif and not has(model, "canvases")
-    asked = {"complete": options.complete, "surprise": options.surprise, "gif": gif}
+    asked = {
+        "complete": options.complete,
+        "known": options.known,
+        "surprise": options.surprise,
+        "gif": gif,
+    }
     check_plain_flags(model, options.computing, **asked, images=options.images)
-    if options.complete is not None:
+    if options.complete is not None or options.known is not None:
         show_completions(options, checkpoint, model, variables)
     elif options.images is not None:
         x = read_images(model, options.images, options.num or MAPPED)
@@ -149,18 +162,6 @@ def show(options: Options, checkpoint: Path, model: Any, variables: zoo.Variable
         show_surprise(path, options, model, variables, x, context)
     else:
         show_samples(options, checkpoint, model, variables)
-
-
-def context_of(options: Options, model: Any, num: int) -> Any:
-    """The context of `num` images: the label asked for, or all labels in turn, which only drawn
-    images can have.
-    """
-    context = labels(model, options.label, num)
-    if context is not None and options.label is None and options.images is not None:
-        raise ValueError(
-            f"{kind(model)} is conditional on labels: say by --label which one --images have."
-        )
-    return context
 
 
 def show_samples(options: Options, checkpoint: Path, model: Any, variables: zoo.Variables) -> None:
@@ -213,48 +214,6 @@ def show_surprise(
     where = noted(path)
     save_surprise(path, model, x, nats, options.picture.columns)
     print(f"surprise of {len(x)} {of}, {mean(nats.reshape(len(x), -1).sum(1))} nats: {where}")
-
-
-def show_completions(
-    options: Options, checkpoint: Path, model: Any, variables: zoo.Variables
-) -> None:
-    """Rows of pictures: an image, what is kept of it, and its completions."""
-    height, width = image_shape(model)[:2]
-    rows, num, computing = options.complete or 0, options.num or COMPLETIONS, options.computing
-    how: dict[str, Any] = {"engine": computing.engine, "batch_size": computing.batch_size}
-    if not 1 <= rows < height:
-        raise ValueError(
-            f"--complete keeps 1..{height - 1} rows of a {height}x{width} image; got "
-            f"{options.complete}."
-        )
-    key = jax.random.key(options.seed)
-    if options.images is not None:
-        x, of = read_images(model, options.images, COMPLETED), "images"
-        context = context_of(options, model, len(x))
-    elif (kept := kept_images(checkpoint, model, COMPLETED)) is not None:
-        (x, context), of = kept, "test images"
-    else:
-        context, of = context_of(options, model, COMPLETED), "images"
-        x = np.asarray(draw(model, variables, key, COMPLETED, context=context, **how).x)
-    known = np.zeros(model.site_shape, bool)
-    known[:rows] = True
-    # Another key than that of the images, or each would be its own first completion; no sample has
-    # this index.
-    key = jax.random.fold_in(key, 2**32 - 1)
-    values, contexts = jax.tree.map(lambda leaf: np.repeat(leaf, num, axis=0), (x, context))
-    drawn = complete(model, variables, key, len(values), values, known, context=contexts, **how)
-    completions = as_images(model, drawn.x).reshape(len(x), num, *image_shape(model))
-    panels = np.concatenate(
-        [as_images(model, x)[:, None], partly(model, x, known)[:, None], completions], axis=1
-    )
-    sheet = grid(panels.reshape(-1, *panels.shape[2:]), columns=num + 2)
-    default = place(checkpoint, "completions", ".png", options.seed, computing.engine)
-    path = options.picture.out or default
-    where = noted(path)
-    save_png(path, sheet, options.picture.scale)
-    engine = engine_name(computing.engine, model, variables, contexts)
-    print(f"{kind(model)} from {checkpoint}, {engine}, seed {options.seed}")
-    print(f"{rows} of {height} rows of {len(x)} {of} kept, {num} completions of each: {where}")
 
 
 def describe(model: Any, x: Sequence[Any], names: list[str], path: Path) -> list[str]:

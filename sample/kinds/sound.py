@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 import jax
+import numpy as np
 import tyro
 
 import zoo
@@ -24,7 +25,9 @@ from sample.kinds.kind import (
 from sample.kinds.places import noted, place
 from sample.media import examples
 from sample.media.sounds import audio, save_sounds
+from sample.pictures.surprise_pages import save_surprise_waves
 from sample.pictures.waveforms import save_waveforms
+from sample.scoring.surprisal import surprise
 from zoo.core.checks import kind
 
 
@@ -44,6 +47,10 @@ class Options:
     """How sounds begin; this is continued."""
     label: int | None = None
     """Label of every sound, for a class-conditional model; by default all labels in turn."""
+    surprise: bool = False
+    """Also write a picture of the waveforms coloured by -log p of every sample, that of --audio
+    included.
+    """
     seed: int = 0
     """Seed of the key: the same seed gives the same sounds whatever the engine, the batches and the
     devices.
@@ -104,6 +111,19 @@ def show(options: Options, checkpoint: Path, model: zoo.WaveNet, variables: zoo.
     )
     print(f"{num} sounds: {files[0]} ... {files[-1].name}" if num > 1 else f"sound: {files[0]}")
     print(f"waveforms and spectrograms: {where}")
+    if options.surprise:
+        _show_surprise(path, model, variables, drawn, context)
+
+
+def _show_surprise(path, model, variables, drawn, context):
+    """The picture of the waveforms by the surprise of their samples."""
+    levels = model.head.num_values
+    assert levels is not None, "a sound has levels"
+    x = zoo.quantise(drawn.waves, levels, model.companding)
+    nats = surprise(model.clone(site_shape=x.shape[1:]), variables, x, context)
+    out = path.with_name(f"{path.stem}_surprise.png")
+    save_surprise_waves(out, drawn.waves, np.asarray(nats), drawn.rate)
+    print(f"surprise of the samples: {out}")
 
 
 KIND = Kind("sound", Options, show, examples.sounds)

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import jax
+import numpy as np
+import tyro
 
 import zoo
 from sample.kinds.kind import (
@@ -21,9 +23,12 @@ from sample.kinds.kind import (
 from sample.media import examples
 from sample.media.characters import encode
 from sample.media.texts import stream, text
+from sample.pictures.surprise_pages import save_surprise_page
+from sample.scoring.surprisal import surprise
 
 WRITTEN = 3  # texts without a prompt
 LONG = 500  # characters of a text
+MOST = 1 << 14  # characters of a given text whose surprise is shown
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +47,10 @@ class Options:
     """
     stop: tuple[str, ...] = ()
     """Texts end before the first of these."""
+    surprise: bool = False
+    """Also write a page of the texts, surprise.html, coloured by -log p of every character."""
+    text: Annotated[Path | None, tyro.conf.arg(metavar="FILE.txt")] = None
+    """The text of --surprise, instead of drawn ones."""
     seed: int = 0
     """Seed of the key: the same seed gives the same texts whatever the engine, the batches and the
     devices.
@@ -53,10 +62,18 @@ class Options:
         """Raises ValueError for values that make no sense."""
         check_seed(self.seed)
         check_counts(num=self.num)
+        if self.text is not None and not self.surprise:
+            raise ValueError("--text is what --surprise looks at: add --surprise.")
 
 
 def show(options: Options, checkpoint: Path, model: zoo.Sequence, variables: zoo.Variables) -> None:
-    """Prints one text while it is drawn, or several with their likelihood."""
+    """Prints one text while it is drawn, or several with their likelihood; or the surprise of a
+    given text.
+    """
+    page = checkpoint.parent / "surprise.html"
+    if options.text is not None:
+        _show_surprise(page, model, variables, _windows(model, options.text))
+        return
     prompt, num = options.prompt or "", options.num or (WRITTEN if options.prompt is None else 1)
     left = (
         LONG
@@ -66,7 +83,7 @@ def show(options: Options, checkpoint: Path, model: zoo.Sequence, variables: zoo
     how: dict[str, Any] = dataclasses.asdict(options.truncation)
     how |= {"length": left if options.length is None else options.length, "stop": options.stop}
     how |= {"key": jax.random.key(options.seed)}
-    if num == 1:
+    if num == 1 and not options.surprise:
         pieces = stream((model, variables), prompt, **how)
         print(prompt, end="")
         for piece in pieces:
@@ -79,6 +96,31 @@ def show(options: Options, checkpoint: Path, model: zoo.Sequence, variables: zoo
         print(f"--- {-log_prob / length:.4f} nats/char by the model's own likelihood\n{each}")
     engine = engine_name(options.computing.engine, model, variables)
     print(f"---\n{num} texts from {checkpoint}, {engine}, seed {options.seed}")
+    if options.surprise:
+        _show_surprise(page, model, variables, [encode(model, each) for each in drawn.texts])
+
+
+def _windows(model, path):
+    """The tokens of a file: one text, or windows where the model reads no more at a time."""
+    parts = examples.texts(model, path.expanduser(), 1)
+    windows = [part.x[0, : int(part.sites[0])] for part in parts]
+    return windows if model.max_length is not None else [np.concatenate(windows)[:MOST]]
+
+
+def _show_surprise(page, model, variables, texts):
+    """Writes the page of texts, each read from its start."""
+    texts = [tokens for tokens in texts if len(tokens)]
+    nats = []
+    for tokens in texts:
+        # Later characters change nothing of the earlier ones, so a text may be filled up.
+        size = 1 << (len(tokens) - 1).bit_length()
+        size = size if model.max_length is None else min(size, model.max_length)
+        x = np.pad(tokens, (0, size - len(tokens)))[None]
+        each = surprise(model.clone(site_shape=(size,)), variables, x)
+        nats.append(np.asarray(each, np.float64)[0, : len(tokens)])
+    mean = np.concatenate(nats).mean()
+    path = save_surprise_page(page, model, texts, nats)
+    print(f"surprise of {len(texts)} texts, {mean:.4f} nats a token: {path}")
 
 
 def describe(model: Any, x: Sequence[Any], names: list[str], path: Path) -> list[str]:

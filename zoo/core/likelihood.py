@@ -3,8 +3,9 @@
 import functools
 
 import jax
+import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, Bool, Float, PyTree
 
 from zoo.core.arrays import variable_shapes
 from zoo.core.checks import check_batch, check_inputs, check_knows, key_needed
@@ -128,6 +129,53 @@ def conditionals(
     """
     check_inputs(model, variables, x, context)
     return _conditionals(model, variables, *narrowed((x, context)))
+
+
+@checked()
+@without_x64
+def conditionals_given(
+    model: Autoregressive, variables: Variables, x: Values, known: Bool[Array | np.ndarray, "..."]
+) -> Float[Array, "..."]:
+    """Params [batch, *site_shape, num_params] of every site given the known ones alone, in one pass.
+
+    Args:
+      model: an order-agnostic model that can do so, such as EoNADE.
+      variables: its variables.
+      x: values [batch, *site_shape, *event_shape]; unknown ones are not looked at.
+      known: bool [*site_shape].
+
+    Raises:
+      ValueError: the model cannot, or an argument does not fit it.
+
+    Example:
+      >>> import jax, numpy as np, zoo
+      >>> model, x = zoo.EoNADE((2, 2), hidden=4), np.array([[[0, 1], [1, 0]]])
+      >>> variables = zoo.init(model, jax.random.key(0), x)
+      >>> known = np.array([[False, True], [False, False]])
+      >>> zoo.conditionals_given(model, variables, x, known).shape
+      (1, 2, 2, 1)
+    """
+    check_inputs(model, variables, x)
+    known = np.asarray(known)
+    if type(model).params_given is Autoregressive.params_given:
+        raise ValueError(
+            f"{type(model).__name__} has no conditionals given any known sites, as an EoNADE has."
+        )
+    if known.shape != tuple(model.site_shape) or known.dtype != bool:
+        raise ValueError(
+            f"known must be boolean, of shape {list(model.site_shape)}; got {known.dtype} of shape "
+            f"{list(known.shape)}."
+        )
+    return _conditionals_given(model, variables, *narrowed((x, known)))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+@full_float32
+def _conditionals_given(model, variables, x, known):
+    x = x.astype(model.head.dtype)
+    rows = jnp.broadcast_to(known.reshape(1, -1), (len(x), model.num_sites))
+    params = model.apply(variables, x, rows, method="params_given")
+    return params.reshape(len(x), *model.site_shape, -1)
 
 
 @functools.partial(jax.jit, static_argnums=0)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import flax.linen as nn  # noqa: F401 (the example)
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, PyTree, Shaped
+from jaxtyping import Array, Bool, Float, Int, PyTree, Shaped
 
 from zoo.core.generative import Canvas, Generative, Values, Variables
 from zoo.core.orderings import Ordering
@@ -143,6 +143,14 @@ class Autoregressive(Generative):
         this model.
         """
         return self
+
+    def params_given(
+        self, x: Canvas, known: Bool[Array, "batch sites"]
+    ) -> Float[Array, "batch sites num_params"]:
+        """Params of every site given the `known` sites alone, in one pass, of an order-agnostic model
+        that can do so; see `zoo.conditionals_given`.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no params_given.")
 
     @property
     def sites(self) -> np.ndarray:

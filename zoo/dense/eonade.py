@@ -92,15 +92,21 @@ class EoNADE(NADE):
 
         0 if no site is unknown.
         """
-        inputs = self._inputs(self.head.features(x).reshape(len(x), self.num_sites, -1))
-        inputs = inputs.astype(self.inward.dtype)
-        inputs = jnp.where(unknown[..., None], 0, inputs).reshape(len(x), -1)
-        h = self._units(inputs @ self.inward.reshape(-1, self.hidden) + self.inward_bias[None])
-        params = jnp.einsum("bh,ihp->bip", h, self.outward) + self.outward_bias[None]
+        params = self.params_given(x, ~unknown)
         values = x.reshape(len(x), self.num_sites, *self.head.event_shape)
         nats = -self.head.log_prob(params, values)
         num_unknown = jnp.maximum(unknown.astype(jnp.float32).sum(-1), 1)
         return jnp.where(unknown, nats, 0).sum(-1) * self.num_sites / num_unknown
+
+    def params_given(self, x, known):
+        """Params [batch, D, num_params] of every site given the `known` ones alone (bool [batch, D]),
+        in one pass.
+        """
+        inputs = self._inputs(self.head.features(x).reshape(len(x), self.num_sites, -1))
+        inputs = inputs.astype(self.inward.dtype)
+        inputs = jnp.where(known[..., None], inputs, 0).reshape(len(x), -1)
+        h = self._units(inputs @ self.inward.reshape(-1, self.hidden) + self.inward_bias[None])
+        return jnp.einsum("bh,ihp->bip", h, self.outward) + self.outward_bias[None]
 
     def enter(self, x, t, memory=None):
         """Transposes the kernels of the upper layers, which every `step` multiplies from the left."""
