@@ -15,6 +15,8 @@ import tyro
 import zoo
 from sample.kinds import kind_of
 from sample.kinds.kind import Run, check_counts, check_out, check_seed
+from sample.kinds.places import folder_of
+from sample.media.examples import rows_of
 from sample.pictures.histograms import save_histogram
 from sample.uses.likelihoods import read_examples, stream_scores
 from zoo.cli import called, read_flags, shell
@@ -76,7 +78,7 @@ def run(options: Options) -> None:
     checkpoint = find_run(str(options.run))
     model, variables = zoo.open(checkpoint)
     check_knows(model, "exact", "bound")
-    path = options.out or checkpoint.parent / "scores.csv"
+    path = options.out or folder_of(checkpoint) / "scores.csv"
     reading: dict[str, Any] = {"header": options.header, "drop": options.drop}
     if model.kind != "table":
         if options.drop or options.header != "auto":
@@ -117,13 +119,11 @@ def _write(options, path, model, variables, parts):
                 key=jax.random.key(options.seed),
             ):
                 names = part.examples.names
+                rows = rows_of(part.examples)
                 for i, bit in enumerate(part.bits_per_dim.tolist()):
                     writer.writerow([names[i], f"{part.nats[i]:.9g}", f"{bit:.9g}"])
-                    x = part.examples.x[i]
-                    if part.examples.sites is not None:
-                        x = x[: part.examples.sites[i]]
                     for heap, key in ((best, -bit), (worst, bit)):
-                        entry = (key, -number, bit, names[i], x)
+                        entry = (key, -number, bit, names[i], rows[i])
                         push = heapq.heappush if len(heap) < count else heapq.heappushpop
                         push(heap, entry)
                     number += 1

@@ -20,6 +20,7 @@ from sample.kinds.kind import (
     check_seed,
     engine_name,
 )
+from sample.kinds.places import folder_of
 from sample.media import examples
 from sample.media.characters import encode
 from sample.media.texts import stream, text
@@ -70,7 +71,7 @@ def show(options: Options, checkpoint: Path, model: zoo.Sequence, variables: zoo
     """Prints one text while it is drawn, or several with their likelihood; or the surprise of a
     given text.
     """
-    page = checkpoint.parent / "surprise.html"
+    page = folder_of(checkpoint) / "surprise.html"
     if options.text is not None:
         _show_surprise(page, model, variables, _windows(model, options.text))
         return
@@ -103,7 +104,7 @@ def show(options: Options, checkpoint: Path, model: zoo.Sequence, variables: zoo
 def _windows(model, path):
     """The tokens of a file: one text, or windows where the model reads no more at a time."""
     parts = examples.texts(model, path.expanduser(), 1)
-    windows = [part.x[0, : int(part.sites[0])] for part in parts]
+    windows = [window for part in parts for window in examples.rows_of(part)]
     return windows if model.max_length is not None else [np.concatenate(windows)[:MOST]]
 
 

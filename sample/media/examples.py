@@ -13,7 +13,6 @@
 
 import codecs
 import itertools
-import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -47,6 +46,19 @@ class Examples(NamedTuple):
     context: Any
     names: list[str]
     sites: Int[np.ndarray, " n"] | None = None
+
+
+def rows_of(examples: Examples) -> list[np.ndarray]:
+    """Each example without filling.
+
+    Example:
+      >>> rows = rows_of(Examples(np.array([[1, 2], [3, 0]]), None, ["a", "b"], np.array([2, 1])))
+      >>> [row.tolist() for row in rows]
+      [[1, 2], [3]]
+    """
+    if examples.sites is None:
+        return list(examples.x)
+    return [row[:count] for row, count in zip(examples.x, examples.sites, strict=True)]
 
 
 def images(model: zoo.Generative, path: Path, size: int) -> Iterator[Examples]:
@@ -140,10 +152,10 @@ def texts(model: Any, path: Path, size: int) -> Iterator[Examples]:
     if not model.vocabulary:
         yield from arrays(model, path, size)
         return
-    files = _files(path, ".txt")
+    unit = "byte" if model.vocabulary == BYTES else "character"
     windows = (
-        (f"{file.name}, {model_unit(model)} {start:,}", window)
-        for file in files
+        (f"{file.name}, {unit} {start:,}", window)
+        for file in _files(path, ".txt")
         for start, window in _windows(_tokens(model, file), model.num_sites)
     )
     yield from _of_windows(model, windows, size, path)
@@ -195,11 +207,6 @@ def _targets(model, texts, path):
             f"writes at most {model.num_sites}: take {longest[:40]!r}... out."
         )
     return np.pad(x, ((0, 0), (0, model.num_sites - x.shape[1])), constant_values=model.pad)
-
-
-def model_unit(model: Any) -> str:
-    """What a token of a text is."""
-    return "byte" if model.vocabulary == BYTES else "character"
 
 
 def text_of(model: Any, x: Int[np.ndarray, " length"]) -> str:
@@ -287,8 +294,3 @@ def _check_file(path, suffix):
 
 def _numbers(start, count):
     return [str(i) for i in range(start, start + count)]
-
-
-def expanded(path: str | os.PathLike) -> Path:
-    """A path without ~."""
-    return Path(os.path.expanduser(path))

@@ -72,7 +72,9 @@ def save_surprise_page(
     return Path(path)
 
 
-def _characters(vocabulary, tokens, nats) -> Iterator[tuple[str, float]]:
+def _characters(
+    vocabulary: tuple[str, ...], tokens: np.ndarray, nats: np.ndarray
+) -> Iterator[tuple[str, float]]:
     """The characters of a text with their nats, summed over the bytes of each."""
     if vocabulary != BYTES:
         yield from ((vocabulary[token], each) for token, each in zip(tokens, nats, strict=True))

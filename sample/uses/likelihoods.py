@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 
 import zoo
 from sample.kinds import kind_of
-from sample.media.examples import Examples, arrays, expanded, of_array
+from sample.media.examples import Examples, arrays, of_array
 from sample.scoring.surprisal import surprise
 from zoo.core.checks import check_inputs, check_knows, kind
 from zoo.foundation.arguments import checked
@@ -125,7 +125,7 @@ def read_examples(
         return of_array(model, examples, context, size)
     if context is not None:
         raise ValueError("a file brings its own context: drop context, or pass values.")
-    path, read = expanded(examples), kind_of(model).read or arrays
+    path, read = Path(os.path.expanduser(examples)), kind_of(model).read or arrays
     if not path.exists():
         raise ValueError(f"there is nothing at {path}: name a file or folder of examples.")
     try:

@@ -142,7 +142,8 @@ def compare(
     nats = trained.nats(inside), trained.nats(outside)
     scores: dict[str, Any] = {"raw": nats}
     scores["typicality"] = tuple(typicality(each, known.mean()) for each in nats)
-    chosen, choice = None, {}
+    chosen: Trained | None = None
+    choice: dict[str, float] = {}
     if backgrounds:
         choice = _choice(trained, valid, known, backgrounds) if len(backgrounds) > 1 else {}
         chosen = max(backgrounds, key=lambda each: choice.get(each.name, 0.0))

@@ -80,11 +80,13 @@ def report(options: Options) -> list[str]:
     other = outliers(trained, _data(options, recipe.data, trained.model))
     dataset = load_data(run, recipe)
     backgrounds = [_opened(name)[1] for name in options.background]
-    splits = [first(each, options.num) for each in (dataset.valid, dataset.test, other.test)]
-    found = compare(trained, *splits, backgrounds)
+    valid, inside, outside = (
+        first(each, options.num) for each in (dataset.valid, dataset.test, other.test)
+    )
+    found = compare(trained, valid, inside, outside, backgrounds)
     folder = options.out or run.folder / FOLDER / Path(options.against).name
     folder.mkdir(parents=True, exist_ok=True)
-    sizes = [len(split.x) for split in splits[1:]]
+    sizes = [len(inside.x), len(outside.x)]
     numbers = {
         "run": str(run.folder),
         "data": dataset.description,
