@@ -12,6 +12,7 @@ from sample.testing.network_checks import (
     check_alive,
     check_causal,
     check_context,
+    check_derived,
     check_gradients,
     check_initial,
     check_step,

@@ -54,7 +54,11 @@ def cases():
     for name, check in every:
         if check is conformance.check_completion and zoo.CATALOGUE[name].tiny.num_sites == 1:
             continue  # there is nothing to complete
+        if check is conformance.check_derived and suite.why_skipped(check, zoo.CATALOGUE[name]):
+            continue  # it has no step
         fast = name not in TWINS and (name in WHOLLY or check in OF_THE_MODEL)
+        if check is conformance.check_derived:  # test_derive.py has the rest
+            fast = name == "lstm"
         marks = () if fast else pytest.mark.slow
         yield pytest.param(
             name, check, marks=marks, id=f"{check.__name__.removeprefix('check_')}-{name}"

@@ -5,6 +5,7 @@ import functools
 import sys
 import warnings
 
+import conformance
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -20,10 +21,12 @@ import zoo
 from sample.kinds.kind import engine_name
 from zoo.cli import shell
 from zoo.core.decoders import encode
-from zoo.derived import has_derived_prefill
+from zoo.derived import comparison, has_derived_prefill
 from zoo.derived.comparison import disagreement, reads_prompts
 from zoo.derived.derivation import Shapes, decoder_of, derivation
+from zoo.derived.network import codes, finality
 from zoo.derived.network.windows import Refused, groups
+from zoo.derived.work import memory
 from zoo.derived.work.prompt import Prompt
 
 KEY = jax.random.key(0)
@@ -312,6 +315,63 @@ def test_a_wrong_step_is_found(monkeypatch):
     model = zoo.WaveNet((6,), 3, 3, (1,), 1, head=zoo.Categorical(3))
     with pytest.raises(ValueError, match="differ from those of __call__"):
         zoo.derive(model, variables_of(model), 2, strict=True)
+
+
+def _short_ring(monkeypatch):
+    right = memory._ring
+
+    def short(*arguments):
+        axis, slots = right(*arguments)
+        return axis, max(1, slots - 1) if axis >= 0 else slots
+
+    monkeypatch.setattr(memory, "_ring", short)
+
+
+def _final_too_early(monkeypatch):
+    right = finality.propagate
+
+    def by_a_row(ops, canvas, inputs, code):
+        right(ops, canvas, inputs, np.maximum(code - 5, 0))
+
+    monkeypatch.setattr(finality, "propagate", by_a_row)
+
+
+def _products_of_nothing(monkeypatch):
+    nothing = lambda params, ins, outs, fn: np.zeros((1,) * len(outs[0].shape), np.int32)  # noqa: E731
+    monkeypatch.setitem(codes.RULES, "dot_general", nothing)
+
+
+def _masks_dropped(monkeypatch):
+    all_count = lambda params, ins, outs, fn: codes.ordinary(*(each.code for each in ins))  # noqa: E731
+    monkeypatch.setitem(codes.RULES, "mul", all_count)
+    monkeypatch.setitem(codes.RULES, "select_n", all_count)
+
+
+DILATED = zoo.WaveNet((12,), 3, 3, (1, 2), 1, head=zoo.Categorical(3))
+MUTANTS = {
+    "short ring": (_short_ring, DILATED, "differ from those of __call__"),
+    "final too early": (_final_too_early, newcomers.MODELS["Masked"], "differ from those of"),
+    "products of nothing": (_products_of_nothing, newcomers.MODELS["Mixer"], "differ from those"),
+    "masks dropped": (_masks_dropped, newcomers.MODELS["Mixer"], "depend on the value at rank"),
+}
+
+
+@pytest.mark.parametrize("name", slow_but({"short ring", "masks dropped"}, MUTANTS))
+def test_a_wrong_plan_is_never_used(name, monkeypatch):
+    """A ring without room, values taken for known too early, dependences or masks overlooked."""
+    mutate, model, why = MUTANTS[name]
+    mutate(monkeypatch)
+    found = comparison._examined(model, Shapes.of(variables_of(model)), Shapes.of(None))
+    assert isinstance(found, Refused) and why in str(found), found
+
+
+def test_the_suite_finds_a_wrong_plan(monkeypatch):
+    """Even if the check before its use were not there."""
+    _short_ring(monkeypatch)
+    monkeypatch.setattr(comparison, "disagreement", lambda *arguments: None)
+    model = DILATED.clone(features=4)
+    with pytest.raises(AssertionError, match="the derived step differs at rank"):
+        conformance.check_derived(zoo.Entry(model, model))
 
 
 def test_an_operation_that_no_rule_follows_is_named():

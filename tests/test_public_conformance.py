@@ -78,7 +78,7 @@ def test_a_model_that_cannot_be_called_fails_in_one_line(capsys):
         def __call__(self, x, memory=None, *, train=False):
             raise RuntimeError("first line\nsecond line")
 
-    with pytest.raises(sample.testing.ConformanceError, match="initial of 15 checks failed"):
+    with pytest.raises(sample.testing.ConformanceError, match="initial of 16 checks failed"):
         sample.testing.check(Broken((2, 2)))
     printed = lines(capsys)
     assert printed.pop("initial") == ("failed", "RuntimeError: first line second line")
@@ -92,7 +92,7 @@ def test_large_spaces_are_not_enumerated():
         if check in suite.ENUMERATED:
             assert "2^784; pass a tiny instance" in why
         else:
-            assert why is None or check is suite.check_context
+            assert why is None or check in (suite.check_context, suite.check_derived)
     reals = zoo.RNADE((3,), 4)
     assert "real numbers in 3 dimensions" in suite.why_skipped(
         suite.check_normalised, zoo.Entry(reals, reals)
@@ -106,6 +106,9 @@ def test_every_check_means_something_for_the_catalogue():
         free, one_site = entry.example(entry.tiny, 1)[1] is None, entry.tiny.num_sites == 1
         expected = {suite.check_context: free, suite.check_alive: one_site}
         expected[suite.check_completion] = one_site
+        expected[suite.check_derived] = (
+            getattr(type(entry.tiny), "step", None) is zoo.Autoregressive.step
+        )
         wanted = {each for each, is_skipped in expected.items() if is_skipped and each in checks}
         assert skipped == wanted
 

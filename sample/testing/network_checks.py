@@ -1,5 +1,6 @@
 """Checks of the network: its variables, what depends on what, and its steps."""
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -78,10 +79,22 @@ def check_context(entry: zoo.Entry) -> None:
 
 def check_step(entry: zoo.Entry) -> None:
     """`step` gives the params of `__call__` at every rank, with junk at all later ranks."""
+    _check_decoder(entry, zoo.decoder, "step")
+
+
+def check_derived(entry: zoo.Entry) -> None:
+    """The step derived from `__call__` gives its params too; so does what stands in where none can
+    be derived."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        _check_decoder(entry, zoo.derive, "the derived step")
+
+
+def _check_decoder(entry, make, name):
     model, (x, context) = entry.tiny, example_of(entry, BATCH)
     variables = variables_for(entry)
     whole = by_rank(model, zoo.conditionals(model, variables, x, context))
-    decoder = zoo.decoder(model, variables, len(x), context)
+    decoder = make(model, variables, len(x), context)
     cache, enter, step = decoder.init(), jax.jit(decoder.enter), jax.jit(decoder.step)
     for rank in range(model.num_sites):
         known = rank_mask(model, rank)[None]
@@ -91,7 +104,7 @@ def check_step(entry: zoo.Entry) -> None:
             cache = enter(cache, canvas, jnp.asarray(rank))
         params, cache = step(cache, canvas, jnp.asarray(rank))
         np.testing.assert_allclose(
-            params, whole[:, rank], rtol=1e-4, atol=2e-5, err_msg=f"step differs at rank {rank}"
+            params, whole[:, rank], rtol=1e-4, atol=2e-5, err_msg=f"{name} differs at rank {rank}"
         )
 
 

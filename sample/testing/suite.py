@@ -20,6 +20,7 @@ from sample.testing.network_checks import (
     check_alive,
     check_causal,
     check_context,
+    check_derived,
     check_gradients,
     check_initial,
     check_step,
@@ -45,6 +46,7 @@ CHECKS: tuple[Check, ...] = (
     check_alive,
     check_context,
     check_step,
+    check_derived,
     check_engines,
     check_distribution,
     check_completion,
@@ -205,6 +207,8 @@ def why_skipped(check: Check, entry: zoo.Entry) -> str | None:
         return "there is one site, so nothing to complete"
     if check is check_alive and model.num_sites < 2:
         return "there is one site, so nothing for it to depend on"
+    if check is check_derived and type(model).step is zoo.Autoregressive.step:
+        return "it has no step, so that `step` checks the derived one"
     if check is check_context:
         return _why_no_context(entry)
     if check is check_checkpoint and (missing := _unregistered(model)):
