@@ -2,6 +2,7 @@
 derived, that is said."""
 
 import functools
+import re
 import sys
 import warnings
 
@@ -21,10 +22,10 @@ import zoo
 from sample.kinds.kind import engine_name
 from zoo.cli import shell
 from zoo.core.decoders import encode
-from zoo.derived import comparison, has_derived_prefill
+from zoo.derived import comparison, has_derived_prefill, rules
 from zoo.derived.comparison import disagreement, reads_prompts
 from zoo.derived.derivation import Shapes, decoder_of, derivation
-from zoo.derived.network import codes, finality
+from zoo.derived.network import codes, finality, graph
 from zoo.derived.network.windows import Refused, groups
 from zoo.derived.work import memory
 from zoo.derived.work.prompt import Prompt
@@ -247,6 +248,103 @@ FUNCTIONS = {
     ),
     "normalised": lambda self, h: jax.nn.log_softmax(h) * jax.nn.standardize(h) + nn.gelu(h),
 }
+
+
+def _named(names):
+    return [getattr(jax.lax, name) for name in names.split()]
+
+
+OF_ONE = _named(
+    """neg sin tan tanh sinh asin atan asinh sqrt cbrt abs sign floor ceil round expm1 log1p erf
+    erf_inv square exp2 log cos cosh acos atanh rsqrt digamma lgamma erfc exp logistic"""
+)
+OF_TWO = _named("pow atan2 rem igamma igammac add sub mul max min div nextafter")
+COMPARED = _named("eq ne lt le gt ge")
+OF_BITS = _named(
+    "bitwise_and bitwise_or bitwise_xor shift_left shift_right_logical shift_right_arithmetic"
+)
+
+
+def _every_elementwise(h):
+    """The sum of all that is computed entry by entry, of values in (0, 1)."""
+    lax, other, whole = jax.lax, h * 0.5 + 0.3, (h * 10).astype(jnp.int32)
+    parts = [f(h) for f in OF_ONE] + [f(h, other) for f in OF_TWO]
+    parts += [f(h, other) for f in COMPARED] + [f(whole, whole % 2) for f in OF_BITS]
+    parts += [lax.acosh(h + 1), lax.integer_pow(h, 3), lax.clamp(0.3, h, 0.5), lax.is_finite(h)]
+    parts += [lax.population_count(whole), lax.bitwise_not(whole), lax.betainc(h, other, h)]
+    parts += [lax.real(lax.complex(h, other)), lax.imag(lax.complex(h, other)), jnp.copy(h)]
+    parts += [lax.polygamma(1.0 + 0 * h, h), lax.zeta(h + 1.5, h), lax.clz(whole)]
+    parts += [lax.bessel_i0e(h), lax.bessel_i1e(h), lax.conj(lax.complex(h, other)).imag]
+    parts += [lax.reduce_precision(h, 8, 10), jnp.where(h > 0.5, h, other), lax.stop_gradient(h)]
+    return sum(part.astype(h.dtype) for part in parts)
+
+
+def _every_other(h):
+    """What reduces, sorts, pools and turns features, [batch, sites, features] -> [..., 1]."""
+    lax, bits = jax.lax, h > 0.5
+    parts = [h.sum(-1), h.max(-1), h.min(-1), h.prod(-1), bits.all(-1), bits.any(-1)]
+    parts += [h.argmax(-1), h.argmin(-1), lax.top_k(h, 2)[0].sum(-1), jnp.sort(h, -1)[..., 0]]
+    parts += [lax.reduce_xor((h * 10).astype(jnp.int32), (2,)), lax.rev(h, (2,))[..., 0]]
+    sums = (lax.cumsum, lax.cumprod, lax.cummax, lax.cummin, lax.cumlogsumexp)
+    parts += [each(h, axis)[..., -1] for each in sums for axis in (1, 2)]
+    parts += [
+        lax.reduce_window(h, init, each, (1, 3, 1), (1, 1, 1), ((0, 0), (2, 0), (0, 0))).sum(-1)
+        for init, each in ((0.0, lax.add), (-jnp.inf, lax.max), (jnp.inf, lax.min))
+    ]
+    parts += [
+        jnp.split(h, [2], -1)[1].sum(-1),
+        jnp.zeros_like(h).at[:, :, 1].add(h[..., 0])[..., 1],
+    ]
+    parts += [lax.dynamic_update_slice(h, h[..., :1] * 2, (0, 0, 2)).sum(-1)]
+    parts += [jnp.concatenate([h[..., :1], h[..., 2:]], -1).swapaxes(1, 2).sum(1)]
+    parts += [h.at[:, :, 0].set(1).sum(-1)]
+    parts += [lax.dynamic_slice_in_dim(h, 1, 2, 2).sum(-1), h[..., np.array([3, 1])].sum(-1)]
+    return sum(part.astype(h.dtype) for part in parts)[..., None]
+
+
+class Everything(Newcomer):
+    """Every operation that a rule follows."""
+
+    @nn.compact
+    def __call__(self, x, memory=None, *, train=False):
+        h = before(x, 5) * 0.5 + 0.2
+        h = nn.Conv(5, (2,), padding="CAUSAL")(_every_elementwise(h)) + _every_other(h)
+        return nn.Dense(5)(jnp.squeeze(jnp.expand_dims(h, 1), 1) / 50)
+
+
+@pytest.mark.slow
+def test_every_operation_gives_what_the_network_gives():
+    check(Everything(), batch=2)
+
+
+def test_every_operation_that_a_rule_follows():
+    """The network above has them all, is followed, and computes none whole at every rank; names of
+    other releases of jax, and of what only a gradient has, aside."""
+    variables, x = variables_of(Everything()), jax.ShapeDtypeStruct((1, 12), jnp.int32)
+    plan = derivation(Everything(), Shapes.of(variables), Shapes.of(None)).program.plan
+    assert not plan.notes
+    ops, *_ = graph.trace(functools.partial(Everything().apply, variables), x)
+    unseen = set(rules.RULES) - rules.LINKS - {op.name for op in ops}
+    assert unseen <= {"add_any", "copy", "copy_p", "stop_gradient", "scatter-add", "scatter_add"}
+
+
+class Loops(Newcomer):
+    """A loop without a rule, over the first tokens; what follows reads its result."""
+
+    @nn.compact
+    def __call__(self, x, memory=None, *, train=False):
+        h = nn.Dense(4)(before(x, 5))
+        turn = lambda c: (c[0] + 1, jnp.tanh(c[1]) + 0.1)  # noqa: E731
+        first = jax.lax.while_loop(lambda c: c[0] < 3, turn, (0, h[:, :3]))[1]
+        seen = (jnp.arange(12) > 3)[:, None]
+        return nn.Dense(5)(h + jnp.where(seen, first.sum(1, keepdims=True), 0))
+
+
+def test_an_operation_without_a_rule_is_computed_whole():
+    """Where the network is causal all the same; `explain` says so."""
+    check(Loops())
+    said = zoo.explain(Loops())
+    assert re.search(r"while .* whole, for no rule follows it +\(tests/test_derive.py:\d+\)", said)
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)

@@ -10,6 +10,7 @@ from zoo.core.model import Autoregressive
 from zoo.derived.comparison import examined_for
 from zoo.derived.derivation import Shapes, derivation
 from zoo.derived.network.windows import NotCausal, Refused, sizes
+from zoo.derived.rules import RULES
 from zoo.derived.schedule import FRAMES
 from zoo.foundation.arguments import checked
 from zoo.foundation.precision import narrowed
@@ -19,6 +20,7 @@ _WHEN = {
     "before": "At every site, for the next iteration of a loop",
     "step": "At every site (step)",
 }
+_HEAVY = {"dot_general", "conv_general_dilated", "gather", "delay"}
 _QUIET = {
     "reshape",
     "transpose",
@@ -113,12 +115,14 @@ def _work(program, frame):
         return []
     lines = [f"{_WHEN[frame]}: {len(items)} arrays."]
     return lines + [
-        f"  {a.op.name} {sizes(w)} of {a.all_shape}{_at(a.op)}" for a, w in shown if _heavy(a)
+        f"  {a.op.name} {sizes(w)} of {a.all_shape}{_whole(a.op)}{_at(a.op)}"
+        for a, w in shown
+        if a.op.name in _HEAVY or _whole(a.op)
     ]
 
 
-def _heavy(array):
-    return array.op.name in ("dot_general", "conv_general_dilated", "gather", "delay")
+def _whole(op):
+    return "" if op.name in RULES else ", whole, for no rule follows it"
 
 
 def _at(op):

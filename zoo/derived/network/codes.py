@@ -101,7 +101,8 @@ _KEEP_ZERO = _names(
 _ORDINARY = _names(
     """exp2 log cos cosh acos acosh atanh rsqrt digamma lgamma pow nextafter atan2 rem eq ne lt le
     gt ge not xor is_finite clamp population_count shift_left shift_right_logical
-    shift_right_arithmetic igamma igammac erfc
+    shift_right_arithmetic igamma igammac erfc complex
+    conj clz polygamma zeta bessel_i0e bessel_i1e
     regularized_incomplete_beta"""
 )
 _OWN = _names("add add_any sub mul max min and or div exp logistic integer_pow select_n")

@@ -10,11 +10,11 @@ What a mask takes away is no dependence, whatever the weights are. So every entr
 
     f >= 0   an ordinary number, final at rank f
     ZERO     exactly 0: a product with it is 0, a sum with it nothing new
-    LOW      -inf, or a masked score (below -1e30): its exponential is 0
+    LOW      -inf, or a masked score (below -1e8): its exponential is 0
 
 Only constants of the program count as zeros (a mask, or weights that a mask multiplies), never
-trained values, so the codes hold for all weights. The assumption: activations are finite and above
--1e30.
+trained values, so the codes hold for all weights. The assumption: activations are finite and
+well above -1e8.
 
 A code has the axes of its array; where all places along an axis have the same code, the axis has
 length 1.

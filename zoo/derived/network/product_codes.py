@@ -33,7 +33,7 @@ def _(params, ins, outs, fn):
     return ins[0].code.max(axis=tuple(params["axes"]), initial=LOW)
 
 
-@rule("reduce_min", "reduce_prod", "reduce_and", "argmax", "argmin")
+@rule("reduce_min", "reduce_prod", "reduce_and", "reduce_xor", "argmax", "argmin")
 def _(params, ins, outs, fn):
     return np.maximum(ins[0].code.max(axis=tuple(params["axes"]), initial=LOW), 0)
 
