@@ -75,6 +75,7 @@ BY_KNOWLEDGE: dict[zoo.Knows, tuple[Check, ...]] = {
 }
 """The checks of a model that draws from noise, by what it knows of log p(x)."""
 
+OF_SITES = {check_completion: "to complete", check_alive: "for it to depend on"}
 ENUMERATED = (check_normalised, check_distribution, check_completion, check_bound)
 
 
@@ -161,9 +162,8 @@ def check(model: Any, example: Any = None, *, blind: int = 0) -> tuple[Result, .
         results.append(result)
     failed = [result.name for result in results if result.outcome == "failed"]
     if failed:
-        name = type(entry.tiny).__name__
         of = f"{', '.join(failed)} of {len(results)} checks failed"
-        message = f"{name} breaks the contract: {of}."
+        message = f"{type(entry.tiny).__name__} breaks the contract: {of}."
         raise ConformanceError(message, tuple(results))
     return tuple(results)
 
@@ -203,10 +203,8 @@ def why_skipped(check: Check, entry: zoo.Entry) -> str | None:
             f"it goes through all values, and there are {_power(model)}; pass a tiny instance, "
             f"of at most {largest:,} values"
         )
-    if check is check_completion and model.num_sites < 2:
-        return "there is one site, so nothing to complete"
-    if check is check_alive and model.num_sites < 2:
-        return "there is one site, so nothing for it to depend on"
+    if check in OF_SITES and model.num_sites < 2:
+        return f"there is one site, so nothing {OF_SITES[check]}"
     if check is check_derived and type(model).step is zoo.Autoregressive.step:
         return "it has no step, so that `step` checks the derived one"
     if check is check_context:

@@ -45,13 +45,8 @@ SPELLED: dict[str, Callable[..., Any]] = {
     ),
 }
 UNCHANGED = {"optimization_barrier", "sharding_constraint", "device_put", "pvary", "stop_gradient"}
-NOT_OF_THE_MODEL = (
-    "/zoo/derived/",
-    "/zoo/core/",
-    "/zoo/foundation/",
-    "/site-packages/",
-    "/jax/_src/",
-)
+OF_THE_ZOO = ("/zoo/derived/", "/zoo/core/", "/zoo/foundation/")
+NOT_OF_THE_MODEL = (*OF_THE_ZOO, "/site-packages/", "/jax/_src/")
 CLOSED = {"pallas_call", "run_state", "shard_map"}  # no plain calls
 
 
@@ -180,9 +175,8 @@ def _flatten(
         if eqn.primitive.name in UNCHANGED and len(ins) == len(eqn.outvars):
             outs = ins
         elif eqn.primitive.name == "cond" and ins[0].value is not None:
-            branch = eqn.params["branches"][
-                int(np.clip(ins[0].value, 0, len(eqn.params["branches"]) - 1))
-            ]
+            branches = eqn.params["branches"]
+            branch = branches[int(np.clip(ins[0].value, 0, len(branches) - 1))]
             outs = _flatten(branch.jaxpr, branch.consts, ins[1:], ops, loops, at)
         elif eqn.primitive.name == "scan":
             outs = _scan(eqn, ins, ops, loops, at)
