@@ -23,7 +23,7 @@ from zoo.cli import any_stdout, called, complaint, out_of_memory, python
 from zoo.core.model_files import FLAG, file_of, is_own, take_classes
 from zoo.derived.explanation import why_not_causal
 from zoo.foundation.compilation_cache import cache_compilations
-from zoo.foundation.processes import any_of, join, leads, leave, led
+from zoo.foundation.processes import any_of, join, leads, leave, led, several
 
 USAGE = "{0} MODEL [flags]; {0} MODEL --help explains the flags of a model."
 
@@ -81,7 +81,7 @@ def _train(model, options, command, holding):
     def packed():
         nonlocal found
         found = _opened(options, holding)
-        return b"" if found is None else pack(found[0])
+        return pack(found[0]) if found is not None and several() else b""
 
     led(packed)
     if found is None:

@@ -98,7 +98,7 @@ def train(recipe: Recipe, dataset: Dataset, keeper: Keeper) -> float:
     with interrupted() as interrupts:
         training = _Training(recipe, dataset, keeper)
         training.run_to_end(interrupts)
-        if training.stopped:
+        if training.stopped or (interrupts and jax.process_count() == 1):
             raise KeyboardInterrupt(*interrupts)
         return training.progress.seconds
 

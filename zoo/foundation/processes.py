@@ -105,9 +105,14 @@ def leads() -> bool:
     return jax.process_index() == 0
 
 
+def several() -> bool:
+    """Whether there are other processes."""
+    return jax.process_count() > 1
+
+
 def leave() -> None:
     """Waits for the other processes to come this far, and parts from them."""
-    if jax.process_count() > 1:
+    if several():
         jax.distributed.shutdown()
 
 
