@@ -80,6 +80,7 @@ def interrupt_at(monkeypatch, *steps):
     monkeypatch.setattr(train.kinds.kind, "Batches", Interrupting)
 
 
+PIECES = {"shard": "fsdp", "accumulate": 2, "remat": True}
 CORRECTED = {"weight_decay": 0.1, "corrected_decay": True}
 SMALL = {"site_shape": (2, 5), "num_classes": 0}
 FROM_NOISE = [
@@ -93,7 +94,7 @@ FROM_NOISE = [
     "changes",
     slow_but(
         [CORRECTED],
-        [CORRECTED, {}, {"parallel": "pmap"}, {"checkpoint_every": 7}, *FROM_NOISE],
+        [CORRECTED, {}, {"parallel": "pmap"}, {"checkpoint_every": 7}, PIECES, *FROM_NOISE],
     ),
     ids=str,
 )
