@@ -26,7 +26,7 @@ RUNNING := $(VENV)/installed
 DEVELOPING := $(VENV)/developing
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check lr-range search diagnose train sample score eval bench compile-check bench-derived bench-torch reproduce judge pack figures test test-slow test-stacks lint format notebooks docs dist lock clean
+.PHONY: help setup check lr-range search diagnose train sample demo score eval bench compile-check bench-derived bench-torch reproduce judge pack figures test test-slow test-stacks lint format notebooks docs dist lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F'\t' '{ printf "  make %-13s %s\n", $$1, $$2 }'
@@ -68,6 +68,9 @@ sample: export ZOO_PROMPT := $(PROMPT)
 sample: export ZOO_SOURCE := $(SOURCE)
 sample: $(RUNNING) ## draw from the newest run of MODEL (or RUN=folder); GIF=1, SURPRISE=1 add pictures, INTERPOLATE=1, RECONSTRUCT=1 use codes, PROMPT="..." begins a text, SOURCE="..." is translated
 	@$(PY) -m sample $(RUN) $(if $(PROMPT),--prompt "$$ZOO_PROMPT")$(if $(SOURCE), --source "$$ZOO_SOURCE") $(if $(filter-out 0,$(GIF)),--gif) $(if $(filter-out 0,$(SURPRISE)),--surprise)$(if $(filter-out 0,$(INTERPOLATE)), --interpolate)$(if $(filter-out 0,$(RECONSTRUCT)), --reconstruct) $(ARGS)
+
+demo: $(RUNNING) ## a page in the browser: complete digits, write, sound, translate, describe (RUN="runs/a runs/b" shows other models)
+	@$(PY) -m sample.demo $(RUN) $(ARGS)
 
 eval: $(RUNNING) ## nats and bits/dim of the newest run of MODEL (or RUN=folder) on the test split; RUN="a b c" ARGS=--ensemble scores several as one
 	@$(PY) -m train.evaluate $(RUN) $(ARGS)
@@ -131,7 +134,7 @@ dist: $(DEVELOPING) ## build the source archive and the wheel in build/dist
 	@$(PY) -m build --no-isolation --outdir build/dist $(ARGS)
 
 # Extras that only developers need; every other extra of pyproject.toml is for running. PyTorch, of `bench`, is in no lock.
-DEV_EXTRAS := dev docs
+DEV_EXTRAS := dev docs browser
 ALL_EXTRAS = $(filter-out bench, $(shell $(PYTHON) -c "import tomllib; \
 	print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies'])"))
 RUN_EXTRAS = $(filter-out $(DEV_EXTRAS), $(ALL_EXTRAS))

@@ -165,7 +165,7 @@ def _picture(sheet):
     return packed.getvalue()
 
 
-def _images(name, folder, model, variables, seed) -> Drawn:
+def _images(name: str, folder: Path, model: Any, variables: zoo.Variables, seed: int) -> Drawn:
     num = 32
     drawn = sample.draw(model, variables, jax.random.key(seed), num, context=model.example(num)[1])
     sheets = [as_images(model, drawn.x)]
@@ -180,7 +180,7 @@ def _images(name, folder, model, variables, seed) -> Drawn:
     return [f"{said}:", "", f"![samples of {name}]({name}.png)"], {".png": _picture(sheet)}
 
 
-def _text(name, folder, model, variables, seed) -> Drawn:
+def _text(name: str, folder: Path, model: Any, variables: zoo.Variables, seed: int) -> Drawn:
     prompt = "def " if set("def ") <= set(model.vocabulary) else ""
     drawn = sample.text((model, variables), prompt, 2, 300, key=jax.random.key(seed))
     lines = [f"Exact draws after {prompt!r}, with their nats per character:", ""]
@@ -189,7 +189,7 @@ def _text(name, folder, model, variables, seed) -> Drawn:
     return lines[:-1], {}
 
 
-def _sounds(name, folder, model, variables, seed) -> Drawn:
+def _sounds(name: str, folder: Path, model: Any, variables: zoo.Variables, seed: int) -> Drawn:
     import tempfile
 
     drawn = sample.audio((model, variables), 1, 2.0, key=jax.random.key(seed))
@@ -202,7 +202,9 @@ def _sounds(name, folder, model, variables, seed) -> Drawn:
     return [*lines, f"![waveform and spectrogram of {name}]({name}.png)"], files
 
 
-def _translations(name, folder, model, variables, seed) -> Drawn:
+def _translations(
+    name: str, folder: Path, model: Any, variables: zoo.Variables, seed: int
+) -> Drawn:
     pairs = read_pairs(folder / "test.tsv")[:8]
     made = sample.translate((model, variables), [source for source, _ in pairs], 5)
     rows = [
@@ -212,7 +214,7 @@ def _translations(name, folder, model, variables, seed) -> Drawn:
     return ["| source | written, beam of 5 | reference |", "|---|---|---|", *rows], {}
 
 
-def _captions(name, folder, model, variables, seed) -> Drawn:
+def _captions(name: str, folder: Path, model: Any, variables: zoo.Variables, seed: int) -> Drawn:
     arrays = read_arrays(folder / "test.npz")
     images = arrays["images"][:8].astype(np.uint8)
     made = sample.caption((model, variables), images, 5)
@@ -227,7 +229,7 @@ def _captions(name, folder, model, variables, seed) -> Drawn:
     return [f"![8 test images]({name}.png)", "", *table], picture
 
 
-def _nothing(name, folder, model, variables, seed) -> Drawn:
+def _nothing(name: str, folder: Path, model: Any, variables: zoo.Variables, seed: int) -> Drawn:
     return [f"`make sample MODEL=pretrained/{name}` shows what it says of test examples."], {}
 
 

@@ -95,8 +95,8 @@ def show(options: Options, checkpoint: Path, model: zoo.WaveNet, variables: zoo.
         )
 
     drawn, seconds, compiling = twice(once)
-    seed, engine = options.seed, options.computing.engine
-    path = options.out or place(checkpoint, "samples", ".png", seed, engine)
+    by_name = place(checkpoint, "samples", ".png", options.seed, options.computing.engine)
+    path = options.out or by_name
     where = noted(path)
     save_waveforms(path, drawn.waves, drawn.rate)
     files = save_sounds(path.with_suffix(".wav"), drawn)

@@ -154,9 +154,52 @@ def stream(
       True
     """
     model, variables = opened(source)
+    tempered = _tempered(temperature, top_k, top_p, min_p)
+    read = codecs.getincrementaldecoder("utf-8")("replace")  # a character may span two pieces
+    pieces = _pieces(model, variables, prompt, length, tempered, _stops(stop), key)
+    for tokens, _, over in pieces:
+        piece = raw(model, tokens)
+        yield read.decode(piece, final=over) if isinstance(piece, bytes) else piece
+
+
+def scored_stream(
+    source: str | os.PathLike | tuple[zoo.Generative, zoo.Variables],
+    prompt: str = "",
+    length: int = 500,
+    *,
+    temperature: float = 1.0,
+    key: Array | None = None,
+) -> Iterator[tuple[str, float]]:
+    """Yields the characters of `stream` for the same arguments, each with its surprise: -log p given
+    all before it under the untempered model, in nats.
+
+    Example:
+      >>> import jax
+      >>> import zoo
+      >>> model = zoo.GRU(
+      ...     (8,), features=4, layers=1, vocabulary=tuple("abc "), head=zoo.Categorical(4)
+      ... )
+      >>> variables = zoo.init(model, jax.random.key(0), *model.example(1))
+      >>> characters = list(scored_stream((model, variables), "ab", length=5))
+      >>> len(characters), all(nats > 0 for _, nats in characters)
+      (5, True)
+    """
+    model, variables = opened(source)
+    tempered = _tempered(temperature, None, None, None)
+    read, waiting = codecs.getincrementaldecoder("utf-8")("replace"), 0.0
+    for tokens, log_prob, _ in _pieces(model, variables, prompt, length, tempered, (), key):
+        for token, each in zip(tokens, log_prob, strict=True):
+            waiting -= float(each)  # of the bytes of a character so far
+            piece = raw(model, np.asarray([token]))
+            if character := read.decode(piece) if isinstance(piece, bytes) else piece:
+                yield character, waiting
+                waiting = 0.0
+
+
+def _pieces(model, variables, prompt, length, tempered, stops, key):
+    """Yields pieces of the text that is drawn: tokens, log p of each, and whether it is the last."""
     if not isinstance(prompt, str):
         raise ValueError(f"a prompt must be text; got {shown(prompt)}.")
-    tempered, stops = _tempered(temperature, top_k, top_p, min_p), _stops(stop)
     model, prefix, (given,) = _prepared(model, [prompt], length)
     key = jax.random.key(0) if key is None else key
     known = Prefix(prefix[0].astype(model.head.dtype), np.asarray([given], np.int32))
@@ -166,24 +209,17 @@ def stream(
     advanced = functools.partial(_advanced, model, variables, _noise(model, key), known, tempered)
     if start < given:
         drawing = advanced(drawing, np.int32(start), np.int32(given - start))
-    return _pieces(model, advanced, drawing, given, given + length, stops)
-
-
-def _pieces(model, advanced, drawing, given, length, stops):
-    yielded = given
-    # A character of several bytes may span two pieces.
-    read = codecs.getincrementaldecoder("utf-8")("replace")
     # The last tokens are held back while they may be the start of a stop.
     held = max((len(each.encode()) for each in stops), default=1) - 1
-    for first in range(given, length, PIECE):
-        size = min(PIECE, length - first)
+    yielded, total = given, given + length
+    for first in range(given, total, PIECE):
+        size = min(PIECE, total - first)
         drawing = advanced(drawing, np.int32(first), np.int32(size))
-        row = np.asarray(drawing.x)[0]
+        row, log_prob = np.asarray(drawing.x)[0], np.asarray(drawing.nats)[:, 0]
         end = end_of(model, row, given, first + size, stops)
-        over = end < first + size or first + size == length
+        over = end < first + size or first + size == total
         until = end if over else max(yielded, end - held)
-        piece = raw(model, row[yielded:until])
-        yield read.decode(piece, final=over) if isinstance(piece, bytes) else piece
+        yield row[yielded:until], log_prob[yielded:until], over
         yielded = until
         if over:
             return
