@@ -26,7 +26,7 @@ RUNNING := $(VENV)/installed
 DEVELOPING := $(VENV)/developing
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check lr-range search diagnose train sample demo score eval bench compile-check bench-derived bench-torch reproduce judge pack figures test test-slow test-stacks lint format notebooks docs dist lock clean
+.PHONY: help setup check lr-range search diagnose train sample demo score eval bench compile-check bench-derived bench-torch table reproduce judge pack figures test test-slow test-stacks lint format notebooks docs dist lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F'\t' '{ printf "  make %-13s %s\n", $$1, $$2 }'
@@ -95,6 +95,9 @@ bench-torch: $(RUNNING) ## time likelihood and train step against PyTorch, which
 
 reproduce: $(RUNNING) ## train and evaluate one row of docs/results.md from scratch: make reproduce ROW=nade (or the list)
 	@$(PY) -m train.reproduce $(ROW) $(ARGS)
+
+table: $(RUNNING) ## the results of finished runs as a table, with errors over seeds and examples: make table RUN="runs/*"
+	@$(PY) -m train.table $(RUN) $(ARGS)
 
 judge: $(RUNNING) ## how far the images of a run are from the data, by a classifier: make judge RUN=gan
 	@$(PY) -m benchmarks.judge $(RUN) $(ARGS)

@@ -18,6 +18,7 @@ from train.kinds import load
 from train.kinds.sound import entropy
 from train.recipe.presets import RECIPES
 from train.recipe.recipe import Recipe
+from zoo.formats.waveform import read_wav
 
 SMALL = zoo.WaveNet((50,), 4, 4, dilations=(1, 2), cycles=1)
 
@@ -117,6 +118,37 @@ def test_a_folder_is_split_and_its_subfolders_are_classes(tmp_path):
     assert sorted(labels) == [0] * 10 + [1] * 10 and (np.array(filled)).all()
 
 
+def test_a_few_long_recordings(tmp_path):
+    """Whole recordings in each split from three on, else the parts of each in turn."""
+    data = write(tmp_path / "five", 5, 8000)
+    splits = load(data)
+    sizes = [[len(line) for line in s.x] for s in (splits.train, splits.valid, splits.test)]
+    assert [len(each) for each in sizes] == [3, 1, 1]
+    assert sorted(size for each in sizes for size in each) == list(range(8000, 8005))
+    assert "5 recordings: one is for validation and one for the test" in splits.notes[0]
+    pieces = load(dataclasses.replace(data, piece=0.1))
+    for whole, cut in zip(
+        (splits.train, splits.valid, splits.test), (pieces.train, pieces.valid, pieces.test),
+        strict=True,
+    ):  # fmt: skip
+        assert len(cut.x) == 10 * len(whole.x) and {len(line) for line in cut.x} == {800}
+        assert (np.concatenate(list(cut.x[:10])) == whole.x[0][:8000]).all()
+    assert "five in pieces of 0.1 s" in pieces.description
+    one = load(write(tmp_path / "one", 1, 8000))
+    parts = [split.x[0] for split in (one.train, one.valid, one.test)]
+    assert [len(part) for part in parts] == [6400, 800, 800]
+    assert (np.concatenate(parts) == load_wave(tmp_path / "one" / "00.wav")).all()
+    for name in ("dog", "cat"):
+        write(tmp_path / "both" / name, 2, 1000)
+    both = load(Data("sounds", path=str(tmp_path / "both"), piece=0.01))
+    for split in (both.train, both.valid, both.test):
+        assert set(split.context) == {0, 1} and len(split.context) == len(split.x)
+
+
+def load_wave(path):
+    return np.round(read_wav(path, 8000) * 2**15).astype(np.int16)
+
+
 def test_windows_come_from_any_place_of_any_recording():
     lines = ragged([np.arange(10), np.arange(100, 105), np.arange(200, 204)])
     windows = Windows(Split(lines, np.arange(3, dtype=np.int32)), 4, 64, 0)
@@ -176,8 +208,10 @@ def test_bad_input_is_one_line(tmp_path, capsys, monkeypatch):
         return fails(capsys, "wavenet", "--data.path", path, "--model.site-shape", "50", *flags)
 
     assert "there is no folder absent; --data.path needs a folder of .wav files" in said("absent")
-    assert "empty holds 0 .wav files; at least 10" in said("empty")
-    assert "few holds 3 .wav files" in said("few")
+    assert "empty holds no .wav files" in said("empty")
+    assert "few: no recording of the split" in said("few", "--data.piece", "9")
+    assert "exclude each other" in said("few", "--data.piece", "9", "--data.seconds", "1")
+    assert "--data.piece must be 0, or" in said("few", "--data.piece", "-1")
     assert "03.wav is not a readable sound" in said("bad")
     assert "00.wav is empty; expected a .wav" in said("hollow")
     assert "mixes sub-folders and files (00.wav)" in said("mixed")

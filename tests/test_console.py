@@ -82,8 +82,12 @@ def test_errors_are_as_those_of_the_modules(script):
     call, _ = script
     assert all(name in call().stdout for name in COMMANDS)
     for words, code, message in (
-        (["trian"], 2, "there is no command 'trian'; .* Did you mean 'train'?"),
-        (["train", "mad"], 2, "there is no recipe for a model 'mad'.* Did you mean 'made'?"),
+        (["trian"], 2, "there is no command 'trian'. Did you mean 'train'? There are train, "),
+        (
+            ["train", "mad"],
+            2,
+            "there is no recipe for a model 'mad'. Did you mean 'made'? There are ",
+        ),
         (["eval", "made", "--split", "x"], 2, "flags: zoo eval --help"),
     ):
         done = call(*words)

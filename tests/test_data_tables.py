@@ -105,8 +105,8 @@ def test_lines_of_names(tmp_path, header):
             r"'t' would be rounded to steps of 128",
         ),
         (
-            ["a\tb", *[line.replace(",", "\t") for line in GOOD]],
-            r"separated by commas or semicolons",
+            ["a b", *[line.replace(",", "  ") for line in GOOD]],
+            r"'a b' is '0  0'.*pass --data.sep space",
         ),
         (
             ["a;b", *[f"{i},5;{i}" for i in range(30)]],
@@ -221,9 +221,75 @@ def test_a_column_that_is_dropped_may_hold_anything(tmp_path):
     with pytest.raises(DataError, match="--data.drop leaves no column"):
         load(Data("table", path=str(path), drop=("a", "b", "colour")))
     with pytest.raises(
-        DataError, match="--data.drop and --data.header are for your own table, not for wine"
+        DataError, match="--data.drop is for your own data at --data.path, not for wine"
     ):
         load(Data("wine", drop=("a",)))
+
+
+ROWS = [(i * i % 37 + 0.5, i % 7, ("red", "blue", "green")[i % 3]) for i in range(40)]
+
+
+def dialect(separator, decimal=".", names=True):
+    lines = [separator.join((str(a).replace(".", decimal), str(b), c)) for a, b, c in ROWS]
+    return [separator.join(("size", "n", "colour")), *lines] if names else lines
+
+
+@pytest.mark.parametrize(("separator", "decimal", "fields"), [
+    ("\t", ".", {}),
+    (";", ",", {"decimal": "comma"}),
+    ("\t", ",", {"decimal": ","}),
+    ("   ", ".", {"sep": "space"}),
+    (" \t ", ",", {"sep": "space", "decimal": "comma"}),
+    ("|", ".", {"sep": "bar"}),
+    ("/", ".", {"sep": "/"}),
+])  # fmt: skip
+def test_tables_of_all_writings(tmp_path, separator, decimal, fields):
+    plain = load(Data("table", path=str(written(tmp_path, dialect(","))), one_hot=("colour",)))
+    path = written(tmp_path, dialect(separator, decimal), "other.txt")
+    other = load(Data("table", path=str(path), one_hot=("colour",), **fields))
+    assert (plain.train.x == other.train.x).all() and (plain.test.x == other.test.x).all()
+    assert other.column_names == ("size", "n", "colour=green", "colour=red")
+    assert "have no density" in other.notes[0]
+
+
+def test_columns_are_chosen_and_words_encoded(tmp_path):
+    path = written(tmp_path, dialect(","))
+
+    def given(**fields):
+        return load(Data("table", path=str(path), **fields))
+
+    chosen = given(columns=("n", "size"))
+    assert chosen.column_names == ("n", "size") and chosen.train.x.shape[1:] == (2,)
+    rows = {(n, size) for size, n, _ in ROWS}
+    assert {tuple(row) for row in chosen.train.x.tolist()} <= rows
+    words = given(one_hot=("colour",), columns=("colour", "n"))
+    bits = {(n, c == "green", c == "red") for _, n, c in ROWS}
+    assert {(n, g, r) for g, r, n in words.train.x.tolist()} <= bits
+    assert given(one_hot=("colour",), drop=("n", "colour=red")).column_names == (
+        "size", "colour=green",
+    )  # fmt: skip
+    for fields, message in [
+        ({}, "'colour' is 'red', no finite number; .*--data.drop colour.*--data.one-hot colour"),
+        ({"columns": ("weight",)}, "no column 'weight' to keep; its columns are 'size', 'n'"),
+        ({"columns": ("n",), "drop": ("size",)}, "exclude each other"),
+        ({"columns": ("n", "n")}, "twice"),
+        ({"one_hot": ("hue",)}, "no column 'hue' for --data.one-hot"),
+        ({"sep": "ab"}, "--data.sep is auto, comma"),
+        ({"decimal": "dot"}, "--data.decimal is point or comma"),
+        ({"decimal": "comma"}, "cannot both separate columns and begin decimals"),
+    ]:
+        with pytest.raises(DataError, match=message):
+            given(**fields)
+    many = written(tmp_path, ["a,word", *(f"{i * i % 17},w{i}" for i in range(120))], "many.csv")
+    with pytest.raises(DataError, match="for 2 to 100 different words, and there are 120"):
+        load(Data("table", path=str(many), one_hot=("word",)))
+
+
+def test_a_point_is_no_decimal_comma(tmp_path):
+    """1.234 may be a thousand and more."""
+    lines = ["a;b", *(f"{i},5;{i}" for i in range(30)), "1.234;1"]
+    with pytest.raises(DataError, match="line 32: 'a' is '1.234', .*a comma for the decimal point"):
+        load(Data("table", path=str(written(tmp_path, lines)), decimal="comma"))
 
 
 @pytest.mark.parametrize(

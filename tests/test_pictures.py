@@ -12,6 +12,7 @@ from PIL import Image
 import sample
 import zoo
 from benchmarks import receptive_fields
+from sample.media.fitted_images import load_images, load_pixels
 from zoo.images.raster import Raster
 
 BITS = zoo.Categorical(2)
@@ -204,7 +205,7 @@ def test_images_that_do_not_fit_are_refused(tmp_path):
         "has 12 levels from 0 to 11, but the checkpoint's Bernoulli head has 2",
     )
     refused(np.full((1, 3, 4), -1), "levels from -1 to -1")
-    refused(np.zeros((1, 3, 4)), "holds float64; expected levels")
+    refused(np.full((1, 3, 4), -0.5), "holds float64; expected levels")
     refused(np.zeros((0, 3, 4), int), "has the shape .0, 3, 4.; expected .num, height, width.")
     refused(np.zeros(7, int), "has the shape .7.")
     refused(Image.new("RGBA", (4, 3)), "has the mode RGBA; expected 1 .bits., L", name="given.png")
@@ -269,3 +270,38 @@ class Colours:
     """Four levels of each of three colours."""
 
     event_shape, num_values = (3,), 4
+
+
+def test_pictures_are_fitted_to_the_model(tmp_path):
+    """Resized and in grey where the model has another shape, bits and levels by a stated rule."""
+    model, colour = MODELS["raster"], MODELS["colour sites"]
+    wide = np.zeros((6, 16, 3), np.uint8)
+    wide[:, 4:12] = (200, 100, 50)
+    Image.fromarray(wide).save(tmp_path / "wide.png")
+    with pytest.raises(ValueError, match="--binarise threshold or dynamic"):
+        load_images(model, tmp_path / "wide.png")
+    bits = load_images(model, tmp_path / "wide.png", binarise="threshold").x
+    assert bits.tolist() == [[[0] * 4] * 3]  # 0.299 * 200 + 0.587 * 100 + 0.114 * 50 = 124
+    drawn = [
+        load_images(model, tmp_path / "wide.png", binarise="dynamic", seed=seed).x
+        for seed in (0, 0, 1)
+    ]
+    assert (drawn[0] == drawn[1]).all() and (drawn[0] != drawn[2]).any() and drawn[0].max() == 1
+    found = load_images(zoo.NADE((3, 4), head=zoo.Categorical(8)), tmp_path / "wide.png")
+    assert found.x.tolist() == [[[124 * 8 // 256] * 4] * 3]
+    assert found.said == (
+        "1 of 1 resized to 3x4, the middle of each, 1 of 1 turned into grey, "
+        "requantised to 8 levels"
+    )
+    Image.fromarray(wide[..., 0]).save(tmp_path / "grey.png")
+    in_colour = load_pixels(colour, tmp_path / "grey.png")
+    assert (in_colour.x == in_colour.x[..., :1]).all() and "into colour" in in_colour.said
+    np.save(tmp_path / "real.npy", np.full((1, 3, 4), 0.75))
+    assert (load_images(model, tmp_path / "real.npy", binarise="threshold").x == 1).all()
+    for name, given, message in [
+        ("bits.npy", model, "has 2 levels already"),
+        ("real.npy", zoo.NADE((3, 4), head=zoo.Categorical(8)), "models of 2 levels"),
+    ]:
+        np.save(tmp_path / "bits.npy", np.eye(3, 4, dtype=int)[None])
+        with pytest.raises(ValueError, match=message):
+            load_images(given, tmp_path / name, binarise="threshold")

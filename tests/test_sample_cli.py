@@ -1,5 +1,6 @@
 """`python -m sample` and `python -m benchmarks.sampling`: what they print, write and refuse."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -290,6 +291,23 @@ def test_rows_go_to_a_csv(tiny_runs, tmp_path, capsys):
         ValueError, match=r"--out is the table of what is drawn, a \.csv; got rows\.png"
     ):
         cli.run(argv(tiny_runs("rnade"), out=Path("rows.png")))
+
+
+def test_rows_have_names_and_a_report(tmp_path, capsys):
+    inner = zoo.RNADE((2,), hidden=4, head=zoo.MixtureOfGaussians(2))
+    model = zoo.Standardised(inner, (1.0, 2.0), (1.0, 2.0), column_names=("size", "a, b"))
+    zoo.save(tmp_path / "model.safetensors", model, conformance.variables_of(model))
+    columns = {"names": ["size", "a, b"], "mean": [7.5, 2.0], "deviation": [1.0, 2.0], "rows": 9}
+    (tmp_path / "columns.json").write_text(json.dumps(columns))
+    cli.run(argv(tmp_path, num=5, out=tmp_path / "rows.csv"))
+    lines = (tmp_path / "rows.csv").read_text().splitlines()
+    assert lines[0] == 'size,"a, b"' and len(lines) == 6
+    rows = np.loadtxt(lines, delimiter=",", skiprows=1)
+    said = capsys.readouterr().out.splitlines()
+    shown = next(line for line in said if line.startswith("  size"))
+    assert f"{rows[:, 0].mean():.4g} (" in shown and shown.endswith("7.5 (1)")
+    with pytest.raises(ValueError, match="a name for each of the 2 sites, or none; got 1"):
+        zoo.Standardised(inner, (1.0, 2.0), (1.0, 2.0), column_names=("size",))
 
 
 def test_flags_and_make(run):

@@ -10,6 +10,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+import jax
+
 from train.cli.listing import lines
 from train.cli.options import UsageError, parse
 from train.engine.prepare import fitted, ready, shape_notes
@@ -17,8 +19,10 @@ from train.engine.report import finish, finished
 from train.engine.run_folder import load_data, train_run
 from train.engine.warm_start import notes as encoder_notes
 from train.kinds import kind_of
+from train.practice.results_table import csv_text, markdown, read, rows
+from train.practice.series import folder_of, folds_of, members
 from train.runs.copies import pack, unpack
-from train.runs.folder import Run, check_same, create, find
+from train.runs.folder import Run, check_same, create, find, write
 from zoo.cli import any_stdout, called, complaint, out_of_memory, python
 from zoo.core.model_files import FLAG, file_of, is_own, take_classes
 from zoo.derived.explanation import why_not_causal
@@ -63,12 +67,38 @@ def _main(argv):
         raise UsageError(f"the model comes first, before {' '.join(argv[:1]) or FLAG}: {usage}")
     model = argv[0]
     options = parse(model, argv[1:] if leads() else _without_run(argv[1:]), prog)
+    if options.seeds > 1 or options.folds:
+        return _series(model, argv[1:], options, prog, command)
     with contextlib.ExitStack() as holding:
         trained = (_train if leads() else _follow)(model, options, command, holding)
     leave()
     if trained is not None and options.samples > 0:
         files += [file_of(model)] if is_own(model) else []
         draw(trained, kind_of(options.recipe.model).samples(options.samples), files)
+    return 0
+
+
+def _series(model, args, options, prog, command):
+    """A run for each seed and fold, and their table."""
+    if jax.process_count() > 1:
+        raise ValueError("--seeds and --folds are not for several processes: drop --distributed.")
+    first = options.recipe.seed
+    folds = folds_of(options.folds, options.recipe)
+    folder = folder_of(options.name, options.run_dir, options.resume)
+    for member in members(folder, args, range(first, first + options.seeds), folds):
+        own = parse(model, member.args, prog)
+        try:
+            with contextlib.ExitStack() as holding:
+                _train(model, own, shlex.join([*prog.split(), model, *member.args]), holding)
+        except KeyboardInterrupt:
+            words = [word for word in shlex.split(command) if word != "--resume"]
+            words += [] if options.run_dir else ["--run-dir", str(folder)]
+            again = shlex.join([*words, "--resume"])
+            raise KeyboardInterrupt(f"; to continue: {again}") from None
+    table = rows(read([str(folder)])[0])
+    for name, text in {"table.md": markdown(table), "table.csv": csv_text(table)}.items():
+        write(folder / name, text)
+    print(f"{markdown(table)}table: {folder / 'table.md'}, {folder / 'table.csv'}", flush=True)
     return 0
 
 
@@ -105,7 +135,7 @@ def _train(model, options, command, holding):
             file=sys.stderr,
         )
     try:
-        seconds = train_run(run, recipe, dataset)
+        seconds = train_run(run, recipe, dataset, options.log)
         print(finish(run, recipe, dataset, seconds, command), flush=True)
     except KeyboardInterrupt:
         again = shlex.join(

@@ -18,6 +18,7 @@ COMMANDS = {
     "search": ("train.search", "Search the fields of a recipe."),
     "diagnose": ("train.diagnose", "Say what the curves of a run show."),
     "probe": ("train.probe", "Read labels from the codes of a run by a linear classifier."),
+    "table": ("train.table", "Print the results of several runs as a table."),
     "sample": ("sample", "Draw from a trained model."),
     "score": ("sample.score_file", "Score every example of your own file."),
     "anomaly": ("train.anomaly", "Tell outliers from examples of a run's data."),
@@ -46,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         near = difflib.get_close_matches(words[0], COMMANDS, n=1, cutoff=0.4)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         known = ", ".join(COMMANDS)
-        print(f"error: there is no command {words[0]!r}; there are {known}.{hint}", file=sys.stderr)
+        print(f"error: there is no command {words[0]!r}.{hint} There are {known}.", file=sys.stderr)
         sys.exit(2)
     module, _ = COMMANDS[words[0]]
     cli.say_commands({of: name for name, (of, _) in COMMANDS.items()})

@@ -14,7 +14,7 @@ from sample.kinds.places import folder_of, noted
 from sample.kinds.written import Writing, check_attends, first_written, report
 from sample.media import examples
 from sample.media.captions import caption, pointing_accuracy
-from sample.media.image_files import read_pixels
+from sample.media.fitted_images import load_pixels
 from sample.pictures.attention_maps import save_gaze
 from sample.scoring.text_metrics import scores
 from zoo.formats.arrays import read_arrays
@@ -54,7 +54,9 @@ def show(
     check_attends(writing, model, "show_attend_tell")
     references, corners = None, None
     if options.images is not None:
-        images = read_pixels(model, options.images, options.num)
+        images, said = load_pixels(model, options.images, options.num)
+        if said:
+            print(f"{options.images}: {said}")
         names = [str(i) for i in range(len(images))]
     elif path.is_file():
         images, names, references, corners = _test_split(path, options.num)

@@ -20,7 +20,7 @@ from sample.media.codes import (
     reconstruct,
     reconstruction_nats,
 )
-from sample.media.image_files import read_images
+from sample.media.fitted_images import load_images
 from sample.media.pixels import as_images
 from sample.pictures.grids import grid, save_png
 from zoo.core.bounds import check_has
@@ -76,6 +76,14 @@ def show_codes(options: Any, checkpoint: Path, model: Any, variables: zoo.Variab
     print(f"{said}: {where}")
 
 
+def given_images(model: Any, options: Any, path: Path, num: int | None = None) -> np.ndarray:
+    """Values of the images at `path`; prints what was done to the pictures, if something was."""
+    x, said = load_images(model, path, num, binarise=options.binarise, seed=options.seed)
+    if said:
+        print(f"{path}: {said}")
+    return x
+
+
 def _examples(options, checkpoint, model, variables, num, alike=1):
     """`num` images and their context: those of --images, of the test split if the run beside the
     checkpoint keeps enough of them, or draws; `alike` of them in a row have the same label.
@@ -102,7 +110,7 @@ def _examples(options, checkpoint, model, variables, num, alike=1):
             batch_size=how.batch_size,
         )
         return np.asarray(drawn.x), context
-    x = read_images(model, options.images, num)
+    x = given_images(model, options, options.images, num)
     context = labels(model, options.label, len(x))
     if context is not None and options.label is None:
         raise ValueError(
@@ -144,7 +152,7 @@ def _reconstructions(options, checkpoint, model, variables):
 
 
 def _neighbours(options, checkpoint, model, variables):
-    examples = read_images(model, options.codes.nearest)
+    examples = given_images(model, options, options.codes.nearest)
     drawn = dataclasses.replace(options, images=None)
     x, _ = _examples(drawn, None, model, variables, options.num or ROWS)
     found = nearest(x, examples, min(NEIGHBOURS, len(examples)))

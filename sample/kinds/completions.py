@@ -9,10 +9,11 @@ import numpy as np
 import zoo
 from sample.engines.completion import complete
 from sample.engines.sampler import draw
+from sample.kinds.codes import given_images
 from sample.kinds.kept import kept_images
 from sample.kinds.kind import engine_name, labels
 from sample.kinds.places import noted, place
-from sample.media.image_files import read_images, read_mask
+from sample.media.image_files import read_mask
 from sample.media.pixels import as_images, image_shape
 from sample.pictures.frames import partly
 from sample.pictures.grids import grid, save_png
@@ -29,7 +30,7 @@ def show_completions(options: Any, checkpoint: Path, model: Any, variables: zoo.
     how: dict[str, Any] = {"engine": computing.engine, "batch_size": computing.batch_size}
     key = jax.random.key(options.seed)
     if options.images is not None:
-        x, of = read_images(model, options.images, COMPLETED), "images"
+        x, of = given_images(model, options, options.images, COMPLETED), "images"
         context = context_of(options, model, len(x))
     elif (images := kept_images(checkpoint, model, COMPLETED)) is not None:
         (x, context), of = images, "test images"

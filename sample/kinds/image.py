@@ -10,7 +10,7 @@ import numpy as np
 import tyro
 
 import zoo
-from sample.kinds.codes import Codes, show_codes
+from sample.kinds.codes import Codes, given_images, show_codes
 from sample.kinds.completions import context_of, show_completions
 from sample.kinds.kept import kept_images
 from sample.kinds.kind import (
@@ -28,7 +28,7 @@ from sample.kinds.kind import (
 from sample.kinds.places import folder_of, noted, place
 from sample.kinds.table import show_drawing
 from sample.media import examples
-from sample.media.image_files import read_images
+from sample.media.fitted_images import Binarise
 from sample.media.pixels import as_images, canvases
 from sample.pictures.frames import progress
 from sample.pictures.grids import grid, save_gif, save_png
@@ -101,6 +101,10 @@ class Options:
     """Images for --surprise, --complete, --interpolate or --reconstruct, instead of drawn ones: a
     picture, a folder of them or an .npy.
     """
+    binarise: Binarise = "none"
+    """How greys of --images (or --nearest) become bits, for a model of bits: threshold is grey > 127,
+    dynamic draws Bernoulli(grey/255) with --seed. Pictures of another size or colour are fitted.
+    """
     codes: Annotated[Codes, Inline] = Codes()
     picture: Annotated[Picture, Inline] = Picture()
     computing: Annotated[Computing, Inline] = Computing()
@@ -123,6 +127,8 @@ class Options:
             raise ValueError(
                 "--gif shows images being drawn, and --images are given: drop one of them."
             )
+        if self.binarise != "none" and self.images is None and self.codes.nearest is None:
+            raise ValueError("--binarise is for --images and --nearest: add one, or drop it.")
         others = completes or self.surprise or self.gif
         if self.codes.asked and (others or self.picture.columns is not None):
             raise ValueError(
@@ -155,7 +161,7 @@ def show(options: Options, checkpoint: Path, model: Any, variables: zoo.Variable
     if options.complete is not None or options.known is not None:
         show_completions(options, checkpoint, model, variables)
     elif options.images is not None:
-        x = read_images(model, options.images, options.num or MAPPED)
+        x = given_images(model, options, options.images, options.num or MAPPED)
         context = context_of(options, model, len(x))
         print(f"{kind(model)} from {checkpoint}")
         path = options.picture.out or folder_of(checkpoint) / "surprise.png"

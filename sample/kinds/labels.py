@@ -12,7 +12,7 @@ from sample.engines.conditional import BATCH
 from sample.kinds.kind import Kind, Run, check_counts, check_out
 from sample.kinds.places import folder_of, noted
 from sample.media import examples
-from sample.media.image_files import read_pixels
+from sample.media.fitted_images import load_pixels
 from sample.media.labels import classify, names_of
 from sample.pictures.labelled import save_labelled
 from zoo.core.checks import kind
@@ -91,7 +91,9 @@ def _what(options, checkpoint, model):
                 f"{kind(model)} reads sequences of frames, and --images are single pictures: drop "
                 "it, or call sample.classify on an array of frames."
             )
-        images = read_pixels(model, options.images, options.num)
+        images, said = load_pixels(model, options.images, options.num)
+        if said:
+            print(f"{options.images}: {said}")
         return images, names_at(options.images, len(images)), None
     path = checkpoint.parent / "test.npz"
     if not path.is_file():

@@ -1,7 +1,9 @@
 """Rows of a table, and other values that form no image: samples go to a .csv."""
 
+import csv
 import dataclasses
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -29,6 +31,9 @@ from sample.kinds.kind import (
 from sample.kinds.places import noted, place
 from sample.media import examples
 from zoo.core.checks import kind
+
+COLUMNS = "columns.json"  # beside the checkpoint: what a training leaves of the test split
+REPORTED = 12  # columns in the report
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,17 +74,52 @@ def show(
     model = with_ddim(model, options.ddim)
     check_plain_flags(model, options.computing)
     drawn, _ = show_drawing(options, checkpoint, model, variables, options.num)
-    seed, engine = options.seed, options.computing.engine
-    path = options.out or place(checkpoint, "samples", ".csv", seed, engine)
-    where = noted(path)
-    real = model.head.num_values is None
-    np.savetxt(
-        path,
-        np.asarray(drawn.x).reshape(options.num, -1),
-        delimiter=",",
-        fmt="%.9g" if real else "%d",
+    path = options.out or place(
+        checkpoint, "samples", ".csv", options.seed, options.computing.engine
     )
+    where = noted(path)
+    rows = np.asarray(drawn.x).reshape(options.num, -1)
+    write_rows(path, rows, getattr(model, "column_names", ()))
     print(f"{options.num} rows: {where}")
+    for line in report(checkpoint.parent / COLUMNS, rows):
+        print(line)
+
+
+def write_rows(path: Path, rows: np.ndarray, names: Sequence[str] = ()) -> None:
+    """Writes rows to a .csv, after a line of names if there are some."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        if names:
+            csv.writer(file, lineterminator="\n").writerow(names)
+        np.savetxt(file, rows, delimiter=",", fmt="%.9g" if rows.dtype.kind == "f" else "%d")
+
+
+def report(path: Path, rows: np.ndarray) -> Iterator[str]:
+    """Lines that compare each column of the samples with the test split, from the file that a
+    training leaves; of many columns those that differ most. None without that file.
+    """
+    try:
+        columns = json.loads(path.read_text(encoding="utf-8"))
+        names, mean, deviation = (columns[key] for key in ("names", "mean", "deviation"))
+        held = int(columns["rows"])
+    except (OSError, ValueError, LookupError, TypeError):  # older runs have none
+        return
+    if not len(names) == len(mean) == len(deviation) == rows.shape[1]:
+        return
+    x = rows.astype(np.float64)
+    error = np.sqrt(np.square(deviation) / held + x.var(0) / len(x))
+    apart = np.abs(x.mean(0) - mean) / np.maximum(error, 1e-30)
+    shown = np.argsort(-apart, kind="stable")[:REPORTED]
+    few = len(names) <= REPORTED
+    yield (
+        "columns of the samples and of the test split, mean (deviation):"
+        if few
+        else f"the {REPORTED} of {len(names)} columns that differ most from the test split, mean "
+        "(deviation):"
+    )
+    width = max(len(names[i]) for i in shown)
+    for i in range(len(names)) if few else shown:
+        drawn = f"{x[:, i].mean():10.4g} ({x[:, i].std():.3g})"
+        yield f"  {names[i]:{width}}  {drawn:22} {mean[i]:10.4g} ({deviation[i]:.3g})"
 
 
 def show_drawing(

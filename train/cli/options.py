@@ -19,6 +19,7 @@ from train.engine.prepare import chosen
 from train.recipe.presets import RECIPES
 from train.recipe.recipe import Recipe
 from train.runs.folder import find
+from train.runs.writers import Log, check_tensorboard
 from zoo.core.model_files import find_run, is_own, model_class, take_classes
 from zoo.foundation.processes import Distributed
 
@@ -35,6 +36,16 @@ class RunFlags:
     """Folder of the run (default: runs/MODEL, or runs/MODEL-2, ... when taken)."""
     resume: tyro.conf.FlagCreatePairsOff[bool] = False
     """Continue the newest run of this model, or the one in --run-dir, from its last checkpoint."""
+    log: tuple[Log, ...] = ()
+    """Copies of the metrics beside metrics.jsonl: csv (metrics.csv), tensorboard (a folder of that
+    name, which TensorBoard shows).
+    """
+    seeds: int = 1
+    """Train so many runs, of seeds --seed, --seed + 1, ..., and print their table; see
+    `python -m train.table`.
+    """
+    folds: tuple[str, ...] = ()
+    """Of a table: train a run for each of these folds, such as 0 1 2, or for all ten (all)."""
     samples: int = 100
     """How many samples to draw to a picture at the end (0: none); of texts at most three, and of
     pairs the whole test split is translated and scored.
@@ -80,10 +91,16 @@ def parse(model: str, args: Sequence[str], prog: str = "python -m train") -> Opt
       SystemExit: the flags are wrong, or --help was asked for.
     """
     first, stored = _look_ahead(args), None
-    if first.resume and not first.preset and not {"-h", "--help"} & set(args):
+    series = first.seeds is not None or first.folds is not None  # each of its runs has its recipe
+    if first.resume and not (first.preset or series) and not {"-h", "--help"} & set(args):
         stored = find(first.run_dir or known_name(model)).name_and_recipe()[1]
     name, recipe, fixed, run = choose(model, args, prog, RunFlags, stored)
-    return Options(run.run_dir, run.resume, run.samples, name=name, recipe=recipe, fixed=fixed)
+    around = {field.name: getattr(run, field.name) for field in dataclasses.fields(RunFlags)}
+    if run.seeds < 1:
+        raise ValueError(f"--seeds must be at least 1; got {run.seeds}.")
+    if "tensorboard" in run.log:
+        check_tensorboard()
+    return Options(**around, name=name, recipe=recipe, fixed=fixed)
 
 
 def choose(
@@ -187,8 +204,8 @@ def _unknown(name):
     near = difflib.get_close_matches(name, RECIPES, n=1, cutoff=0.4)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     return (
-        f"there is no recipe for a model {name!r}; there are {', '.join(RECIPES)}, and FILE.py:"
-        f"Class for a model of your own file.{hint}"
+        f"there is no recipe for a model {name!r}.{hint} There are {', '.join(RECIPES)}, and FILE.py:"
+        "Class for a model of your own file."
     )
 
 
@@ -199,7 +216,8 @@ def fixed_fields(name: str, recipe: Recipe, args: Sequence[str]) -> frozenset[st
     """
     flags = {_field(word) for word in args if word.startswith("--")}
     names = {preset.data.name for preset in RECIPES.get(name, {}).values()}
-    own = recipe.data.name in names and recipe.data.path is None
+    data = recipe.data
+    own = data.name in names and data.path is None and not (data.size or data.grey)
     return frozenset(flags - {"data"} | (chosen(recipe.model) if own else set()))
 
 
@@ -221,4 +239,6 @@ def _look_ahead(args):
     parser.add_argument("--data.name", dest="name", nargs="?")
     parser.add_argument("--model.head", dest="head", nargs="?")
     parser.add_argument("--resume", action="store_true")
+    parser.add_argument("--seeds", nargs="?")
+    parser.add_argument("--folds", nargs="*")
     return parser.parse_known_args(list(args))[0]

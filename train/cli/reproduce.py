@@ -127,7 +127,7 @@ def main(args: list[str] | None = None) -> int:
         if options.row not in (rows := [*ROWS, *COMPARISONS, TRANSFER]):
             near = difflib.get_close_matches(options.row, rows, n=1, cutoff=0.4)
             hint = f" Did you mean {near[0]!r}?" if near else ""
-            raise ValueError(f"there is no row {options.row!r}; there are {', '.join(rows)}.{hint}")
+            raise ValueError(f"there is no row {options.row!r}.{hint} There are {', '.join(rows)}.")
         row = ROWS.get(options.row)
         if options.path and not (row and row.recipes[0].data.name == RED_WINE.name):
             raise ValueError(

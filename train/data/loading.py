@@ -49,6 +49,20 @@ def data_names() -> tuple[str, ...]:
     return tuple(name for kind in _KINDS.values() for name in kind.loaders)
 
 
+def dashed(field: str) -> str:
+    """A field as its flag writes it."""
+    return field.replace("_", "-")
+
+
+def _given(data):
+    """The fields that are not as by default; those that every kind has, or refuses itself, are left
+    out.
+    """
+    others = {"name", "path", "data_dir", "manual_dir", "binarise", "levels"}
+    fields = [field for field in dataclasses.fields(data) if field.name not in others]
+    return [field.name for field in fields if getattr(data, field.name) != field.default]
+
+
 @checked()
 def load(data: Data) -> Dataset:
     """The chosen data; your own have the name of their file or folder.
@@ -57,15 +71,15 @@ def load(data: Data) -> Dataset:
       DataError: they cannot be had; the message says what to do.
     """
     kind = kind_of_data(data.name)
-    for name in ("classes", "train", "mutate"):
-        if getattr(data, name) and name not in kind.flags:
-            raise DataError(f"--data.{name} is not for {data.name} ({kind.name}): drop it.")
-    if (data.drop or data.header != "auto") and (
-        kind.own != "table" or data.path is None or data.name in kind.published
-    ):
-        raise DataError(
-            f"--data.drop and --data.header are for your own table, not for {data.name}: drop them"
-        )
+    is_own = data.path is not None and data.name not in kind.published
+    for flag in _given(data):
+        if flag not in kind.flags:
+            raise DataError(f"--data.{dashed(flag)} is not for {data.name} ({kind.name}): drop it.")
+        if flag in kind.own_flags and not is_own:
+            raise DataError(
+                f"--data.{dashed(flag)} is for your own data at --data.path, not for {data.name}: "
+                "drop it."
+            )
     if data.path is None or data.name in kind.published:
         dataset = kind.loaders[data.name](data)
     else:

@@ -1,6 +1,8 @@
 """A training in a run folder: the folder keeps what the loop reports, and the data stay the same."""
 
+import contextlib
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import zoo
@@ -11,6 +13,7 @@ from train.engine.prepare import inputs
 from train.engine.step import State
 from train.recipe.recipe import PLACES, Recipe
 from train.runs.folder import Run, RunError
+from train.runs.writers import Log, Writer, writers
 from zoo.foundation.processes import from_leader, leads, told
 
 
@@ -19,8 +22,9 @@ class RunKeeper:
 
     most_lines: int | None = None
 
-    def __init__(self, run: Run, checkpoints: Checkpoints):
-        self.run, self.checkpoints = run, checkpoints
+    def __init__(self, run: Run, checkpoints: Checkpoints, log: Sequence[Log] = ()):
+        self.run, self.checkpoints, self.log = run, checkpoints, log
+        self.writers: list[Writer] | None = None  # opened with the first record, once a resume cut
 
     @property
     def resumes(self) -> bool:
@@ -38,7 +42,16 @@ class RunKeeper:
         return _from_leader(restored, lambda: state)
 
     def record(self, record: dict[str, Any]) -> None:
+        if self.writers is None:
+            self.writers = writers(self.run, self.log)
         self.run.append(record)
+        for writer in self.writers:
+            writer.write(record)
+
+    def close(self) -> None:
+        """Ends the copies of the metrics."""
+        for writer in self.writers or ():
+            writer.close()
 
     def keep(self, model: zoo.Generative, variables: zoo.Variables) -> None:
         zoo.save(self.run.model, model, variables)
@@ -69,7 +82,7 @@ class Follower(RunKeeper):
     resumes = True
 
     def __init__(self, run: Run):
-        self.run = run
+        self.run, self.log, self.writers = run, (), None
 
     def restore(self, initial: State) -> tuple[State, Progress]:
         return _from_leader(dict, lambda: initial)
@@ -87,16 +100,20 @@ def _from_leader(restored, state):
     return from_leader(state()), progress
 
 
-def train_run(run: Run, recipe: Recipe, dataset: Dataset) -> float:
+def train_run(run: Run, recipe: Recipe, dataset: Dataset, log: Sequence[Log] = ()) -> float:
     """Trains from the run's newest checkpoint, or from the start, to the end of the recipe.
 
     The run folder then holds the metrics, checkpoints, and the averaged weights with the best
-    validation nats. Returns and raises what `train.engine.loop.train` does.
+    validation nats. `log` names further copies of the metrics. Returns and raises what
+    `train.engine.loop.train` does.
     """
     if not leads():
         return train(recipe, dataset, Follower(run))
-    with Checkpoints(run.checkpoints) as checkpoints:
-        return train(recipe, dataset, RunKeeper(run, checkpoints))
+    with (
+        Checkpoints(run.checkpoints) as checkpoints,
+        contextlib.closing(RunKeeper(run, checkpoints, log)) as keeper,
+    ):
+        return train(recipe, dataset, keeper)
 
 
 def load_data(run: Run, recipe: Recipe) -> Dataset:

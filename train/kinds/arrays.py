@@ -1,6 +1,7 @@
 """What images and tables share: every example is an array of sites of one shape."""
 
 import dataclasses
+import json
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,10 @@ import zoo
 from train.data.dataset import DataError, Dataset
 from train.kinds.kind import Kind
 from zoo.dense.standardised import ChangeOfVariables
+from zoo.foundation.files import write_whole
 from zoo.heads import why_outside
+
+COLUMNS = "columns.json"  # in the run's folder
 
 
 class Arrays(Kind):
@@ -71,7 +75,7 @@ class Arrays(Kind):
             )
         autoregressive = isinstance(model, zoo.Autoregressive)
         wrapper = zoo.Standardised if autoregressive else zoo.StandardisedGenerative
-        return wrapper(model, shift, scale)
+        return wrapper(model, shift, scale, column_names=dataset.column_names)
 
     def compare(self, model, nats, split):
         """For a standardised model, the nats that papers on tables print: of the standardised
@@ -86,6 +90,19 @@ class Arrays(Kind):
     def facts(self, model, nats, split):
         gain = model.log_jacobian
         return {"nats_standardised": nats + gain} if gain and model.knows != "none" else {}
+
+    def keep(self, dataset, folder):
+        """Of rows and vectors the names, means and standard deviations of the test split's columns."""
+        x = dataset.test.x
+        if x.ndim != 2:
+            return
+        columns = {
+            "names": list(dataset.column_names) or [f"column {i + 1}" for i in range(x.shape[1])],
+            "mean": x.mean(0, np.float64).tolist(),
+            "deviation": x.std(0, np.float64).tolist(),
+            "rows": len(x),
+        }
+        write_whole(folder / COLUMNS, json.dumps(columns).encode())
 
 
 def _check_values(model: zoo.Generative, dataset: Dataset) -> None:

@@ -20,7 +20,8 @@ class Captions(Paired):
     holds = "captions"
     example = "scenes"
     own = "captions"
-    flags = ("unit", "least", "blind", "valid", "train", "train_seed")
+    flags = ("unit", "least", "size", "grey", "blind", "valid", "train", "train_seed")
+    own_flags = ("size", "grey")
     loaders = {"scenes": scenes, "digit_words": digit_words, "captions": captions}
 
     def shaped(self, model, dataset, given):

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from train.data.dataset import take
+from train.data.own.resize import fitted
 from train.data.quantise import convert
 from train.data.sources.embedded import digits, mnist_1bit
 from train.data.sources.images import images
@@ -26,8 +27,13 @@ class Images(Arrays):
     example = "mnist_1bit"
     own = "images"
     flags = (
+        "size",
+        "grey",
         "binarise",
         "levels",
+        "class_level",
+        "arrays",
+        "label_arrays",
         "valid",
         "classes",
         "train",
@@ -37,6 +43,7 @@ class Images(Arrays):
         "canvas",
         "clutter",
     )
+    own_flags = ("class_level", "arrays", "label_arrays")
     recipe = {"steps": 5_000}
     loaders = {
         "mnist_1bit": mnist_1bit,
@@ -51,7 +58,7 @@ class Images(Arrays):
     }
 
     def loaded(self, dataset, data):
-        return convert(dataset, data)
+        return convert(fitted(dataset, data), data)
 
     def keep(self, dataset, folder):
         """The first images of the test split, with their labels if the model was told them."""

@@ -28,6 +28,7 @@ class Kind:
       own: the name of the loader that reads a user's own data at `data.path`.
       published: names of data sets whose own files lie at `data.path`.
       flags: the fields of `Data` that mean something for this kind, beside those of every kind.
+      own_flags: those of them that mean something for a user's own data only.
       recipe: the fields of `Recipe` that suit a model of this kind for which nobody stated a recipe.
       from_data: the fields of the model that the data decide, so that they are no flags.
       most_samples: how many samples a training draws at its end at most.
@@ -41,6 +42,7 @@ class Kind:
     own: ClassVar[str]
     published: ClassVar[tuple[str, ...]] = ()
     flags: ClassVar[tuple[str, ...]] = ()
+    own_flags: ClassVar[tuple[str, ...]] = ()
     recipe: ClassVar[Mapping[str, Any]] = {}
     from_data: ClassVar[tuple[str, ...]] = ()
     most_samples: ClassVar[int | None] = None

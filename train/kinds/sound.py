@@ -24,7 +24,8 @@ class Sound(Kind):
     holds = "sounds"
     example = "tones"
     own = "sounds"
-    flags = ("rate", "seconds", "classes", "train", "train_seed", "mutate")
+    flags = ("rate", "seconds", "piece", "classes", "train", "train_seed", "mutate")
+    own_flags = ("rate", "piece")
     recipe = {
         "steps": 4_000,
         "batch_size": 4,

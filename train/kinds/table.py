@@ -38,7 +38,11 @@ class Table(Arrays):
     example = "wine"
     own = "table"
     published = ("red_wine",)
-    flags = ("fold", "header", "drop", "classes", "train", "train_seed", "mutate")
+    flags = (
+        *("fold", "header", "sep", "decimal", "columns", "one_hot", "drop"),
+        *("classes", "train", "train_seed", "mutate"),
+    )
+    own_flags = ("header", "sep", "decimal", "columns", "one_hot", "drop")
     recipe = recipe_for(144)  # the training rows of its example, wine
     loaders = {
         "wine": bundled,

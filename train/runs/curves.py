@@ -1,5 +1,6 @@
 """Learning curves as a picture."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,3 +57,36 @@ def figure_of(records: list[dict[str, Any]]) -> Any:
         margin = (high - low) / 20 + 0.1
         figure.axes[0].set_ylim(low - margin, high + margin)
     return figure
+
+
+def compared(rows: Sequence[tuple[str, Sequence[list[dict[str, Any]]]]], path: Path) -> None:
+    """Draws the validation of several runs to a PNG: a colour for each row, a line for each run.
+
+    Args:
+      rows: the label of each row, and the metrics of each of its runs.
+      path: the file.
+
+    Raises:
+      ImportError: matplotlib is not installed.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    axes, seen = figure.subplots(), list[float]()
+    for i, (label, runs) in enumerate(rows):
+        for number, records in enumerate(runs):
+            key = next((k for k in ("valid_nats", "valid_watched") for r in records if k in r), "")
+            points = [(record["step"], record[key]) for record in records if key in record]
+            if not points:
+                continue
+            steps, values = zip(*points, strict=True)
+            once = label if number == 0 else None  # in the legend
+            axes.plot(steps, values, color=f"C{i % 10}", label=once, marker=".", alpha=0.8)
+            seen += values
+    axes.set(title="validation (averaged weights)", xlabel="step", ylabel="nats or loss")
+    axes.grid(alpha=0.3)
+    if seen:
+        axes.legend()
+        low, high = min(seen), sorted(seen)[len(seen) * 9 // 10]
+        axes.set_ylim(low - (high - low) / 20 - 0.1, high + (high - low) / 20 + 0.1)
+    figure.savefig(path, dpi=120)

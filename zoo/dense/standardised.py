@@ -20,6 +20,7 @@ class ChangeOfVariables(Generative):
       model: the model of z; its head is for real numbers.
       shift: of every site, in row-major order.
       scale: of every site, positive.
+      column_names: of every site, if the data name them; () if not.
 
     Raises:
       ValueError: shift or scale do not fit the sites, or the head is for levels.
@@ -28,9 +29,15 @@ class ChangeOfVariables(Generative):
     model: Generative
     shift: tuple[float, ...]
     scale: tuple[float, ...]
+    column_names: tuple[str, ...] = ()
 
     def __post_init__(self):
         convert_fields(self)
+        if self.column_names and len(self.column_names) != self.model.num_sites:
+            raise ValueError(
+                f"{type(self).__name__} needs a name for each of the {self.model.num_sites} sites, or "
+                f"none; got {len(self.column_names)}."
+            )
         fit = len(self.shift) == len(self.scale) == self.model.num_sites
         if (
             not fit
@@ -115,6 +122,7 @@ class Standardised(ChangeOfVariables, Autoregressive):
       shift: of every site, in row-major order, such as the means of the columns of the training
         data.
       scale: of every site, positive, such as their standard deviations.
+      column_names: of every site, if the data name them; () if not.
 
     Raises:
       ValueError: shift or scale do not fit the sites, or the head is for levels.

@@ -5,7 +5,7 @@ cast changes a value.
 import math
 import os
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -19,8 +19,34 @@ PACKED, TIMES = (
 )  # a packed array of more bytes may be at most so many times as large as its file
 
 
-def read_arrays(path: str | os.PathLike) -> dict[str, Shaped[np.ndarray, "..."]]:
+def array_names(path: str | os.PathLike) -> list[str]:
+    """The names of the arrays in an .npz; that of an .npy is "images".
+
+    Raises:
+      ValueError: the file is damaged.
+
+    Example:
+      >>> np.savez("images.npz", images=np.zeros((2, 3)), labels=np.arange(2))
+      >>> array_names("images.npz")
+      ['images', 'labels']
+    """
+    try:
+        if not zipfile.is_zipfile(path):
+            return ["images"]
+        with zipfile.ZipFile(path) as archive:
+            return [member.filename.removesuffix(".npy") for member in archive.infolist()]
+    except Exception as error:
+        raise _unreadable(Path(path), error) from None
+
+
+def read_arrays(
+    path: str | os.PathLike, names: Collection[str] | None = None
+) -> dict[str, Shaped[np.ndarray, "..."]]:
     """The arrays of an .npz by their names, or that of an .npy under the name "images".
+
+    Args:
+      path: the file.
+      names: which arrays of an .npz to read; by default all of them.
 
     Raises:
       ValueError: there are none, or they would fill more than a quarter of the memory, or a packed
@@ -37,7 +63,11 @@ def read_arrays(path: str | os.PathLike) -> dict[str, Shaped[np.ndarray, "..."]]
         if not zipfile.is_zipfile(path):
             return {"images": _read(path, lambda: path.open("rb"), path.stat().st_size)}
         with zipfile.ZipFile(path) as archive:
-            members = archive.infolist()
+            members = [
+                member
+                for member in archive.infolist()
+                if names is None or member.filename.removesuffix(".npy") in names
+            ]
             check_size(sum(member.file_size for member in members), path)
             return {
                 member.filename.removesuffix(".npy"): _member(path, archive, member)
@@ -99,6 +129,50 @@ def cast(x: Any, dtype: Any, what: Any) -> Shaped[np.ndarray, "..."]:
             f"{info.max} ({np.dtype(dtype)})."
         )
     return x.astype(dtype)
+
+
+def as_pixels(arrays: Mapping[str, Any], what: Any) -> tuple[dict[str, np.ndarray], str]:
+    """Arrays as uint8, 0..255, all by one rule.
+
+    Integers and whole numbers from 0 to 255 stay as they are; other real numbers must lie in [0, 1],
+    and x becomes round(255 x).
+
+    Args:
+      arrays: arrays of bool, integers or real numbers, by their names.
+      what: names them in messages.
+
+    Returns:
+      The arrays, and a sentence on what the rule made of real numbers; "" if it changed no value.
+
+    Raises:
+      ValueError: their values are neither; the message names the array and its range.
+
+    Example:
+      >>> as_pixels({"x": np.array([0.0, 0.5, 1.0])}, "the file")[0]["x"].tolist()
+      [0, 128, 255]
+    """
+    arrays = {name: np.asarray(x) for name, x in arrays.items()}
+    for name, x in arrays.items():
+        if x.dtype.kind not in "biuf":
+            raise ValueError(f"{what}: `{name}` holds {x.dtype}; {_PIXELS}.")
+        if x.size and not (x.min() >= 0 and x.max() <= 255):  # nan is neither
+            raise ValueError(
+                f"{what}: `{name}` holds {x.dtype} from {x.min():g} to {x.max():g}; {_PIXELS}. "
+                "Convert them first, such as (x + 1) / 2 of values from -1 to 1."
+            )
+    if all(x.dtype.kind != "f" or (x == np.round(x)).all() for x in arrays.values()):
+        return {name: x.astype(np.uint8) for name, x in arrays.items()}, ""
+    for name, x in arrays.items():
+        if x.size and x.max() > 1:
+            raise ValueError(
+                f"{what}: `{name}` holds {x.dtype} up to {x.max():g}, not all of them whole; "
+                f"{_PIXELS}. Convert them first, such as x / x.max() or x.round()."
+            )
+    scaled = {name: np.round(255 * x).astype(np.uint8) for name, x in arrays.items()}
+    return scaled, "real numbers x in 0..1 are read as the greys round(255 x)"
+
+
+_PIXELS = "expected uint8 (0..255), bool, or real numbers in 0..1, read as round(255 x)"
 
 
 class TooLarge(ValueError):

@@ -159,3 +159,56 @@ def picture_files(folder: Path) -> list[Path]:
         for file in folder.rglob("*")
         if file.is_file() and file.name[0] != "." and file.suffix.lower() in suffixes
     )
+
+
+def fit_picture(
+    mode: str,
+    pixels: UInt8[np.ndarray, "height width *channels"],
+    size: tuple[int, ...] | None = None,
+    colour: bool | None = None,
+) -> tuple[str, UInt8[np.ndarray, "rows columns *others"]]:
+    """A picture in another size, or in grey or colour.
+
+    The largest part in the middle with the shape of `size` is resampled (bicubic, smoothed where it
+    shrinks), so bits become grey. Colours become grey by their luminance, 0.299 red + 0.587 green +
+    0.114 blue; a grey picture in colour has three equal channels.
+
+    Args:
+      mode: of the pixels, one of `MODES`.
+      pixels: as `read_picture` returns them.
+      size: (height, width); None keeps the size.
+      colour: whether to return colours; None keeps the channels.
+
+    Returns:
+      The mode and the pixels, the same where nothing is to be changed.
+
+    Example:
+      >>> mode, pixels = fit_picture("1", np.ones((6, 8), np.uint8), (3, 3))
+      >>> mode, pixels.tolist()
+      ('L', [[255, 255, 255], [255, 255, 255], [255, 255, 255]])
+    """
+    from PIL import Image
+
+    size = pixels.shape[:2] if size is None else tuple(size)
+    resize = pixels.shape[:2] != size
+    recolour = colour is not None and colour != (mode == "RGB")
+    if not (resize or recolour):
+        return mode, pixels
+    picture = Image.fromarray(np.ascontiguousarray(brightness(mode, pixels)))
+    if recolour:
+        picture = picture.convert("RGB" if colour else "L")
+    if resize:
+        # Cropped first: with `box`, the filter would look beyond the edges of the middle.
+        picture = picture.crop(_middle(picture.size, size))
+        picture = picture.resize((size[1], size[0]), Image.Resampling.BICUBIC)
+    return picture.mode, np.asarray(picture)
+
+
+def _middle(picture, size):
+    """(left, top, right, bottom) of the largest middle of a picture (width, height) in the shape of
+    `size` (height, width).
+    """
+    per_pixel = min(picture[0] / size[1], picture[1] / size[0])
+    width, height = (max(1, round(side * per_pixel)) for side in size[::-1])
+    left, top = (picture[0] - width) // 2, (picture[1] - height) // 2
+    return left, top, left + width, top + height

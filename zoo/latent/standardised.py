@@ -23,6 +23,7 @@ class StandardisedGenerative(ChangeOfVariables):
       shift: of every site, in row-major order, such as the means of the columns of the training
         data.
       scale: of every site, positive, such as their standard deviations.
+      column_names: of every site, if the data name them; () if not.
 
     Raises:
       ValueError: shift or scale do not fit the sites, or the head is for levels.

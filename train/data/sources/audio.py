@@ -3,7 +3,8 @@
 A recording is a line of int16; a split is an array of recordings of any length. A folder holds .wav
 files, or one sub-folder of them a class, whose names in alphabetical order become the labels 0, 1,
 ...; they are converted to one channel of `--data.rate` and split 80/10/10 by a fixed permutation,
-equal recordings together. `--data.seconds` cuts recordings, or fills them up with silence.
+equal recordings together. Fewer than 10 recordings are split as well as can be, see `_few`.
+`--data.seconds` cuts recordings, or fills them up with silence; `--data.piece` cuts them into pieces.
 """
 
 import dataclasses
@@ -24,7 +25,7 @@ from train.data.dataset import (
     take,
     thirds,
 )
-from train.data.grouping import frequent_note
+from train.data.grouping import frequent_note, members, numbered
 from train.data.sources.standard import splits_of
 
 RATE = 8000  # of the sets that are not your own
@@ -74,10 +75,10 @@ def sounds(data: Data) -> Dataset:
         )
     groups = [_wavs(folder) for folder in folders] or [loose]
     files = [file for group in groups for file in group]
-    if len(files) < 10:
-        raise DataError(
-            f"{path} holds {len(files)} .wav files; at least 10 are needed to split them 80/10/10"
-        )
+    if not files:
+        raise DataError(f"{path} holds no .wav files; convert yours to .wav, or pass their folder")
+    if data.piece and data.seconds:
+        raise DataError("--data.piece and --data.seconds exclude each other: drop one")
     labels = (
         np.repeat(np.arange(len(groups), dtype=np.int32), list(map(len, groups)))
         if folders
@@ -85,10 +86,58 @@ def sounds(data: Data) -> Dataset:
     )
     whole = Split(ragged([_int16(read_wav(file, data.rate)) for file in files]), labels)
     keys = content_keys(_cut(whole, size).x)
-    parts = thirds(keys, f"{path} holds {len(files)} .wav files")
-    splits = {name: take(whole, index) for name, index in zip(_TONES, parts, strict=True)}
-    dataset = _dataset(data, data.name, splits, data.rate, len(folders) or None, data.seconds)
-    return dataclasses.replace(dataset, notes=frequent_note(keys, "recordings"))
+    notes = frequent_note(keys, "recordings")
+    if len(files) < 10:
+        parts, said = _few(whole, keys)
+        notes = (said,)
+    else:
+        parts = [take(whole, index) for index in thirds(keys, f"{path} holds .wav files")]
+    splits = dict(zip(_TONES, parts, strict=True))
+    title = data.name
+    if length := _samples(data.piece, data.rate, "piece"):
+        splits = {name: _pieces(split, length, path, name) for name, split in splits.items()}
+        title = f"{title} in pieces of {data.piece:g} s"
+    dataset = _dataset(data, title, splits, data.rate, len(folders) or None, data.seconds)
+    return dataclasses.replace(dataset, notes=notes)
+
+
+def _few(whole, keys):
+    """(training, validation, test) of fewer than 10 recordings, and how they were split.
+
+    From three different recordings on, one whole recording each is for validation and test. Fewer,
+    and recordings with classes, are each cut: the first 80 %, the next 10 %, the last 10 %.
+    """
+    group = numbered(keys)
+    num = int(group.max()) + 1
+    if num >= 3 and whole.context is None:
+        chosen = np.split(generator(0).permutation(num), [num - 2, num - 1])
+        parts = [take(whole, members(group, each)) for each in chosen]
+        return parts, (
+            f"{len(keys)} recordings: one is for validation and one for the test, whole, so their "
+            "numbers rest on one recording each"
+        )
+    cuts = [np.split(line, [len(line) * 8 // 10, len(line) * 9 // 10]) for line in whole.x]
+    parts = [whole._replace(x=ragged(list(each))) for each in zip(*cuts, strict=True)]
+    return parts, (
+        f"{len(keys)} recordings: of each the first 80 % are for training, the next 10 % for "
+        "validation and the last 10 % for the test, so splits sound alike"
+    )
+
+
+def _pieces(split, length, path, name):
+    """Each recording as pieces of so many samples; what remains is left out."""
+    counts = [len(line) // length for line in split.x]
+    if not sum(counts):
+        raise DataError(
+            f"{path}: no recording of the split {name} has a piece of {length:,} samples: pass a "
+            "smaller --data.piece"
+        )
+    pieces = [
+        line[i * length : (i + 1) * length]
+        for line, count in zip(split.x, counts, strict=True)
+        for i in range(count)
+    ]
+    return Split(ragged(pieces), None if split.context is None else split.context.repeat(counts))
 
 
 def _wavs(folder, deep=True):
@@ -121,11 +170,11 @@ def _dataset(data, title, splits, rate, num_classes, seconds):
     )
 
 
-def _samples(seconds, rate):
+def _samples(seconds, rate, flag="seconds"):
     """How long recordings shall be, in samples; 0: as they are."""
     if not (seconds == 0 or 1 <= seconds * rate <= LONGEST * rate):
         raise DataError(
-            f"--data.seconds must be 0, or at least one sample and at most {LONGEST:,}; got "
+            f"--data.{flag} must be 0, or at least one sample and at most {LONGEST:,}; got "
             f"{seconds}"
         )
     return round(seconds * rate)

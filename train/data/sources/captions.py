@@ -26,8 +26,8 @@ from train.data.dataset import (
     thirds,
 )
 from train.data.grouping import frequent_note
+from train.data.own.image_folders import read_files
 from train.data.sources.embedded import mnist_1bit
-from train.data.sources.images import read_files
 from train.data.sources.translations import chosen, code
 
 TRAINED, HELD_OUT = 60_000, 2_000  # scenes
@@ -109,7 +109,7 @@ def captions(data: Data) -> Dataset:
         )
     for name in names:
         _check_within(folder, name)
-    images = brightness(*read_files([folder / name for name in names]))
+    images = brightness(*read_files([folder / name for name in names], data))
     row = {name: i for i, name in enumerate(names)}
     index = np.array([row[name] for name, _, _ in rows])
     keys = content_keys(images)

@@ -16,8 +16,8 @@ import numpy as np
 
 from train.data.dataset import Data, DataError, Dataset, Split, content_keys, generator
 from train.data.grouping import frequent_note, groups, members
+from train.data.own.csv_tables import drop_flag, has_names, read_csv
 from train.data.sources.published_files import File, read_manual
-from zoo.formats.csv_files import drop_flag, has_names, read_csv
 
 FOLDS = 10
 
@@ -51,7 +51,11 @@ def bundled(data: Data) -> Dataset:
     names = tuple(map(str, getattr(bunch, "target_names", ())))
     labels = bunch.target.astype(np.int32) if names and data.classes else None
     dataset = _folded(
-        data, f"scikit-learn {data.name}", bunch.data, bunch.feature_names, labels=labels
+        data,
+        f"scikit-learn {data.name}",
+        bunch.data,
+        list(map(str, bunch.feature_names)),
+        labels=labels,
     )
     return dataclasses.replace(
         dataset, num_classes=None if labels is None else len(names), class_names=names
@@ -82,7 +86,7 @@ def red_wine(data: Data) -> Dataset:
             [f"column {i}" for i in range(11)],
             False,
         )
-    names, rows = _numbers(found)
+    names, rows = read_csv(found)
     keep = [i for i, name in enumerate(names) if name != "quality"]
     return _folded(data, "UCI red wine, folds of its own", rows[:, keep], [names[i] for i in keep])
 
@@ -94,19 +98,22 @@ def table(data: Data) -> Dataset:
     path = Path(os.path.expanduser(data.path))
     if not path.is_file():
         raise DataError(f"there is no file {path}; --data.path needs a .csv")
-    names, rows = _numbers(path, data.header, data.drop)
+    names, rows = read_csv(path, data)
     dataset = _folded(
         data, path.name if has_names(names) else f"{path.name}, no line of names", rows, names
     )
-    return dataclasses.replace(dataset, notes=(*_notes(names, rows), *dataset.notes))
+    bits = _bits(path, data)
+    return dataclasses.replace(dataset, notes=(*_notes(names, rows), *bits, *dataset.notes))
 
 
-def _numbers(path, *how):
-    """`read_csv`, whose complaints are those of data."""
-    try:
-        return read_csv(path, *how)
-    except ValueError as error:
-        raise DataError(str(error)) from None
+def _bits(path, data):
+    """A note on columns that have no density."""
+    if not data.one_hot:
+        return ()
+    return (
+        f"{', '.join(data.one_hot)}: columns of 0 and 1 have no density, so nats of {path.name} can "
+        "fall without end; do not compare them with nats of other columns",
+    )
 
 
 def _counts(column):
@@ -213,4 +220,7 @@ def _folded(data, title, rows, names, shuffle=True, labels=None):
         Split(np.ascontiguousarray(rows[at], np.float32), None if labels is None else labels[at])
         for at in places
     )
-    return Dataset(data.name, description, train, valid, test, None, notes=notes)
+    columns = tuple(names) if has_names(names) else ()
+    return Dataset(
+        data.name, description, train, valid, test, None, notes=notes, column_names=columns
+    )
