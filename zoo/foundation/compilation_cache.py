@@ -47,7 +47,7 @@ def cache_compilations(folder: str | os.PathLike | None = None) -> Path | None:
     """
     if os.environ.get(SWITCH, "").lower() in OFF:
         return None
-    chosen = folder or jax.config.jax_compilation_cache_dir
+    chosen = folder or jax.config.jax_compilation_cache_dir  # type: ignore[attr-defined]
     if chosen and "://" in str(chosen):  # a bucket, which jax reads by itself
         return None
     try:

@@ -8,13 +8,16 @@ Without `valid.npy` the last `--data.valid` training images are held out, at mos
 Nobody looks for images that occur twice: that would need all of them.
 """
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from train.data.dataset import Data, DataError, Dataset, Split
 from zoo.formats.arrays import map_array
 
+Classes = Callable[[Path, list[Any]], tuple[int | None, tuple[str, ...]]]
 SPLITS = ("train", "valid", "test")
 BLOCK = 2**24  # bytes that are looked at together
 NOTE = "the images stay in their files, and nobody looked for those that occur twice"
@@ -25,7 +28,7 @@ def is_mapped(folder: Path) -> bool:
     return (folder / "train.npy").is_file()
 
 
-def mapped_images(data: Data, folder: Path, classes) -> Dataset:
+def mapped_images(data: Data, folder: Path, classes: Classes) -> Dataset:
     """The images in the .npy files of a folder; `classes` counts and checks their labels.
 
     Raises:
