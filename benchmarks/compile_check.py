@@ -227,7 +227,8 @@ def compile_all(device: Device, options: Options) -> None:
 
     for name in options.models or tuple(zoo.CATALOGUE):
         for what, function, arguments in programs(name, options):
-            began, found = time.monotonic(), {"key": f"{device}/{name}/{what}"}
+            began = time.monotonic()
+            found: dict[str, Any] = {"key": f"{device}/{name}/{what}"}
             try:
                 traced = jax.jit(function).trace(*jax.tree.map(on_device, arguments))
                 compiled = traced.lower(lowering_platforms=(device,)).compile()

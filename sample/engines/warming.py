@@ -61,7 +61,7 @@ def warm(
     """
     if context is None:
         context = model.example(2)[1]
-    ways = {"context": context, "engine": engine, "batch_size": batch_size}
+    ways: dict[str, Any] = {"context": context, "engine": engine, "batch_size": batch_size}
     by_rank = isinstance(model, zoo.Autoregressive)
     if by_rank:
         ways |= {"prefix": prefixes.with_mask(prefix, known), "tempered": tempered, "end": 0}
@@ -69,9 +69,8 @@ def warm(
         ways |= {"prefix": prefix, "known": known, "tempered": tempered}
     for num in sorted({int(num) for num in np.atleast_1d(np.asarray(sizes))}):
         rows = jax.tree.map(lambda leaf, n=num: _in_turn(np.asarray(leaf), n), context)
-        (draw_by_rank if by_rank else draw)(
-            model, variables, jax.random.key(0), num, **ways | {"context": rows}
-        )
+        drawing: Any = draw_by_rank if by_rank else draw
+        drawing(model, variables, jax.random.key(0), num, **ways | {"context": rows})
 
 
 def _in_turn(rows, num):

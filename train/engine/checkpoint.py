@@ -55,7 +55,7 @@ class Checkpoints:
         alone = ocp.options.MultiprocessingOptions(
             primary_host=0, active_processes={0}, barrier_sync_key_prefix="leader"
         )
-        several = {"multiprocessing_options": alone, "create": False}
+        several: dict[str, Any] = {"multiprocessing_options": alone, "create": False}
         options = ocp.CheckpointManagerOptions(
             max_to_keep=KEPT,
             enable_async_checkpointing=False,

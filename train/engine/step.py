@@ -187,7 +187,7 @@ def _by_jit(recipe, devices):
     @functools.partial(jax.jit, donate_argnums=donated(devices))
     def step(state, x, context):
         state, metrics = _step(recipe, None, state, x, context, gather, scatter)
-        return constrain(state, where(state)), constrain(metrics, Metrics(*[replicated] * 3))
+        return constrain(state, where(state)), constrain(metrics, each(replicated)(metrics))
 
     return Update(
         step=lambda state, x, context: step(state, *placed((x, context), split)),

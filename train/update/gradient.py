@@ -33,7 +33,7 @@ def gradient(
     own noise, by `fold_in(key, i)`. With `recipe.remat`, the backward pass computes again what is
     cheap instead of keeping it (`is_kept`).
     """
-    objective = functools.partial(loss, recipe, axis=axis)
+    objective: Any = functools.partial(loss, recipe, axis=axis)
     if recipe.remat:
         objective = jax.checkpoint(objective, policy=is_kept)
     graded = jax.value_and_grad(objective, has_aux=True)
