@@ -114,7 +114,7 @@ test: $(DEVELOPING) ## the tests, minutes
 test-slow: $(DEVELOPING) ## the slow tests: full trainings, standard data sets
 	@$(PY) -m pytest -m slow $(ARGS)
 
-test-stacks: ## the tests of training on the three stacks of CONTRIBUTING.md, before a release (needs Python 3.11 and 3.13)
+test-stacks: ## the tests of training and derived steps on the three stacks of CONTRIBUTING.md, before a release (needs Python 3.11 and 3.13)
 	@.ci/stacks $(ARGS)
 
 lint: $(DEVELOPING) ## style and types

@@ -1,6 +1,9 @@
 """Text: prompts, tempered draws, stops, streaming."""
 
+import sys
+
 import conformance
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -19,6 +22,24 @@ MODELS = {
         (30,), 8, 2, heads=2, window=12, dropout=0.0, vocabulary=VOCABULARY, head=zoo.Categorical(7)
     ),
 }
+
+
+class Bigram(zoo.Sequence):
+    """A user's model of text, without a step: each character by the two before it."""
+
+    site_shape: tuple[int, ...] = (30,)
+    head: zoo.Head = zoo.Categorical(7)
+    ordering: zoo.Ordering = zoo.Ordering()
+    vocabulary: tuple[str, ...] = VOCABULARY
+    end: int | None = None
+    pad: int | None = None
+
+    @nn.compact
+    def __call__(self, x, memory=None, *, train=False):
+        h = jnp.pad(jax.nn.one_hot(x, 7)[:, :-1], ((0, 0), (1, 0), (0, 0)))
+        return nn.Dense(7)(nn.Conv(8, (2,), padding="CAUSAL")(h))
+
+
 SOURCES = {name: (model, conformance.variables_of(model)) for name, model in MODELS.items()}
 
 
@@ -51,6 +72,17 @@ def test_a_stream_says_what_text_says(name, options):
     whole = sample.text(SOURCES[name], "abc", length=70, key=key, **options).texts[0]
     pieces = list(sample.stream(SOURCES[name], "abc", length=70, key=key, **options))
     assert "abc" + "".join(pieces) == whole and (len(pieces) > 3 or "stop" in options)
+
+
+def test_a_model_without_a_step_streams_as_it_draws(monkeypatch):
+    """By a derived step, which never runs the whole network at every character."""
+    source, how = (Bigram(), conformance.variables_of(Bigram())), {"key": jax.random.key(5)}
+    oracle = sample.text(source, "abc", length=25, engine="recompute", **how).texts[0]
+    monkeypatch.setattr(sys.modules["zoo.core.decoders"], "site_params", None)
+    pieces = list(sample.stream(source, "abc", length=25, **how))
+    assert (
+        "abc" + "".join(pieces) == oracle == sample.text(source, "abc", length=25, **how).texts[0]
+    )
 
 
 def test_texts_end_before_the_first_stop():
