@@ -26,7 +26,7 @@ RUNNING := $(VENV)/installed
 DEVELOPING := $(VENV)/developing
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check lr-range search diagnose train sample demo score eval bench compile-check bench-derived bench-torch table reproduce judge pack figures test test-slow test-stacks lint format notebooks docs dist lock clean
+.PHONY: help setup check lr-range search diagnose train sample demo score compress decompress bench-compress eval bench compile-check bench-derived bench-torch table reproduce judge pack figures test test-slow test-stacks lint format notebooks docs dist lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F'\t' '{ printf "  make %-13s %s\n", $$1, $$2 }'
@@ -71,6 +71,15 @@ sample: $(RUNNING) ## draw from the newest run of MODEL (or RUN=folder); GIF=1, 
 
 demo: $(RUNNING) ## a page in the browser: complete digits, write, sound, translate, describe (RUN="runs/a runs/b" shows other models)
 	@$(PY) -m sample.demo $(RUN) $(ARGS)
+
+compress: $(RUNNING) ## compress FILE (an .npy, a picture, a folder of pictures, a text or a .wav) by the newest run of MODEL (or RUN=folder), without loss
+	@$(PY) -m sample.coding.pack $(RUN) "$(FILE)" $(ARGS)
+
+decompress: $(RUNNING) ## give back what FILE.arz was made of: make decompress MODEL=pixel_cnn FILE=images.npy.arz
+	@$(PY) -m sample.coding.unpack $(RUN) "$(FILE)" $(ARGS)
+
+bench-compress: $(RUNNING) ## bits/dim and speed of a run's lossless compression beside PNG, WebP, JPEG XL, bz2, xz, zstd and FLAC: make bench-compress RUN=made FILE=images.npy
+	@$(PY) -m sample.coding.benchmark $(RUN) "$(FILE)" $(ARGS)
 
 eval: $(RUNNING) ## nats and bits/dim of the newest run of MODEL (or RUN=folder) on the test split; RUN="a b c" ARGS=--ensemble scores several as one
 	@$(PY) -m train.evaluate $(RUN) $(ARGS)

@@ -1,6 +1,7 @@
 """Exact and fast sampling for every model of the zoo."""
 
 import sample.testing
+from sample.coding.codec import compress, decompress
 from sample.engines.ancestral_loop import Prefix, Sample, ancestral
 from sample.engines.beam_search import Beams, search
 from sample.engines.completion import complete
@@ -59,6 +60,8 @@ __all__ = [
     "caption",
     "classify",
     "complete",
+    "compress",
+    "decompress",
     "draw",
     "grid",
     "images",

@@ -23,6 +23,8 @@ COMMANDS = {
     "score": ("sample.score_file", "Score every example of your own file."),
     "anomaly": ("train.anomaly", "Tell outliers from examples of a run's data."),
     "demo": ("sample.demo", "Show trained models at work on a page in the browser."),
+    "compress": ("sample.coding.pack", "Compress a file of data by a trained model."),
+    "decompress": ("sample.coding.unpack", "Give back a file that was compressed."),
     "eval": ("train.evaluate", "Score a split of a run's data."),
     "reproduce": ("train.reproduce", "Train and evaluate a row of docs/results.md."),
     "bench": ("benchmarks.sampling", "Time sampling against the likelihood."),

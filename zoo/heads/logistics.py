@@ -47,8 +47,8 @@ class DiscretizedLogisticMixture:
 
     A draw takes a uniform for the component and one for each channel, which inverts the logistic
     distribution function and is rounded to the nearest level: exact. The uniforms that give a value
-    are no interval (each component has its own), so there is no `interval`: to be coded, a value
-    must be split into a component and levels.
+    are no interval (each component has its own), so there is no `interval`: a coder takes one channel
+    after the other, by `channel`.
 
     **Reference**: T. Salimans, A. Karpathy, X. Chen, D. P. Kingma, PixelCNN++: improving the
       PixelCNN with discretized
@@ -145,6 +145,24 @@ class DiscretizedLogisticMixture:
             )
             levels.append(jnp.clip(value, 0, self.levels - 1))
         return (jnp.stack(levels, axis=-1) if self.event_shape else levels[0]).astype(self.dtype)
+
+    def channel(self, params, known):
+        """The distribution of the next channel, given the levels `known` of the channels before it.
+
+        Returns the log weights of its components given `known`, their means in levels, and their
+        precisions (one over the scale, in levels), each [..., K]: the channel is below level k with
+        probability sum_j w_j F((k - 1/2 - mean_j) precision_j), for k = 1..levels - 1.
+        """
+        logits, means, log_scales, coefficients = self._split(params)
+        weights = jax.nn.log_softmax(logits)
+        scaled = [self._scaled(level.astype(jnp.float32))[..., None] for level in known]
+        for i, level in enumerate(known):
+            mean = self._level(self._mean(means, coefficients, scaled[:i]))
+            level = level[..., None].astype(jnp.float32)
+            weights = weights + self._log_mass(mean, log_scales[..., i], level)
+        mean = self._level(self._mean(means, coefficients, scaled))
+        precision = jnp.exp(-log_scales[..., len(known)]) / self._per_unit
+        return jax.nn.log_softmax(weights), mean, precision
 
     def fitted(self, x):
         """Params [*sites, num_params]: in all components a channel has the mean and the deviation

@@ -1,0 +1,258 @@
+"""Values as bytes and back, without loss, at -log2 p bits."""
+
+import zlib
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import PyTree, Shaped
+
+import zoo
+from sample.coding import container, single_lane
+from sample.coding.lanes import Reader, Writer
+from sample.coding.program import Coding, Job, advance, begin
+from sample.coding.single_lane import MOST_ROWS
+from sample.coding.streams import TOTAL
+from sample.coding.symbols import check_coded, per_site
+from sample.coding.task import Task, as_coded, check_same_context, task_of
+from sample.engines.program_sizes import few
+from zoo.core.arrays import check_variables
+from zoo.core.checks import check_inputs, kind
+from zoo.foundation.arguments import checked, shown
+from zoo.foundation.precision import narrowed
+
+
+@checked(batch_size=1)
+def compress(
+    model: zoo.Generative,
+    variables: zoo.Variables,
+    x: Any,
+    context: PyTree = None,
+    *,
+    batch_size: int = 256,
+) -> bytes:
+    """Compresses values without loss, to about -log2 p(x | context) bits.
+
+    The bytes hold a header of some hundred bytes and the payload, within 0.1 % and 64 bits of
+    -log2 p. They can be read with the same model, context, hardware and versions only, because the
+    last bit of the model's probabilities decides. A model of several masks or orderings codes by
+    itself, as `zoo.log_prob` scores, not by the mixture of its members.
+
+    Args:
+      model: an autoregressive model with a discrete head.
+      variables: its variables.
+      x: values [num, *site_shape, *event_shape], integers.
+      context: what the model conditions on, leading axis `num`; it is not stored.
+      batch_size: how many examples are coded at once.
+
+    Returns:
+      The bytes that `decompress` reads.
+
+    Raises:
+      ValueError: the model has no conditionals or describes real numbers, or `x`, `context` or
+        `variables` do not fit it.
+
+    Example:
+      >>> import jax, numpy as np
+      >>> import sample, zoo
+      >>> model = zoo.NADE((4, 4), hidden=3)
+      >>> variables = zoo.init(model, jax.random.key(0), np.zeros((1, 4, 4), np.int32))
+      >>> x = np.random.RandomState(0).randint(0, 2, (20, 4, 4), np.uint8)
+      >>> data = sample.compress(model, variables, x)
+      >>> back = sample.decompress(model, variables, data)
+      >>> back.dtype.name, bool((back == x).all())
+      ('uint8', True)
+    """
+    header, payload = coded(model, variables, x, context, batch_size=batch_size)
+    return container.wrapped(header, payload)
+
+
+def coded(
+    model: Any,
+    variables: zoo.Variables,
+    x: Any,
+    context: PyTree = None,
+    *,
+    batch_size: int = 256,
+    last: int | None = None,
+) -> tuple[dict[str, Any], bytes]:
+    """The header and the payload of `compress`; only the first `last` ranks of the last example are
+    coded, by default all.
+    """
+    check_coded(model)
+    x = x if hasattr(x, "dtype") else np.asarray(x)
+    check_inputs(model, variables, x, context)
+    x = np.asarray(x)
+    rows = min(few(len(x)), batch_size, MOST_ROWS)
+    context = _on_host(context)
+    last = model.num_sites if last is None else last
+    task = Task(model, variables, context, len(x), rows, last)
+    writer = Writer(rows, _checksum(x))
+    growth: list[int] = []
+    flat = x.reshape(len(x), model.num_sites, *model.head.event_shape)
+    for batch, parts in _parts(task, flat, writer):
+        for t in range(model.num_sites - 1, -1, -1):
+            for each in parts[t, ::-1]:  # of a symbol, [4, rows]
+                _push(writer, *each)
+            while writer.grow():
+                growth.append(batch * model.num_sites + t)
+    header = {
+        "model": container.model_digest(model, variables),
+        "class": kind(model),
+        "context": container.context_digest(context),
+        "num": len(x),
+        "last": last,
+        "site_shape": list(model.site_shape),
+        "dtype": str(x.dtype),
+        "batch": rows,
+        "growth": growth,
+        "surroundings": container.surroundings(),
+    }
+    return header, writer.finish()
+
+
+def _push(writer, starts, counts, peak_starts, peak_counts):
+    """Pushes a symbol of each row."""
+    if writer.lanes > 1 or writer.rows == 1:
+        writer.push(starts, counts)
+    else:
+        writer.push_first(single_lane.written(starts, counts, peak_starts, peak_counts))
+
+
+def _parts(task: Task, x: Any, writer: Writer) -> Iterator[tuple[int, np.ndarray]]:
+    """(batch, parts [num_sites, symbols, 4, rows]) of all batches, from the last to the first; the
+    device is at the next one while a batch is written.
+    """
+    ahead = None
+    for batch in (*range(task.batches - 1, -1, -1), None):
+        with_peaks = writer.lanes < writer.rows
+        started = None if batch is None else (batch, _forward(task, batch, x, with_peaks))
+        if ahead is not None:
+            yield ahead[0], _checked_parts(task, *ahead)
+        ahead = started
+
+
+def _forward(task, batch, x, with_peaks):
+    """The parts of a batch of known values, computed on the device."""
+    model, variables, context = task.model, task.variables, task.context_of(batch)
+    known = x[task.indices(batch)].astype(model.head.dtype)
+    states, words = Reader.nothing(task.rows, _capacity(model, task.rows))
+    first, end, lanes = np.int32(0), np.int32(model.num_sites), np.int32(task.rows)
+    job = Job(known, np.True_, task.lengths(batch), first, end, lanes, np.bool_(with_peaks))
+    coding = begin(model, variables, context, task.rows)
+    return advance(model, variables, context, coding, job, states, words)[0]
+
+
+def _checked_parts(task, batch, coding):
+    there = np.arange(task.model.num_sites)[:, None, None, None] < task.lengths(batch)
+    all_parts = np.array([0, TOTAL, 0, TOTAL])[:, None]  # cost nothing
+    parts = np.where(there, np.asarray(coding.parts), all_parts)
+    start, count = parts[:, :, 0], parts[:, :, 1]
+    if count.min() < 1 or start.min() < 0 or (start + count).max() > TOTAL:
+        raise ValueError(
+            f"{kind(task.model)} gives no probabilities to some values: its head's log_prob is not "
+            "that of a distribution."
+        )
+    return parts.astype(np.uint64)
+
+
+@checked()
+def decompress(
+    model: zoo.Generative, variables: zoo.Variables, data: Any, context: PyTree = None
+) -> Shaped[np.ndarray, "num ..."]:
+    """Returns the values that `compress` was given, bit for bit.
+
+    Args:
+      model, variables, context: those that the values were compressed with.
+      data: what `compress` returned.
+
+    Returns:
+      Values [num, *site_shape, *event_shape], of the dtype that they had.
+
+    Raises:
+      ValueError: the data are empty, truncated, damaged or foreign, of a newer version, of another
+        model or context, or were compressed with other versions or on other hardware.
+
+    Example:
+      >>> import jax, numpy as np
+      >>> import sample, zoo
+      >>> model = zoo.NADE((4, 4), hidden=3)
+      >>> variables = zoo.init(model, jax.random.key(0), np.zeros((1, 4, 4), np.int32))
+      >>> data = sample.compress(model, variables, np.zeros((3, 4, 4), np.int32))
+      >>> sample.decompress(model, variables, data).shape
+      (3, 4, 4)
+      >>> try:
+      ...     sample.decompress(model, variables, data[:-1])
+      ... except ValueError as error:
+      ...     print(str(error).partition(":")[0])
+      the data are truncated
+    """
+    if not isinstance(data, bytes | bytearray | memoryview):
+        raise ValueError(f"data must be bytes, as sample.compress returns them; got {shown(data)}.")
+    return decoded(model, variables, *container.unwrapped(bytes(data)), context)
+
+
+def decoded(
+    model: Any, variables: zoo.Variables, header: dict[str, Any], payload: bytes, context: PyTree
+) -> np.ndarray:
+    """The values of a header and a payload; those that were not coded are 0."""
+    check_coded(model)
+    model, context = as_coded(model, header), _on_host(context)
+    check_same_context(model, header, context)
+    check_variables(model, variables, context)
+    if header.get("model") != container.model_digest(model, variables):
+        raise ValueError(
+            f"the data were compressed by another model ({header.get('class')}): the digests of "
+            f"model and weights differ from those of this {kind(model)}."
+        )
+    container.check_surroundings(header.get("surroundings"))
+    task = task_of(model, variables, header, context)
+    try:
+        reader = Reader(payload, task.rows, len(header["growth"]))
+        pieces = [_read(task, batch, reader, header) for batch in range(task.batches)]
+    except ValueError as error:
+        raise ValueError(f"the data are damaged: {error}.") from None
+    x = np.concatenate(pieces)[: task.num]
+    if not reader.is_done(_checksum(x)):
+        raise ValueError(
+            "the data do not decode to what was compressed: this machine computes other last bits "
+            "than the one that compressed them; decompress them there."
+        )
+    return x.reshape(len(x), *model.site_shape, *model.head.event_shape)
+
+
+def _read(task, batch, reader, header):
+    """The values of a batch, [rows, num_sites, *event_shape]."""
+    model, variables, context = task.model, task.variables, task.context_of(batch)
+    known = np.zeros((task.rows, model.num_sites, *model.head.event_shape), model.head.dtype)
+    coding: Coding = begin(model, variables, context, task.rows)
+    offset, first = batch * model.num_sites, 0
+    marks = [mark - offset for mark in header["growth"][::-1]]
+    cuts = [mark for mark in marks if 0 <= mark < model.num_sites]
+    for end in (*cuts, model.num_sites):
+        if end > first:
+            lanes, lengths = np.int32(reader.lanes), task.lengths(batch)
+            ranks, with_peaks = (np.int32(first), np.int32(end)), np.bool_(lanes == 1)
+            job = Job(known, np.False_, lengths, *ranks, lanes, with_peaks)
+            states, words = reader.load(_capacity(model, task.rows))
+            coding, states = advance(model, variables, context, coding, job, states, words)
+            reader.store(states)
+        if end < model.num_sites:
+            reader.shrink()
+        first = end
+    return np.asarray(coding.x).astype(header["dtype"])
+
+
+def _capacity(model, rows):
+    """The most words that a batch can read: a symbol reads one at most, and seeds come back."""
+    return (model.num_sites * per_site(model.head) + 8) * rows
+
+
+def _on_host(context):
+    return None if context is None else jax.tree.map(np.asarray, narrowed(context))
+
+
+def _checksum(x):
+    """32 bits of the values, whatever their dtype."""
+    return zlib.crc32(np.ascontiguousarray(x, np.int32).tobytes())

@@ -1,0 +1,143 @@
+"""The file of compressed values: a header that says what is needed to read it, and the payload.
+
+    magic (8 bytes) | version (1) | length of the header (4) | checksum (16) | header | payload
+
+Numbers are little-endian, the header is JSON, and the checksum (BLAKE2b) is that of all bytes except
+its own. What a header claims is compared with the model and the payload before memory is taken.
+"""
+
+import hashlib
+import json
+import os
+import platform
+import struct
+from pathlib import Path
+from typing import Any
+
+import jax
+import jaxlib
+import numpy as np
+from jaxtyping import PyTree
+
+import zoo
+from zoo.core.checkpoint import digest
+from zoo.core.configs import to_config
+from zoo.foundation.files import to_json
+from zoo.foundation.precision import narrowed
+from zoo.foundation.version import installed_version
+
+MAGIC, VERSION = b"\x89arzoo\r\n", 1
+_FIXED = struct.Struct("<8sBI16s")
+_MOST = 2**20  # bytes of a header
+
+
+def wrapped(header: dict[str, Any], payload: bytes) -> bytes:
+    """The file of a header and a payload.
+
+    Example:
+      >>> header, payload = unwrapped(wrapped({"num": 3}, b"bits"))
+      >>> header["num"], payload
+      (3, b'bits')
+    """
+    text = to_json({**header, "payload": len(payload)}).encode()
+    checksum = _checksum(VERSION, text, payload)
+    return b"".join([_FIXED.pack(MAGIC, VERSION, len(text), checksum), text, payload])
+
+
+def unwrapped(data: bytes) -> tuple[dict[str, Any], bytes]:
+    """The header and the payload of a file.
+
+    Raises:
+      ValueError: it is empty, foreign, of a newer version, truncated or damaged.
+    """
+    expected = "expected what sample.compress returns, or make compress writes"
+    if len(data) < _FIXED.size or data[: len(MAGIC)] != MAGIC:
+        what = "empty" if not data else f"no compressed values of this zoo ({len(data):,} bytes)"
+        raise ValueError(f"the data are {what}; {expected}.")
+    _, version, size, checksum = _FIXED.unpack_from(data)
+    if version > VERSION:
+        raise ValueError(
+            f"the data have version {version} of the format, and this release reads up to {VERSION}: "
+            "install a newer release."
+        )
+    text, payload = data[_FIXED.size : _FIXED.size + size], data[_FIXED.size + size :]
+    if size > _MOST or len(text) < size:
+        raise ValueError(f"the data are truncated or damaged: their header is cut off; {expected}.")
+    try:
+        header = json.loads(text)
+        promised = int(header["payload"])
+    except (ValueError, TypeError, KeyError):
+        raise ValueError("the data are damaged: their header is not readable.") from None
+    if promised > len(payload):
+        raise ValueError(
+            f"the data are truncated: {promised - len(payload):,} of {promised:,} bytes are missing; "
+            "copy them again."
+        )
+    if _checksum(version, text, payload) != checksum:
+        raise ValueError("the data are damaged since they were written: copy them again.")
+    return header, payload
+
+
+def _checksum(version, text, payload):
+    found = hashlib.blake2b(bytes([version]), digest_size=16)
+    found.update(text)
+    found.update(payload)
+    return found.digest()
+
+
+def model_digest(model: zoo.Autoregressive, variables: zoo.Variables) -> str:
+    """A hash of a model and its variables; of a sequence its length does not count."""
+    config = to_config(model)
+    if model.writes_tokens or model.kind == "sound":
+        config.pop("site_shape", None)
+    return digest(json.dumps(config, default=str), _arrays(variables))
+
+
+def context_digest(context: PyTree) -> str | None:
+    """A hash of a context; None without one."""
+    if context is None:
+        return None
+    return digest(str(jax.tree.structure(context)), _arrays(narrowed(context)))
+
+
+def _arrays(tree):
+    named = jax.tree.leaves_with_path(tree)
+    return {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in named}
+
+
+def surroundings() -> dict[str, str]:
+    """All that decides the last bit of a float32, in words: versions, hardware and threads."""
+    device = jax.local_devices()[0]
+    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    hardware = f"{device.platform} {device.device_kind}"
+    if device.platform == "cpu":
+        hardware = f"{platform.machine()} {_processor()} with {threads} threads"
+    return {
+        "release": installed_version(),
+        "jax": jax.__version__,
+        "jaxlib": jaxlib.__version__,
+        "hardware": hardware,
+        "XLA_FLAGS": os.environ.get("XLA_FLAGS", ""),
+    }
+
+
+def check_surroundings(found: Any) -> None:
+    """Raises ValueError, in one line, unless values coded there can be decoded here."""
+    here = surroundings()
+    if not isinstance(found, dict):
+        raise ValueError("the data are damaged: their header is not readable.")
+    for name, value in here.items():
+        if found.get(name) != value:
+            raise ValueError(
+                f"the data were compressed with {name} {found.get(name)!r}, and here it is {value!r}: "
+                "the last bit of the model's probabilities would differ; decompress them there."
+            )
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or "processor"

@@ -1,0 +1,245 @@
+"""The lanes of a stream on the host: how a file is written, and what is read of it between batches."""
+
+import numpy as np
+from jaxtyping import UInt32
+
+from sample.coding.streams import BITS, LEAST, TOTAL, States  # noqa: F401 (the example)
+
+_WORD = 0xFFFFFFFF
+_FEW = 24  # lanes: fewer are pushed one by one
+_SEED_WORDS = 3  # that a new lane takes off the stream, at most
+
+
+def lanes_after(steps: int, rows: int) -> int:
+    """The number of lanes after so many steps of growth from 1: no more than there are rows.
+
+    Example:
+      >>> [lanes_after(steps, rows=200) for steps in range(5)]
+      [1, 16, 64, 200, 200]
+    """
+    return min(4 ** (steps + 1), rows) if 0 < steps < 16 else min(1 if steps == 0 else rows, rows)
+
+
+class Writer:
+    """Pushes the symbols of a file, the last ones first.
+
+    Attributes:
+      rows: of a batch.
+      lanes: how many of them have a state already.
+      growth: how often their number has grown.
+
+    Example:
+      >>> writer = Writer(rows=1, checksum=7)
+      >>> writer.push(np.array([0]), np.array([TOTAL // 2]))
+      >>> Reader(writer.finish(), rows=1, growth=0).state(0) == 2 * (2**32 + 7)
+      True
+    """
+
+    def __init__(self, rows: int, checksum: int):
+        self.rows, self.growth = rows, 0
+        self._x = np.array([LEAST + checksum], np.uint64)
+        self._chunks: list[np.ndarray] = []  # words in the order of writing
+        self._words = 0
+
+    @property
+    def lanes(self) -> int:
+        """How many rows are coded at once."""
+        return len(self._x)
+
+    def push(self, starts: np.ndarray, counts: np.ndarray) -> None:
+        """Pushes one symbol of each row, [rows]; the rows that share a lane from the last on."""
+        if self.lanes < min(self.rows, _FEW):
+            self._push_each(starts, counts)
+            return
+        last = (self.rows - 1) // self.lanes * self.lanes
+        for first in range(last, -1, -self.lanes):
+            part = slice(first, min(first + self.lanes, self.rows))
+            self._push(self._x[: part.stop - first], starts[part], counts[part])
+
+    def push_first(self, symbols: list[tuple[int, int]]) -> None:
+        """Pushes symbols (start, count), given in the order of reading, onto the only lane."""
+        self._push_each(*np.array(symbols, np.uint64).T)
+
+    def _push(self, x, starts, counts):
+        """Pushes a symbol onto each of the states, in place."""
+        full = (x >> np.uint64(64 - BITS)) >= counts
+        if np.count_nonzero(full):
+            written = x[full].astype(np.uint32)[::-1]  # read from the first lane to the last
+            self._chunks.append(written)
+            self._words += len(written)
+            x[full] >>= np.uint64(32)
+        times, rest = np.divmod(x, counts)
+        x[...] = (times << np.uint64(BITS)) + rest + starts
+
+    def _push_each(self, starts, counts):
+        """The same, row by row: faster than arrays of a few lanes."""
+        lanes, x, written = self.lanes, self._x.tolist(), []
+        pairs = list(zip(starts.tolist(), counts.tolist(), strict=True))
+        for row in range(len(pairs) - 1, -1, -1):
+            (start, count), state = pairs[row], x[row % lanes]
+            if state >> (64 - BITS) >= count:
+                written.append(state & _WORD)
+                state >>= 32
+            times, rest = divmod(state, count)
+            x[row % lanes] = (times << BITS) + rest + start
+        self._x[...] = x
+        if written:
+            self._chunks.append(np.array(written, np.uint32))
+            self._words += len(written)
+
+    def grow(self) -> bool:
+        """Adds lanes, if there are words enough for all of the next step; returns whether it did."""
+        new = lanes_after(self.growth + 1, self.rows) - self.lanes
+        if not new or self._words < _SEED_WORDS * new:
+            return False
+        stack = _Stack([int(x) for x in self._x], self._take)
+        seeds = [stack.pop_state(i % self.lanes) for i in range(new)]
+        self._x = np.array(stack.x + seeds, np.uint64)
+        self.growth += 1
+        return True
+
+    def finish(self) -> bytes:
+        """The payload: the state that all lanes become, then the words as they are read."""
+        stack = _Stack([int(x) for x in self._x], self._take, self._give)
+        for lane in range(len(stack.x) - 1, 0, -1):
+            stack.push_state(0, stack.x[lane])
+        state = stack.x[0]
+        head = state.to_bytes((state.bit_length() + 7) // 8, "big")
+        words = np.concatenate([np.zeros(0, np.uint32), *self._chunks])[::-1]
+        return head + words.astype("<u4").tobytes()
+
+    def _take(self) -> int:
+        last, self._words = self._chunks[-1], self._words - 1
+        word = int(last[-1])
+        self._chunks[-1:] = [last[:-1]] if len(last) > 1 else []
+        return word
+
+    def _give(self, word: int) -> None:
+        self._chunks.append(np.array([word], np.uint32))
+        self._words += 1
+
+
+class Reader:
+    """The payload of a `Writer`, as its reader sees it.
+
+    Attributes:
+      rows: of a batch.
+      growth: how many steps of growth are still to be undone.
+
+    Example:
+      >>> payload = Writer(rows=4, checksum=5).finish()
+      >>> Reader(payload, rows=4, growth=0).is_done(checksum=5)
+      True
+    """
+
+    def __init__(self, payload: bytes, rows: int, growth: int):
+        """Raises ValueError for a payload that no writer makes."""
+        size = 5 + (len(payload) - 1) % 4
+        state = int.from_bytes(payload[:size], "big")
+        if len(payload) < size or state < LEAST:
+            raise ValueError("its payload is no stream of a coder")
+        self.rows, self.growth = rows, growth
+        # Words in the order of reading, from `_position` on; un-read ones go back before them.
+        self._words = np.frombuffer(payload, "<u4", offset=size).astype(np.uint32)
+        self._position = 0
+        self._front: list[int] = []
+        stack = _Stack([state], self._take)
+        self._x = [0, *(stack.pop_state(0) for _ in range(1, self.lanes))]
+        self._x[0] = stack.x[0]
+
+    @staticmethod
+    def nothing(rows: int, capacity: int) -> tuple[States, UInt32[np.ndarray, " capacity"]]:
+        """States and words of the same shapes as `load` returns, for values that are written."""
+        zeros = np.zeros(rows, np.uint32)
+        return States(zeros, zeros, np.int32(0)), np.zeros(capacity, np.uint32)
+
+    @property
+    def lanes(self) -> int:
+        """How many rows are coded at once."""
+        return lanes_after(self.growth, self.rows)
+
+    def state(self, lane: int) -> int:
+        """The state of a lane."""
+        return self._x[lane]
+
+    def load(self, capacity: int) -> tuple[States, UInt32[np.ndarray, " capacity"]]:
+        """States for the device and the next `capacity` words, filled up with zeros."""
+        front = np.array(self._front[::-1], np.uint32)
+        next_words = self._words[self._position : self._position + capacity - len(front)]
+        words = np.zeros(capacity, np.uint32)
+        words[: len(front)] = front
+        words[len(front) : len(front) + len(next_words)] = next_words
+        x = np.array(self._x + [0] * (self.rows - self.lanes), np.uint64)
+        high, low = (x >> np.uint64(32)).astype(np.uint32), x.astype(np.uint32)
+        return States(high, low, np.int32(0)), words
+
+    def store(self, states: States) -> None:
+        """Takes over what the device has made of the states.
+
+        Raises:
+          ValueError: it has read past the end.
+        """
+        read = int(states.position)
+        taken = min(read, len(self._front))
+        self._front = self._front[: len(self._front) - taken]
+        self._position += read - taken
+        if self._position > len(self._words):
+            raise ValueError("its payload ends too early")
+        high, low = (np.asarray(half).astype(np.uint64) for half in (states.high, states.low))
+        self._x = ((high << np.uint64(32)) | low)[: self.lanes].tolist()
+        if min(self._x) < LEAST:
+            raise ValueError("its payload is no stream of a coder")
+
+    def shrink(self) -> None:
+        """Undoes the last `grow`: the upper lanes are pushed onto the lower ones."""
+        kept = lanes_after(self.growth - 1, self.rows)
+        stack = _Stack(self._x[:kept], self._take, self._front.append)
+        for i in range(self.lanes - kept - 1, -1, -1):
+            stack.push_state(i % kept, self._x[kept + i])
+        self._x, self.growth = stack.x, self.growth - 1
+
+    def is_done(self, checksum: int) -> bool:
+        """Whether all is read and what is left is the state that a writer begins with."""
+        at_end = self._position == len(self._words) and not self._front
+        return at_end and self._x == [LEAST + checksum]
+
+    def _take(self) -> int:
+        if self._front:
+            return self._front.pop()
+        if self._position >= len(self._words):
+            raise ValueError("its payload ends too early")
+        self._position += 1
+        return int(self._words[self._position - 1])
+
+
+class _Stack:
+    """A few states, and evenly distributed bits pushed onto them and popped off again."""
+
+    def __init__(self, x, take, give=None):
+        self.x, self._take, self._give = x, take, give
+
+    def pop_state(self, lane):
+        """A state in 2^32..2^64 - 1, off the state of a lane: its length, then its bits."""
+        more = self._pop(lane, 5)
+        low = self._pop(lane, 32)
+        return (1 << (32 + more)) | (self._pop(lane, more) << 32) | low
+
+    def push_state(self, lane, state):
+        """Undoes `pop_state`."""
+        more = state.bit_length() - 33
+        self._push(lane, (state >> 32) & ((1 << more) - 1), more)
+        self._push(lane, state & _WORD, 32)
+        self._push(lane, more, 5)
+
+    def _pop(self, lane, bits):
+        x = self.x[lane]
+        value, x = x & ((1 << bits) - 1), x >> bits
+        self.x[lane] = x if x >= LEAST else (x << 32) | self._take()
+        return value
+
+    def _push(self, lane, value, bits):
+        x = self.x[lane]
+        if x >> (64 - bits):
+            self._give(x & _WORD)
+            x >>= 32
+        self.x[lane] = (x << bits) | value

@@ -1,0 +1,103 @@
+"""`python -m sample.coding.pack RUN FILE` compresses a file of data by a trained model."""
+
+import dataclasses
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import tyro
+
+import zoo
+from sample.coding import container, data_files
+from sample.coding.codec import coded
+from zoo.cli import called, command
+from zoo.core.checks import kind
+from zoo.core.model_files import find_run, load_file
+from zoo.formats.arrays import read_arrays
+from zoo.foundation.files import write_whole
+
+SUFFIX = ".arz"
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Compresses a file of data by a trained model, without loss."""
+
+    run: Annotated[str, tyro.conf.Positional]
+    """A checkpoint, a run's folder, or a model's name: its newest run."""
+    file: Annotated[Path, tyro.conf.Positional]
+    """What the kind of the model reads: an .npy, a picture, a folder of pictures, a text or a .wav."""
+    out: Annotated[Path | None, tyro.conf.arg(metavar="FILE.arz")] = None
+    """The compressed file; by default FILE with .arz behind its name."""
+    label: int | None = None
+    """The label of all examples, for a class-conditional model."""
+    context: Annotated[Path | None, tyro.conf.arg(metavar="FILE.npy")] = None
+    """What the model conditions on, a row for each example; it is not stored."""
+    quantised: bool = False
+    """Compress the nearest sound that the model describes, if it does not describe this one."""
+    batch_size: int = 256
+    """How many examples are coded at once."""
+    classes: tuple[str, ...] = ()
+    """Model files (FILE.py) that define the classes of the run."""
+
+
+def context_of(model: Any, num: int, label: int | None, path: Path | None) -> Any:
+    """The context of `num` examples that the flags give.
+
+    Raises:
+      ValueError: both are given, the file cannot be read, or the model needs one and has none.
+    """
+    if label is not None and path is not None:
+        raise ValueError("--label and --context are both given: drop one of them.")
+    context: Any = np.full(num, label, np.int32) if label is not None else None
+    if path is not None:
+        arrays = read_arrays(path)
+        context = next(iter(arrays.values())) if len(arrays) == 1 else arrays
+    if context is None and model.why_invalid(None):
+        raise ValueError(
+            f"{kind(model)} conditions on a context ({model.why_invalid(None)}): pass --label or "
+            "--context FILE.npy."
+        )
+    return context
+
+
+def run(options: Options) -> None:
+    """Compresses what the command line asks for.
+
+    Raises:
+      ValueError: the file cannot be compressed by this model, or the other one exists.
+    """
+    for file in options.classes:
+        load_file(file)
+    model, variables = zoo.open(find_run(options.run))
+    out = options.out or options.file.with_name(options.file.name + SUFFIX)
+    if out.exists():
+        raise ValueError(f"{out} exists already and is not overwritten: name another by --out.")
+    contents = data_files.read(model, options.file, options.quantised)
+    context = context_of(model, len(contents.x), options.label, options.context)
+    began = time.perf_counter()
+    header, payload = coded(
+        contents.model, variables, contents.x, context,
+        batch_size=options.batch_size, last=contents.last,
+    )  # fmt: skip
+    seconds = time.perf_counter() - began
+    data = container.wrapped({**header, "name": options.file.name, "file": contents.form}, payload)
+    write_whole(out, data)
+    sites = (len(contents.x) - 1) * contents.model.num_sites + contents.last
+    dims = sites * (contents.model.num_dims // contents.model.num_sites)
+    size = _size(options.file)
+    print(
+        f"{kind(model)}: {len(data):,} bytes ({len(payload):,} of them payload) for the {size:,} of "
+        f"{options.file}, {8 * len(payload) / dims:.4f} bits/dim, in {seconds:.1f} s with compilation"
+    )
+    print(f"compressed: {out}; back: {called('sample.coding.unpack')} {options.run} {out}")
+
+
+def _size(path):
+    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+    return sum(file.stat().st_size for file in files)
+
+
+if __name__ == "__main__":
+    command(run, Options, called("sample.coding.pack"))

@@ -1,0 +1,70 @@
+"""`python -m sample.coding.unpack RUN FILE.arz` gives back what was compressed."""
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+import zoo
+from sample.coding import container, data_files
+from sample.coding.codec import decoded
+from sample.coding.pack import SUFFIX, context_of
+from zoo.cli import called, command
+from zoo.core.model_files import find_run, load_file
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Gives back the file that was compressed, by the same model."""
+
+    run: Annotated[str, tyro.conf.Positional]
+    """The run that it was compressed by."""
+    file: Annotated[Path, tyro.conf.Positional]
+    """The compressed file."""
+    out: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """Where the data go; by default beside the compressed file, under the name that they had."""
+    label: int | None = None
+    """The label that the examples were compressed with."""
+    context: Annotated[Path | None, tyro.conf.arg(metavar="FILE.npy")] = None
+    """The context that the examples were compressed with."""
+    classes: tuple[str, ...] = ()
+    """Model files (FILE.py) that define the classes of the run."""
+
+
+def run(options: Options) -> None:
+    """Writes what the command line asks for.
+
+    Raises:
+      ValueError: the file was not compressed by this model or is damaged, or another would be
+        overwritten.
+    """
+    for file in options.classes:
+        load_file(file)
+    model, variables = zoo.open(find_run(options.run))
+    if not options.file.is_file():
+        raise ValueError(f"there is no file {options.file}; expected one that ends with {SUFFIX}.")
+    header, payload = container.unwrapped(options.file.read_bytes())
+    form, num = header.get("file"), header.get("num")
+    if not isinstance(form, dict) or type(num) is not int:
+        raise ValueError(
+            f"{options.file} holds values without a file; use sample.decompress in Python."
+        )
+    out = options.out or options.file.with_name(_name(header, form))
+    if out.exists():
+        raise ValueError(f"{out} exists already and is not overwritten: name another by --out.")
+    context = context_of(model, num, options.label, options.context)
+    x = decoded(model, variables, header, payload, context)
+    data_files.write(model, x, form, out)
+    print(f"{num:,} examples: {out}")
+
+
+def _name(header, form):
+    """The name that the data had; a picture comes back as a .png."""
+    name = Path(str(header.get("name", "data"))).name
+    is_picture = form.get("is") == "pictures" and not form.get("names")
+    return str(Path(name).with_suffix(".png")) if is_picture else name
+
+
+if __name__ == "__main__":
+    command(run, Options, called("sample.coding.unpack"))
