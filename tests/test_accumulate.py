@@ -71,7 +71,7 @@ def test_parts_draw_their_own_noise():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["transformer", "gated_pixel_cnn"])
-def test_what_is_computed_again_needs_no_memory(name):
+def test_parts_need_less_memory(name):
     model = zoo.entry(name).paper
     if name == "transformer":
         model = zoo.Transformer((64,), 32, 3, heads=4, window=64, dropout=0.0)
@@ -86,9 +86,7 @@ def test_what_is_computed_again_needs_no_memory(name):
 
         return jax.jit(grads).lower(variables).compile().memory_analysis().temp_size_in_bytes
 
-    usual = needed()
-    assert needed(remat=True) < 0.8 * usual
-    assert needed(accumulate=4) < 0.6 * usual
+    assert needed(accumulate=4) < 0.4 * needed()
 
 
 def test_devices_share_weights_and_optimiser():

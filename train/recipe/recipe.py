@@ -127,8 +127,8 @@ class Recipe:
     models that draw noise in training (masks, orderings, dropout) draw other noise.
     """
     remat: bool = False
-    """Whether the backward pass computes activations again instead of keeping them: less memory,
-    more time, the same update up to rounding.
+    """Whether the backward pass may compute activations again instead of keeping them; the update is
+    the same up to rounding. On a CPU it saves no memory: XLA computes them once after all.
     """
     shard: Literal["none", "fsdp"] = "none"
     """Whether each device keeps all weights (none), or the devices share weights, their average and
