@@ -101,7 +101,7 @@ def groups_of(options: Any) -> Iterator[Any]:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """The command line. An error is one line, and exit code 1."""
-    with shell():
+    with shell("--out FILE"):
         run(list(sys.argv[1:] if argv is None else argv))
 
 

@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _error(
                 "out of memory: choose a smaller model, --batch-size or --data.levels.", 1
             )
-        return _error(complaint(error), 1)
+        return _error(complaint(error, "--run-dir FOLDER"), 1)
 
 
 def _main(argv):

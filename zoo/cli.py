@@ -1,6 +1,7 @@
 """What a command does with its flags, its errors and an interrupt."""
 
 import contextlib
+import errno
 import importlib.util
 import io
 import os
@@ -9,6 +10,7 @@ import runpy
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from zoo.foundation.compilation_cache import cache_compilations
@@ -26,11 +28,27 @@ def out_of_memory(error: Exception) -> bool:
     )
 
 
-def complaint(error: Exception) -> str:
+def unwritable(error: Exception) -> str | None:
+    """The place that may not be written, as in a container that is read-only, or None.
+
+    A file that is there and may not be read is another matter.
+    """
+    if not isinstance(error, OSError) or error.errno not in (
+        errno.EROFS,
+        errno.EACCES,
+        errno.EPERM,
+    ):
+        return None
+    path = str(error.filename or "a file")
+    return None if Path(path).is_file() and not os.access(path, os.R_OK) else path
+
+
+def complaint(error: Exception, elsewhere: str = "") -> str:
     """What a user is told of an error that can be put right, in one line; any other error is raised
     again, and with the environment variable ZOO_TRACEBACK every error.
 
-    An error inside a user's own model file begins with its place, FILE.py:LINE.
+    `elsewhere` is the flag that names another place for what the command writes. An error inside a
+    user's own model file begins with its place, FILE.py:LINE.
     """
     from zoo.core.model_files import ModelFileError, place
 
@@ -40,6 +58,8 @@ def complaint(error: Exception) -> str:
     if where:
         said = " ".join(f"{type(error).__name__}: {error}".partition("\n\n")[0].split())
         return f"{where}: {said.rstrip('.')}. {TRACEBACK}=1 shows the whole traceback."
+    if elsewhere and (path := unwritable(error)):
+        return f"{path} may not be written here: choose another place by {elsewhere}."
     if isinstance(error, ValueError | OSError | ImportError | NotImplementedError):
         return " ".join(str(error).split())
     if isinstance(error, OverflowError):
@@ -115,10 +135,11 @@ def python(module: str) -> list[str]:
 
 
 @contextlib.contextmanager
-def shell(keep_programs: bool = True) -> Iterator[None]:
+def shell(elsewhere: str = "", keep_programs: bool = True) -> Iterator[None]:
     """What a command line runs in: a warning is one line of stderr, an error ends in one line and
-    exit code 1, an interrupt in exit code 130. Compiled programs are kept for the next command,
-    unless a command measures how long they take to compile.
+    exit code 1, an interrupt in exit code 130. `elsewhere` is the flag of the place that it writes.
+    Compiled programs are kept for the next command, unless a command measures how long they take
+    to compile.
     """
     if keep_programs:
         cache_compilations()
@@ -126,7 +147,7 @@ def shell(keep_programs: bool = True) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        sys.exit(f"error: {complaint(error)}")
+        sys.exit(f"error: {complaint(error, elsewhere)}")
     except KeyboardInterrupt:
         sys.exit(130)
     finally:

@@ -34,7 +34,7 @@ class RangeFlags:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command; the exit code is 1 if the loss falls at no rate."""
-    with shell():
+    with shell("--picture FILE.png"):
         choice = from_words(called("train.lr_range"), argv, RangeFlags, "Try learning rates of")
         flags = choice.flags
         path = flags.picture or Path("runs") / "lr-range" / f"{choice.name}.png"

@@ -135,7 +135,7 @@ def main(args: list[str] | None = None) -> int:
             )
         table = _table(options, command)
     except Exception as error:
-        print(f"error: {complaint(error)}", file=sys.stderr)
+        print(f"error: {complaint(error, '--runs FOLDER')}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("interrupted; the same command continues", file=sys.stderr)

@@ -214,7 +214,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if words[-2:-1] == ["--args"]:  # as make passes them, so that the shell sees no |
         words = [*words[:-2], *shlex.split(words[-1])]
     try:
-        with shell():
+        with shell("--folder FOLDER"):
             return _Search(words, called("train.search")).run()
     except SystemExit as stop:
         if stop.code == 130:

@@ -1,5 +1,6 @@
 """Files that are written whole or not at all, and JSON that any reader takes."""
 
+import contextlib
 import json
 import math
 import os
@@ -23,8 +24,13 @@ def write_whole(path: str | os.PathLike, content: bytes) -> None:
     try:
         partial.write_bytes(content)
         partial.replace(path)
+    except OSError as error:
+        if error.filename == str(partial):
+            error.filename = str(path)  # the file that the caller named
+        raise
     finally:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # a folder that cannot be written has no partial file
+            partial.unlink(missing_ok=True)
 
 
 def to_json(value: Any, indent: int | None = None) -> str:

@@ -1,0 +1,60 @@
+"""Files of every version are read, and mean the same: docs/versions.md."""
+
+import json
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+import safetensors.numpy
+
+import sample
+import zoo
+
+SAVED = Path(__file__).parent / "checkpoints"
+VERSIONS = sorted(folder.name for folder in SAVED.iterdir() if (folder / "expected.json").exists())
+EXPECTED = {
+    (version, name): each
+    for version in VERSIONS
+    for name, each in json.loads((SAVED / version / "expected.json").read_text()).items()
+}
+QUICK = ("nade", "lstm", "vae", "cnn")  # one of a room; the others are slow
+MODELS = [
+    pytest.param(*where, marks=() if where[1] in QUICK else pytest.mark.slow) for where in EXPECTED
+]
+
+
+def test_every_version_has_its_models():
+    assert "0.2.0" in VERSIONS
+    for version in VERSIONS:
+        names = {name for of, name in EXPECTED if of == version}
+        files = {file.stem for file in (SAVED / version).glob("*.safetensors")}
+        assert names == files and len(names) > 30
+
+
+@pytest.mark.parametrize(("version", "name"), MODELS)
+def test_a_model_scores_and_draws_as_it_did(version, name):
+    expected = EXPECTED[version, name]
+    model, variables = zoo.load(SAVED / version / f"{name}.safetensors")
+    x, scores = np.asarray(expected["x"], model.head.dtype), expected["scores"]
+    num, (_, context) = len(x), zoo.example(model, len(x))
+    if model.knows == "exact":
+        found = zoo.log_prob(model, variables, x, context)
+        np.testing.assert_allclose(found, scores, rtol=1e-4)
+    elif model.knows == "bound":
+        found = zoo.evidence(model, variables, x, context, key=jax.random.key(3), num=8)
+        np.testing.assert_allclose(found, scores, rtol=1e-3)
+    else:
+        assert scores == []
+    drawn = sample.draw(model, variables, jax.random.key(3), num, context=context)
+    np.testing.assert_allclose(drawn.x, x, rtol=1e-3, atol=1e-5)
+
+
+def test_a_newer_format_is_refused_in_one_line(tmp_path):
+    file = tmp_path / "model.safetensors"
+    arrays = safetensors.numpy.load_file(SAVED / "nade.safetensors")
+    safetensors.numpy.save_file(arrays, file, {"format": "autoregressive-zoo/99", "model": "{}"})
+    with pytest.raises(
+        zoo.CheckpointError, match="not of this zoo .format 'autoregressive-zoo/99'"
+    ):
+        zoo.load(file)
