@@ -25,11 +25,11 @@ import jax.numpy as jnp
 import tyro
 
 import zoo
-from benchmarks.flops import flops
 from sample.engines.sampler import Engine, draw
 from train.cli.own_models import own_recipe
 from zoo.cli import called, read_flags, shell
 from zoo.core.model_files import find_run, is_own, take_classes
+from zoo.foundation.flop_counter import flops
 
 # Sizes that the table shows beside those of the papers.
 SIZES: dict[str, tuple[zoo.Generative, ...]] = {

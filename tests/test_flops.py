@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import pytest
 
 import zoo
-from benchmarks.flops import flops
+from zoo.foundation.flop_counter import flops
 
 
 def test_matmuls_convolutions_and_scans_are_counted():
