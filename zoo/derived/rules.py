@@ -20,6 +20,7 @@ import numpy as np
 from jax import lax
 
 from zoo.derived.network import codes
+from zoo.derived.network.reach import shortened
 from zoo.derived.network.windows import (
     Refused,
     Span,
@@ -48,6 +49,8 @@ VIEWS = {
     "rev",
 }
 LINKS = {"delay", "enter_loop", "leave_loop", "last", "pick", "pile", "same"}
+TURNING = {*codes.ELEMENTWISE, *LINKS, "copy_p", "broadcast_in_dim", "transpose", "squeeze"}
+TURNING |= {"reshape", "dot_general", "reduce_sum", "reduce_max"}
 VIEWS |= {"enter_loop", "leave_loop", "last", "pick", "pile", "same"}
 
 
@@ -66,6 +69,12 @@ def follow(
 ) -> tuple[list[Window | None], Callable[..., Any]]:
     """The windows of the inputs of `op` for a window of its output k, and the computation; whole,
     where no rule can."""
+    if any(span.turn >= 0 for span in window) and not _keeps_turns(op, window):
+        lengths = zip(window, op.outs[k].all_shape, strict=True)
+        flat = tuple(fixed(0, n, len(times)) if s.turn >= 0 else s for s, n in lengths)
+        needs, compute = follow(op, k, flat, times)
+        turned = relative(window, flat)
+        return needs, lambda run, *each: run.cut(compute(run, *each), op.outs[k].batched, turned)
     if op.name in LINKS:
         return RULES[op.name](op, k, window, times)
     try:
@@ -75,6 +84,15 @@ def follow(
     except Refused:
         needs: list[Window | None] = [whole(each.all_shape, len(times)) for each in op.ins]
         return needs, functools.partial(_computed_whole, op, k, window)
+
+
+def _keeps_turns(op, window):
+    """Whether a rule takes turned spans as they are."""
+    if op.name == "concatenate":
+        return window[op.params["dimension"]].turn < 0
+    if op.name == "slice":
+        return not op.params["strides"] or set(op.params["strides"]) == {1}
+    return op.name in TURNING
 
 
 def _computed_whole(op, k, window, run, *values):
@@ -162,6 +180,14 @@ def _(op, k, window, times):
     need: list[Span] = []
     steps = []  # for each group of axes: the run of entries read, the run wanted and the box that it is
     for left, right in groups(before, after):
+        if any(window[d].turn >= 0 for d in right):
+            whose = [[d for d in side if n[d] > 1] for side, n in ((left, before), (right, after))]
+            if [len(each) for each in whose] != [1, 1]:
+                raise Refused("a reshape of turned places")
+            (turned,) = whose[1]
+            need += [window[turned] if before[d] > 1 else fixed(0, 1, n) for d in left]
+            steps.append((window[turned], window[turned], [window[d] for d in right]))
+            continue
         run_wanted, box = joined([window[d] for d in right], [after[d] for d in right], n)
         found = parted(run_wanted, [before[d] for d in left], n) if left else []
         run_read, found = joined(found, [before[d] for d in left], n)
@@ -184,7 +210,9 @@ def _(op, k, window, times):
 def _(op, k, window, times):
     strides = op.params["strides"] or (1,) * len(window)
     need = tuple(
-        moved(Span(moving(s.first * step).start, 0), first, (s.size - 1) * step + 1)
+        moved(s, first)
+        if step == 1
+        else moved(Span(moving(s.first * step).start, 0), first, (s.size - 1) * step + 1)
         for s, first, step in zip(window, op.params["start_indices"], strides, strict=True)
     )
     parts = tuple(slice(None, None, step) for step in strides)
@@ -227,6 +255,9 @@ def _(op, k, window, times):
     need = tuple(
         fixed(0, n, len(times)) if d in axes else next(rest) for d, n in enumerate(source.shape)
     )
+    blank = {"reduce_sum": codes.ZERO, "reduce_max": codes.LOW}.get(op.name)
+    if blank is not None and len(axes) == 1 and not op.loops:
+        (need,) = shortened([source], [need], axes, blank)
     return [need], lambda run, x: run.map(op.ins, lambda a: op.fn(a)[0], x)
 
 
@@ -258,4 +289,6 @@ def _(op, k, window, times):
                 shared[common.index(d)] if d in common else full if d in summed else next(rest)
             )
         needs.append(tuple(need))
+    if len(contract[0]) == 1 and not op.loops:
+        needs = shortened(op.ins, needs, [each[0] for each in contract], codes.ZERO)
     return needs, lambda run, *each: run.map(op.ins, lambda a, b: op.fn(a, b)[0], *each)

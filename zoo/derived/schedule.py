@@ -9,7 +9,6 @@ be computed at one rank make a box of one size.
 from __future__ import annotations
 
 import dataclasses
-import itertools
 
 import numpy as np
 
@@ -18,6 +17,7 @@ from zoo.derived.network.windows import Span, Table, Window, moving, volume
 
 NEVER = 1 << 40
 FRAMES = ("enter", "before", "step")
+LARGEST = 1 << 20  # places of windows that are looked at together
 WASTE = 4  # entries computed for one that is needed, at most
 
 
@@ -177,12 +177,18 @@ def _first(
         place = np.searchsorted(at, code[tuple(parts)])
         need[tuple(parts)] = np.minimum(need[tuple(parts)], np.append(moment, NEVER)[place])
         return
-    for offset in itertools.product(*(range(window[d].size) for d in moves)):
-        places = [window[d].first[at] + o for d, o in zip(moves, offset, strict=True)]
+    offsets = np.indices([window[d].size for d in moves]).reshape(len(moves), -1)
+    for some in np.array_split(offsets, -(-offsets.shape[1] * len(at) // LARGEST), axis=1):
+        places = [
+            (window[d].first[at][:, None] + o[None]).reshape(-1)
+            for d, o in zip(moves, some, strict=True)
+        ]
         inside = np.logical_and.reduce(
             [(p >= 0) & (p < n) for p, n in zip(places, need.shape, strict=False)]
         )
         index = (*(p[inside] for p in places), *parts)
         wide = (-1, *[1] * len(parts))
-        final = code[index] <= at[inside].reshape(wide)
-        np.minimum.at(need, index, np.where(final, moment[inside].reshape(wide), NEVER))
+        when, asked = (
+            np.repeat(each, some.shape[1])[inside].reshape(wide) for each in (at, moment)
+        )
+        np.minimum.at(need, index, np.where(code[index] <= when, asked, NEVER))

@@ -57,10 +57,15 @@ class Table:
 
 
 class Span(NamedTuple):
-    """[start(t), start(t) + size) along one axis."""
+    """[start(t), start(t) + size) along one axis.
+
+    In order, or turned (turn >= 0): then entry j is the place p of these with p = j + turn modulo
+    the size.
+    """
 
     start: Table
     size: int
+    turn: int = -1
 
     @property
     def first(self) -> np.ndarray:
@@ -86,12 +91,14 @@ def moving(starts: np.ndarray, size: int = 1) -> Span:
 
 def moved(span: Span, by: Any, size: int | None = None) -> Span:
     """The span, its start moved by so many places (or by as many as each rank says)."""
-    return Span(Table(span.first + by), span.size if size is None else size)
+    turn = span.turn if span.turn < 0 else (span.turn + int(by)) % span.size
+    return Span(Table(span.first + by), span.size if size is None else size, turn)
 
 
 def is_full(span: Span, length: int) -> bool:
     """Whether it is all of an axis, at every rank."""
-    return bool(span.size == length and span.first[0] == 0 and span.start.constant)
+    in_place = span.first[0] == 0 and span.start.constant and span.turn < 0
+    return bool(span.size == length and in_place)
 
 
 def whole(shape: Sequence[int], num_ranks: int) -> Window:
@@ -121,8 +128,13 @@ def united(windows: Sequence[Window]) -> Window:
 
 
 def relative(inner: Window, outer: Window) -> Window:
-    """`inner` as a part of what `outer` cuts out."""
-    return tuple(Span(Table(a.first - b.first), a.size) for a, b in zip(inner, outer, strict=True))
+    """`inner` as a part of what `outer` cuts out; turned spans of `outer` are those of `inner`."""
+    result = []
+    for a, b in zip(inner, outer, strict=True):
+        stays = a.turn < 0 or b.turn >= 0
+        turn = -1 if stays else (a.turn - int(b.first[0])) % a.size
+        result.append(Span(Table(a.first - b.first), a.size, turn))
+    return tuple(result)
 
 
 def groups(before: Sequence[int], after: Sequence[int]) -> list[tuple[list[int], list[int]]]:

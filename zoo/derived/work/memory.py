@@ -18,7 +18,16 @@ import numpy as np
 from jax import lax
 
 from zoo.derived.network.graph import Array
-from zoo.derived.network.windows import Span, Window, is_full, moving, overhang, volume
+from zoo.derived.network.windows import (
+    Span,
+    Window,
+    fixed,
+    is_full,
+    moving,
+    overhang,
+    relative,
+    volume,
+)
 from zoo.derived.plan import Plan
 
 READS = 8  # slots of a ring that one window reads one by one, at most
@@ -73,14 +82,29 @@ class Buffer:
 
     def load(self, run: Any, buffer: Any, window: Window) -> Any:
         """A window, [batch, ...]."""
-        if self.ring >= 0 and window[self.ring].size > 1:
-            span = window[self.ring]
-            ones = [moving(span.first + i) for i in range(span.size)]
-            parts = [
-                self.load(run, buffer, (*window[: self.ring], one, *window[self.ring + 1 :]))
-                for one in ones
+        axis = self.ring
+        if axis >= 0 and window[axis].turn >= 0:  # all slots, as they lie
+            slots = fixed(0, self.slots, 1)
+            lying = self._slice(run, buffer, (*window[:axis], slots, *window[axis + 1 :]))
+            turn = window[axis].turn
+            return jnp.roll(lying, -turn, axis + 1) if turn else lying
+        if axis >= 0 and not (window[axis].start.constant and window[axis].last[0] < self.slots):
+            first = window[axis].first
+            ones = [
+                self._slice(run, buffer, (*window[:axis], moving(first + i), *window[axis + 1 :]))
+                for i in range(window[axis].size)
             ]
-            return jnp.concatenate(parts, self.ring + 1)
+            return jnp.concatenate(ones, axis + 1) if len(ones) > 1 else ones[0]
+        turned = [d for d, span in enumerate(window) if span.turn >= 0]
+        if turned:
+            full = list(window)
+            for d in turned:
+                full[d] = fixed(0, self.array.all_shape[d], 1)
+            value = self._slice(run, buffer, tuple(full))
+            return run.cut(value, True, relative(window, full))
+        return self._slice(run, buffer, window)
+
+    def _slice(self, run, buffer, window):
         starts = [self._start(run, d, span) for d, span in enumerate(window)]
         batch = buffer.shape[len(self.outer)]
         index = [*(starts[d] for d in self.outer), 0, *(starts[d] for d in self.inner)]
@@ -137,20 +161,42 @@ def buffers(plan: Plan) -> dict[Array, Buffer]:
 
 
 def _ring(plan, array, moves, demands):
-    """The axis along which only the newest places are read, and how many of them."""
+    """The axis along which only the newest places are read, and how many of them.
+
+    Either few are read one by one, or all slots as they lie, by a turned window; a window that
+    starts at place 0 may then be read too, until the ring is full.
+    """
     schedule = plan.at[array]
     for axis in moves:
         written = np.maximum.accumulate(schedule.window[axis].first)
         if schedule.window[axis].size != 1 or (written != schedule.window[axis].first).any():
             continue
         length, lag = array.all_shape[axis], 0
+        turned = {d.window[axis].size for d in demands if d.window[axis].turn >= 0}
         for demand in demands:
             span = demand.window[axis]
+            if turned and not (
+                demand.times.any() and _in_ring(span, turned, written, demand.times)
+            ):
+                return -1, 0
+            if turned:
+                continue
             if span.size > READS or is_full(span, length) or not demand.times.any():
                 return -1, 0
             lag = max(lag, int((written - span.first)[demand.times].max()))
             if (span.last[demand.times] > written[demand.times] + READS).any():
                 return -1, 0
+        if turned:
+            return (axis, *turned) if len(turned) == 1 and min(turned) < length else (-1, 0)
         slots = lag + 1
         return (axis, slots) if slots * 2 <= length else (-1, 0)
     return -1, 0
+
+
+def _in_ring(span, turned, written, times):
+    """Whether a window finds all its places in a ring of as many slots as turned windows have."""
+    slots = min(turned)
+    if span.turn >= 0 or span.size <= READS:
+        there = (written - span.first)[times].max() < slots
+        return there and (span.turn >= 0 or bool((span.last <= written)[times].all()))
+    return span.start.constant and span.last[0] < slots and written[times].max() < slots

@@ -120,6 +120,9 @@ class Run:
         return value
 
     def _cut_axis(self, value, axis, span, n):
+        if span.turn >= 0:
+            places = self.places(span, 0, 0).reshape(-1)
+            return jnp.take(value, places, axis=axis, mode="clip")
         low, high = overhang(span, n, np.ones(len(span.first), bool))
         start = self.at(span.start)
         if not (low or high):
@@ -157,8 +160,11 @@ class Run:
 
     def places(self, span: Span, axis: int, rank: int) -> Any:
         """The places that a span covers, [1, ..., size, ..., 1] with the batch in front."""
-        shape = [span.size if d == axis + 1 else 1 for d in range(rank + 1)]
-        return (self.at(span.start) + jnp.arange(span.size, dtype=jnp.int32)).reshape(shape)
+        shape = [span.size if d == axis + 1 else 1 for d in range(rank + 1)] if rank else [-1]
+        steps, start = jnp.arange(span.size, dtype=jnp.int32), self.at(span.start)
+        if span.turn >= 0:
+            steps = lax.rem(steps + (span.turn + span.size) - start % span.size, span.size)
+        return (start + steps).reshape(shape)
 
     def outside(
         self, value: Any, batched: bool, axis: int, span: Span, length: int, filling: Any
