@@ -517,15 +517,48 @@ def test_units_in_no_order_are_refused():
         zoo.derive(model, variables, 2, strict=True)
 
 
-def test_memory_is_that_of_a_step_by_hand():
-    """Rings for dilations and rows: no more than what a step reads."""
-    model = zoo.WaveNet((200,), 4, 4, (1, 2, 4, 8), 1, head=zoo.Categorical(3))
-    caches = [
-        jax.eval_shape(make(model, variables_of(model), 1).init)
-        for make in (zoo.decoder, zoo.derive)
-    ]
-    by_hand, without = (sum(leaf.size for leaf in jax.tree.leaves(cache)) for cache in caches)
-    assert without <= by_hand
+WINDOWED = {
+    "one chunk of queries": zoo.Transformer((100,), 4, 1, 1, window=20, head=zoo.Categorical(3)),
+    "two chunks": zoo.Transformer((150,), 4, 2, 1, window=20, head=zoo.Categorical(3)),
+    "many chunks": zoo.Transformer((500,), 4, 1, 2, window=150, head=zoo.Categorical(3)),
+    "no window": zoo.Transformer((150,), 4, 1, 1, window=150, head=zoo.Categorical(3)),
+    "attention_lstm": zoo.AttentionLSTM((40,), 4, 1, 1, window=7, head=zoo.Categorical(3)),
+    "dilated": zoo.WaveNet((200,), 4, 4, (1, 2, 4, 8), 1, head=zoo.Categorical(3)),
+}
+
+
+@pytest.mark.parametrize("name", WINDOWED)
+def test_memory_is_that_of_a_step_by_hand(name):
+    """Rings for dilations, windows of attention and rows: no more than what a step reads."""
+    model = WINDOWED[name]
+    cache = jax.eval_shape(zoo.decoder(model, variables_of(model), 1).init)
+    by_hand = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(cache))
+    found = derivation(model, Shapes.of(variables_of(model)), Shapes.of(None))
+    states = 4 * 4 * 2 if name == "attention_lstm" else 0  # a state is kept before and after
+    assert sum(each.bytes for each in found.program.buffers.values()) <= by_hand + states
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["one chunk of queries", "many chunks", "attention_lstm"])
+def test_steps_write_into_the_ring_in_place(name):
+    """No step copies the keys and values of a window."""
+    model = WINDOWED[name]
+    decoder = zoo.derive(model, variables_of(model), 3)
+    x = jnp.zeros((3, *model.site_shape), jnp.int32)
+
+    def draw(cache, x):
+        def visit(t, carry):
+            params, cache = decoder.step(*carry, t)
+            return cache, carry[1].at[:, t].set(jnp.argmax(params, axis=-1).astype(jnp.int32))
+
+        return jax.lax.fori_loop(0, model.num_sites, visit, (cache, x))
+
+    text = jax.jit(draw).lower(decoder.init(), x).compile().as_text()
+    loop = [part for part in text.split("\n\n") if not part.lstrip().startswith("ENTRY")]
+    rings = {f"f32[{','.join(map(str, each.shape))}]" for each in decoder.init() if each.ndim == 5}
+    assert rings and all(ring in text for ring in rings)
+    lines = [line for part in loop for line in part.splitlines() if " copy(" in line]
+    assert not [line for line in lines if any(f"= {ring}" in line for ring in rings)]
 
 
 def test_models_without_a_step_are_drawn_by_a_derived_one(monkeypatch):

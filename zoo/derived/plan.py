@@ -22,12 +22,11 @@ from zoo.derived.convolution import boxes, split_rows
 from zoo.derived.network import codes
 from zoo.derived.network.graph import Array, Op
 from zoo.derived.network.windows import Refused, Window, united, volume
-from zoo.derived.rules import VIEWS, follow
+from zoo.derived.rules import PRODUCTS, VIEWS, follow
 from zoo.derived.schedule import NEVER, WASTE, Demand, Schedule, boxed, needs
 from zoo.derived.selections import Switch
 
 CHEAP = {*codes.ELEMENTWISE, *VIEWS, "gather", "copy_p"}
-PRODUCTS = ("dot_general", "conv_general_dilated")
 
 
 class _Again(Exception):

@@ -48,6 +48,7 @@ VIEWS = {
     "split",
     "rev",
 }
+PRODUCTS = ("dot_general", "conv_general_dilated")
 LINKS = {"delay", "enter_loop", "leave_loop", "last", "pick", "pile", "same"}
 TURNING = {*codes.ELEMENTWISE, *LINKS, "copy_p", "broadcast_in_dim", "transpose", "squeeze"}
 TURNING |= {"reshape", "dot_general", "reduce_sum", "reduce_max"}

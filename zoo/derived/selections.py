@@ -9,7 +9,7 @@ import numpy as np
 from jax import lax
 
 from zoo.derived.network.windows import Refused, fixed, is_full, moved, moving, overhang
-from zoo.derived.rules import rule
+from zoo.derived.rules import PRODUCTS, VIEWS, rule
 
 
 @rule("pad")
@@ -73,6 +73,13 @@ class Switch:
         return read
 
 
+def _is_product(array: Any) -> bool:
+    """Whether it is a product, seen through views."""
+    while array.op is not None and array.op.name in VIEWS and len(array.op.ins) == 1:
+        array = array.op.ins[0]
+    return array.live and array.op is not None and array.op.name in PRODUCTS
+
+
 @rule("concatenate")
 def _(op, k, window, times):
     d, n = int(op.params["dimension"]), len(times)
@@ -92,7 +99,8 @@ def _(op, k, window, times):
     within = (span.first >= 0) & (
         span.last < (offsets + np.array(lengths))[np.clip(which, 0, None)]
     )
-    if len(op.ins) > 2 and not op.loops and within[times].all():
+    costly = len(op.ins) > 2 or all(_is_product(each) for each in op.ins)
+    if costly and not op.loops and within[times].all():
         needs = [(*window[:d], moved(span, -int(o)), *window[d + 1 :]) for o in offsets]
         return needs, Switch(op, needs, np.clip(which, 0, None), times)
     needs = []
