@@ -65,20 +65,21 @@ class Buffer:
         """Bytes for one example."""
         return math.prod(self.lengths) * np.dtype(self.array.dtype).itemsize
 
+    def _long(self, axes: list[int]) -> list[int]:
+        """Those of more than one place; the others would make the compiler copy the buffer."""
+        return [d for d in axes if self.lengths[d] != 1]
+
     def zeros(self, batch: int) -> Any:
         """The buffer before anything is known."""
-        lengths = self.lengths
-        shape = [*(lengths[d] for d in self.outer), batch, *(lengths[d] for d in self.inner)]
+        before, behind = self._long(self.outer), self._long(self.inner)
+        shape = [*(self.lengths[d] for d in before), batch, *(self.lengths[d] for d in behind)]
         return jnp.zeros(shape, self.array.dtype)
 
     def store(self, run: Any, buffer: Any, window: Window, value: Any) -> Any:
         """The buffer with a window, [batch, ...], in its place."""
         order = [*(d + 1 for d in self.outer), 0, *(d + 1 for d in self.inner)]
-        starts = [self._start(run, d, span) for d, span in enumerate(window)]
-        index = [*(starts[d] for d in self.outer), 0, *(starts[d] for d in self.inner)]
-        return lax.dynamic_update_slice(
-            buffer, value.transpose(order), [jnp.int32(i) for i in index]
-        )
+        index, size = self._part(run, buffer, window)
+        return lax.dynamic_update_slice(buffer, value.transpose(order).reshape(size), index)
 
     def load(self, run: Any, buffer: Any, window: Window) -> Any:
         """A window, [batch, ...]."""
@@ -105,14 +106,21 @@ class Buffer:
         return self._slice(run, buffer, window)
 
     def _slice(self, run, buffer, window):
-        starts = [self._start(run, d, span) for d, span in enumerate(window)]
-        batch = buffer.shape[len(self.outer)]
-        index = [*(starts[d] for d in self.outer), 0, *(starts[d] for d in self.inner)]
-        size = [*(window[d].size for d in self.outer), batch, *(window[d].size for d in self.inner)]
+        index, size = self._part(run, buffer, window)
         if tuple(size) != buffer.shape:
-            buffer = lax.dynamic_slice(buffer, [jnp.int32(i) for i in index], size)
-        order = [*self.outer, -1, *self.inner]
+            buffer = lax.dynamic_slice(buffer, index, size)
+        order, batch = [*self.outer, -1, *self.inner], buffer.shape[len(self._long(self.outer))]
+        buffer = buffer.reshape([batch if d < 0 else window[d].size for d in order])
         return buffer.transpose([order.index(d) for d in range(-1, len(window))])
+
+    def _part(self, run, buffer, window):
+        """Where a window begins in the buffer, and its size there."""
+        before, behind = self._long(self.outer), self._long(self.inner)
+        starts = {d: jnp.int32(self._start(run, d, window[d])) for d in (*before, *behind)}
+        index = [*(starts[d] for d in before), jnp.int32(0), *(starts[d] for d in behind)]
+        batch = buffer.shape[len(before)]
+        size = [*(window[d].size for d in before), batch, *(window[d].size for d in behind)]
+        return index, size
 
     def _start(self, run: Any, axis: int, span: Span) -> Any:
         if axis == self.ring:
