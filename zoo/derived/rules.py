@@ -73,9 +73,11 @@ def follow(
     if any(span.turn >= 0 for span in window) and not _keeps_turns(op, window):
         lengths = zip(window, op.outs[k].all_shape, strict=True)
         flat = tuple(fixed(0, n, len(times)) if s.turn >= 0 else s for s, n in lengths)
-        needs, compute = follow(op, k, flat, times)
+        flat_needs, compute = follow(op, k, flat, times)
         turned = relative(window, flat)
-        return needs, lambda run, *each: run.cut(compute(run, *each), op.outs[k].batched, turned)
+        return flat_needs, lambda run, *each: run.cut(
+            compute(run, *each), op.outs[k].batched, turned
+        )
     if op.name in LINKS:
         return RULES[op.name](op, k, window, times)
     try:

@@ -28,6 +28,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from zoo.derived.network import codes, product_codes
+from zoo.derived.network.bodies import inside
 from zoo.derived.network.graph import Array, Op
 from zoo.derived.network.values import evaluate
 
@@ -151,7 +152,7 @@ def _run_loop(op: Op, states: dict[Array, State]) -> None:
         states.update((a, _slice(s, k)) for a, s in zip(body.slices, stacked, strict=True))
         _run(body.ops, states)
         carry = [_state(states, each) for each in body.after]
-        for array in _inside(body):
+        for array in inside(body):
             if body.loop in array.loops:
                 history.setdefault(array, []).append(states[array])
     for array, each in history.items():
@@ -164,15 +165,6 @@ def _run_loop(op: Op, states: dict[Array, State]) -> None:
         ),
     ]
     states.update(zip(op.outs, after, strict=True))
-
-
-def _inside(body):
-    """All arrays of a body, also those of loops in it."""
-    yield from (*body.carries, *body.slices)
-    for op in body.ops:
-        yield from op.outs
-        if op.body is not None:
-            yield from _inside(op.body)
 
 
 def _slice(state: State, k: int) -> State:

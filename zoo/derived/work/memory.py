@@ -81,6 +81,17 @@ class Buffer:
         index, size = self._part(run, buffer, window)
         return lax.dynamic_update_slice(buffer, value.transpose(order).reshape(size), index)
 
+    def filled(self, run: Any, window: Window, value: Any, blank: Any) -> Any:
+        """The buffer with a part that may cover many places of its ring."""
+        if self.ring < 0:
+            return self.store(run, blank, window, value)
+        axis, span = self.ring, window[self.ring]
+        front = jnp.moveaxis(value, axis + 1, 0)
+        slots = jnp.zeros((self.slots, *front.shape[1:]), value.dtype)
+        slots = slots.at[(int(span.first[0]) + np.arange(span.size)) % self.slots].set(front)
+        window = (*window[:axis], fixed(0, self.slots, 1), *window[axis + 1 :])
+        return self.store(run, blank, window, jnp.moveaxis(slots, 0, axis + 1))
+
     def load(self, run: Any, buffer: Any, window: Window) -> Any:
         """A window, [batch, ...]."""
         axis = self.ring
@@ -102,7 +113,7 @@ class Buffer:
             for d in turned:
                 full[d] = fixed(0, self.array.all_shape[d], 1)
             value = self._slice(run, buffer, tuple(full))
-            return run.cut(value, True, relative(window, full))
+            return run.cut(value, True, relative(window, tuple(full)))
         return self._slice(run, buffer, window)
 
     def _slice(self, run, buffer, window):

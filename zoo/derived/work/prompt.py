@@ -7,7 +7,7 @@ the same rules as in a step. A loop runs over the iterations that are asked for.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from zoo.derived.network.bodies import inside, read_from_outside
 from zoo.derived.network.graph import Array, Body, Loop, Op
 from zoo.derived.network.windows import Refused, Span, Window, fixed, relative, sizes, whole
 from zoo.derived.rules import follow
@@ -110,15 +111,7 @@ class Prompt(Run):
             value = jnp.where(
                 final[None], value, jnp.zeros((), value.dtype).reshape([1] * value.ndim)
             )
-        if buffer.ring >= 0:
-            places = np.arange(window[buffer.ring].size) + int(window[buffer.ring].first[0])
-            front = jnp.moveaxis(value, buffer.ring + 1, 0)
-            ring = jnp.zeros((buffer.slots, *front.shape[1:]), value.dtype)
-            ring = ring.at[places % buffer.slots].set(front)
-            value = jnp.moveaxis(ring, 0, buffer.ring + 1)
-            slots = fixed(0, buffer.slots, 1)
-            window = (*window[: buffer.ring], slots, *window[buffer.ring + 1 :])
-        return buffer.store(self, blank, window, value)
+        return buffer.filled(self, window, value, blank)
 
     # --------------------------------------------------------------------------------------------
     # backwards
@@ -151,7 +144,7 @@ class Prompt(Run):
         for i, each in enumerate(op.ins):
             window = whole(each.all_shape, 1)
             self._ask(each, window if i < num else (fixed(first, number, 1), *window[1:]))
-        for each in _read_from_outside(op.body):
+        for each in read_from_outside(op.body):
             self._ask(each, whole(each.all_shape, 1))
 
     def _iterations(self, op: Op) -> tuple[int, int]:
@@ -173,7 +166,7 @@ class Prompt(Run):
 
     def _kept(self, body: Body) -> list[Array]:
         """The arrays in a body that buffers hold."""
-        return [each for each in _inside(body) if each in self.boxes]
+        return [each for each in inside(body) if each in self.boxes]
 
     # --------------------------------------------------------------------------------------------
     # forwards
@@ -242,7 +235,7 @@ class Prompt(Run):
             }
             at = {**places, body.loop: k}
             for one in body.ops:
-                self._run_inside(one, inner, at, kept)
+                self._run_within(one, inner, at, kept)
             after = [
                 self._with_batch(self._get(a, inner, at), a, carried)
                 for a, carried in zip(body.after, body.carries, strict=True)
@@ -250,7 +243,7 @@ class Prompt(Run):
             outputs = [self._get(a, inner, at) for a in body.outputs]
             return after, (outputs, [inner[a] for a in held])
 
-        held = [a for a in kept if a in set(_inside(body))]
+        held = [a for a in kept if a in set(inside(body))]
         at = jnp.arange(first, first + number)
         last, (outputs, values) = lax.scan(
             iteration, carry, (at, slices), reverse=body.loop.reverse
@@ -263,7 +256,7 @@ class Prompt(Run):
             stacked = jnp.moveaxis(value, 0, 1) if a.batched else value
             env[a] = stacked if body.loop in a.loops else value[0]
 
-    def _run_inside(self, op: Op, env: dict, places: dict[Loop, Any], kept: list[Array]) -> None:
+    def _run_within(self, op: Op, env: dict, places: dict[Loop, Any], kept: list[Array]) -> None:
         """An operation in one iteration of the loops around it."""
         values = [self._get(a, env, places) for a in op.ins]
         if op.body is not None:
@@ -305,21 +298,3 @@ def _root(array: Array, window: Window) -> tuple[Array, Window]:
     if array.op is not None and array.op.name == "delay" and array.op.params["loop"] is None:
         raise Refused("a running sum is remembered one place behind")
     return array, window
-
-
-def _inside(body: Body) -> Iterator[Array]:
-    """All arrays of a body, also those of loops in it."""
-    yield from (*body.carries, *body.slices)
-    for op in body.ops:
-        yield from op.outs
-        if op.body is not None:
-            yield from _inside(op.body)
-
-
-def _read_from_outside(body: Body) -> set[Array]:
-    """What the operations of a body read that it does not compute."""
-    own = set(_inside(body))
-    read = {*body.after, *body.outputs}
-    for op in body.ops:
-        read |= {*op.ins} | (_read_from_outside(op.body) if op.body is not None else set())
-    return {each for each in read - own if each.live and not each.loops}
