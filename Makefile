@@ -26,10 +26,10 @@ RUNNING := $(VENV)/installed
 DEVELOPING := $(VENV)/developing
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check lr-range search diagnose train sample demo score compress decompress bench-compress eval bench compile-check bench-derived bench-torch table reproduce judge pack figures test test-slow test-stacks lint format notebooks docs dist lock clean
+.PHONY: help setup check lr-range search diagnose train sample demo score eval bench compile-check bench-derived bench-torch reproduce judge hero pack figures test test-slow test-stacks lint format notebooks docs dist lock clean compress decompress bench-compress table
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F'\t' '{ printf "  make %-13s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F'\t' '{ printf "  make %-15s %s\n", $$1, $$2 }'
 	@echo '  MODEL=name chooses the model, ARGS="--flag value" passes flags through; make train MODEL=made ARGS=--help explains them.'
 
 setup: $(RUNNING) ## create .venv with the locked versions (the other targets do it by themselves)
@@ -111,6 +111,9 @@ table: $(RUNNING) ## the results of finished runs as a table, with errors over s
 judge: $(RUNNING) ## how far the images of a run are from the data, by a classifier: make judge RUN=gan
 	@$(PY) -m benchmarks.judge $(RUN) $(ARGS)
 
+hero: $(RUNNING) ## draw docs/samples.png: test digits beside draws of the best model in the box, with their nats
+	@$(PY) -m benchmarks.hero $(RUN) $(ARGS)
+
 pack: $(RUNNING) ## put the weights of a finished RUN among those in the box, as pretrained/NAME, with a card: make pack RUN=runs/made NAME=made
 	@$(PY) -m benchmarks.pack $(RUN) $(NAME) $(ARGS)
 
@@ -145,9 +148,10 @@ docs: $(DEVELOPING) ## build the site of the documents in build/site, which open
 dist: $(DEVELOPING) ## build the source archive and the wheel in build/dist
 	@$(PY) -m build --no-isolation --outdir build/dist $(ARGS)
 
-# Extras that only developers need; every other extra of pyproject.toml is for running. PyTorch, of `bench`, is in no lock.
+# Extras that only developers need, and those in no lock: PyTorch, and what an accelerator needs. Others are for running.
 DEV_EXTRAS := dev docs browser
-ALL_EXTRAS = $(filter-out bench, $(shell $(PYTHON) -c "import tomllib; \
+UNLOCKED := bench cuda tpu
+ALL_EXTRAS = $(filter-out $(UNLOCKED), $(shell $(PYTHON) -c "import tomllib; \
 	print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies'])"))
 RUN_EXTRAS = $(filter-out $(DEV_EXTRAS), $(ALL_EXTRAS))
 COMPILE = $(UV) pip compile --universal --generate-hashes --python-version 3.11 --quiet \

@@ -111,6 +111,16 @@ def random_variables(model: zoo.Autoregressive) -> zoo.Variables:
     )
 
 
+def even_columns(panels: int) -> int:
+    """The number of columns, 4 to 6, that leaves the fewest places empty; of equals the most.
+
+    Example:
+      >>> even_columns(10), even_columns(12), even_columns(11)
+      (5, 6, 6)
+    """
+    return min((6, 5, 4), key=lambda columns: -panels % columns)
+
+
 def draw_figure(path: Path, size: int) -> None:
     """Writes the picture to a PNG file.
 
@@ -118,18 +128,18 @@ def draw_figure(path: Path, size: int) -> None:
       ImportError: matplotlib is not installed.
     """
     models = list(image_models(size))
-    columns = 4
-    rows = 1 + -(-len(models) // columns)
+    columns = even_columns(4 + len(models))  # 4 panels show masks
+    rows = -(-(4 + len(models)) // columns)
     figure = new_figure(figsize=(2.6 * columns, 2.8 * rows), layout="constrained")
-    panels = figure.subplots(rows, columns, squeeze=False)
-    for axes in panels.flat:
+    panels = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes in panels:
         axes.set(xticks=[], yticks=[])
     kinds: tuple[Literal["A", "B"], ...] = ("A", "B")
-    for axes, kind in zip(panels[0], kinds, strict=False):
+    for axes, kind in zip(panels[:2], kinds, strict=True):
         kernel = np.zeros((7, 7))
         kernel[:4] = mask((7, 7), kind)[..., 0, 0]
         _cells(axes, kernel, f"mask {kind} of a 7x7 kernel", pixel=(3, 3))
-    for axes, kind in zip(panels[0, 2:], kinds, strict=True):
+    for axes, kind in zip(panels[2:4], kinds, strict=True):
         _cells(axes, mask((1, 1), kind, 3, 3, 3)[0, 0].T, f"its middle tap in colour, mask {kind}")
         axes.set(
             xticks=range(3),
@@ -139,13 +149,13 @@ def draw_figure(path: Path, size: int) -> None:
             xlabel="sees",
             ylabel="colour",
         )
-    for axes, (name, model) in zip(panels[1:].flat, models, strict=False):
+    for axes, (name, model) in zip(panels[4:], models, strict=False):
         pixel = size // 2, size // 2
         seen = (receptive_field(model, random_variables(model)) > 0).reshape(size, size, -1).any(-1)
         before = np.arange(size * size).reshape(size, size) < pixel[0] * size + pixel[1]
         blind = before & ~seen
         _cells(axes, seen + 0.4 * blind, f"{name}: {blind.sum() or 'none'} unseen", pixel)
-    for axes in panels.flat[columns + len(models) :]:
+    for axes in panels[4 + len(models) :]:
         axes.set_visible(False)
     figure.savefig(path, dpi=90, format="png")
 

@@ -6,8 +6,10 @@ The flags depend on what the model describes: `python -m sample RUN --help` list
 
 import contextlib
 import dataclasses
+import json
 import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
@@ -45,6 +47,17 @@ def run(argv: Sequence[str]) -> None:
     for group in groups_of(options):
         group.check()
     of.show(options, checkpoint, model, variables)
+    if said := short_of(checkpoint):
+        print(f"note: {said}")
+
+
+def short_of(checkpoint: Path) -> str | None:
+    """What a run says about a training that was too short; None if it says nothing."""
+    with contextlib.suppress(OSError, ValueError):
+        results = json.loads((checkpoint.parent / "results.json").read_text("utf-8"))
+        said = results.get("short") if isinstance(results, dict) else None
+        return said if isinstance(said, str) else None
+    return None
 
 
 def _run_among(argv, prog):

@@ -117,7 +117,7 @@ def test_sounds_translations_and_captions(running):
     assert made["read"] == list("5 mars") and len(made["weights"]) == len(made["written"])
     assert len(answer(running, "scenes", model="show_attend_tell")["images"]) == 2
     made = answer(running, "caption", model="show_attend_tell", index=1)
-    assert made["text"] == " ".join(made["written"])
+    assert made["text"] == "".join(made["written"])
     assert all(np.shape(each) == (4, 4) for each in made["weights"])
 
 

@@ -11,7 +11,7 @@ import safetensors.numpy
 import sample.__main__
 import train
 import zoo
-from benchmarks import pack
+from benchmarks import hero, pack
 from benchmarks.cards import index_of
 from train import __main__ as training
 from train.data import Data, load
@@ -95,10 +95,12 @@ def test_a_run_is_packed(run, tmp_path, monkeypatch, capsys):
     assert before != after
     np.testing.assert_allclose(results["rounding"]["cost"], after - before, atol=1e-5)
     # 16 test images are kept, and completions start from them.
+    assert "its samples say little about the model yet" in results["short"]
     kept = np.load(folder / "test.npz")["x"]
     np.testing.assert_array_equal(kept, load(Data("digits", binarise="threshold")).test.x[:16])
     sample.__main__.run([str(folder), "--complete", "4", "--num", "1", "--seed", "3"])
     said = capsys.readouterr().out
+    assert "note: this training saw 2,000 examples, the recipe of fvsbn 600,000" in said
     assert "4 of 8 rows of 8 test images kept" in said and "completions_seed3.png" in said
     picture = folder / "completions_seed3.png"
     from PIL import Image
@@ -138,3 +140,26 @@ def test_pictures_of_weights_in_the_box_go_to_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert folder_of(zoo.find("pretrained/made")).as_posix() == "runs/pretrained/made"
     assert (tmp_path / "runs/pretrained/made").is_dir()
+
+
+def test_the_hero_has_real_digits_beside(run, tmp_path):
+    options = hero.Options(str(run), tmp_path / "hero.png", num=5, seed=2)
+    said = hero.draw_figure(options)
+    model, variables = zoo.load(run)
+    test = load(Data("digits", binarise="threshold")).test.x[:5]
+    drawn = sample.draw(model, variables, jax.random.key(2), 5)
+    for x, what in ((test, "5 test images"), (drawn.x, "5 draws of fvsbn")):
+        assert f"{what}: {-np.mean(zoo.log_prob(model, variables, x)):.1f} +- " in said
+    assert (tmp_path / "hero.png").exists()
+    assert hero.best().endswith(
+        min(
+            (
+                name
+                for name in NAMES
+                if (BOX / name / "results.json").exists()
+                and json.loads((BOX / name / "results.json").read_text())["knows"] == "exact"
+                and json.loads((BOX / name / "results.json").read_text())["unit"] == "example"
+            ),
+            key=lambda name: json.loads((BOX / name / "results.json").read_text())["nats"],
+        )
+    )

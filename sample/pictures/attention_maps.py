@@ -10,6 +10,9 @@ from jaxtyping import Float, UInt8
 from sample.pictures.figures import new_figure
 from zoo.foundation.arguments import array, checked, shown, strings
 
+COLOUR = (1.0, 0.35, 0.1)  # of attention on a picture
+DIM = 0.6  # how bright the picture is below it
+
 
 @checked()
 def save_alignment(
@@ -75,8 +78,8 @@ def save_gaze(
     written: Sequence[str],
     centres: tuple[Float[np.ndarray, " rows"], Float[np.ndarray, " columns"]],
 ) -> Path:
-    """Writes an image to a PNG file, and again for each token of its caption with the attention
-    weights of that token on top.
+    """Writes an image to a PNG file, and again for each token of its caption: dimmed, with the
+    attention weights of that token in colour, the largest of them framed and stated.
 
     Args:
       path: the file.
@@ -121,9 +124,9 @@ def save_gaze(
             f"weights of shape {list(weights.shape)} need {list(weights.shape[1:])} centres of rows "
             f"and columns; got {list(map(len, centres))}."
         )
-    columns = min(7, len(written) + 1)
+    columns = min(5, len(written) + 1)
     rows = -(-(len(written) + 1) // columns)
-    figure = new_figure(figsize=(1.5 * columns, 1.7 * rows), layout="constrained")
+    figure = new_figure(figsize=(2.2 * columns, 2.5 * rows), layout="constrained")
     height, width = image.shape[:2]
     (top, bottom), (left, right) = (
         _ends(*each) for each in zip(centres, (height, width), strict=True)
@@ -131,16 +134,35 @@ def save_gaze(
     for i, axes in enumerate(figure.subplots(rows, columns, squeeze=False).ravel()):
         axes.axis("off")
         if i <= len(written):
-            axes.imshow(image, cmap="gray", vmin=0, vmax=255, extent=(0, width, height, 0))
+            pixels = image if i == 0 else (DIM * image).astype(np.uint8)
+            axes.imshow(pixels, cmap="gray", vmin=0, vmax=255, extent=(0, width, height, 0))
         if 0 < i <= len(written):
-            where = (left, right, bottom, top)
-            axes.imshow(
-                weights[i - 1], cmap="hot", alpha=0.6, extent=where, interpolation="bilinear"
-            )
+            layer, where = _layer(weights[i - 1]), (left, right, bottom, top)
+            axes.imshow(layer, extent=where, interpolation="bilinear")
+            axes.add_patch(_frame(weights[i - 1], where))
             axes.set(xlim=(0, width), ylim=(height, 0))
-            axes.set_title(_shown(written[i - 1]), fontsize=9)
+            axes.set_title(f"{_shown(written[i - 1])}  {weights[i - 1].max():.2f}", fontsize=12)
     figure.savefig(path, dpi=120)
     return Path(path)
+
+
+def _layer(weights):
+    """Returns weights [rows, columns] as a coloured layer, the clearer the smaller they are."""
+    layer = np.empty((*weights.shape, 4))
+    layer[..., :3] = COLOUR
+    layer[..., 3] = 0.75 * weights / max(float(weights.max()), 1e-12)
+    return layer
+
+
+def _frame(weights, where):
+    """Returns the frame of the cell with the largest weight."""
+    from matplotlib.patches import Rectangle
+
+    left, right, bottom, top = where
+    high, wide = ((bottom - top) / len(weights), (right - left) / weights.shape[1])
+    row, column = np.unravel_index(weights.argmax(), weights.shape)
+    corner = left + column * wide, top + row * high
+    return Rectangle(corner, wide, high, fill=False, edgecolor="white", linewidth=1)
 
 
 def _ends(centres, size):

@@ -14,11 +14,14 @@ from train.engine.ensembles import evaluation, report_snapshots
 from train.engine.evaluation import evaluate, example_scores, keep_scores
 from train.kinds import kind_of
 from train.recipe.checks import bernoulli
+from train.recipe.presets import RECIPES
 from train.recipe.recipe import Recipe
 from train.runs.curves import curves
 from train.runs.diagnosis import plainly
 from train.runs.folder import Run, RunError, write
 from zoo.foundation.files import to_json
+
+SHORT = 10  # of the examples of the model's recipe, one in so many at least
 
 
 def finish(run: Run, recipe: Recipe, dataset: Dataset, seconds: float, command: str) -> str:
@@ -57,6 +60,9 @@ def finish(run: Run, recipe: Recipe, dataset: Dataset, seconds: float, command: 
     steps = max(record["step"] for record in run.records())
     used = hardware(share(recipe.part_size))
     lines.append(f"trained {steps:,} steps in {duration(seconds)} on {used}")
+    if said := too_short(run, steps):
+        results["short"] = said
+        lines.append(f"note: {said}")
     if said := plainly(run.records()):
         lines.append(f"curves: {said}")
     try:
@@ -82,6 +88,20 @@ def finish(run: Run, recipe: Recipe, dataset: Dataset, seconds: float, command: 
     }
     return "\n".join(
         [*lines, *(f"{name}: {path}" for name, path in files.items() if path.exists())]
+    )
+
+
+def too_short(run: Run, steps: int) -> str | None:
+    """A line that says that a training was too short for its samples to mean anything: it saw less
+    than a tenth of the examples of the model's own recipe. None if it was not, or there is none.
+    """
+    name, recipe = run.name_and_recipe()
+    usual = RECIPES.get(name, {}).get("cpu")
+    if usual is None or steps * recipe.batch_size * SHORT >= usual.steps * usual.batch_size:
+        return None
+    return (
+        f"this training saw {steps * recipe.batch_size:,} examples, the recipe of {name} "
+        f"{usual.steps * usual.batch_size:,}: its samples say little about the model yet."
     )
 
 
