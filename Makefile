@@ -112,7 +112,7 @@ judge: $(RUNNING) ## how far the images of a run are from the data, by a classif
 	@$(PY) -m benchmarks.judge $(RUN) $(ARGS)
 
 hero: $(RUNNING) ## draw docs/samples.png: test digits beside draws of the best model in the box, with their nats
-	@$(PY) -m benchmarks.hero $(RUN) $(ARGS)
+	@$(PY) -m benchmarks.box.hero $(RUN) $(ARGS)
 
 pack: $(RUNNING) ## put the weights of a finished RUN among those in the box, as pretrained/NAME, with a card: make pack RUN=runs/made NAME=made
 	@$(PY) -m benchmarks.pack $(RUN) $(NAME) $(ARGS)

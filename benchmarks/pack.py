@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import tyro
 
 import zoo
-from benchmarks.cards import ARTEFACTS, INDEX, card, index_of
+from benchmarks.box.cards import ARTEFACTS, INDEX, card, index_of
 from train.data import Dataset, Split
 from train.engine.evaluation import evaluate
 from train.engine.run_folder import load_data

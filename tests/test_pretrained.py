@@ -11,8 +11,9 @@ import safetensors.numpy
 import sample.__main__
 import train
 import zoo
-from benchmarks import hero, pack
-from benchmarks.cards import index_of
+from benchmarks import pack
+from benchmarks.box import hero
+from benchmarks.box.cards import index_of
 from train import __main__ as training
 from train.data import Data, load
 from train.runs.folder import RunError

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.hero`: the picture of README: test digits beside draws of the best model in
+"""`python -m benchmarks.box.hero`: the picture of README: test digits beside draws of the best model in
 the box, both with their nats.
 """
 
@@ -84,4 +84,4 @@ def main(options: Options) -> None:
 
 
 if __name__ == "__main__":
-    command(main, Options, called("benchmarks.hero"))
+    command(main, Options, called("benchmarks.box.hero"))

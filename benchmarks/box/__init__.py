@@ -1,0 +1,1 @@
+"""The cards of the weights in the box, and the picture of README."""
