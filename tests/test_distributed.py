@@ -59,7 +59,15 @@ def ended(processes):
     finally:
         for process in processes:
             process.kill()
-    return [(process.returncode, *each) for process, each in zip(processes, said, strict=True)]
+    return [
+        (process.returncode, without_gloo(out), err)
+        for process, (out, err) in zip(processes, said, strict=True)
+    ]
+
+
+def without_gloo(said):
+    """What was said, without the lines of the library that connects processes on CPUs."""
+    return "".join(line for line in said.splitlines(True) if not line.startswith("[Gloo]"))
 
 
 def alone(words, where, devices):
