@@ -17,7 +17,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import jax
 import numpy as np
@@ -80,6 +80,8 @@ class Options:
     """Seconds that one draw may take; a slower engine is left out."""
     paper: bool = False
     """The sizes of the papers instead of those for a CPU."""
+    clock: Literal["wall", "cpu"] = "wall"
+    """The time of the runs: on the wall, or of the processor, for a machine that is busy."""
     lines: str | None = None
     """A file to which each row is added, as a line of JSON."""
 
@@ -174,7 +176,7 @@ def rows(name: str, model: zoo.Autoregressive, batch: int, options: Options) -> 
     for _ in range(options.repeats):
         for engine, run in drawing.items():
             if sum(times[engine]) < options.slowest:
-                times[engine].append(_timed(run)[0])
+                times[engine].append(_timed(run, options.clock)[0])
     medians = {engine: statistics.median(each) for engine, each in times.items()}
     first = np.asarray(next(iter(drawn.values())).x).reshape(batch, -1)
     for engine, median in medians.items():
@@ -203,10 +205,11 @@ def _pass(model, variables, x, context):
     return min(_timed(run)[0] for _ in range(2)) * model.num_sites
 
 
-def _timed(run):
-    began = time.perf_counter()
+def _timed(run, clock="wall"):
+    now = time.process_time if clock == "cpu" else time.perf_counter
+    began = now()
     result = jax.block_until_ready(run())
-    return time.perf_counter() - began, result
+    return now() - began, result
 
 
 def _bytes(made, model, variables, batch, context):
