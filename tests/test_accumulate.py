@@ -52,7 +52,7 @@ def test_every_kind_of_model(name, parallel, ways):
     if model.streams:
         batch = (batch[0], np.arange(8) % 3 == 0)
     results = []
-    for recipe in (plain, Recipe(**{**vars(plain), **ways})):
+    for recipe in (plain, dataclasses.replace(plain, **ways)):
         update = make_update(recipe, jax.devices()[:2])
         state = update.place(initial_state(recipe, *batch))
         for _ in range(2):
