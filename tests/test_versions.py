@@ -1,6 +1,7 @@
 """Files of every version are read, and mean the same: docs/versions.md."""
 
 import json
+import shutil
 from pathlib import Path
 
 import jax
@@ -9,7 +10,10 @@ import pytest
 import safetensors.numpy
 
 import sample
+import train
 import zoo
+from train.engine.run_folder import load_data, train_run
+from train.runs.folder import Run
 
 SAVED = Path(__file__).parent / "checkpoints"
 VERSIONS = sorted(folder.name for folder in SAVED.iterdir() if (folder / "expected.json").exists())
@@ -48,6 +52,28 @@ def test_a_model_scores_and_draws_as_it_did(version, name):
         assert scores == []
     drawn = sample.draw(model, variables, jax.random.key(3), num, context=context)
     np.testing.assert_allclose(drawn.x, x, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_an_interrupted_run_is_evaluated_and_resumed(version, tmp_path, monkeypatch):
+    """A version that no longer resumes an older run deletes its `checkpoints` and says so in
+    docs/versions.md; its model stays.
+    """
+    expected = json.loads((SAVED / version / "run" / "expected.json").read_text())
+    shutil.copytree(SAVED / version / "run", tmp_path / "run")
+    monkeypatch.chdir(tmp_path / "run")
+    run = Run(Path("made"))
+    _, recipe = run.name_and_recipe()
+    dataset = load_data(run, recipe)
+
+    def test_nats():
+        return train.evaluate(*zoo.load(run.model), dataset.test.x).nats
+
+    np.testing.assert_allclose(test_nats(), expected["interrupted"], rtol=1e-4)
+    if run.checkpoints.exists():
+        train_run(run, recipe, dataset)
+        assert [each["step"] for each in run.records() if "valid_nats" in each] == [5, 10, 15, 20]
+        np.testing.assert_allclose(test_nats(), expected["whole"], rtol=1e-3)
 
 
 def test_a_newer_format_is_refused_in_one_line(tmp_path):
