@@ -19,8 +19,9 @@ from sample.media.codes import (
     reconstruct,
     reconstruction_nats,
 )
-from sample.media.image_files import read_images, read_pixels
+from sample.media.image_files import read_images
 from sample.media.labels import Labels, classify
+from sample.media.pixel_files import read_pixels
 from sample.media.pixels import as_images, canvases, images
 from sample.media.sounds import Sounds, audio, save_sounds
 from sample.media.texts import Texts, stream, text

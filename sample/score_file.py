@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import tyro
@@ -17,6 +17,7 @@ from sample.kinds import kind_of
 from sample.kinds.kind import Run, check_counts, check_out, check_seed
 from sample.kinds.places import folder_of
 from sample.media.examples import rows_of
+from sample.media.image_files import Binarise
 from sample.pictures.histograms import save_histogram
 from sample.uses.likelihoods import read_examples, stream_scores
 from zoo.cli import called, read_flags, shell
@@ -25,6 +26,7 @@ from zoo.core.model_files import find_run, take_classes
 from zoo.formats.arrays import read_arrays
 
 TEST = "test_scores.npz"  # in the run's folder: nats and dimensions of its test examples
+READING = ("binarise", "header", "sep", "decimal", "columns", "drop")  # how a file is read
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,8 +53,20 @@ class Options:
     """Where the scores go, by default scores.csv beside the checkpoint; the pictures lie beside it."""
     batch_size: int = 256
     """How many examples are scored at once."""
-    header: Literal["auto", "yes", "no"] = "auto"
-    """Whether the first line of a .csv holds names (auto: if there is a word in it and no number)."""
+    binarise: Binarise = "none"
+    """Make bits of grey pictures, for a model of bits: threshold (grey > 127) or dynamic (drawn with
+    probability grey/255, with a fixed seed).
+    """
+    header: Literal["auto", "yes", "no"] | None = None
+    """Whether the first line of a .csv holds names (auto: if there is a word in it and no number); by
+    default as in training, like the next four.
+    """
+    sep: str | None = None
+    """What separates the columns of a .csv, as --data.sep."""
+    decimal: str | None = None
+    """What begins the decimals in a .csv: point or comma."""
+    columns: tuple[str, ...] = ()
+    """The columns of a .csv to read, in the order of the model's."""
     drop: tuple[str, ...] = ()
     """Columns of a .csv to leave out, by their names."""
     classes: tuple[str, ...] = ()
@@ -79,12 +93,8 @@ def run(options: Options) -> None:
     model, variables = zoo.open(checkpoint)
     check_knows(model, "exact", "bound")
     path = options.out or folder_of(checkpoint) / "scores.csv"
-    reading: dict[str, Any] = {"header": options.header, "drop": options.drop}
-    if model.kind != "table":
-        if options.drop or options.header != "auto":
-            raise ValueError(f"--header and --drop are of tables, not of {kind(model)}: drop them.")
-        reading = {}
-    parts = read_examples(model, options.file, None, options.batch_size, **reading)
+    reading = {name: getattr(options, name) for name in READING}
+    parts = read_examples(model, options.file, None, options.batch_size, checkpoint, **reading)
     bits, nats, extremes = _write(options, path, model, variables, parts)
     at_most = "<= " if model.knows == "bound" else ""
     print(f"{kind(model)} from {checkpoint}: {len(bits):,} examples of {options.file}")

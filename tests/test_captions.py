@@ -19,7 +19,7 @@ import sample
 import sample.__main__ as cli
 import train.__main__ as training
 import zoo
-from sample.media.image_files import read_pixels
+from sample.media.pixel_files import read_pixels
 from train.data import Data, DataError
 from train.data.sources import captions as made
 from train.engine.prepare import fitted, inputs, training_batches

@@ -12,7 +12,8 @@ from PIL import Image
 import sample
 import zoo
 from benchmarks import receptive_fields
-from sample.media.fitted_images import load_images, load_pixels
+from sample.media.image_files import load_images
+from sample.media.pixel_files import load_pixels
 from zoo.images.raster import Raster
 
 BITS = zoo.Categorical(2)

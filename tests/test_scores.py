@@ -11,6 +11,10 @@ import sample
 import sample.score_file as command
 import zoo
 from sample.media import examples
+from train.data import Data
+from train.kinds import kind_of, load
+from zoo.formats.csv_cells import Reading
+from zoo.formats.csv_files import column_names, stream_csv
 from zoo.formats.vocabulary import BYTES
 
 MADE = zoo.MADE((3, 4), hidden=(8,))
@@ -62,7 +66,14 @@ def test_pictures_with_names_and_python(made, tmp_path):
     for i, each in enumerate(x):
         Image.fromarray(each * np.uint8(255)).save(tmp_path / f"p{i}.png")
     scores = sample.score(made, tmp_path, batch_size=2)
+    (tmp_path / "greys").mkdir()
     assert scores.names == [f"p{i}.png" for i in range(5)] and scores.knows == "exact"
+    for i, each in enumerate(x):
+        Image.fromarray((90 + 80 * each).astype(np.uint8)).save(tmp_path / "greys" / f"p{i}.png")
+    with pytest.raises(ValueError, match="2 levels from 90 to 170.*--binarise threshold"):
+        sample.score(made, tmp_path / "greys")
+    bits_of = sample.score(made, tmp_path / "greys", batch_size=2, binarise="threshold")
+    np.testing.assert_array_equal(bits_of.nats, scores.nats)
     np.testing.assert_allclose(scores.nats, -np.asarray(zoo.log_prob(*made, x)), rtol=1e-5)
     np.savez(tmp_path / "x.npz", images=x)
     np.testing.assert_allclose(sample.score(made, tmp_path / "x.npz").nats, scores.nats, rtol=1e-5)
@@ -141,13 +152,77 @@ def test_rows_of_a_table(tmp_path):
         sample.score((model, variables), tmp_path / "n.npy")
 
 
+def test_a_table_is_read_as_the_run_read_it(tmp_path):
+    """Decimal commas, words and the choice of columns are those of training, whatever else a file
+    holds; flags win.
+    """
+    lines = [f"{i * i % 17},5;{['red', 'green', 'blue'][i % 3]};{i * 7 % 23}" for i in range(40)]
+    (tmp_path / "t.csv").write_text("\n".join(["size;colour;n", *lines]))
+    data = Data(
+        "table",
+        path=str(tmp_path / "t.csv"),
+        decimal="comma",
+        one_hot=("colour",),
+        columns=("n", "colour", "size"),
+    )
+    dataset = load(data)
+    model = kind_of(zoo.RNADE((4,), hidden=3)).with_data(zoo.RNADE((4,), hidden=3), dataset)
+    variables = zoo.init(model, jax.random.key(0), *model.example(1))
+    run = tmp_path / "run"
+    run.mkdir()
+    zoo.save(run / "model.safetensors", model, variables)
+    kind_of(model).keep(dataset, run)
+
+    def nats(*rows):  # of (n, green, red, size)
+        return -np.asarray(zoo.log_prob(model, variables, np.array(rows, np.float32)))
+
+    (tmp_path / "other.csv").write_text("id;colour;size;n\nA1;red;1,5;3\nB2;blue;2;4\n")
+    scores = sample.score(run, tmp_path / "other.csv", batch_size=2)
+    expected = nats((3, 0, 1, 1.5), (4, 0, 0, 2))
+    np.testing.assert_allclose(scores.nats, expected, rtol=1e-5)
+    (tmp_path / "bare.csv").write_text("3;red;1,5\n4;blue;2\n")  # the order of the model
+    np.testing.assert_allclose(sample.score(run, tmp_path / "bare.csv").nats, expected, rtol=1e-5)
+    (tmp_path / "point.csv").write_text("n|colour|size\n3|red|1.5\n4|blue|2\n")
+    flags = {"sep": "bar", "decimal": "point"}
+    again = sample.score(run, tmp_path / "point.csv", batch_size=2, **flags)
+    np.testing.assert_allclose(again.nats, expected, rtol=1e-5)
+    (tmp_path / "samples.csv").write_text("n,colour=green,colour=red,size\n3,0,1,1.5\n")
+    drawn = sample.score(run, tmp_path / "samples.csv", sep="comma", decimal="point")
+    np.testing.assert_allclose(drawn.nats, expected[:1], rtol=1e-5)
+    for text, message in (
+        (
+            "n;colour;size\n3;purple;1\n",
+            "'colour' is 'purple'; expected one of .*'blue', 'green', 'r",
+        ),
+        ("n;colour\n3;red\n", "no column 'size' to keep; its columns are 'n', 'colour'"),
+        (
+            "n;colour;size\n3;red;1.5\n",
+            "write a comma for the decimal point, or pass --decimal point",
+        ),
+    ):
+        (tmp_path / "bad.csv").write_text(text)
+        with pytest.raises(ValueError, match=message):
+            sample.score(run, tmp_path / "bad.csv")
+    with pytest.raises(ValueError, match="colour says nothing about how a .csv is read"):
+        sample.score(run, tmp_path / "other.csv", colour="red")
+
+
+def test_columns_without_names_are_found_by_their_places(tmp_path):
+    reading = Reading(columns=("column 1", "column 3=b"), one_hot={"column 3": ("a", "b")})
+    for text in ("1,9,b\n4,9,a\n", "x,y,z\n1,9,b\n4,9,a\n", "x,z\n1,b\n4,a\n", "1,b\n4,a\n"):
+        (tmp_path / "t.csv").write_text(text)
+        found = reading.for_file(column_names(tmp_path / "t.csv", reading))
+        assert list(stream_csv(tmp_path / "t.csv", found)[1]) == [[1, 1], [4, 0]], text
+
+
 @pytest.mark.parametrize(
     ("array", "message"),
     [
         (np.zeros((2, 5, 4), np.uint8), "describes 3x4 images.*has 5x4"),
         (np.full((2, 3, 4), 7, np.uint8), "has 1 levels from 7 to 7"),
         (np.zeros((0, 3, 4), np.uint8), "has the shape"),
-        (np.zeros((2, 3, 4)), "holds float64; expected levels"),
+        (np.full((2, 3, 4), -1.0), "holds float64 from -1 to -1"),
+        (np.full((2, 3, 4), 0.5), "has 1 levels from 128 to 128"),
         (None, "there is nothing at"),
     ],
 )

@@ -13,7 +13,8 @@ from jaxtyping import Shaped
 
 import zoo
 from sample.media.characters import encode, raw
-from sample.media.image_files import read_images, read_pixels
+from sample.media.image_files import read_images
+from sample.media.pixel_files import read_pixels
 from sample.media.pixels import as_images
 from sample.pictures.grids import save_png
 from zoo.core.checks import check_values, kind

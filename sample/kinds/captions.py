@@ -14,7 +14,7 @@ from sample.kinds.places import folder_of, noted
 from sample.kinds.written import Writing, check_attends, first_written, report
 from sample.media import examples
 from sample.media.captions import caption, pointing_accuracy
-from sample.media.fitted_images import load_pixels
+from sample.media.pixel_files import load_pixels
 from sample.pictures.attention_maps import save_gaze
 from sample.scoring.text_metrics import scores
 from zoo.formats.arrays import read_arrays

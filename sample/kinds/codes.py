@@ -20,7 +20,7 @@ from sample.media.codes import (
     reconstruct,
     reconstruction_nats,
 )
-from sample.media.fitted_images import load_images
+from sample.media.image_files import load_images
 from sample.media.pixels import as_images
 from sample.pictures.grids import grid, save_png
 from zoo.core.bounds import check_has

@@ -13,7 +13,7 @@ from sample.kinds.codes import given_images
 from sample.kinds.kept import kept_images
 from sample.kinds.kind import engine_name, labels
 from sample.kinds.places import noted, place
-from sample.media.image_files import read_mask
+from sample.media.masks import read_mask
 from sample.media.pixels import as_images, image_shape
 from sample.pictures.frames import partly
 from sample.pictures.grids import grid, save_png

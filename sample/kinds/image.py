@@ -28,7 +28,7 @@ from sample.kinds.kind import (
 from sample.kinds.places import folder_of, noted, place
 from sample.kinds.table import show_drawing
 from sample.media import examples
-from sample.media.fitted_images import Binarise
+from sample.media.image_files import Binarise
 from sample.media.pixels import as_images, canvases
 from sample.pictures.frames import progress
 from sample.pictures.grids import grid, save_gif, save_png

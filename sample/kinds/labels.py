@@ -12,8 +12,8 @@ from sample.engines.conditional import BATCH
 from sample.kinds.kind import Kind, Run, check_counts, check_out
 from sample.kinds.places import folder_of, noted
 from sample.media import examples
-from sample.media.fitted_images import load_pixels
 from sample.media.labels import classify, names_of
+from sample.media.pixel_files import load_pixels
 from sample.pictures.labelled import save_labelled
 from zoo.core.checks import kind
 from zoo.formats.arrays import read_arrays

@@ -13,6 +13,7 @@ import tyro
 
 import zoo
 from sample.engines.sampler import draw
+from sample.kinds.kept import COLUMNS
 from sample.kinds.kind import (
     Computing,
     Inline,
@@ -32,7 +33,6 @@ from sample.kinds.places import noted, place
 from sample.media import examples
 from zoo.core.checks import kind
 
-COLUMNS = "columns.json"  # beside the checkpoint: what a training leaves of the test split
 REPORTED = 12  # columns in the report
 
 

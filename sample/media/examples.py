@@ -22,14 +22,17 @@ from jaxtyping import Int, Shaped
 
 import zoo
 from sample.media.characters import decode, encode
-from sample.media.image_files import read_pixels, stream_images
+from sample.media.image_files import Binarise, stream_images
+from sample.media.pixel_files import read_pixels
 from zoo.core.checks import kind
 from zoo.formats import tsv, vocabulary
 from zoo.formats.arrays import map_array, read_arrays
-from zoo.formats.csv_files import stream_csv
+from zoo.formats.csv_cells import Reading
+from zoo.formats.csv_files import column_names, stream_csv
 from zoo.formats.vocabulary import BYTES
 
 PIECE = 1 << 20  # bytes of a text that are looked at together
+AS_WRITTEN = Reading(flags="--")
 
 
 class Examples(NamedTuple):
@@ -61,12 +64,14 @@ def rows_of(examples: Examples) -> list[np.ndarray]:
     return [row[:count] for row, count in zip(examples.x, examples.sites, strict=True)]
 
 
-def images(model: zoo.Generative, path: Path, size: int) -> Iterator[Examples]:
+def images(
+    model: zoo.Generative, path: Path, size: int, binarise: Binarise = "none"
+) -> Iterator[Examples]:
     """Images of a picture, a folder, an .npy or an .npz."""
     if path.suffix == ".npz":
         yield from _packed(model, path, size)
         return
-    for names, x in stream_images(model, path, size):
+    for names, x in stream_images(model, path, size, binarise):
         yield Examples(x, None, names)
 
 
@@ -74,22 +79,21 @@ def rows(
     model: zoo.Generative,
     path: Path,
     size: int,
-    header: str = "auto",
-    drop: tuple[str, ...] = (),
+    reading: Reading = AS_WRITTEN,
 ) -> Iterator[Examples]:
     """Rows of a .csv, an .npy or an .npz."""
     if path.suffix in (".npy", ".npz"):
         yield from arrays(model, path, size)
         return
     _check_file(path, ".csv, an .npy or an .npz")
-    _, lines = stream_csv(path, header, drop)
+    _, lines = stream_csv(path, reading.for_file(column_names(path, reading)))
     shape = (-1, *model.site_shape, *model.head.event_shape)
     start = 0
     while part := list(itertools.islice(lines, size)):
         if len(part[0]) != model.num_dims:
             raise ValueError(
                 f"{path} has {len(part[0])} columns, but this {kind(model)} describes "
-                f"{model.num_dims}: leave columns out by --drop, or choose another file."
+                f"{model.num_dims}: choose columns by --columns or --drop, or another file."
             )
         x = np.array(part)
         if model.head.num_values is not None and not (x == np.round(x)).all():

@@ -11,6 +11,7 @@ from jaxtyping import Array, Float
 
 import zoo
 from sample.kinds import kind_of
+from sample.kinds.kept import kept_reading
 from sample.media.examples import Examples, arrays, of_array
 from sample.scoring.surprisal import surprise
 from zoo.core.checks import check_inputs, check_knows, kind
@@ -67,7 +68,9 @@ def score(
       batch_size: how many examples are scored at once.
       draws: how many draws of each example a bound takes; by default as many as in training.
       key: a key of these draws, consumed; `jax.random.key(0)` if None.
-      **reading: of a .csv `header` (auto, yes, no) and `drop`, names of columns to leave out.
+      **reading: how a .csv is read where it differs from that of the run: `header` (auto, yes, no),
+        `sep` and `decimal` as the flags --data.sep and --data.decimal, `columns` or `drop`, names of
+        columns to read or to leave out; of pictures `binarise`, threshold or dynamic.
 
     Returns:
       Likelihoods of all examples.
@@ -85,11 +88,12 @@ def score(
       True
     """
     model, variables = zoo.open(source)
+    checkpoint = zoo.find(source) if isinstance(source, str | os.PathLike) else None
     parts = list(
         stream_scores(
             model,
             variables,
-            read_examples(model, examples, context, batch_size, **reading),
+            read_examples(model, examples, context, batch_size, checkpoint, **reading),
             label=label,
             batch_size=batch_size,
             draws=draws,
@@ -113,25 +117,37 @@ class Scored(NamedTuple):
 
 
 def read_examples(
-    model: zoo.Generative, examples: Any, context: Any, size: int, **reading: Any
+    model: zoo.Generative,
+    examples: Any,
+    context: Any,
+    size: int,
+    checkpoint: Path | None = None,
+    **reading: Any,
 ) -> Iterator[Examples]:
-    """Values, or those of a file, `size` at a time.
+    """Values, or those of a file, `size` at a time; a .csv is read as the run of the checkpoint read
+    its own, but for what `reading` says.
 
     Raises:
       ValueError: there are none, or they cannot be read.
     """
     check_knows(model, "exact", "bound")
-    if not isinstance(examples, str | Path | os.PathLike):
+    reading = {name: x for name, x in reading.items() if x not in (None, (), "none")}
+    is_file = isinstance(examples, str | os.PathLike)
+    if reading and not (is_file and model.kind in ("images", "table")):
+        raise ValueError(f"{', '.join(reading)}: only for tables and pictures in files; drop it.")
+    if not isinstance(examples, str | os.PathLike):
         return of_array(model, examples, context, size)
     if context is not None:
         raise ValueError("a file brings its own context: drop context, or pass values.")
-    path, read = Path(os.path.expanduser(examples)), kind_of(model).read or arrays
+    path = Path(os.path.expanduser(examples))
+    read: Any = kind_of(model).read or arrays
     if not path.exists():
         raise ValueError(f"there is nothing at {path}: name a file or folder of examples.")
-    try:
-        return read(model, path, size, **reading)
-    except TypeError:
-        raise ValueError(f"{', '.join(reading)} is of tables (.csv) only.") from None
+    if model.kind == "table":
+        return read(model, path, size, reading=kept_reading(checkpoint, model, **reading))
+    if set(reading) - {"binarise"} or (reading and path.suffix == ".npz"):
+        raise ValueError(f"{', '.join(reading)} says nothing about how {path} is read: drop it.")
+    return read(model, path, size, **reading)
 
 
 def stream_scores(

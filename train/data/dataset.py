@@ -11,6 +11,7 @@ from jaxtyping import Int32, Shaped, UInt8
 
 from train.data.grouping import groups, members
 from train.data.options import Data as Data  # it has always been found here, too
+from zoo.formats.csv_cells import Reading
 
 
 class DataError(ValueError):
@@ -60,7 +61,7 @@ class Dataset:
     the captions name. `kind` is the kind of thing that an example is, as `model.kind` says it.
     `notes` say what is remarkable of the data, a sentence each. `redraw` makes training examples
     again whenever they are used, from a generator and their indices. `column_names` are those of a
-    table, if it has some.
+    table, if it has some, and `reading` says how its file was read.
     """
 
     name: str
@@ -82,6 +83,7 @@ class Dataset:
     kind: str = "images"
     redraw: Redraw | None = None
     column_names: tuple[str, ...] = ()
+    reading: Reading | None = None
 
     def map(self, function: Callable[[Split], Split]) -> "Dataset":
         """The data with `function` applied to every split, and to what is drawn again."""

@@ -92,16 +92,20 @@ class Arrays(Kind):
         return {"nats_standardised": nats + gain} if gain and model.knows != "none" else {}
 
     def keep(self, dataset, folder):
-        """Of rows and vectors the names, means and standard deviations of the test split's columns."""
+        """Of rows and vectors the names, means and standard deviations of the test split's columns,
+        and how their file was read.
+        """
         x = dataset.test.x
         if x.ndim != 2:
             return
-        columns = {
+        columns: dict[str, Any] = {
             "names": list(dataset.column_names) or [f"column {i + 1}" for i in range(x.shape[1])],
             "mean": x.mean(0, np.float64).tolist(),
             "deviation": x.std(0, np.float64).tolist(),
             "rows": len(x),
         }
+        if dataset.reading is not None:
+            columns["reading"] = dataclasses.asdict(dataset.reading)
         write_whole(folder / COLUMNS, json.dumps(columns).encode())
 
 

@@ -16,8 +16,9 @@ import numpy as np
 
 from train.data.dataset import Data, DataError, Dataset, Split, content_keys, generator
 from train.data.grouping import frequent_note, groups, members
-from train.data.own.csv_tables import drop_flag, has_names, read_csv
 from train.data.sources.published_files import File, read_manual
+from zoo.formats.csv_cells import Reading, has_names
+from zoo.formats.csv_files import Table, read_csv
 
 FOLDS = 10
 
@@ -86,7 +87,7 @@ def red_wine(data: Data) -> Dataset:
             [f"column {i}" for i in range(11)],
             False,
         )
-    names, rows = read_csv(found)
+    names, rows, _ = _read(found, Reading())
     keep = [i for i, name in enumerate(names) if name != "quality"]
     return _folded(data, "UCI red wine, folds of its own", rows[:, keep], [names[i] for i in keep])
 
@@ -98,12 +99,35 @@ def table(data: Data) -> Dataset:
     path = Path(os.path.expanduser(data.path))
     if not path.is_file():
         raise DataError(f"there is no file {path}; --data.path needs a .csv")
-    names, rows = read_csv(path, data)
+    names, rows, reading = _read(
+        path,
+        Reading(
+            data.header,
+            data.sep,
+            data.decimal,
+            data.drop,
+            data.columns,
+            dict.fromkeys(data.one_hot, ()),
+        ),
+    )
     dataset = _folded(
         data, path.name if has_names(names) else f"{path.name}, no line of names", rows, names
     )
     bits = _bits(path, data)
-    return dataclasses.replace(dataset, notes=(*_notes(names, rows), *bits, *dataset.notes))
+    notes = (*_notes(names, rows), *bits, *dataset.notes)
+    return dataclasses.replace(dataset, notes=notes, reading=reading)
+
+
+def _read(path: Path, reading: Reading) -> Table:
+    try:
+        return read_csv(path, reading)
+    except ValueError as error:
+        raise DataError(str(error)) from None
+
+
+def drop_flag(name: str) -> str:
+    """The flag that leaves a column out, quoted for a shell."""
+    return Reading().flag("drop", name)
 
 
 def _bits(path, data):
