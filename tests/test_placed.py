@@ -106,6 +106,35 @@ def test_binarised_digits_get_new_places_too(small, how):
 
 
 @pytest.mark.parametrize(
+    ("name", "chosen"),
+    [
+        ("translated", {"train": 10, "train_seed": 3}),
+        ("cluttered", {"classes": (7, 2), "train": 4}),
+    ],
+)
+def test_a_part_of_the_digits_gets_new_places(small, name, chosen):
+    """Of the chosen digits alone, and with their own labels."""
+    made = train.data.load(small(name, **chosen))
+    source = digits(small()).train
+    classes = chosen.get("classes", tuple(range(10)))
+    assert len(made.train.x) == chosen["train"] and made.num_classes == len(classes)
+    batches = Batches(made.train, chosen["train"], 0, redraw=made.redraw)
+    x, labels = batches(0)
+    where = np.concatenate([find_any(image, source.x) for image in made.train.x])
+    assert len(where) == len(made.train.x)  # each image holds one whole digit of the source
+    for image, label in zip(x, labels, strict=True):
+        (index,) = find_any(image, source.x)
+        assert index in where and source.context[index] == classes[label]
+    assert sorted(np.bincount(labels)) == [len(labels) // len(classes)] * len(classes)
+
+
+def find_any(image, digits):
+    """Which digits lie in the image whole; clutter may cover an image's digit."""
+    windows = np.lib.stride_tricks.sliding_window_view(image, digits.shape[1:])
+    return [i for i, digit in enumerate(digits) if (windows >= digit).all((2, 3)).any()]
+
+
+@pytest.mark.parametrize(
     ("name", "fields", "words"),
     [
         ("translated", {"canvas": 8}, "--data.canvas must be from 9, the side of a digit, to 1024"),

@@ -91,6 +91,18 @@ class Dataset:
         redraw = self.redraw and mapped(self.redraw, function)
         return dataclasses.replace(self, train=train, valid=valid, test=test, redraw=redraw)
 
+    def only(self, index: np.ndarray) -> "Dataset":
+        """The data with only the training examples at `index`, in that order."""
+        redraw = self.redraw
+
+        def part(random: np.random.Generator, chosen: np.ndarray) -> Split:
+            assert redraw is not None
+            return redraw(random, index[chosen])
+
+        return dataclasses.replace(
+            self, train=take(self.train, index), redraw=None if redraw is None else part
+        )
+
     @functools.cached_property
     def digest(self) -> str:
         """What tells these data from others, changed in one value or in their order: a hash of all

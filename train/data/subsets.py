@@ -29,13 +29,18 @@ def of_classes(dataset: Dataset, classes: tuple[int, ...]) -> Dataset:
     number = np.full(dataset.num_classes, -1, np.int32)
     number[list(classes)] = np.arange(len(classes))
 
-    def part(split):
-        labels = number[split.context]
-        return take(split._replace(context=labels), np.flatnonzero(labels >= 0))
+    def inside(split: Split) -> np.ndarray:
+        return np.flatnonzero(number[split.context] >= 0)
 
     names = dataset.class_names or tuple(map(str, range(dataset.num_classes)))
+    dataset = dataset.only(inside(dataset.train))
     dataset = dataclasses.replace(
-        dataset.map(part),
+        dataset,
+        valid=take(dataset.valid, inside(dataset.valid)),
+        test=take(dataset.test, inside(dataset.test)),
+    )
+    dataset = dataclasses.replace(
+        dataset.map(lambda split: split._replace(context=number[split.context])),
         num_classes=len(classes),
         class_names=tuple(names[each] for each in classes),
     )
@@ -71,11 +76,10 @@ def few(dataset: Dataset, data: Data) -> Dataset:
     order = generator(data.train_seed, _SUBSET).permutation(there)
     if labels is not None:  # the first of each class, then the second of each, ...
         order = order[np.argsort(turns(labels[order]), kind="stable")]
-    train = take(dataset.train, np.sort(order[:count]))
     description = (
         f"{dataset.description}, {count:,} of {there:,} training examples (seed {data.train_seed})"
     )
-    return dataclasses.replace(dataset, train=train, description=description)
+    return dataclasses.replace(dataset.only(np.sort(order[:count])), description=description)
 
 
 def turns(labels: Int[np.ndarray, " N"]) -> Int[np.ndarray, " N"]:
