@@ -19,7 +19,7 @@ from train.cli import evaluate as evaluating
 from train.data.dataset import Data
 from train.engine.prepare import inputs
 from train.recipe.recipe import Recipe
-from zoo.classifiers.cnn import shifted
+from zoo.classifiers.shifts import shifted
 from zoo.heads import value_probabilities
 
 TINY = zoo.CNN(image_shape=(8, 8), channels=(3, 4), halvings=2)

@@ -83,7 +83,7 @@ CONTEXT_RECIPES: dict[str, dict[str, Recipe]] = {
     },
     "ram": {
         "cpu": _glimpses(zoo.RAM(), Data(), steps=30_000),
-        "paper": _glimpses(zoo.CATALOGUE["ram"].paper, Data("mnist"), steps=200_000),
+        "paper": _glimpses(zoo.CATALOGUE["ram"].paper.clone(shift=2), Data("mnist"), steps=100_000),
     },
     "frames": {
         "cpu": Recipe(

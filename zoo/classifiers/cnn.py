@@ -3,11 +3,10 @@
 from typing import ClassVar
 
 import flax.linen as nn
-import jax
-import jax.numpy as jnp
 from jaxtyping import Array, Float, UInt8
 
 from zoo.classifiers.classifier import Classifier
+from zoo.classifiers.shifts import shifted
 from zoo.foundation.registry import register
 from zoo.layers.image_context import GridEncoder, why_no_encoder
 
@@ -76,22 +75,3 @@ class CNN(Classifier):
         """
         pixels = images.reshape(*images.shape[:3], -1).astype(self.bias.dtype) / 255
         return self.encoder(pixels).mean((1, 2)), self.params_of(pixels)[:, 0]
-
-
-def shifted(
-    images: Float[Array, "batch height width c"], most: int, key: Array
-) -> Float[Array, "batch height width c"]:
-    """Each image moved by -most..most pixels along both axes, with zeros where it came from.
-
-    Args:
-      images: the images.
-      most: the largest shift, at least 1.
-      key: consumed.
-    """
-    padded = jnp.pad(images, ((0, 0), (most, most), (most, most), (0, 0)))
-    corners = jax.random.randint(key, (len(images), 2), 0, 2 * most + 1)
-
-    def crop(image, corner):
-        return jax.lax.dynamic_slice(image, (*corner, 0), images.shape[1:])
-
-    return jax.vmap(crop)(padded, corners)

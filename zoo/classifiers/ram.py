@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, PyTree
 
 from zoo.classifiers.classifier import Classifier
 from zoo.classifiers.glimpses import glimpse
+from zoo.classifiers.shifts import shifted
 from zoo.core.checks import check_context, check_variables
 from zoo.core.model import Variables, site_params
 from zoo.foundation.arguments import checked
@@ -124,6 +125,7 @@ class RAM(Classifier):
       features: units of the core.
       hidden: units of each hidden layer of the glimpse network and of the locator.
       spread: standard deviation of a place in training, where an image reaches from -1 to 1.
+      shift: the most pixels by which an image is moved in training.
 
     Example:
       >>> import zoo
@@ -141,6 +143,7 @@ class RAM(Classifier):
     features: int = 256
     hidden: int = 128
     spread: float = 0.15
+    shift: int = 0
 
     def setup(self):
         super().setup()
@@ -178,6 +181,8 @@ class RAM(Classifier):
     def encode(self, context):
         """Images to float32 in [0, 1], [batch, channels, height, width]."""
         images = context.reshape(len(context), *self.image_shape[:2], -1)  # grey: one channel
+        if self.in_training and self.shift:
+            images = shifted(images, self.shift, self.make_rng("train"))
         return jnp.moveaxis(images, -1, 1).astype(jnp.float32) / 255
 
     def look(
