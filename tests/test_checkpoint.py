@@ -1,6 +1,7 @@
 """Checkpoints: one file, whole or refused in one line; nothing in it is executed."""
 
 import json
+import os
 from pathlib import Path
 
 import conformance
@@ -12,6 +13,7 @@ import safetensors.numpy
 
 import sample
 import zoo
+from zoo.core.model_files import find_run
 
 SAVED = Path(__file__).parent / "checkpoints"
 MODEL = zoo.CATALOGUE["made"].tiny
@@ -218,12 +220,32 @@ def test_find(tmp_path, path):
     for i, name in enumerate(["made", "made-2", "made-extra", "nade"]):
         (runs / name).mkdir(parents=True)
         (runs / name / "model.safetensors").write_bytes(path.read_bytes())
-        __import__("os").utime(runs / name / "model.safetensors", (i, i))
+        os.utime(runs / name / "model.safetensors", (i, i))
     assert zoo.find("made", runs) == runs / "made-2" / "model.safetensors"
     assert zoo.find(runs / "nade", runs) == runs / "nade" / "model.safetensors"
     assert zoo.find(path, runs) == path
     with pytest.raises(zoo.CheckpointError, match="none named 'lstm'.* train one first"):
         zoo.find("lstm", runs)
+
+
+def test_a_series_is_found_by_its_name(tmp_path, path, monkeypatch, capsys):
+    """The newest of its seeds; commands say which one that is."""
+    monkeypatch.chdir(tmp_path)
+    names = ["made", "made-series/seed-0", "made-series/seed-1", "made-extra-series/seed-0"]
+    for i, name in enumerate(names):
+        file = Path("runs", name, "model.safetensors")
+        file.parent.mkdir(parents=True)
+        file.write_bytes(path.read_bytes())
+        os.utime(file, (i, i))
+    seed = Path("runs/made-series/seed-1/model.safetensors")
+    for word in ("made", "runs/made-series"):
+        assert zoo.find(word) == find_run(word) == seed
+        said = f"{word}: seed-1 of runs/made-series, the newest of 2 runs\n"
+        assert capsys.readouterr().err == said
+    assert find_run("runs/made-series/seed-1") == seed and not capsys.readouterr().err
+    os.utime("runs/made/model.safetensors", (9, 9))
+    assert find_run("made") == Path("runs/made/model.safetensors")
+    assert not capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

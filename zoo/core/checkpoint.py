@@ -29,6 +29,7 @@ from zoo.foundation.packages import BOX
 FORMAT = "autoregressive-zoo/2"
 UNSIGNED = "autoregressive-zoo/1"  # the format before it, without a digest
 FILE = "model.safetensors"
+SEED = "seed-"  # how the folders in that of a series begin
 ROUNDED = "float16"  # in the header of a file that stores floats in half the bytes
 
 
@@ -184,10 +185,16 @@ def digest(text: str, arrays: Mapping[str, np.ndarray]) -> str:
     return whole.hexdigest()
 
 
+def _inside(folder):
+    """The checkpoints of a run's folder, or of a series of runs, one for each seed."""
+    return [*folder.glob(FILE), *folder.glob(f"{SEED}*/{FILE}")]
+
+
 @checked()
 def find(run: str | os.PathLike, runs: str | os.PathLike = "runs") -> Path:
-    """The checkpoint file that `run` means: a file, a folder that holds one, a name whose newest
-    run in `runs` does, or `pretrained/NAME` for weights that come with the project.
+    """The checkpoint file that `run` means: a file, a folder that holds one (of a series of seeds the
+    newest), a name whose newest run or series in `runs` does, or `pretrained/NAME` for weights that
+    come with the project.
 
     Raises:
       CheckpointError: no such run or file.
@@ -213,10 +220,9 @@ def find(run: str | os.PathLike, runs: str | os.PathLike = "runs") -> Path:
         raise CheckpointError(
             f"no weights at {path}: {BOX} has {names}; or train: python -m train MODEL."
         )
-    numbered = re.compile(rf"{re.escape(str(run))}(-\d+)?")
-    trained = [
-        file for file in Path(runs).glob(f"*/{FILE}") if numbered.fullmatch(file.parent.name)
-    ]
+    numbered = re.compile(rf"{re.escape(str(run))}(-\d+|-series(-\d+)?)?")
+    folders = [each for each in Path(runs).glob("*") if numbered.fullmatch(each.name)]
+    trained = [file for folder in (path, *folders) for file in _inside(folder)]
     if not trained:
         raise CheckpointError(
             f"no trained model at {path} and none named {run!r} in {runs}; train one first: "

@@ -113,14 +113,25 @@ def find_run(word: str) -> Path:
       ModelFileError: the file cannot be used.
     """
     if not is_own(word):
-        return checkpoint.find(word)
+        return _told_of_series(word, checkpoint.find(word))
     name = model_class(word)[0].__name__
     try:
-        return checkpoint.find(name)
+        return _told_of_series(word, checkpoint.find(name))
     except checkpoint.CheckpointError:
         raise checkpoint.CheckpointError(
             f"no trained model named {name!r} in runs; train one first: python -m train {word}."
         ) from None
+
+
+def _told_of_series(word, file):
+    """The file; if it is a run of a series that was found by the series, a line says so."""
+    seed = file.parent
+    is_named = Path(word) in (file, seed)
+    if seed.name.startswith(checkpoint.SEED) and not is_named:
+        count = len(list(seed.parent.glob(f"{checkpoint.SEED}*/{checkpoint.FILE}")))
+        of = f", the newest of {count} runs" if count > 1 else ""
+        print(f"{word}: {seed.name} of {seed.parent}{of}", file=sys.stderr)
+    return file
 
 
 def take_classes(argv: Sequence[str]) -> tuple[list[str], list[str]]:
