@@ -72,7 +72,7 @@ sample: $(RUNNING) ## draw from the newest run of MODEL (or RUN=folder); GIF=1, 
 demo: $(RUNNING) ## a page in the browser: complete digits, write, sound, translate, describe (RUN="runs/a runs/b" shows other models)
 	@$(PY) -m sample.demo $(RUN) $(ARGS)
 
-compress: $(RUNNING) ## compress FILE (an .npy, a picture, a folder of pictures, a text or a .wav) by the newest run of MODEL (or RUN=folder), without loss
+compress: $(RUNNING) ## compress FILE (an .npy; a picture, a text, a .wav or a folder of them; a .csv, a .tsv, a folder with captions.tsv) by the newest run of MODEL (or RUN=folder), without loss
 	@$(PY) -m sample.coding.pack $(RUN) "$(FILE)" $(ARGS)
 
 decompress: $(RUNNING) ## give back what FILE.arz was made of: make decompress MODEL=pixel_cnn FILE=images.npy.arz

@@ -20,7 +20,8 @@ import numpy as np
 import tyro
 
 import zoo
-from sample.coding import codec, container, data_files
+from sample.coding import codec, container
+from sample.coding.forms import data_files
 from sample.engines.sampler import draw
 from sample.media.pixels import as_images
 from zoo.cli import called, command
@@ -46,8 +47,8 @@ class Options:
 
 def codecs(model: Any, contents: data_files.Contents) -> Iterator[tuple[str, int]]:
     """(name, bytes) of every codec that is there."""
-    length = contents.form.get("length")
-    values = contents.x.reshape(-1)[:length]
+    lengths = contents.form.get("lengths")
+    values = contents.x.reshape(-1)[: lengths and sum(lengths)]
     levels = model.head.num_values
     plain = np.packbits(values.astype(bool)) if levels == 2 else values.astype(_dtype(levels))
     content = plain.tobytes()
@@ -111,8 +112,8 @@ def _timed(function: Callable[[], Any]) -> tuple[Any, float]:
 def run(options: Options) -> None:
     """Prints the table."""
     model, variables = zoo.open(find_run(options.run))
-    contents = data_files.read(model, options.file, quantised=True)
-    if options.num and "length" not in contents.form:
+    contents = data_files.read(model, options.file, is_rounded=True)
+    if options.num and "lengths" not in contents.form:
         contents = contents._replace(x=contents.x[: options.num])
     model, x, num = contents.model, contents.x, len(contents.x)
     how: dict[str, Any] = {"batch_size": options.batch_size, "last": contents.last}

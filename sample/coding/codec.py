@@ -139,7 +139,9 @@ def _forward(task, batch, x, with_peaks):
     known = x[task.indices(batch)].astype(model.head.dtype)
     states, words = Reader.nothing(task.rows, _capacity(model, task.rows))
     first, end, lanes = np.int32(0), np.int32(model.num_sites), np.int32(task.rows)
-    job = Job(known, np.True_, task.lengths(batch), first, end, lanes, np.bool_(with_peaks))
+    job = Job(
+        known, np.True_, task.lengths(batch), first, end, lanes, np.bool_(with_peaks), np.int32(0)
+    )
     coding = begin(model, variables, context, task.rows)
     return advance(model, variables, context, coding, job, states, words)[0]
 
@@ -234,7 +236,8 @@ def _read(task, batch, reader, header):
         if end > first:
             lanes, lengths = np.int32(reader.lanes), task.lengths(batch)
             ranks, with_peaks = (np.int32(first), np.int32(end)), np.bool_(lanes == 1)
-            job = Job(known, np.False_, lengths, *ranks, lanes, with_peaks)
+            available = np.int32(min(reader.available, 2**31 - 1))
+            job = Job(known, np.False_, lengths, *ranks, lanes, with_peaks, available)
             states, words = reader.load(_capacity(model, task.rows))
             coding, states = advance(model, variables, context, coding, job, states, words)
             reader.store(states)

@@ -1,13 +1,15 @@
 """The file of compressed values: a header that says what is needed to read it, and the payload.
 
-    magic (8 bytes) | version (1) | length of the header (4) | checksum (16) | header | payload
+    magic (8 bytes) | version (1) | length of the header (4) | checksum (16) | header | payload | zeros
 
 Numbers are little-endian, the header is JSON, and the checksum (BLAKE2b) is that of all bytes except
-its own. What a header claims is compared with the model and the payload before memory is taken.
+its own. Zeros follow if values are so certain that the payload has less than a byte for each 16,384
+of them: so a reader takes memory by the size of a file, whatever its header claims.
 """
 
 import hashlib
 import json
+import math
 import os
 import platform
 import struct
@@ -28,7 +30,7 @@ from zoo.foundation.version import installed_version
 
 MAGIC, VERSION = b"\x89arzoo\r\n", 1
 _FIXED = struct.Struct("<8sBI16s")
-_MOST = 2**20  # bytes of a header
+_PER_BYTE = 2**14  # values for each byte behind the header, at most
 
 
 def wrapped(header: dict[str, Any], payload: bytes) -> bytes:
@@ -40,6 +42,7 @@ def wrapped(header: dict[str, Any], payload: bytes) -> bytes:
       (3, b'bits')
     """
     text = to_json({**header, "payload": len(payload)}).encode()
+    payload = payload.ljust(-(-_claimed(header) // _PER_BYTE), b"\0")
     checksum = _checksum(VERSION, text, payload)
     return b"".join([_FIXED.pack(MAGIC, VERSION, len(text), checksum), text, payload])
 
@@ -61,12 +64,12 @@ def unwrapped(data: bytes) -> tuple[dict[str, Any], bytes]:
             "install a newer release."
         )
     text, payload = data[_FIXED.size : _FIXED.size + size], data[_FIXED.size + size :]
-    if size > _MOST or len(text) < size:
+    if len(text) < size:
         raise ValueError(f"the data are truncated or damaged: their header is cut off; {expected}.")
     try:
         header = json.loads(text)
-        promised = int(header["payload"])
-    except (ValueError, TypeError, KeyError):
+        promised, claimed = int(header["payload"]), _claimed(header)
+    except (ValueError, TypeError, KeyError, RecursionError):
         raise ValueError("the data are damaged: their header is not readable.") from None
     if promised > len(payload):
         raise ValueError(
@@ -75,7 +78,19 @@ def unwrapped(data: bytes) -> tuple[dict[str, Any], bytes]:
         )
     if _checksum(version, text, payload) != checksum:
         raise ValueError("the data are damaged since they were written: copy them again.")
-    return header, payload
+    if claimed > _PER_BYTE * len(payload):
+        raise ValueError(
+            f"the data are damaged: {len(payload):,} bytes cannot hold {claimed:,} values."
+        )
+    return header, payload[:promised]
+
+
+def _claimed(header):
+    """How many values a header claims."""
+    counts = [header.get("num", 0), *header.get("site_shape", [])]
+    if not all(type(count) is int and count >= 0 for count in counts):
+        raise ValueError("counts must be whole numbers")
+    return math.prod(counts)
 
 
 def _checksum(version, text, payload):

@@ -158,6 +158,11 @@ class Reader:
         """How many rows are coded at once."""
         return lanes_after(self.growth, self.rows)
 
+    @property
+    def available(self) -> int:
+        """How many words are left."""
+        return len(self._words) - self._position + len(self._front)
+
     def state(self, lane: int) -> int:
         """The state of a lane."""
         return self._x[lane]

@@ -9,12 +9,14 @@ import numpy as np
 import tyro
 
 import zoo
-from sample.coding import container, data_files
+from sample.coding import container
 from sample.coding.codec import coded
+from sample.coding.forms import data_files
+from sample.coding.forms.pairs import read_context
+from sample.coding.symbols import check_coded
 from zoo.cli import called, command
 from zoo.core.checks import kind
 from zoo.core.model_files import find_run, load_file
-from zoo.formats.arrays import read_arrays
 from zoo.foundation.files import write_whole
 
 SUFFIX = ".arz"
@@ -27,22 +29,28 @@ class Options:
     run: Annotated[str, tyro.conf.Positional]
     """A checkpoint, a run's folder, or a model's name: its newest run."""
     file: Annotated[Path, tyro.conf.Positional]
-    """What the kind of the model reads: an .npy, a picture, a folder of pictures, a text or a .wav."""
+    """What the kind of the model reads: an .npy; a picture, a text, a .wav, or a folder of them; a
+    .csv of levels; a .tsv of pairs; a folder with captions.tsv.
+    """
     out: Annotated[Path | None, tyro.conf.arg(metavar="FILE.arz")] = None
     """The compressed file; by default FILE with .arz behind its name."""
     label: int | None = None
     """The label of all examples, for a class-conditional model."""
     context: Annotated[Path | None, tyro.conf.arg(metavar="FILE.npy")] = None
-    """What the model conditions on, a row for each example; it is not stored."""
+    """What the model conditions on, a row for each example; it is not stored. A .tsv of pairs and a
+    folder with captions.tsv bring their own.
+    """
     quantised: bool = False
-    """Compress the nearest sound that the model describes, if it does not describe this one."""
+    """Compress the nearest that the model describes, such as a sound of its levels, if it does not
+    describe the file.
+    """
     batch_size: int = 256
     """How many examples are coded at once."""
     classes: tuple[str, ...] = ()
     """Model files (FILE.py) that define the classes of the run."""
 
 
-def context_of(model: Any, num: int, label: int | None, path: Path | None) -> Any:
+def context_of(model: Any, num: int, label: int | None, path: Path | None, form: Any = None) -> Any:
     """The context of `num` examples that the flags give.
 
     Raises:
@@ -50,16 +58,17 @@ def context_of(model: Any, num: int, label: int | None, path: Path | None) -> An
     """
     if label is not None and path is not None:
         raise ValueError("--label and --context are both given: drop one of them.")
-    context: Any = np.full(num, label, np.int32) if label is not None else None
+    if label is not None:
+        return np.full(num, label, np.int32)
     if path is not None:
-        arrays = read_arrays(path)
-        context = next(iter(arrays.values())) if len(arrays) == 1 else arrays
-    if context is None and model.why_invalid(None):
+        return read_context(model, path, form)
+    if model.why_invalid(None):
+        also = {"translation": " (sources, one a line)", "captions": " (a folder of images)"}
         raise ValueError(
             f"{kind(model)} conditions on a context ({model.why_invalid(None)}): pass --label or "
-            "--context FILE.npy."
+            f"--context{also.get(model.kind, ' FILE.npy')}."
         )
-    return context
+    return None
 
 
 def run(options: Options) -> None:
@@ -70,12 +79,18 @@ def run(options: Options) -> None:
     """
     for file in options.classes:
         load_file(file)
+    if options.batch_size < 1:
+        raise ValueError(f"--batch-size must be at least 1; got {options.batch_size}.")
     model, variables = zoo.open(find_run(options.run))
+    check_coded(model)
     out = options.out or options.file.with_name(options.file.name + SUFFIX)
-    if out.exists():
-        raise ValueError(f"{out} exists already and is not overwritten: name another by --out.")
+    data_files.check_free(out)
     contents = data_files.read(model, options.file, options.quantised)
-    context = context_of(model, len(contents.x), options.label, options.context)
+    context = contents.context
+    if context is None:
+        context = context_of(model, len(contents.x), options.label, options.context)
+    elif options.label is not None or options.context is not None:
+        raise ValueError(f"{options.file} brings its own context: drop --label and --context.")
     began = time.perf_counter()
     header, payload = coded(
         contents.model, variables, contents.x, context,
@@ -91,7 +106,12 @@ def run(options: Options) -> None:
         f"{kind(model)}: {len(data):,} bytes ({len(payload):,} of them payload) for the {size:,} of "
         f"{options.file}, {8 * len(payload) / dims:.4f} bits/dim, in {seconds:.1f} s with compilation"
     )
-    print(f"compressed: {out}; back: {called('sample.coding.unpack')} {options.run} {out}")
+    needed = f" --label {options.label}" if options.label is not None else ""
+    if options.context is not None:
+        needed = f" --context {options.context}"
+    elif contents.context is not None:
+        needed = f" --context {options.file}"
+    print(f"compressed: {out}; back: {called('sample.coding.unpack')} {options.run} {out}{needed}")
 
 
 def _size(path):

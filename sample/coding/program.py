@@ -45,6 +45,7 @@ class Job(NamedTuple):
       first, end: the ranks.
       lanes: how many rows are read at once; all rows if values are written.
       with_peaks: whether the likeliest symbols are asked for: one lane needs them.
+      available: how many words there are; it stops once it has read more.
     """
 
     known: Any
@@ -54,6 +55,7 @@ class Job(NamedTuple):
     end: Any
     lanes: Any
     with_peaks: Any
+    available: Any
 
 
 @without_x64
@@ -77,13 +79,17 @@ def advance(
     states: States,
     words: UInt32[Array, " capacity"],
 ) -> tuple[Coding, States]:
-    """Codes the ranks `job.first` to `job.end - 1`."""
+    """Codes the ranks `job.first` to `job.end - 1`, or until the words are used up."""
     batch, block = len(job.lengths), model.block
     decoder = zoo.decoder(model, variables, batch, context)
     sites = jnp.asarray(model.sites)
 
-    def visit(t, carry):
-        (cache, x, parts), states = carry
+    def goes_on(end, carry):
+        t, _, states = carry
+        return (t < end) & (states.position <= job.available)
+
+    def visit(carry):
+        t, (cache, x, parts), states = carry
         params, cache = decoder.step(cache, _canvas(model, x), t)
         known = jax.lax.dynamic_index_in_dim(job.known, sites[t], 1, keepdims=False)
         known = known.reshape(batch, -1).astype(jnp.int32)  # [batch, symbols]
@@ -97,24 +103,24 @@ def advance(
         value = jnp.stack(values, -1).reshape(batch, *model.head.event_shape)
         x = jax.lax.dynamic_update_index_in_dim(x, value.astype(x.dtype), sites[t], 1)
         parts = jax.lax.dynamic_update_index_in_dim(parts, jnp.stack(found), t, 0)
-        return Coding(cache, x, parts), states
+        return t + 1, Coding(cache, x, parts), states
 
-    def visit_block(i, carry):
-        coding, states = carry
-        first = jnp.maximum(i * block, job.first)
-        end = jnp.minimum((i + 1) * block, job.end)
+    def visit_block(carry):
+        first, coding, states = carry
+        end = jnp.minimum((first // block + 1) * block, job.end)
         entered = jax.lax.cond(
-            first == i * block,
+            first % block == 0,
             lambda cache, x: decoder.enter(cache, _canvas(model, x), first),
             lambda cache, x: cache,
             coding.cache,
             coding.x,
         )
         coding = coding._replace(cache=entered)
-        return jax.lax.fori_loop(first, end, visit, (coding, states))
+        return jax.lax.while_loop(functools.partial(goes_on, end), visit, (first, coding, states))
 
-    blocks = job.first // block, (job.end + block - 1) // block
-    return jax.lax.fori_loop(*blocks, visit_block, (coding, states))
+    start = job.first, coding, states
+    _, coding, states = jax.lax.while_loop(functools.partial(goes_on, job.end), visit_block, start)
+    return coding, states
 
 
 def _coded(head, shared, known, t, job, states, words):

@@ -7,8 +7,9 @@ from typing import Annotated
 import tyro
 
 import zoo
-from sample.coding import container, data_files
+from sample.coding import container
 from sample.coding.codec import decoded
+from sample.coding.forms import data_files
 from sample.coding.pack import SUFFIX, context_of
 from zoo.cli import called, command
 from zoo.core.model_files import find_run, load_file
@@ -27,7 +28,9 @@ class Options:
     label: int | None = None
     """The label that the examples were compressed with."""
     context: Annotated[Path | None, tyro.conf.arg(metavar="FILE.npy")] = None
-    """The context that the examples were compressed with."""
+    """The context that the examples were compressed with; of translations a file of sources, of
+    captions the folder of images.
+    """
     classes: tuple[str, ...] = ()
     """Model files (FILE.py) that define the classes of the run."""
 
@@ -51,17 +54,18 @@ def run(options: Options) -> None:
             f"{options.file} holds values without a file; use sample.decompress in Python."
         )
     out = options.out or options.file.with_name(_name(header, form))
-    if out.exists():
-        raise ValueError(f"{out} exists already and is not overwritten: name another by --out.")
-    context = context_of(model, num, options.label, options.context)
+    data_files.check_free(out)
+    context = context_of(model, num, options.label, options.context, form)
     x = decoded(model, variables, header, payload, context)
-    data_files.write(model, x, form, out)
+    data_files.write(model, x, form, out, options.context)
     print(f"{num:,} examples: {out}")
 
 
 def _name(header, form):
-    """The name that the data had; a picture comes back as a .png."""
+    """The name that the data had; a picture comes back as a .png, captions of a folder as a .tsv."""
     name = Path(str(header.get("name", "data"))).name
+    if form.get("is") == "captions":
+        return f"{name}.tsv"
     is_picture = form.get("is") == "pictures" and not form.get("names")
     return str(Path(name).with_suffix(".png")) if is_picture else name
 

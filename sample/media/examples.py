@@ -159,7 +159,7 @@ def texts(model: Any, path: Path, size: int) -> Iterator[Examples]:
     unit = "byte" if model.vocabulary == BYTES else "character"
     windows = (
         (f"{file.name}, {unit} {start:,}", window)
-        for file in _files(path, ".txt")
+        for file in files_below(path, ".txt")
         for start, window in _windows(_tokens(model, file), model.num_sites)
     )
     yield from _of_windows(model, windows, size, path)
@@ -172,7 +172,7 @@ def sounds(model: Any, path: Path, size: int) -> Iterator[Examples]:
         return
     windows = (
         (f"{file.name}, {start / model.rate:.3f} s", window)
-        for file in _files(path, ".wav")
+        for file in files_below(path, ".wav")
         for start, window in _windows([_levels(model, file)], model.num_sites)
     )
     yield from _of_windows(model, windows, size, path)
@@ -275,8 +275,12 @@ def _levels(model, file):
     return zoo.quantise(wave, model.head.num_values, model.companding)
 
 
-def _files(path, suffix):
-    """A file, or the files of a folder and below that have a suffix."""
+def files_below(path: Path, suffix: str) -> list[Path]:
+    """A file, or the files of a folder and below that have a suffix.
+
+    Raises:
+      ValueError: there are none.
+    """
     if not path.exists():
         raise ValueError(f"there is nothing at {path}; expected a {suffix} or a folder of them.")
     if path.is_file():

@@ -4,6 +4,8 @@ import contextlib
 import json
 import math
 import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +21,29 @@ def write_whole(path: str | os.PathLike, content: bytes) -> None:
       >>> Path("figures.txt").read_bytes()
       b'1 2 3'
     """
-    path = Path(path)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
+    with replacing(path) as partial:
         partial.write_bytes(content)
+
+
+@contextlib.contextmanager
+def replacing(path: str | os.PathLike, suffix: str = "") -> Iterator[Path]:
+    """Yields a path beside `path` for a file or folder, which takes the place of `path` in the end.
+    After an error it is removed, and what is at `path` stays.
+
+    Args:
+      path: of the file or folder to write.
+      suffix: what the path that is yielded ends with.
+
+    Example:
+      >>> with replacing("figures") as folder:
+      ...     folder.mkdir()
+      >>> Path("figures").is_dir()
+      True
+    """
+    path = Path(path)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial{suffix}")
+    try:
+        yield partial
         partial.replace(path)
     except OSError as error:
         if error.filename == str(partial):
@@ -30,7 +51,7 @@ def write_whole(path: str | os.PathLike, content: bytes) -> None:
         raise
     finally:
         with contextlib.suppress(OSError):  # a folder that cannot be written has no partial file
-            partial.unlink(missing_ok=True)
+            partial.unlink(missing_ok=True) if partial.is_file() else shutil.rmtree(partial, True)
 
 
 def to_json(value: Any, indent: int | None = None) -> str:
