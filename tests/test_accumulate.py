@@ -44,6 +44,8 @@ def test_every_kind_of_model(name, parallel, ways):
     """Streams with a carry, texts of several lengths, players, and convolutions."""
     if ways == {"shard": "fsdp"} and parallel == "pmap":
         return
+    if name == "gan" and "accumulate" in ways:
+        return  # each part draws fakes of its own
     model = zoo.entry(name).tiny
     if hasattr(model, "dropout"):  # noise, of which each part draws its own
         model = model.clone(dropout=0.0)
