@@ -139,21 +139,19 @@ def test_code_of_the_readme_runs(runs):
 
 
 @functools.cache
-def entry_of_the_page(num):
-    """The entry that the first blocks of code make, once: equal models share compiled functions."""
+def entry_of_the_page():
+    """The entry that the page makes, once: equal models share compiled functions."""
     blocks = python_of(ADDING_A_MODEL)[2:]  # after those of CausalMixer
-    assert len(blocks) == 4  # the last is that of `HiddenClass`
-    scope = {"__name__": "example"}
-    for block in blocks[:num]:
-        exec(compile(block, str(ADDING_A_MODEL), "exec"), scope)
+    assert len(blocks) == 3  # the model, its suite and `HiddenClass`
+    exec(compile(blocks[0], str(ADDING_A_MODEL), "exec"), {"__name__": "example"})
     return zoo.CATALOGUE["leaky_memory"]
 
 
-@pytest.fixture(params=[pytest.param(1, id="default step"), pytest.param(2, id="own step")])
-def example(request, monkeypatch):
+@pytest.fixture
+def example(monkeypatch):
     monkeypatch.setattr(zoo.catalogue, "CATALOGUE", dict(zoo.CATALOGUE))
     monkeypatch.setattr(zoo, "CATALOGUE", zoo.catalogue.CATALOGUE)
-    entry = zoo.CATALOGUE["leaky_memory"] = entry_of_the_page(request.param)
+    entry = zoo.CATALOGUE["leaky_memory"] = entry_of_the_page()
     zoo.register(type(entry.tiny))  # its twin has the same name
     return entry
 
