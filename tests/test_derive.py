@@ -26,9 +26,11 @@ from zoo.derived import comparison, has_derived_prefill, rules
 from zoo.derived.comparison import disagreement, reads_prompts
 from zoo.derived.derivation import Shapes, decoder_of, derivation
 from zoo.derived.network import codes, finality, graph
+from zoo.derived.network.digest import digest
 from zoo.derived.network.windows import Refused, groups
 from zoo.derived.work import memory
 from zoo.derived.work.prompt import Prompt
+from zoo.foundation import compilation_cache, kept_facts
 
 KEY = jax.random.key(0)
 # The rest take what these take, or longer.
@@ -461,6 +463,67 @@ def test_a_wrong_plan_is_never_used(name, monkeypatch):
     mutate(monkeypatch)
     found = comparison._examined(model, Shapes.of(variables_of(model)), Shapes.of(None))
     assert isinstance(found, Refused) and why in str(found), found
+
+
+def test_a_comparison_is_kept_for_the_next_command(monkeypatch, tmp_path):
+    """By a digest of network, shapes, source and versions; whatever else a file holds is ignored."""
+    compared, said = [], [None]
+
+    def disagreement(found, model, *rest):
+        compared.append(model)
+        return said[0]
+
+    def count(model):
+        compared.clear()
+        return comparison._examined(model, Shapes.of(variables_of(model)), Shapes.of(None)), len(
+            compared
+        )
+
+    small = zoo.FVSBN((2, 3))
+
+    def number(model=small):
+        return count(model)[1]
+
+    monkeypatch.setattr(comparison, "disagreement", disagreement)
+    assert [number(), number()] == [1, 1] and not list(tmp_path.iterdir())  # no command
+    monkeypatch.setattr(compilation_cache, "_kept_in", [tmp_path])
+    said[0] = "they differ"
+    assert isinstance(count(small)[0], Refused) and not list(tmp_path.rglob("*/*"))
+    said[0] = None
+    assert [number(), number()] == [1, 0]
+    for other in (zoo.FVSBN((3, 2)), small.clone(ordering=zoo.Ordering("snake"))):
+        assert number(other) == 1
+    (kept, *_) = sorted(tmp_path.rglob("*/*"), key=lambda each: each.stat().st_mtime)
+    for damaged in (b"", kept.read_bytes()[:-3], b"derived steps agree with __call__"):
+        kept.write_bytes(damaged)
+        assert [number(), number()] == [1, 0]
+    monkeypatch.setattr(comparison, "_source", lambda: "another")
+    assert [number(), number()] == [1, 0]
+    monkeypatch.setattr(
+        kept_facts, "write_whole", lambda *_: (_ for _ in ()).throw(OSError("full"))
+    )
+    monkeypatch.setattr(comparison, "_source", lambda: "a third")
+    assert [number(), number()] == [1, 1]
+
+
+def test_digests_tell_constants_apart():
+    """Also those within loops and calls; gradients and the names of functions do not count."""
+
+    def network(mask, loop=3):
+        @jax.custom_vjp
+        def wave(x):
+            return jnp.sin(x * mask)
+
+        wave.defvjp(lambda x: (wave(x), x), lambda x, t: (t,))
+        return jax.make_jaxpr(
+            lambda x: jax.lax.scan(lambda c, _: (wave(c), None), x, None, length=loop)[0]
+        )(np.ones(3, np.float32))
+
+    masks = [np.array(each, np.float32) for each in ([1, 0, 1], [1, 0, 1], [1, 1, 0])]
+    first, again, other = (digest(network(mask)) for mask in masks)
+    assert first == again and first is not None
+    assert len({first, other, digest(network(masks[0], 4))}) == 3
+    assert digest(lambda x: x) is None
 
 
 def test_the_suite_finds_a_wrong_plan(monkeypatch):

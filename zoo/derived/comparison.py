@@ -1,12 +1,18 @@
-"""The check that every derivation passes before it is used: its steps against the network itself."""
+"""The check that every derivation passes before it is used: its steps against the network itself.
+
+Commands keep that a derivation passed, by a digest of the network, of this package's source, and
+of the versions and device that it was checked with; the next command need not compare again.
+"""
 
 from __future__ import annotations
 
 import concurrent.futures
 import functools
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
+import jaxlib
 import numpy as np
 from jaxtyping import PyTree
 
@@ -16,9 +22,13 @@ from zoo.core.decoders import encode
 from zoo.core.likelihood import _conditionals
 from zoo.core.model import Autoregressive, Variables
 from zoo.derived.derivation import Derivation, Shapes, decoder_of, derivation
+from zoo.derived.network.digest import digest
 from zoo.derived.network.windows import Refused
+from zoo.foundation import kept_facts
+from zoo.foundation.compilation_cache import kept_in
 from zoo.foundation.precision import without_x64
 
+BATCH = 2  # examples that are compared
 _PROMPT = 8  # ranks that the check reads in one pass, at least
 
 
@@ -46,7 +56,7 @@ def examined(model: Autoregressive, variables: Shapes, context: Shapes) -> Deriv
 def _examined(model, variables, context):
     try:
         found = derivation(model, variables, context)
-        difference = disagreement(found, model, variables, context)
+        difference = _difference(found, model, variables, context)
     except Exception as error:
         return refusal(error)
     return found if difference is None else Refused(difference)
@@ -74,7 +84,7 @@ def _reads_prompts(found, model, variables, context):
     slots = max((each.slots for each in found.program.buffers.values()), default=0)
     number = max(1, min(model.num_sites - 2, max(_PROMPT, slots + 2)))
     try:
-        return disagreement(found, model, variables, context, number) is None
+        return _difference(found, model, variables, context, number) is None
     except Exception:  # a prompt is then read step by step
         return False
 
@@ -86,6 +96,40 @@ def refusal(error: Exception) -> Refused:
         return error.with_traceback(None)
     lines = str(error).strip().splitlines() or ["no message"]
     return Refused(f"its step could not be derived ({type(error).__name__}: {lines[0]})")
+
+
+def _difference(found, model, variables, context, prompt=0):
+    """`disagreement`; None at once where an earlier command compared the same."""
+    fact = _fact(found, model, variables, context, prompt) if kept_in() else None
+    if fact is not None and kept_facts.is_known(fact):
+        return None
+    difference = disagreement(found, model, variables, context, prompt)
+    if fact is not None and difference is None:
+        kept_facts.keep(fact)
+    return difference
+
+
+def _fact(found, model, variables, context, prompt):
+    """A line that names all that the comparison depends on; None if it cannot be told."""
+    given = batch_axes.resized(context.structs(), BATCH)
+    shape = (BATCH, *model.site_shape, *model.head.event_shape)
+    x = jax.ShapeDtypeStruct(shape, model.head.dtype)
+    jaxpr = jax.make_jaxpr(functools.partial(_conditionals, model))(variables.structs(), x, given)
+    networks = found.jaxpr, jaxpr, tuple(found.axes)
+    order = np.asarray(model.sites), tuple(model.site_shape), found.program.plan.block
+    device = jax.devices()[0]
+    versions = jax.__version__, jaxlib.__version__, np.__version__
+    where = device.platform, device.device_kind, _source(), prompt
+    known = digest(networks, order, versions, where)
+    return None if known is None else f"derived steps agree with __call__: {known}\n"
+
+
+@functools.cache
+def _source() -> str | None:
+    """The digest of this package."""
+    folder = Path(__file__).parent
+    files = sorted(folder.rglob("*.py"))
+    return digest(*((str(each.relative_to(folder)), each.read_text("utf-8")) for each in files))
 
 
 def disagreement(
@@ -101,12 +145,16 @@ def disagreement(
       context: those of its context, for one example.
       prompt: how many ranks are read in one pass, before the steps.
     """
-    batch, random = 2, np.random.RandomState(0)
+    batch, random = BATCH, np.random.RandomState(0)
     weights = jax.tree.map(functools.partial(_random, random), variables.structs())
     given = _like(model.example(batch)[1], batch_axes.resized(context.structs(), batch))
     x, junk = (_values(model, batch, random) for _ in range(2))
-    wanted = _conditionals(model, weights, x, given).reshape(batch, model.num_sites, -1)
-    got = jax.jit(functools.partial(_steps, found, model, prompt))(weights, x, junk, given)
+    network, steps = (
+        jax.jit(functools.partial(*each), compiler_options=_options())
+        for each in ((_conditionals, model), (_steps, found, model, prompt))
+    )
+    wanted = network(weights, x, given).reshape(batch, model.num_sites, -1)
+    got = steps(weights, x, junk, given)
     wanted = wanted[:, np.asarray(model.sites)[: got.shape[1]]]
     wanted, got = (np.asarray(each, np.float32) for each in (wanted, got))
     finite = np.isfinite(wanted)
@@ -122,6 +170,16 @@ def disagreement(
         most = wrong[:, rank].max()
         return f"its derived params at rank {rank} differ from those of __call__ by {most:.2g}"
     return None
+
+
+def _options():
+    """Of programs that run once: most of the time would go into making them fast."""
+    if jax.default_backend() != "cpu":
+        return None
+    return {
+        "xla_backend_optimization_level": 0,
+        "xla_llvm_disable_expensive_passes": True,
+    }
 
 
 def _like(example, wanted):

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.extend.core import ClosedJaxpr
 from jaxtyping import PyTree
 
 from zoo.core import batch_axes
@@ -16,7 +17,7 @@ from zoo.derived import links, places, selections
 from zoo.derived.loops import lay_out
 from zoo.derived.network import codes, finality
 from zoo.derived.network.graph import Array as Node
-from zoo.derived.network.graph import Op, trace
+from zoo.derived.network.graph import Op, graph_of
 from zoo.derived.network.windows import NotCausal, Refused, Window, moving, volume, whole
 from zoo.derived.plan import Plan
 from zoo.derived.schedule import FRAMES
@@ -58,6 +59,7 @@ class Derivation(NamedTuple):
       axes: which axis of each array of the memory counts examples; -1 if none does.
       requests: what is to be prepared of the weights, by operation and name.
       ops: the operations of the network, loops not laid out.
+      jaxpr: the network as it was traced.
     """
 
     program: Program
@@ -65,6 +67,7 @@ class Derivation(NamedTuple):
     axes: list[int]
     requests: dict
     ops: list[Op]
+    jaxpr: ClosedJaxpr
 
 
 def derivation(model: Autoregressive, variables: Shapes, context: Shapes) -> Derivation:
@@ -92,7 +95,8 @@ def derivation(model: Autoregressive, variables: Shapes, context: Shapes) -> Der
         variables, memory = jax.tree.unflatten(tree, leaves)
         return full_float32(model.apply)(variables, x, memory)
 
-    ops, inputs, output = trace(network, leaves, canvas)
+    jaxpr = jax.make_jaxpr(network)(leaves, canvas)
+    ops, inputs, output = graph_of(jaxpr)
     for node, axis in zip(inputs[len(leaves) - len(axes) :], axes, strict=False):
         node.batched = axis >= 0
     ranks = np.asarray(model.ordering.ranks(model.site_shape))
@@ -109,7 +113,7 @@ def derivation(model: Autoregressive, variables: Shapes, context: Shapes) -> Der
             f"computed at every rank ({op.name}, {op.line})"
         )
     program = Program(plan, np.broadcast_to(code - 1, canvas.shape))
-    return Derivation(program, inputs, axes, {}, ops)
+    return Derivation(program, inputs, axes, {}, ops, jaxpr)
 
 
 def _check_causal(model, output, ops):

@@ -22,13 +22,27 @@ SETTINGS = {
     "jax_compilation_cache_max_size": MOST_BYTES,
 }
 
+_kept_in: list[Path] = []  # the folder, once `cache_compilations` chose one
+
+
+def kept_in() -> Path | None:
+    """The folder in which `cache_compilations` keeps programs; None before its first call, and
+    where nothing is kept.
+
+    Example:
+      >>> kept_in() is None  # an import keeps nothing
+      True
+    """
+    return _kept_in[0] if _kept_in else None
+
 
 def cache_compilations(folder: str | os.PathLike | None = None) -> Path | None:
     """Keeps the programs that jax compiles from now on in a folder, and takes them from there.
 
     The commands call it; an import of the zoo does not. A program is found again by its content,
     by the versions of jax and XLA, and by the device, so no result depends on the cache. Several
-    processes may share a folder. It holds at most 2 GiB.
+    processes may share a folder. It holds at most 2 GiB. Beside the programs lies what commands
+    found out and need not find out again: which derived steps agree with their network.
 
     Args:
       folder: where programs are kept. By default `JAX_COMPILATION_CACHE_DIR` if jax has that
@@ -45,6 +59,7 @@ def cache_compilations(folder: str | os.PathLike | None = None) -> Path | None:
       >>> zoo.cache_compilations() is None
       True
     """
+    _kept_in.clear()
     if os.environ.get(SWITCH, "").lower() in OFF:
         return None
     chosen = folder or jax.config.jax_compilation_cache_dir  # type: ignore[attr-defined]
@@ -71,6 +86,7 @@ def cache_compilations(folder: str | os.PathLike | None = None) -> Path | None:
     # A disk that is full later does no harm: the program is compiled, and runs.
     for what in ("reading", "writing"):
         warnings.filterwarnings("ignore", f"Error {what} persistent compilation cache entry")
+    _kept_in.append(where)
     return where
 
 

@@ -137,7 +137,11 @@ class Body:
 def trace(function: Callable[..., Any], *args: Any) -> tuple[list[Op], list[Array], Array]:
     """The graph of a function of arrays with one output: its operations, its inputs and its
     output."""
-    closed = jax.make_jaxpr(function)(*args)
+    return graph_of(jax.make_jaxpr(function)(*args))
+
+
+def graph_of(closed: ClosedJaxpr) -> tuple[list[Op], list[Array], Array]:
+    """The graph of a jaxpr with one output."""
     variables: list[Any] = list(closed.jaxpr.invars)
     inputs = [Array(v.aval.shape, v.aval.dtype) for v in variables]
     ops: list[Op] = []
@@ -171,7 +175,7 @@ def _flatten(
     for eqn in jaxpr.eqns:
         ins = [read(atom) for atom in eqn.invars]
         at = _line(eqn) or line
-        inner = _called(eqn)
+        inner = called(eqn)
         if eqn.primitive.name in UNCHANGED and len(ins) == len(eqn.outvars):
             outs = ins
         elif eqn.primitive.name == "cond" and ins[0].value is not None:
@@ -188,7 +192,7 @@ def _flatten(
     return [read(atom) for atom in jaxpr.outvars]
 
 
-def _called(eqn):
+def called(eqn: Any) -> Any:
     """What a call calls; None if it is no call, as a reduction by a given function is none."""
     for name in CALLS:
         inner = eqn.params.get(name)
