@@ -322,6 +322,7 @@ def test_ensemble_averages_probabilities():
 def test_long_scoring_shows_its_progress(seconds, shown, monkeypatch, capsys):
     clock = itertools.count(step=seconds)
     monkeypatch.setattr("tqdm.std.time", lambda: next(clock))
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     model, x = zoo.FVSBN(SHAPE), noisy_copies(23)
     evaluate(model, zoo.init(model, jax.random.key(0), jnp.asarray(x)), Split(x, None), 10)
     assert ("23/23" in capsys.readouterr().err) == shown

@@ -30,8 +30,8 @@ class Writer:
 
     Example:
       >>> writer = Writer(rows=1, checksum=7)
-      >>> writer.push(np.array([0]), np.array([TOTAL // 2]))
-      >>> Reader(writer.finish(), rows=1, growth=0).state(0) == 2 * (2**32 + 7)
+      >>> writer.push(np.array([0], np.uint64), np.array([TOTAL // 2], np.uint64))
+      >>> Reader(writer.finish(), rows=1, growth=0).state(0) == 2 * LEAST + 7
       True
     """
 

@@ -10,6 +10,7 @@ import tyro
 
 from train.engine.ensembles import Member, check_same_space, evaluation, snapshot_words
 from train.engine.evaluation import (
+    TEST_SCORES,
     check_draws,
     check_ensemble,
     example_scores,
@@ -144,9 +145,14 @@ def _scored(options, member):
     several = options.orderings is not None or (options.ensemble and len(model.members()) > 1)
     noise = {"draws": options.draws or member.recipe.draws, "seed": options.seed}
     scores = example_scores(model, member.variables, split, size, ensemble=several, **noise)
-    if options.split == "test" and not several:
+    if options.split == "test" and not several and _lacks_scores(member.run):
         keep_scores(member.run.folder, scores.nats, model, split.x)
     return f"{name}, ensemble of {len(model.members())}" if several else name, scores
+
+
+def _lacks_scores(run):
+    """Whether the run is finished, and was so before runs kept the scores of their test split."""
+    return run.results.exists() and not (run.folder / TEST_SCORES).exists()
 
 
 def _line(options, member, name, scores):
