@@ -436,6 +436,15 @@ def _final_too_early(monkeypatch):
     monkeypatch.setattr(finality, "propagate", by_a_row)
 
 
+def _final_a_rank_too_early(monkeypatch):
+    right = finality.propagate
+
+    def by_a_rank(ops, canvas, inputs, code):
+        right(ops, canvas, inputs, np.maximum(code - 1, 0))
+
+    monkeypatch.setattr(finality, "propagate", by_a_rank)
+
+
 def _products_of_nothing(monkeypatch):
     nothing = lambda params, ins, outs, fn: np.zeros((1,) * len(outs[0].shape), np.int32)  # noqa: E731
     monkeypatch.setitem(codes.RULES, "dot_general", nothing)
@@ -448,15 +457,17 @@ def _masks_dropped(monkeypatch):
 
 
 DILATED = zoo.WaveNet((12,), 3, 3, (1, 2), 1, head=zoo.Categorical(3))
+SEEN = zoo.Transformer((6,), 4, 1, 1, head=zoo.Categorical(3))  # keys are read once final
 MUTANTS = {
     "short ring": (_short_ring, DILATED, "differ from those of __call__"),
     "final too early": (_final_too_early, newcomers.MODELS["Masked"], "differ from those of"),
+    "final a rank too early": (_final_a_rank_too_early, SEEN, "differ from those of"),
     "products of nothing": (_products_of_nothing, newcomers.MODELS["Mixer"], "differ from those"),
     "masks dropped": (_masks_dropped, newcomers.MODELS["Mixer"], "depend on the value at rank"),
 }
 
 
-@pytest.mark.parametrize("name", slow_but({"short ring", "masks dropped"}, MUTANTS))
+@pytest.mark.parametrize("name", slow_but({"final a rank too early", "masks dropped"}, MUTANTS))
 def test_a_wrong_plan_is_never_used(name, monkeypatch):
     """A ring without room, values taken for known too early, dependences or masks overlooked."""
     mutate, model, why = MUTANTS[name]
@@ -533,6 +544,26 @@ def test_the_suite_finds_a_wrong_plan(monkeypatch):
     model = DILATED.clone(features=4)
     with pytest.raises(AssertionError, match="the derived step differs at rank"):
         conformance.check_derived(zoo.Entry(model, model))
+
+
+def test_the_suite_says_when_it_compared_recomputing():
+    """A check of a derived step does not pass in silence where there is none."""
+    for model in (Plain(site_shape=(3,), name_of="weights"), Spectral((3,))):
+        remark = conformance.check_step(zoo.Entry(model, model))
+        assert (remark is None) == isinstance(model, Plain), remark
+    assert re.match(
+        r"no step could be derived, and recomputing was compared instead: .*fft", remark
+    )
+
+
+class Spectral(Newcomer):
+    """Params that read no other site, by way of Fourier transforms, which no rule follows."""
+
+    @nn.compact
+    def __call__(self, x, memory=None, *, train=False):
+        weights = self.param("weights", nn.initializers.normal(), (*self.site_shape, 5))
+        nothing = jnp.minimum(jnp.abs(jnp.fft.fft(x.astype(jnp.complex64))), 0.0)  # of no power
+        return weights[None] + nothing[..., None]
 
 
 def test_an_operation_that_no_rule_follows_is_named():

@@ -18,6 +18,10 @@ from sample.testing.subject import (
     rank_mask,
     variables_for,
 )
+from zoo.core.decoders import has_own_step
+from zoo.derived.comparison import examined_for
+from zoo.derived.network.windows import Refused
+from zoo.foundation.precision import narrowed
 
 
 def check_initial(entry: zoo.Entry) -> None:
@@ -77,17 +81,26 @@ def check_context(entry: zoo.Entry) -> None:
     assert (after[1:] == params[1:]).all(), "a row sees the context of another"
 
 
-def check_step(entry: zoo.Entry) -> None:
-    """`step` gives the params of `__call__` at every rank, with junk at all later ranks."""
+def check_step(entry: zoo.Entry) -> str | None:
+    """`step` gives the params of `__call__` at every rank, with junk at all later ranks. For a model
+    without a `step`, `check_derived`."""
+    if not has_own_step(entry.tiny):
+        return check_derived(entry)
     _check_decoder(entry, zoo.decoder, "step")
+    return None
 
 
-def check_derived(entry: zoo.Entry) -> None:
-    """The step derived from `__call__` gives its params too; so does what stands in where none can
-    be derived."""
+def check_derived(entry: zoo.Entry) -> str | None:
+    """The step derived from `__call__` gives its params too. So does what stands in where none can
+    be derived; the remark that is returned says so, with the reason."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         _check_decoder(entry, zoo.derive, "the derived step")
+    context = narrowed(example_of(entry, BATCH)[1])
+    found = examined_for(entry.tiny, variables_for(entry), context)
+    if isinstance(found, Refused):
+        return f"no step could be derived, and recomputing was compared instead: {found}"
+    return None
 
 
 def _check_decoder(entry, make, name):

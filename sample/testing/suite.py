@@ -37,7 +37,7 @@ from zoo.core.checks import check_batch, check_model
 from zoo.foundation.arguments import shown
 from zoo.foundation.registry import registered
 
-Check = Callable[[zoo.Entry], None]
+Check = Callable[[zoo.Entry], str | None]  # a check that is ok may return a remark
 
 CHECKS: tuple[Check, ...] = (
     check_initial,
@@ -90,7 +90,8 @@ class Result(NamedTuple):
     Attributes:
       name: of the check, such as "causal".
       outcome: "ok", "failed" or "skipped".
-      why: what failed, or why the check means nothing for this model; "" if it is ok.
+      why: what failed, or why the check means nothing for this model; "" if it is ok, or a remark
+        on what was compared.
 
     Example:
       >>> print(Result("context", "skipped", "it takes no context"))
@@ -181,12 +182,12 @@ def run(entry: zoo.Entry) -> Iterator[Result]:
             yield Result(name, "skipped", reason)
             continue
         try:
-            each(entry)
+            remark = each(entry)
         except Exception as error:  # anybody's model can fail in any way
             hopeless = each is check_initial and not isinstance(error, AssertionError)
             yield Result(name, "failed", _one_line(error))
         else:
-            yield Result(name, "ok")
+            yield Result(name, "ok", remark or "")
 
 
 def _one_line(error: Exception) -> str:

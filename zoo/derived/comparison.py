@@ -149,10 +149,8 @@ def disagreement(
     weights = jax.tree.map(functools.partial(_random, random), variables.structs())
     given = _like(model.example(batch)[1], batch_axes.resized(context.structs(), batch))
     x, junk = (_values(model, batch, random) for _ in range(2))
-    network, steps = (
-        jax.jit(functools.partial(*each), compiler_options=_options())
-        for each in ((_conditionals, model), (_steps, found, model, prompt))
-    )
+    network = jax.jit(functools.partial(_conditionals, model), compiler_options=_options())
+    steps = jax.jit(functools.partial(_steps, found, model, prompt), compiler_options=_options())
     wanted = network(weights, x, given).reshape(batch, model.num_sites, -1)
     got = steps(weights, x, junk, given)
     wanted = wanted[:, np.asarray(model.sites)[: got.shape[1]]]

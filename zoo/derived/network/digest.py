@@ -59,8 +59,10 @@ def _words(value: Any) -> Iterator[str | bytes]:
 def _name_in_jax(value: Any) -> str | None:
     """The name of a function that jax itself defines; its version says which one it is."""
     module, name = (getattr(value, key, None) for key in ("__module__", "__qualname__"))
-    is_of_jax = isinstance(module, str) and module.partition(".")[0] in ("jax", "jaxlib")
-    found = is_of_jax and name and getattr(sys.modules.get(module), name, None) is value
+    if not (isinstance(module, str) and isinstance(name, str)):
+        return None
+    is_of_jax = module.partition(".")[0] in ("jax", "jaxlib")
+    found = is_of_jax and getattr(sys.modules.get(module), name, None) is value
     return f"{module}.{name}" if found else None
 
 
