@@ -684,6 +684,16 @@ def test_beam_search_by_a_derived_step():
     np.testing.assert_allclose(found.log_prob, again.log_prob, rtol=1e-4)
 
 
+def test_the_benchmark_compares_all_engines(capsys):
+    from benchmarks import derived as bench
+
+    options = bench.Options(repeats=1)
+    rows = list(bench.rows("fvsbn", zoo.FVSBN((2, 2)), 2, options))
+    assert [row.engine for row in rows] == ["hand", "derived", "recompute"]
+    assert all(row.same == 2 and row.run > 0 for row in rows) and rows[1].plan > 0
+    assert str(rows[1]).startswith("| fvsbn | 2 | derived |") and not capsys.readouterr().out
+
+
 def test_explain():
     said = zoo.explain(newcomers.Masked())
     assert (
