@@ -85,6 +85,15 @@ def test_a_model_without_a_step_streams_as_it_draws(monkeypatch):
     )
 
 
+def test_a_stream_goes_on_after_a_long_prompt_read_rank_by_rank(monkeypatch):
+    """Longer than the model's length, where no derived step reads a prompt in one pass."""
+    source, how = (Bigram(), conformance.variables_of(Bigram())), {"key": jax.random.key(5)}
+    prompt = "abcde" * 15
+    oracle = sample.text(source, prompt, length=9, engine="recompute", **how).texts[0]
+    monkeypatch.setattr(sys.modules["zoo.derived"], "reads_prompts_for", lambda *_: False)
+    assert prompt + "".join(sample.stream(source, prompt, length=9, **how)) == oracle
+
+
 def test_texts_end_before_the_first_stop():
     drawn = sample.text(SOURCES["gru"], "a", 40, 60, key=jax.random.key(1))
     stopped = sample.text(SOURCES["gru"], "a", 40, 60, stop=("b", "dc"), key=jax.random.key(1))

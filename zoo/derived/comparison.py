@@ -7,6 +7,7 @@ of the versions and device that it was checked with; the next command need not c
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import functools
 from pathlib import Path
 
@@ -100,7 +101,10 @@ def refusal(error: Exception) -> Refused:
 
 def _difference(found, model, variables, context, prompt=0):
     """`disagreement`; None at once where an earlier command compared the same."""
-    fact = _fact(found, model, variables, context, prompt) if kept_in() else None
+    fact = None
+    if kept_in():
+        with contextlib.suppress(Exception):  # what cannot be told is compared every time
+            fact = _fact(found, model, variables, context, prompt)
     if fact is not None and kept_facts.is_known(fact):
         return None
     difference = disagreement(found, model, variables, context, prompt)

@@ -39,7 +39,8 @@ def digest(*values: Any) -> str | None:
 
 def _words(value: Any) -> Iterator[str | bytes]:
     if isinstance(value, ClosedJaxpr):
-        yield from _words(("closed", list(value.consts), value.jaxpr))
+        yield from _words(("closed", list(value.consts)))
+        yield from _words_of_jaxpr(value.jaxpr)
     elif isinstance(value, Jaxpr):
         yield from _words_of_jaxpr(value)
     elif isinstance(value, np.ndarray | np.generic | jax.Array):
