@@ -30,6 +30,7 @@ from zoo.formats.arrays import map_array, read_arrays
 from zoo.formats.csv_cells import Reading
 from zoo.formats.csv_files import column_names, stream_csv
 from zoo.formats.vocabulary import BYTES
+from zoo.foundation.files import files_below
 
 PIECE = 1 << 20  # bytes of a text that are looked at together
 AS_WRITTEN = Reading(flags="--")
@@ -273,26 +274,6 @@ def _encoded(model, reader, piece, file):
 def _levels(model, file):
     wave = zoo.read_wav(file, model.rate)
     return zoo.quantise(wave, model.head.num_values, model.companding)
-
-
-def files_below(path: Path, suffix: str) -> list[Path]:
-    """A file, or the files of a folder and below that have a suffix.
-
-    Raises:
-      ValueError: there are none.
-    """
-    if not path.exists():
-        raise ValueError(f"there is nothing at {path}; expected a {suffix} or a folder of them.")
-    if path.is_file():
-        return [path]
-    found = sorted(
-        file
-        for file in path.rglob("*")
-        if file.is_file() and file.suffix.lower() == suffix and file.name[0] != "."
-    )
-    if not found:
-        raise ValueError(f"{path} holds no {suffix} files; expected some.")
-    return found
 
 
 def _check_file(path, suffix):

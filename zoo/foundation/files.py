@@ -69,3 +69,23 @@ def _finite(value):
     if isinstance(value, list | tuple):
         return [_finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def files_below(path: Path, suffix: str) -> list[Path]:
+    """A file, or the files of a folder and below that have a suffix.
+
+    Raises:
+      ValueError: there are none.
+    """
+    if not path.exists():
+        raise ValueError(f"there is nothing at {path}; expected a {suffix} or a folder of them.")
+    if path.is_file():
+        return [path]
+    found = sorted(
+        file
+        for file in path.rglob("*")
+        if file.is_file() and file.suffix.lower() == suffix and file.name[0] != "."
+    )
+    if not found:
+        raise ValueError(f"{path} holds no {suffix} files; expected some.")
+    return found

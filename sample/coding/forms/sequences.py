@@ -8,11 +8,10 @@ import numpy as np
 import zoo
 from sample.coding.forms.contents import Contents
 from sample.media.characters import encode, raw
-from sample.media.examples import files_below
 from zoo.core.checks import kind
 from zoo.formats.arrays import check_size
 from zoo.formats.vocabulary import BYTES
-from zoo.foundation.files import replacing
+from zoo.foundation.files import files_below, replacing
 
 ROWS, LONG = 64, 1024  # of a line of tokens, at most; and tokens of a row, at least
 
