@@ -10,7 +10,7 @@ import test_mutants
 import sample
 import zoo
 from sample.testing import __main__ as main
-from sample.testing import suite
+from sample.testing import subject, suite
 
 LINES = re.compile(r"^(ok|failed|skipped) +(\w+)(?:: (.+))?$", re.M)
 
@@ -114,20 +114,20 @@ def test_every_check_means_something_for_the_catalogue():
 
 
 def test_a_class_stands_for_its_tiny_instance():
-    assert suite.tiny_of(WithTiny) == WithTiny((2, 2))
-    assert suite.tiny_of(zoo.MADE) == zoo.CATALOGUE["made"].tiny
-    assert suite.tiny_of(OneSite) == OneSite()
+    assert subject.tiny_of(WithTiny) == WithTiny((2, 2))
+    assert subject.tiny_of(zoo.MADE) == zoo.CATALOGUE["made"].tiny
+    assert subject.tiny_of(OneSite) == OneSite()
 
 
 def test_given_examples_are_repeated():
     model = zoo.CATALOGUE["captioner"].tiny
     x, images = zoo.example(model, 3)
-    entry = suite.subject_of(model, (x, images))
+    entry = subject.subject_of(model, (x, images))
     got, context = entry.example(model, 7)
     np.testing.assert_array_equal(got, np.asarray(x)[[0, 1, 2, 0, 1, 2, 0]])
     np.testing.assert_array_equal(context, np.asarray(images)[[0, 1, 2, 0, 1, 2, 0]])
     assert suite.why_skipped(suite.check_context, entry) is None
-    alike = suite.subject_of(model, (x, np.repeat(images[:1], 3, axis=0)))
+    alike = subject.subject_of(model, (x, np.repeat(images[:1], 3, axis=0)))
     assert "pass different ones" in suite.why_skipped(suite.check_context, alike)
 
 

@@ -1,6 +1,7 @@
 """What the checks work on: a model with valid inputs, and random variables for it."""
 
 import functools
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +10,8 @@ import numpy as np
 
 import zoo
 from zoo.core.bounds import watched
+from zoo.core.checks import check_batch, check_model
+from zoo.foundation.arguments import shown
 
 BATCH = 32  # the batch of most checks, so that they share compiled functions
 MANY_SITES = 64  # a model with more sites is drawn in small batches
@@ -106,3 +109,56 @@ def same_values(model: Any, a: Any, b: Any) -> bool:
     if model.head.num_values is None:
         return np.allclose(a, b, rtol=1e-4, atol=1e-4)
     return np.array_equal(a, b)
+
+
+def subject_of(model: Any, example: Any = None, blind: int = 0) -> zoo.Entry:
+    """The model, or the tiny instance of a class, with its example, as the checks take it.
+
+    Raises:
+      ValueError: no model, a class without a tiny instance, or an example that does not fit.
+    """
+    if isinstance(model, zoo.Entry):
+        return model
+    if inspect.isclass(model):
+        model = tiny_of(model)
+    check_model(model)
+    if example is None:
+        example = zoo.Entry(model, model).example
+    elif not callable(example):
+        pair = example if isinstance(example, tuple | list) else (example, None)
+        if len(pair) != 2:
+            raise ValueError(
+                "example must be a function (model, batch) -> (x, context), a pair of arrays "
+                f"(x, context) or x alone; got {shown(example)}."
+            )
+        check_batch(model, *pair)
+        if len(pair[0]) < 2:
+            raise ValueError("example must have at least 2 rows, so that rows can be told apart.")
+        example = repeat_rows(*pair)
+    check_batch(model, *example(model, 2))
+    return zoo.Entry(model, model, blind, example)
+
+
+def tiny_of(cls: type) -> zoo.Generative:
+    """The instance of a class that is checked.
+
+    Raises:
+      ValueError: no class of models, or one that can be made only with arguments.
+    """
+    if not issubclass(cls, zoo.Generative):
+        raise ValueError(
+            f"{cls.__name__} is no class of models: derive it from zoo.Autoregressive."
+        )
+    if "tiny" in vars(cls):
+        tiny = cls.tiny  # type: ignore[attr-defined]
+        return tiny() if callable(tiny) and not isinstance(tiny, zoo.Generative) else tiny
+    for entry in zoo.CATALOGUE.values():
+        if type(entry.tiny) is cls:
+            return entry.tiny
+    try:
+        return cls()
+    except TypeError as error:
+        raise ValueError(
+            f"{cls.__name__} cannot be made without arguments ({error}): pass a tiny instance "
+            f"{cls.__name__}(...), or give the class a static method `tiny` that returns one."
+        ) from None

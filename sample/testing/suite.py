@@ -1,6 +1,5 @@
 """All checks on one model, a line for each: which failed and why, which mean nothing for it."""
 
-import inspect
 from collections.abc import Callable, Iterator
 from typing import Any, Literal, NamedTuple
 
@@ -32,9 +31,7 @@ from sample.testing.program_checks import (
     check_precision,
     check_wide,
 )
-from sample.testing.subject import repeat_rows
-from zoo.core.checks import check_batch, check_model
-from zoo.foundation.arguments import shown
+from sample.testing.subject import subject_of
 from zoo.foundation.registry import registered
 
 Check = Callable[[zoo.Entry], str | None]  # a check that is ok may return a remark
@@ -246,56 +243,3 @@ def _unregistered(model):
                 yield from names(item)
 
     return next((name for name in names(zoo.to_config(model)) if name not in known), None)
-
-
-def subject_of(model: Any, example: Any = None, blind: int = 0) -> zoo.Entry:
-    """The model, or the tiny instance of a class, with its example, as the checks take it.
-
-    Raises:
-      ValueError: no model, a class without a tiny instance, or an example that does not fit.
-    """
-    if isinstance(model, zoo.Entry):
-        return model
-    if inspect.isclass(model):
-        model = tiny_of(model)
-    check_model(model)
-    if example is None:
-        example = zoo.Entry(model, model).example
-    elif not callable(example):
-        pair = example if isinstance(example, tuple | list) else (example, None)
-        if len(pair) != 2:
-            raise ValueError(
-                "example must be a function (model, batch) -> (x, context), a pair of arrays "
-                f"(x, context) or x alone; got {shown(example)}."
-            )
-        check_batch(model, *pair)
-        if len(pair[0]) < 2:
-            raise ValueError("example must have at least 2 rows, so that rows can be told apart.")
-        example = repeat_rows(*pair)
-    check_batch(model, *example(model, 2))
-    return zoo.Entry(model, model, blind, example)
-
-
-def tiny_of(cls: type) -> zoo.Generative:
-    """The instance of a class that is checked.
-
-    Raises:
-      ValueError: no class of models, or one that can be made only with arguments.
-    """
-    if not issubclass(cls, zoo.Generative):
-        raise ValueError(
-            f"{cls.__name__} is no class of models: derive it from zoo.Autoregressive."
-        )
-    if "tiny" in vars(cls):
-        tiny = cls.tiny  # type: ignore[attr-defined]
-        return tiny() if callable(tiny) and not isinstance(tiny, zoo.Generative) else tiny
-    for entry in zoo.CATALOGUE.values():
-        if type(entry.tiny) is cls:
-            return entry.tiny
-    try:
-        return cls()
-    except TypeError as error:
-        raise ValueError(
-            f"{cls.__name__} cannot be made without arguments ({error}): pass a tiny instance "
-            f"{cls.__name__}(...), or give the class a static method `tiny` that returns one."
-        ) from None
