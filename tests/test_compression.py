@@ -6,6 +6,7 @@ from unittest import mock
 import jax
 import numpy as np
 import pytest
+from marks import slow_but
 
 import sample
 import zoo
@@ -88,6 +89,7 @@ MIXTURES = [
     zoo.DiscretizedLogisticMixture(2, levels, channels)
     for levels, channels in ((256, 1), (2**16, 1), (256, 3), (5, 3))
 ]
+HEADS = [zoo.Bernoulli(), zoo.Categorical(7), *MIXTURES]  # those of colour are slow
 
 
 def variables_of(head, scale, seed):
@@ -95,7 +97,7 @@ def variables_of(head, scale, seed):
     return {"params": {"each": params.astype(np.float32)}}
 
 
-@pytest.mark.parametrize("head", [zoo.Bernoulli(), zoo.Categorical(7), *MIXTURES], ids=str)
+@pytest.mark.parametrize("head", slow_but(HEADS[:4], HEADS), ids=str)
 def test_improbable_values_have_parts(head, monkeypatch):
     """Draws cost -log2 p, and any other value comes back as well."""
     monkeypatch.setattr(zoo.core.arrays, "_misfit", lambda *_: None)

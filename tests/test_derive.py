@@ -51,10 +51,7 @@ NEW = {
     "Recurring",
     "Masked",
     "UShaped",
-    "Columns",
-    "Pooled",
     "Scattered",
-    "Switched",
 }
 LARGER = {
     "pixel_cnn_colour": zoo.PixelCNN((4, 5, 3), features=6, blocks=1, out_features=6),
@@ -127,7 +124,7 @@ PROMPTS = {
 }
 
 
-@pytest.mark.parametrize("name", slow_but({"wavenet", "lstm"}, sorted(PROMPTS)))
+@pytest.mark.parametrize("name", slow_but({"lstm"}, sorted(PROMPTS)))
 def test_prompts_in_one_pass(name):
     """Their params are those of the network, and so are those of the steps that follow."""
     model = PROMPTS[name]

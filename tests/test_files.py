@@ -13,6 +13,7 @@ import jax
 import numpy as np
 import pytest
 import soundfile
+from marks import slow_but
 from PIL import Image
 from refusals import assert_refused
 
@@ -302,7 +303,9 @@ def test_values_that_cannot_be_are_no_images(value):
         sample.as_images(zoo.MADE((2, 2)), np.array([[[0, 1], [1, value]]]))
 
 
-@pytest.mark.parametrize("name", ["made", "nade_categorical", "pixel_cnn_pp"])
+@pytest.mark.parametrize(
+    "name", slow_but({"made", "nade_categorical"}, ["made", "nade_categorical", "pixel_cnn_pp"])
+)
 def test_under_jit_a_value_that_cannot_be_has_no_probability(name):
     model = zoo.CATALOGUE[name].tiny
     x, context = zoo.example(model, 2)

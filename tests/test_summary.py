@@ -58,6 +58,7 @@ def test_every_model_has_a_summary_without_a_computation(monkeypatch):
         assert total == sum(leaf.size for leaf in jax.tree.leaves(shapes)), name
 
 
+@pytest.mark.slow
 def test_the_largest_model_is_summed_up_at_once():
     """A made-up size of 2^24 units, far beyond any memory."""
     found = facts(zoo.MADE((2, 2), hidden=(2**24, 2**24), direct=False))

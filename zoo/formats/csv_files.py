@@ -38,7 +38,7 @@ def read_csv(path: Path, reading: Reading | None = None) -> Table:
 
     Example:
       >>> Path("two.csv").write_text("a;b\\n1,5;red\\n3;blue\\n")
-      20
+      19
       >>> table = read_csv(Path("two.csv"), Reading(decimal="comma", one_hot={"b": ()}))
       >>> table.names, table.rows.tolist()
       (['a', 'b=red'], [[1.5, 1.0], [3.0, 0.0]])
