@@ -195,3 +195,26 @@ def test_values_are_read_from_the_whole_training_split_but_not_all_of_them(monke
     monkeypatch.setattr("train.engine.prepare.MOST_VALUES", 30)
     assert first_values(dynamic).mean() == pytest.approx(0.4, abs=0.1)
     assert first_values(of_sounds).tolist() == list(range(0, 50, 2))
+
+
+def test_values_that_recur_have_components_of_their_own():
+    """A coin of two exact values or else a Gaussian: its density is known, up to the floor."""
+    rng, least = generator(6), 1e-3
+    coin = rng.choice(3, 4000, p=[0.3, 0.2, 0.5])
+    x = np.where(coin == 2, rng.normal(3, 2, 4000), np.array([0.0, 1.0, 0.0])[coin])
+    x = np.stack([x, rng.normal(size=4000)], axis=1).astype(np.float32)
+    model = zoo.RNADE((2,), hidden=4, head=zoo.MixtureOfGaussians(6, least), recurring=True)
+    drawn = zoo.init(model, jax.random.key(0), x[:2])
+    model_bias = model.fitted(zeroed(model), x)["params"]["outward_bias"]
+    nats = -np.asarray(model.head.log_prob(model_bias[None], x)).mean(0)
+    at_it = math.log(least * math.sqrt(2 * math.pi))  # nats of a value at its own component
+    normal = 0.5 * math.log(2 * math.pi * math.e)
+    mixed = 0.5 * at_it + 0.5 * (normal + math.log(2))  # given which of the three it is
+    mixed -= sum(p * math.log(p) for p in (0.3, 0.2, 0.5))
+    np.testing.assert_allclose(nats, [mixed, normal], atol=0.05)
+    # The random weights of a fresh network leave them where they are.
+    fresh = model.fitted(drawn, x)
+    assert -zoo.log_prob(model, fresh, x[coin == 0]).mean() < at_it + 2 * normal
+    conformance.check_step(zoo.Entry(model, model))
+    with pytest.raises(ValueError, match="recurring values need a mixture"):
+        zoo.init(zoo.RNADE((2,), head=zoo.Categorical(3), recurring=True), jax.random.key(0), x[:2])

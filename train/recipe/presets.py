@@ -10,7 +10,7 @@ from train.recipe.recipe import Recipe
 
 _DIGITS = Data("digits")
 _WINE = Recipe(
-    zoo.RNADE((13,)),
+    zoo.RNADE((13,), recurring=True),
     Data("wine"),
     steps=1_000,
     batch_size=20,

@@ -1,5 +1,6 @@
 """The bias of the output, started at the distribution of the data."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax.numpy as jnp
@@ -11,7 +12,11 @@ from zoo.heads import Head, why_outside
 
 
 def fitted_bias(
-    variables: dict[str, Any], path: str, head: Head, x: Shaped[np.ndarray, "..."]
+    variables: dict[str, Any],
+    path: str,
+    head: Head,
+    x: Shaped[np.ndarray, "..."],
+    fit: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> dict[str, Any]:
     """The variables, with the params that `head.fitted` finds for the values added to a bias.
 
@@ -23,6 +28,7 @@ def fitted_bias(
       path: where the bias is among its params, such as "readout/bias".
       head: the head of the model; if it has no method `fitted`, nothing changes.
       x: values, in any shape that ends with whole examples or sites.
+      fit: from values to params, in place of `head.fitted`.
 
     Raises:
       ValueError: the params have no such bias, or the values do not fit it.
@@ -53,6 +59,6 @@ def fitted_bias(
         )
     if misfit := why_outside(head, x):
         raise ValueError(f"the output bias cannot be fitted: {misfit}.")
-    found = head.fitted(x.reshape(-1, rows, *event))  # [rows, num_params]
+    found = (fit or head.fitted)(x.reshape(-1, rows, *event))  # [rows, num_params]
     params[path] = bias + jnp.asarray(found.reshape(bias.shape), bias.dtype)
     return {**variables, "params": unflatten_dict(params, sep="/")}

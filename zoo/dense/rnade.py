@@ -4,7 +4,10 @@ import math
 from typing import Literal
 
 import flax.linen as nn
+import jax
+import numpy as np
 
+from zoo.core.output_bias import fitted_bias
 from zoo.dense.nade import NADE
 from zoo.foundation.registry import register
 from zoo.heads import Head, MixtureOfGaussians
@@ -34,6 +37,9 @@ class RNADE(NADE):
       head: the distribution of one site.
       ordering: the order in which the chain rule visits the sites.
       activation: the nonlinearity of the hidden units.
+      recurring: values that recur exactly in the data start with a component of their own, and means
+        move in units of their component's scale, so that they stay there. Such a density is as high
+        as the head's `min_scale` lets it be.
 
     Example:
       >>> import jax, zoo
@@ -48,6 +54,7 @@ class RNADE(NADE):
     hidden: int = 50
     head: Head = MixtureOfGaussians()
     activation: Literal["sigmoid", "relu"] = "relu"
+    recurring: bool = False
 
     @classmethod
     def preferred_sizes(cls, num_examples):
@@ -55,5 +62,18 @@ class RNADE(NADE):
         return {"hidden": min(max(50, math.isqrt(num_examples)), 200)}
 
     def setup(self):
+        if self.recurring and not hasattr(self.head, "units"):
+            raise ValueError(
+                f"recurring values need a mixture for a head; got {type(self.head).__name__}."
+            )
         super().setup()
         self.rho = self.param("rho", nn.initializers.ones, (self.num_sites, 1))
+        if self.recurring:
+            units = jax.lax.stop_gradient(self.head.units(self.outward_bias))
+            self.outward = self.outward * units[:, None, :].astype(self.outward.dtype)
+
+    def fitted(self, variables, x):
+        if not self.recurring:
+            return super().fitted(variables, x)
+        fit = self.head.fitted_to_recurring
+        return fitted_bias(variables, self.output_bias, self.head, np.asarray(x), fit)

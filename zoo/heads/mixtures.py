@@ -28,6 +28,8 @@ from zoo.foundation.limits import check_limits
 from zoo.foundation.registry import register
 
 _UNIT = math.log(math.e - 1)  # softplus(_UNIT) = 1
+_RECURS = 0.05  # the share of equal values from which they are no coincidence
+_NEAR = 0.02  # of the least scale: how far above it a component starts
 LEAST = float(np.finfo(np.float32).tiny)  # that a scale can be
 HALF_STEP = 2.0**-24  # of the uniforms of float32: moves 0, 2^-23, ... to the middle of their cells
 
@@ -93,6 +95,33 @@ class _Mixture:
         raw = excess + np.log(-np.expm1(-excess)) - _UNIT  # softplus(raw + _UNIT) = excess
         each = np.stack([np.zeros_like(raw), location, raw], axis=-1)  # [*sites, 3]
         return np.repeat(each, self.components, axis=-1).astype(np.float32)
+
+    def fitted_to_recurring(self, x):
+        """As `fitted`, but a value that makes up a twentieth of a site's values has a component of its
+        own, of the least scale; at most half of the components. The others fit what is left.
+        """
+        sites = [self._recurring_and_rest(site) for site in x.reshape(len(x), -1).T]
+        return np.stack(sites).reshape(*x.shape[1:], self.num_params)
+
+    def units(self, params):
+        """What a step of each param is measured in: a mean in scales of its component, 1 otherwise."""
+        scales = self._split(params)[2]
+        ones = jnp.ones_like(scales)
+        return jnp.concatenate([ones, scales, ones], axis=-1)
+
+    def _recurring_and_rest(self, x):
+        """Params [3 K] of one site, given its values [num]."""
+        values, counts = np.unique(x, return_counts=True)
+        common = np.flatnonzero(counts >= max(_RECURS * len(x), 3))
+        common = common[np.argsort(-counts[common], kind="stable")][: self.components // 2]
+        rest = x[~np.isin(x, values[common])]
+        fit = self.fitted((rest if len(rest) > 1 else x)[:, None])[0]  # [3 K], all components alike
+        logits, means, raw = np.split(fit, 3)
+        others = self.components - len(common)
+        logits[:] = np.log((len(rest) + 1) / others)
+        logits[: len(common)], means[: len(common)] = np.log(counts[common]), values[common]
+        raw[: len(common)] = math.log(math.expm1(_NEAR * self.min_scale)) - _UNIT
+        return np.concatenate([logits, means, raw])
 
     def why_invalid(self, x):
         count = int(
