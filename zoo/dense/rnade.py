@@ -1,7 +1,7 @@
 """RNADE: NADE for real numbers."""
 
 import math
-from typing import Literal
+from typing import Any, Literal
 
 import flax.linen as nn
 import jax
@@ -69,11 +69,13 @@ class RNADE(NADE):
         super().setup()
         self.rho = self.param("rho", nn.initializers.ones, (self.num_sites, 1))
         if self.recurring:
-            units = jax.lax.stop_gradient(self.head.units(self.outward_bias))
+            head: Any = self.head
+            units = jax.lax.stop_gradient(head.units(self.outward_bias))
             self.outward = self.outward * units[:, None, :].astype(self.outward.dtype)
 
     def fitted(self, variables, x):
         if not self.recurring:
             return super().fitted(variables, x)
-        fit = self.head.fitted_to_recurring
-        return fitted_bias(variables, self.output_bias, self.head, np.asarray(x), fit)
+        head: Any = self.head
+        x = np.asarray(x)
+        return fitted_bias(variables, "outward_bias", head, x, head.fitted_to_recurring)
