@@ -109,7 +109,7 @@ def test_recipes_have_the_shape_of_their_data():
 @pytest.mark.parametrize(
     ("words", "fixed"),
     [
-        ("", {"site_shape"}),
+        ("", {"site_shape", "recurring"}),
         ("--data.name diabetes", set()),
         ("--data.name diabetes --model.head mixtureofgaussians:2", {"head"}),
         ("--data.name table --data.path x.csv --model.site_shape=4", {"site_shape"}),
