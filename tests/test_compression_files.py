@@ -60,7 +60,7 @@ def test_texts(model, tmp_path):
 
 def test_sounds(tmp_path):
     """A sound comes back, and a folder of them; others only rounded."""
-    pytest.importorskip("soundfile")
+    pytest.importorskip("soundfile", reason="it writes and reads the .wav files")
     folder, random = tmp_path / "sounds", np.random.RandomState(0)
     folder.mkdir()
     model = SOUND.clone(rate=8000)

@@ -193,7 +193,7 @@ def test_metrics_as_csv_go_on_after_a_resume(tmp_path):
 
 
 def test_metrics_for_tensorboard(tmp_path):
-    pytest.importorskip("tensorboardX")
+    pytest.importorskip("tensorboardX", reason="it writes the events (extra tensorboard)")
     (writer,) = writers(Run(tmp_path), ("tensorboard",))
     writer.write({"step": 2, "valid_nats": np.float64(2.0)})
     writer.close()

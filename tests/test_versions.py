@@ -66,14 +66,14 @@ def test_an_interrupted_run_is_evaluated_and_resumed(version, tmp_path, monkeypa
     _, recipe = run.name_and_recipe()
     dataset = load_data(run, recipe)
 
-    def test_nats():
+    def nats_of_test():
         return train.evaluate(*zoo.load(run.model), dataset.test.x).nats
 
-    np.testing.assert_allclose(test_nats(), expected["interrupted"], rtol=1e-4)
+    np.testing.assert_allclose(nats_of_test(), expected["interrupted"], rtol=1e-4)
     if run.checkpoints.exists():
         train_run(run, recipe, dataset)
         assert [each["step"] for each in run.records() if "valid_nats" in each] == [5, 10, 15, 20]
-        np.testing.assert_allclose(test_nats(), expected["whole"], rtol=1e-3)
+        np.testing.assert_allclose(nats_of_test(), expected["whole"], rtol=1e-3)
 
 
 def test_a_newer_format_is_refused_in_one_line(tmp_path):

@@ -1,0 +1,1 @@
+"""Devices that need not be there: what is compiled for them."""
