@@ -142,33 +142,19 @@ def draw_by_rank(
     if tempered is not None:
         tempered.check(model)
     known = prefixes.resolve(model, prefix, num)
-    mesh, traced = (
-        local_mesh(),
-        any(
-            isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves((variables, key, context))
-        ),
-    )
+    mesh, leaves = local_mesh(), jax.tree.leaves((variables, key, context))
+    traced = any(isinstance(leaf, jax.core.Tracer) for leaf in leaves)
     if not traced:  # on a device, each number of rows would compile another program
         context = narrowed_on_host(context)
-    prefilled = (
-        None
-        if known is None
-        else read_at_once(model, variables, context, int(known.known.min()), engine)
-    )
-    first, shared = 0, None
-    if (
-        known is not None
-        and prefilled is not None
-        and not traced
-        and _share_start(model, context, known, prefilled)
-    ):
-        first, prefilled, shared = (
-            prefilled,
-            0,
-            begin_shared(
-                model, prefilled, variables, *_take((context, known), slice(1)), engine=engine
-            ),
-        )
+    first, prefilled, shared = 0, None, None
+    if known is not None:
+        length = int(known.known.min())
+        prefilled = read_at_once(model, variables, context, length, engine)
+        shares = prefilled is not None and not traced
+        if shares and _share_start(model, context, known, prefilled):
+            one = _take((context, known), slice(1))
+            shared = begin_shared(model, prefilled, variables, *one, engine=engine)
+            first, prefilled = prefilled, 0
     if mesh.size > 1:
         variables = jax.device_put(variables, NamedSharding(mesh, PartitionSpec()))
     last, pieces = np.int32(model.num_sites if end is None else end), []

@@ -9,11 +9,11 @@ from typing import Annotated
 import tyro
 
 from train.anomalies.comparison import Trained, compare, draw_scores, first, outliers
+from train.cli.options import Moved
 from train.data import DataError
 from train.data.loading import data_names
 from train.engine.run_folder import load_data
 from train.kinds import kind_of
-from train.recipe.recipe import PLACES
 from train.runs.folder import Run, write
 from zoo.cli import called, read_flags, shell
 from zoo.core.checkpoint import load
@@ -48,12 +48,7 @@ class Options:
     """At most so many examples of each."""
     out: Path | None = None
     """The folder of the results, by default anomaly/DATA in the run's folder."""
-    path: Annotated[str | None, tyro.conf.arg(aliases=["--data.path"])] = None
-    """Where the run's own data lie now, if they were moved."""
-    data_dir: Annotated[str | None, tyro.conf.arg(aliases=["--data.data-dir"])] = None
-    """Where tensorflow_datasets keeps prepared sets now."""
-    manual_dir: Annotated[str | None, tyro.conf.arg(aliases=["--data.manual-dir"])] = None
-    """The folder that the original downloaded files of the run's data are in now."""
+    moved: Annotated[Moved, tyro.conf.OmitArgPrefixes] = Moved()
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -74,9 +69,7 @@ def report(options: Options) -> list[str]:
         raise ValueError(f"--num must be at least 2; got {options.num}.")
     run, trained = _opened(options.run)
     check_knows(trained.model, "exact", "bound")
-    places = {name: where for name in PLACES if (where := getattr(options, name)) is not None}
-    _, recipe = run.name_and_recipe()
-    recipe = dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, **places))
+    recipe = options.moved.recipe(run.name_and_recipe()[1])
     other = outliers(trained, _data(options, recipe.data, trained.model))
     dataset = load_data(run, recipe)
     backgrounds = [_opened(name)[1] for name in options.background]
@@ -139,8 +132,8 @@ def _data(options, own, model):
     names = data_names()
     how = {"classes": options.against_classes, "train": 0, "mutate": 0.0}
     how |= {"manual_dir": options.against_dir}
-    if options.data_dir is not None:
-        how["data_dir"] = options.data_dir
+    if options.moved.data_dir is not None:
+        how["data_dir"] = options.moved.data_dir
     if options.against in names:
         # Of a published file (red_wine) the outliers lie where the run's data do.
         path = own.path if options.against == own.name else None

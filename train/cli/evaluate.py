@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 import tyro
 
+from train.cli.options import Moved
 from train.engine.ensembles import Member, check_same_space, evaluation, snapshot_words
 from train.engine.evaluation import (
     TEST_SCORES,
@@ -18,7 +19,6 @@ from train.engine.evaluation import (
     mixture,
 )
 from train.kinds import kind_of
-from train.recipe.recipe import PLACES
 from train.runs.folder import Run, check_same
 from zoo.cli import called, complaint, read_flags
 from zoo.core.model_files import find_run, take_classes
@@ -56,14 +56,7 @@ class Options:
     """Seed of these draws."""
     batch_size: int | None = None
     """Examples at a time; 500 by default, of sounds as many as in training."""
-    path: Annotated[str | None, tyro.conf.arg(aliases=["--data.path"])] = (
-        None  # as `python -m train` calls it
-    )
-    """Where the run's own data lie now, if they were moved."""
-    data_dir: Annotated[str | None, tyro.conf.arg(aliases=["--data.data-dir"])] = None
-    """Where tensorflow_datasets keeps prepared sets now."""
-    manual_dir: Annotated[str | None, tyro.conf.arg(aliases=["--data.manual-dir"])] = None
-    """The folder that the original downloaded files are in now."""
+    moved: Annotated[Moved, tyro.conf.OmitArgPrefixes] = Moved()
     together: Annotated[Distributed, tyro.conf.OmitArgPrefixes] = Distributed()
 
     @property
@@ -119,10 +112,8 @@ def _opened(options, word):
     checkpoint = find_run(word)
     run = Run(checkpoint.parent)
     name, recipe = run.name_and_recipe()
-    if places := {
-        place: where for place in PLACES if (where := getattr(options, place)) is not None
-    }:
-        recipe = dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, **places))
+    if options.moved != Moved():
+        recipe = options.moved.recipe(recipe)
         check_same(run, name, recipe)
     member = Member.of(run, recipe, checkpoint)
     if options.orderings is not None:

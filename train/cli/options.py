@@ -29,6 +29,23 @@ class UsageError(ValueError):
 
 
 @dataclasses.dataclass(frozen=True)
+class Moved:
+    """Where the data of a run lie now."""
+
+    path: Annotated[str | None, tyro.conf.arg(aliases=["--data.path"])] = None
+    """Where the run's own data lie now, if they were moved."""
+    data_dir: Annotated[str | None, tyro.conf.arg(aliases=["--data.data-dir"])] = None
+    """Where tensorflow_datasets keeps prepared sets now."""
+    manual_dir: Annotated[str | None, tyro.conf.arg(aliases=["--data.manual-dir"])] = None
+    """The folder that the original downloaded files are in now."""
+
+    def recipe(self, recipe: Recipe) -> Recipe:
+        """The recipe, its data where they lie now."""
+        places = {name: where for name, where in vars(self).items() if where is not None}
+        return dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, **places))
+
+
+@dataclasses.dataclass(frozen=True)
 class RunFlags:
     """What to do around a training."""
 

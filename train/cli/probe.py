@@ -9,12 +9,12 @@ import numpy as np
 import tyro
 
 import zoo
+from train.cli.options import Moved
 from train.data import DataError
 from train.data.dataset import bernoulli, generator
 from train.engine.run_folder import load_data
 from train.kinds import load
 from train.practice.linear_probe import accuracies, check_unconditional
-from train.recipe.recipe import PLACES
 from train.runs.folder import Run
 from zoo.cli import called, read_flags, shell
 from zoo.core.bounds import check_has
@@ -35,12 +35,7 @@ class Options:
     """How many labels of the training split the classifier is given."""
     repeats: int = 3
     """How many random choices of the labels."""
-    path: Annotated[str | None, tyro.conf.arg(aliases=["--data.path"])] = None
-    """Where the run's own data lie now, if they were moved."""
-    data_dir: Annotated[str | None, tyro.conf.arg(aliases=["--data.data-dir"])] = None
-    """Where tensorflow_datasets keeps prepared sets now."""
-    manual_dir: Annotated[str | None, tyro.conf.arg(aliases=["--data.manual-dir"])] = None
-    """The folder that the original downloaded files are in now."""
+    moved: Annotated[Moved, tyro.conf.OmitArgPrefixes] = Moved()
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -86,9 +81,7 @@ def _spread(value, error):
 
 def _labelled(options, run):
     """The data of a run, and (x, labels) of its training and its test split."""
-    _, recipe = run.name_and_recipe()
-    places = {name: where for name in PLACES if (where := getattr(options, name)) is not None}
-    recipe = dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, **places))
+    recipe = options.moved.recipe(run.name_and_recipe()[1])
     dataset, labelled = load_data(run, recipe), load(recipe.data)
     if labelled.num_classes is None:
         raise DataError(f"{dataset.name} has no labels: probe a run on other data.")
