@@ -150,8 +150,7 @@ def draw_by_rank(
     if known is not None:
         length = int(known.known.min())
         prefilled = read_at_once(model, variables, context, length, engine)
-        shares = prefilled is not None and not traced
-        if shares and _share_start(model, context, known, prefilled):
+        if prefilled is not None and not traced and _share_start(model, context, known, prefilled):
             one = _take((context, known), slice(1))
             shared = begin_shared(model, prefilled, variables, *one, engine=engine)
             first, prefilled = prefilled, 0
