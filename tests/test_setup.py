@@ -66,7 +66,8 @@ def project(tmp_path):
     def make(*words, uv="./uv"):
         (tmp_path / "called").write_text("")
         command = ["make", f"UV={uv}", "PYTHON=./python", *words]
-        environment = {key: value for key, value in os.environ.items() if "MAKE" not in key}
+        # Only these: a make around the tests exports its own variables, such as ARGS.
+        environment = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
         done = subprocess.run(
             command, cwd=tmp_path, capture_output=True, text=True, env=environment
         )
