@@ -9,7 +9,7 @@ symbol:
     none   2^28 - sum of all misses           row r, symbol v   the parts that v has in row r
 
 After a miss a new window begins behind its row. A row that misses more often than that is read by
-itself. The sum of chances stands for the chance of any, which costs less than 0.0001 bits a window.
+itself. The sum of chances stands for the chance of any, which is a little less.
 """
 
 from typing import Any
