@@ -39,9 +39,9 @@ LATENT_RECIPES: dict[str, dict[str, Recipe]] = {
         "paper": Recipe(
             zoo.CATALOGUE["iwae"].paper,
             _DYNAMIC,
-            steps=200_000,
+            steps=400_000,
             learning_rate=2e-3,
-            eval_every=5_000,
+            eval_every=10_000,
             draws=5_000,
         ),
     },
