@@ -122,7 +122,7 @@ def rows(
             )
             compiling, seconds = timed(run)
             yield _row(model, batch, engine, compiling, seconds, score, limit)
-        for what, function in _prompts(model, variables, x, context) if model.has_prefill else ():
+        for what, function in _prompts(model, variables, x, context):
             yield _row(model, batch, what, *timed(function), score, limit)
         for what, function in _peers(model, variables, x, batch) if options.torch else ():
             yield _row(model, batch, what, *timed(function), score, limit)
@@ -146,7 +146,11 @@ def describe(model: zoo.Generative) -> str:
 
 
 def _prompts(model, variables, x, context):
-    """Yields the reading of a prompt as long as the sequence, in one pass and token by token."""
+    """Yields the reading of a prompt as long as the sequence, in one pass and token by token, of a
+    model that can read one in one pass.
+    """
+    if read_at_once(model, variables, context, model.num_sites) is None:
+        return
 
     @jax.jit
     def prefill(variables):

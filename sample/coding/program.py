@@ -80,8 +80,9 @@ def advance(
     words: UInt32[Array, " capacity"],
 ) -> tuple[Coding, States]:
     """Codes the ranks `job.first` to `job.end - 1`, or until the words are used up."""
-    batch, block = len(job.lengths), model.block
+    batch = len(job.lengths)
     decoder = zoo.decoder(model, variables, batch, context)
+    block = decoder.block
     sites = jnp.asarray(model.sites)
 
     def goes_on(end, carry):

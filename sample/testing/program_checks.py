@@ -108,12 +108,14 @@ def check_precision(entry: zoo.Entry) -> None:
     def draw_with(make, variables):
         return ancestral(model, make(model, variables, 2, context), u)
 
+    decoder: Any = zoo.decoder(model, variables, 2, context)
+
     def prefill(variables):
         decoder: Any = zoo.decoder(model, variables, 2, context)
         return decoder.prefill(decoder.init(), x[:, :1])
 
     programs: list[Any] = [score, *(functools.partial(draw_with, make) for make in DECODERS)]
-    for program in [*programs, prefill] if model.has_prefill else programs:
+    for program in [*programs, prefill] if decoder.prefill is not None else programs:
         with jax.default_matmul_precision("bfloat16"):
             traced = jax.make_jaxpr(program)(variables)
         asked = [

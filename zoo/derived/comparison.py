@@ -10,6 +10,7 @@ import concurrent.futures
 import contextlib
 import functools
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -121,7 +122,7 @@ def _fact(found, model, variables, context, prompt):
     jaxpr = jax.make_jaxpr(functools.partial(_conditionals, model))(variables.structs(), x, given)
     networks = found.jaxpr, jaxpr, tuple(found.axes)
     order = np.asarray(model.sites), tuple(model.site_shape), found.program.plan.block
-    device = jax.devices()[0]
+    device = _device()
     versions = jax.__version__, jaxlib.__version__, np.__version__
     where = device.platform, device.device_kind, _source(), prompt
     known = digest(networks, order, versions, where)
@@ -149,16 +150,14 @@ def disagreement(
       context: those of its context, for one example.
       prompt: how many ranks are read in one pass, before the steps.
     """
-    batch, random = BATCH, np.random.RandomState(0)
-    weights = jax.tree.map(functools.partial(_random, random), variables.structs())
-    given = _like(model.example(batch)[1], batch_axes.resized(context.structs(), batch))
-    x, junk = (_values(model, batch, random) for _ in range(2))
-    network = jax.jit(functools.partial(_conditionals, model), compiler_options=_options())
-    steps = jax.jit(functools.partial(_steps, found, model, prompt), compiler_options=_options())
-    wanted = network(weights, x, given).reshape(batch, model.num_sites, -1)
-    got = steps(weights, x, junk, given)
+    x, junk, weights, given = _inputs(model, variables, context)
+    steps = functools.partial(_steps, found, model, prompt)
+    # In two threads: while XLA compiles, it does not hold the interpreter.
+    with concurrent.futures.ThreadPoolExecutor(2) as threads:
+        network = threads.submit(_conditionals_of, model, variables, context)
+        got = threads.submit(_compiled, steps, weights, x, junk, given).result()
+        wanted = network.result()
     wanted = wanted[:, np.asarray(model.sites)[: got.shape[1]]]
-    wanted, got = (np.asarray(each, np.float32) for each in (wanted, got))
     finite = np.isfinite(wanted)
     scale = 1e-6 + np.abs(wanted[finite]).max(initial=0)
     exact = all(dtype == np.float32 for _, dtype in variables.leaves)
@@ -174,14 +173,54 @@ def disagreement(
     return None
 
 
-def _options():
-    """Of programs that run once: most of the time would go into making them fast."""
-    if jax.default_backend() != "cpu":
+def _inputs(model, variables, context):
+    """Values, others in place of the future, weights and a context, all at random."""
+    random = np.random.RandomState(0)
+    with jax.default_device(_device()):
+        weights = jax.tree.map(functools.partial(_random, random), variables.structs())
+        given = _like(model.example(BATCH)[1], batch_axes.resized(context.structs(), BATCH))
+        x, junk = (_values(model, BATCH, random) for _ in range(2))
+    return x, junk, weights, given
+
+
+@functools.lru_cache(maxsize=2)
+def _conditionals_of(model, variables, context):
+    """What `__call__` gives for `_inputs`, [batch, num_sites, num_params]."""
+    x, _, weights, given = _inputs(model, variables, context)
+    found = _compiled(functools.partial(_conditionals, model), weights, x, given)
+    return found.reshape(BATCH, model.num_sites, -1)
+
+
+@without_x64
+def _compiled(function, *arguments):
+    """The result of a program that runs once: most of the time would go into making it fast."""
+    with jax.default_device(_device()):
+        return np.asarray(jax.jit(function, compiler_options=_options())(*arguments), np.float32)
+
+
+@functools.cache
+def _options() -> dict[str, Any] | None:
+    """Those with which a processor's programs are soonest compiled, of what this XLA knows."""
+    if _device().platform != "cpu":
         return None
-    return {
+    wanted = {
         "xla_backend_optimization_level": 0,
         "xla_llvm_disable_expensive_passes": True,
+        "xla_cpu_use_fusion_emitters": False,
     }
+    known = {}
+    for name, value in wanted.items():
+        with contextlib.suppress(Exception):
+            jax.jit(lambda: 0, compiler_options={name: value}).lower().compile()
+            known[name] = value
+    return known
+
+
+def _device():
+    """The processor where jax may use it, for it is compiled for soonest."""
+    with contextlib.suppress(RuntimeError):
+        return jax.local_devices(backend="cpu")[0]
+    return jax.local_devices()[0]
 
 
 def _like(example, wanted):

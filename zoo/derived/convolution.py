@@ -13,6 +13,7 @@ of the input, and zeros where that leaves the array.
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax.numpy as jnp
@@ -36,12 +37,11 @@ def _(op, k, window, times):
     need: list[Any] = [None] * len(window)
     need[dn.lhs_spec[0]] = window[dn.out_spec[0]]
     need[dn.lhs_spec[1]] = fixed(0, source.shape[dn.lhs_spec[1]], len(times))
-    taps, spread, edges, leaves = [slice(None)] * len(window), [], [], []
+    spread, edges, leaves = [], [], []
     for q, (first, last) in enumerate(boxes(op)):
         axis, length = dn.lhs_spec[2 + q], source.shape[dn.lhs_spec[2 + q]]
         stride, dilation, wide = p["window_strides"][q], p["rhs_dilation"][q], p["lhs_dilation"][q]
         span = window[dn.out_spec[2 + q]]
-        taps[dn.rhs_spec[2 + q]] = slice(first, last + 1)
         start = span.first * stride + first * dilation - p["padding"][q][0]
         size = (span.size - 1) * stride + (last - first) * dilation + 1
         spread.append((wide, moving(start % wide, size)))
@@ -72,7 +72,7 @@ def _(op, k, window, times):
         )
         if any(wide > 1 for wide, _ in spread):
             a = _phase(run, a, source.batched, dn, spread)
-        return _product(run, op, a, weights, tuple(taps), features if partial else None)
+        return _product(run, op, a, weights, features if partial else None)
 
     return [tuple(need), whole(kernel.all_shape, len(times))], compute
 
@@ -130,17 +130,38 @@ def _phase(run, a, batched, dn, spread):
     return run.cut(a, batched, tuple(parts))
 
 
-def _product(run, op, a, weights, taps, features):
+def prepared(op: Op) -> Callable:
+    """The function that makes of a kernel what `_product` multiplies by: its taps with weights, as
+    one matrix where that is all there is to it."""
+    dn = op.params["dimension_numbers"]
+    taps = [slice(None)] * len(dn.rhs_spec)
+    for axis, (first, last) in zip(dn.rhs_spec[2:], boxes(op), strict=True):
+        taps[axis] = slice(first, last + 1)
+    order = (*reversed(dn.rhs_spec[2:]), dn.rhs_spec[1], dn.rhs_spec[0])
+
+    def matrix(w):
+        return w[tuple(taps)].transpose(order).reshape(-1, w.shape[dn.rhs_spec[0]])
+
+    return matrix if _is_product(op) else lambda w: w[tuple(taps)]
+
+
+def _is_product(op):
+    return op.params["feature_group_count"] == 1 and all(
+        s == 1 for s in op.params["window_strides"]
+    )
+
+
+def _product(run, op, a, weights, features):
     """The convolution of a window, without padding: a product of matrices if it is one place, or
     one row of them."""
     p = op.params
     dn = p["dimension_numbers"]
-    if p["feature_group_count"] != 1 or any(s != 1 for s in p["window_strides"]):
-        weights = run.prepared(op, "kernel", lambda w: w[taps], weights)
+    weights = run.prepared(op, prepared(op), weights)
+    if not _is_product(op):
         convolve = functools.partial(
             lax.conv_general_dilated,
             window_strides=p["window_strides"],
-            padding=[(0, 0)] * (len(taps) - 2),
+            padding=[(0, 0)] * len(p["window_strides"]),
             rhs_dilation=p["rhs_dilation"],
             dimension_numbers=dn,
             feature_group_count=p["feature_group_count"],
@@ -148,18 +169,11 @@ def _product(run, op, a, weights, taps, features):
             preferred_element_type=p["preferred_element_type"],
         )
         return run.map(op.ins[:2], convolve, a, weights)
-    order = (*reversed(dn.rhs_spec[2:]), dn.rhs_spec[1], dn.rhs_spec[0])
-    matrix = run.prepared(
-        op,
-        "matrix",
-        lambda w: w[taps].transpose(order).reshape(-1, w.shape[dn.rhs_spec[0]]),
-        weights,
-    )
     if features is not None:
-        matrix = lax.dynamic_slice_in_dim(
-            matrix, run.at(features.start), features.size, 1 + op.ins[1].batched
+        weights = lax.dynamic_slice_in_dim(
+            weights, run.at(features.start), features.size, 1 + op.ins[1].batched
         )
-    counts = [len(range(*taps[d].indices(op.ins[1].shape[d]))) for d in dn.rhs_spec[2:]]
+    counts = [last - first + 1 for first, last in boxes(op)]
 
     def multiply(a, matrix):
         a = a.transpose(dn.lhs_spec[0], *dn.lhs_spec[2:], dn.lhs_spec[1])  # batch, space, channels
@@ -175,7 +189,7 @@ def _product(run, op, a, weights, taps, features):
         )
         return product.transpose(np.argsort((dn.out_spec[0], *dn.out_spec[2:], dn.out_spec[1])))
 
-    return run.map(op.ins[:2], multiply, a, matrix)
+    return run.map(op.ins[:2], multiply, a, weights)
 
 
 def split_rows(op: Op) -> list[Op]:

@@ -13,14 +13,13 @@ from jaxtyping import PyTree
 from zoo.core import batch_axes
 from zoo.core.decoders import Decoder
 from zoo.core.model import Autoregressive
-from zoo.derived import links, places, selections
+from zoo.derived import convolution, links, places, selections
 from zoo.derived.loops import lay_out
 from zoo.derived.network import codes, finality
 from zoo.derived.network.graph import Array as Node
 from zoo.derived.network.graph import Op, graph_of
 from zoo.derived.network.windows import NotCausal, Refused, Window, moving, volume, whole
 from zoo.derived.plan import Plan
-from zoo.derived.schedule import FRAMES
 from zoo.derived.work.prompt import Prompt
 from zoo.derived.work.run import Program, Run
 from zoo.derived.work.weights import constants
@@ -57,7 +56,6 @@ class Derivation(NamedTuple):
       program: the plan with its buffers.
       inputs: the nodes of the weights, the memory and the canvas.
       axes: which axis of each array of the memory counts examples; -1 if none does.
-      requests: what is to be prepared of the weights, by operation and name.
       ops: the operations of the network, loops not laid out.
       jaxpr: the network as it was traced.
     """
@@ -65,7 +63,6 @@ class Derivation(NamedTuple):
     program: Program
     inputs: list[Node]
     axes: list[int]
-    requests: dict
     ops: list[Op]
     jaxpr: ClosedJaxpr
 
@@ -113,7 +110,7 @@ def derivation(model: Autoregressive, variables: Shapes, context: Shapes) -> Der
             f"computed at every rank ({op.name}, {op.line})"
         )
     program = Program(plan, np.broadcast_to(code - 1, canvas.shape))
-    return Derivation(program, inputs, axes, {}, ops, jaxpr)
+    return Derivation(program, inputs, axes, ops, jaxpr)
 
 
 def _check_causal(model, output, ops):
@@ -182,9 +179,14 @@ def decoder_of(
         *_of_examples(jax.tree.leaves(memory), found.axes, batch),
     ]
     known = constants(program.plan.ops, found.inputs[:-1], leaves)
-    if not found.requests:
-        _request(found, model, known, batch)
-    prepared = {key: make(known[key[0].ins[1]]) for key, make in found.requests.items()}
+    kernels = {op: op.ins[1] for op in program.plan.ops if op.name == "conv_general_dilated"}
+    prepared = {
+        op: jax.vmap(convolution.prepared(op))(known[kernel])
+        if kernel.batched
+        else convolution.prepared(op)(known[kernel])
+        for op, kernel in kernels.items()
+        if kernel in known and not kernel.loops
+    }
 
     def run(frames, cache, x, t):
         at_work = Run(
@@ -242,22 +244,6 @@ def _of_examples(leaves, axes, batch):
             leaf = jnp.moveaxis(leaf, axis, 0)
         result.append(leaf)
     return result
-
-
-def _request(found, model, known, batch):
-    """Finds out what a call wants prepared."""
-    requests: dict = {}
-    x = jax.ShapeDtypeStruct((batch, *model.site_shape, *model.head.event_shape), model.head.dtype)
-
-    def call(x, t):
-        cache = {array: each.zeros(batch) for array, each in found.program.buffers.items()}
-        run = Run(found.program, known, requests, batch, x, t, cache)
-        for frame in FRAMES:
-            run.work(frame)
-        return run.read(found.program.plan.output, found.program.plan.goal)
-
-    jax.eval_shape(call, x, jax.ShapeDtypeStruct((), jnp.int32))
-    found.requests.update(requests)
 
 
 def goal_of(shape: tuple[int, ...], site_shape: tuple[int, ...], sites: np.ndarray) -> Window:

@@ -29,6 +29,7 @@ from zoo.derived.network.windows import (
     volume,
 )
 from zoo.derived.plan import Plan
+from zoo.derived.schedule import FRAMES
 
 READS = 8  # slots of a ring that one window reads one by one, at most
 
@@ -188,6 +189,7 @@ def _ring(plan, array, moves, demands):
     schedule = plan.at[array]
     for axis in moves:
         written = np.maximum.accumulate(schedule.window[axis].first)
+        before = np.append(-1, written[:-1])  # the newest place as a rank begins
         if schedule.window[axis].size != 1 or (written != schedule.window[axis].first).any():
             continue
         length, lag = array.all_shape[axis], 0
@@ -202,7 +204,8 @@ def _ring(plan, array, moves, demands):
                 continue
             if span.size > READS or is_full(span, length) or not demand.times.any():
                 return -1, 0
-            lag = max(lag, int((written - span.first)[demand.times].max()))
+            newest = before if _precedes(demand, schedule) else written
+            lag = max(lag, int((newest - span.first)[demand.times].max()))
             if (span.last[demand.times] > written[demand.times] + READS).any():
                 return -1, 0
         if turned:
@@ -210,6 +213,12 @@ def _ring(plan, array, moves, demands):
         slots = lag + 1
         return (axis, slots) if slots * 2 <= length else (-1, 0)
     return -1, 0
+
+
+def _precedes(demand, schedule):
+    """Whether it is read before the array itself is computed at that rank."""
+    behind = FRAMES.index(schedule.frame) - FRAMES.index(demand.frame)
+    return behind > 0 or (behind == 0 and demand.early)
 
 
 def _in_ring(span, turned, written, times):

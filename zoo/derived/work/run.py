@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -77,7 +76,7 @@ class Run:
     ):
         self.program, self.known, self.prepared_values, self.batch = program, known, prepared, batch
         self.t = jnp.asarray(t, jnp.int32)
-        self.x, self.kept = x[:, None], dict(kept)
+        self.x, self.kept, self.before = x[:, None], dict(kept), dict(kept)
         self.now: dict[tuple[Array, Window], Any] = {}
         self.places_of: dict[Table, Any] = {}
 
@@ -96,14 +95,11 @@ class Run:
         axes = [0 if each.batched else None for each in arrays[: len(values)]]
         return jax.vmap(function, axes)(*values) if 0 in axes else function(*values)
 
-    def prepared(self, op: Op, name: str, function: Callable, value: Any) -> Any:
-        """A function of weights, computed before the loop over ranks."""
-        if op.ins[1].loops:
-            return self.map([op.ins[1]], function, value)
-        if (op, name) not in self.prepared_values:
-            self.prepared_values[op, name] = functools.partial(self.map, [op.ins[1]], function)
-        made = self.prepared_values[op, name]
-        return made(value) if callable(made) else made
+    def prepared(self, op: Op, function: Callable, value: Any) -> Any:
+        """A function of weights, computed before the loop over ranks where that is possible."""
+        if op in self.prepared_values:
+            return self.prepared_values[op]
+        return self.map([op.ins[1]], function, value)
 
     def evaluate(self, op: Op, values: Sequence[Any]) -> list:
         """All outputs of an operation, for all iterations of its loops."""
@@ -184,8 +180,8 @@ class Run:
 
     # --------------------------------------------------------------------------------------------
     # at work
-    def read(self, array: Array, window: Window) -> Any:
-        """A window of an array."""
+    def read(self, array: Array, window: Window, early: bool = False) -> Any:
+        """A window of an array; `early`, as it was before this frame."""
         if array.value is not None:
             return self.cut(jnp.asarray(array.value), False, window)
         if array is self.program.plan.canvas:
@@ -195,7 +191,8 @@ class Run:
         if (array, window) not in self.now:
             buffer = self.program.buffers.get(array)
             if buffer is not None:
-                return buffer.load(self, self.kept[array], window)
+                kept = self.before if early else self.kept
+                return buffer.load(self, kept[array], window)
             whole = self.program.plan.covers.get((array, window), window)
             if whole != window:
                 self.now[array, window] = self.cut(
@@ -224,14 +221,16 @@ class Run:
         needs, compute = follow(op, op.outs.index(array), window, times)
         if isinstance(compute, Switch):
             return compute(self)
-        pairs = zip(op.ins, needs, strict=True)
-        value = compute(
-            self, *(None if need is None else self.read(each, need) for each, need in pairs)
-        )
+        values = []
+        for i, (each, need) in enumerate(zip(op.ins, needs, strict=True)):
+            early = op.name == "delay" and i == 0  # the iteration before
+            values.append(None if need is None else self.read(each, need, early))
+        value = compute(self, *values)
         return value.reshape((self.batch, *sizes(window))) if array.batched else value
 
     def work(self, frame: str) -> None:
         """All that is computed in a frame."""
+        self.before = dict(self.kept)
         for key, items in self.program.work[frame]:
             if not key:
                 self._do(items)
