@@ -44,7 +44,7 @@ class Plan:
       block: ranks in a row, or 0 if nothing is done by rows.
       at: the schedule of every array that is remembered.
       demands: the demands of every array.
-      covers: the window of which a window that is not remembered is a part.
+      covers: the window, computed in the same frame, of which a window is a part.
       apart: the ranks of what is computed only where one part of a concatenation is read.
       notes: what is computed again at every rank, and why.
     """
@@ -144,6 +144,9 @@ class Plan:
                     self._pass_on(op, k, demand, found)
             else:
                 self.at[array] = chosen
+                self.covers.update(
+                    ((array, each.window), chosen.window) for each in demands if chosen.has(each)
+                )
                 self._pass_on(
                     op, k, Demand(chosen.frame, False, chosen.window, chosen.times, {op}), found
                 )

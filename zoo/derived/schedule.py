@@ -57,6 +57,17 @@ class Schedule:
     times: np.ndarray
     sparse: bool
 
+    def has(self, demand: Demand) -> bool:
+        """Whether what is wanted is a part of what is computed in the same frame."""
+        if self.sparse or demand.early or demand.frame != self.frame:
+            return False
+        return demand.window != self.window and all(
+            inner.turn < 0
+            and (inner.first >= outer.first)[demand.times].all()
+            and (inner.last <= outer.last)[demand.times].all()
+            for inner, outer in zip(demand.window, self.window, strict=True)
+        )
+
 
 def needs(array: Array, demands: list[Demand]) -> tuple[Grid, np.ndarray]:
     """For each cell of a grid the first moment at which it is wanted while final."""

@@ -153,7 +153,9 @@ def buffers(plan: Plan) -> dict[Array, Buffer]:
         again = [
             d
             for d in demands
-            if d.early or d.frame != schedule.frame or d.window != schedule.window
+            if d.early
+            or d.frame != schedule.frame
+            or (d.window != schedule.window and (array, d.window) not in plan.covers)
         ]
         if not again and not schedule.sparse:
             continue

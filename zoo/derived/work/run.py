@@ -190,10 +190,10 @@ class Run:
             return self.cut(self.known[array], array.batched, window)
         if (array, window) not in self.now:
             buffer = self.program.buffers.get(array)
-            if buffer is not None:
+            whole = self.program.plan.covers.get((array, window), window)
+            if buffer is not None and (array, whole) not in self.now:
                 kept = self.before if early else self.kept
                 return buffer.load(self, kept[array], window)
-            whole = self.program.plan.covers.get((array, window), window)
             if whole != window:
                 self.now[array, window] = self.cut(
                     self.read(array, whole), array.batched, relative(window, whole)
