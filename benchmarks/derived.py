@@ -155,7 +155,7 @@ def rows(name: str, model: zoo.Autoregressive, batch: int, options: Options) -> 
       RuntimeError: the engines drew different samples.
     """
     x, context = zoo.example(model, batch)
-    variables = zoo.init(model, jax.random.key(0), x, context)
+    variables = jax.block_until_ready(zoo.init(model, jax.random.key(0), x, context))
     plan, check, found = analysis(model, variables, context)
     engines = dict(ENGINES)
     if type(model).step is zoo.Autoregressive.step:

@@ -25,7 +25,7 @@ import jax.numpy as jnp
 import tyro
 
 import zoo
-from sample.engines.sampler import Engine, draw
+from sample.engines.sampler import Engine, draw, read_at_once
 from train.cli.own_models import own_recipe
 from zoo.cli import called, read_flags, shell
 from zoo.core.model_files import find_run, is_own, take_classes

@@ -170,7 +170,7 @@ class Prompt(Run):
 
     # --------------------------------------------------------------------------------------------
     # forwards
-    def read(self, array: Array, window: Window) -> Any:
+    def read(self, array: Array, window: Window, early: bool = False) -> Any:
         """A window of an array outside of loops, or of one that a buffer holds."""
         if array.value is not None or not array.live or array is self.program.plan.canvas:
             return super().read(array, window)
