@@ -127,6 +127,12 @@ def test_trouble_is_said():
     assert "told all drawn examples" in model.trouble([1.0, 0.01, 0.01, 0.0])
     assert "wrong in 3 validations" in model.trouble([7.0, 8.0, 9.0])
     assert zoo.MADE().trouble([0.0] * 5) is None
+    wasserstein = zoo.GAN(loss="wasserstein")  # no two images are further than 56 apart
+    assert wasserstein.trouble([-60.0, -55.0, -60.0]) is None
+    assert wasserstein.trouble([-60.0, -60.0, -70.0]).startswith(
+        "the critic has put the data 60 from"
+    )
+    assert wasserstein.clone(head=zoo.MixtureOfGaussians(1)).trouble([-60.0] * 3) is None
 
 
 def test_each_player_is_clipped_alone():

@@ -16,6 +16,7 @@ from sample import __main__ as sampling
 from sample.testing import suite
 from train import __main__ as training
 from train.cli import evaluate as evaluation
+from zoo.core import bounds
 
 KEY = jax.random.key(1)
 X = np.random.RandomState(0).randint(0, 2, (60, 2, 3))
@@ -71,6 +72,23 @@ def test_many_draws_are_taken_a_few_at_a_time():
     np.testing.assert_allclose(some, whole[2:], rtol=1e-5)
 
 
+def test_many_rows_are_taken_as_many_as_fit(monkeypatch):
+    model = Cloud()
+    variables, x = made(model), np.tile(X, (50, 1, 1))
+    rows = (x, None, KEY, np.arange(len(x), dtype=np.uint32))
+
+    def memory(num):
+        program = bounds._evidence.lower(model, variables, *rows, num).compile()
+        return program.memory_analysis().temp_size_in_bytes
+
+    whole = zoo.evidence(model, variables, x[:7], key=KEY, num=60)
+    assert memory(60) > 5 * 2**20  # 3,000 rows, 50 draws, 6 values of 4 bytes
+    monkeypatch.setattr(bounds, "VALUES_AT_ONCE", 3 * 50 * 6)
+    assert memory(61) < 2**20
+    cut = zoo.evidence(model, variables, x[:8], key=KEY, num=60)
+    np.testing.assert_allclose(cut[:7], whole, rtol=1e-5)
+
+
 WRONG = [
     (lambda m, v: zoo.log_prob(m, v, X), "Cloud knows a lower bound of log p\\(x\\) only"),
     (lambda m, v: zoo.evidence(m, v, X), "pass key="),
@@ -82,7 +100,9 @@ WRONG = [
     (lambda m, v: sample.draw(m, v, KEY, 2, engine="jacobi"), "drop engine"),
     (lambda m, v: zoo.decode(m, v, np.zeros((2, 3))), r"codes \[batch, 2\]"),
     (lambda m, v: train.evaluate(m, v, X, ensemble=True), "no mixture"),
-    (lambda m, v: train.evaluate(m, v, X, draws=0), "at least 1"),
+    (lambda m, v: train.evaluate(m, v, X, draws=0), r"in 1..16,777,216; got 0"),
+    (lambda m, v: train.evaluate(m, v, X, draws=10**12), "draws must be in 1..16,777,216"),
+    (lambda m, v: train.Recipe(m, draws=10**12), "draws must be at most 16,777,216"),
 ]
 
 

@@ -1,5 +1,6 @@
 """Parts of the data, and what is learnt on others: classes, few labels, encoders, probes, the table."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import train.cli.transfer as transfers
 import zoo
 from train.data.dataset import Data
 from train.engine.step import initial_state, make_update
+from train.recipe import published
 from train.recipe import transfer as recipes
 from train.recipe.recipe import Recipe
 from zoo.classifiers.probe import averages
@@ -158,6 +160,40 @@ def test_the_run_decides_the_encoder_of_a_probe(drawn, tmp_path, capsys):  # noq
     assert "a FVSBN has none" in fails(capsys, 1, "probe", *task, "runs/logits")
     small = [*task, "runs/made", "--model.channels", "2", "--model.halvings", "1"]
     assert "runs/made (MADE) has no encoder" in fails(capsys, 1, "cnn", *small)
+
+
+def test_a_training_starts_from_the_weights_of_another(tmp_path):
+    path, given = saved(MADE, tmp_path)
+    x = np.asarray(MADE.example(4)[0])
+    state = initial_state(Recipe(MADE, start=path, batch_size=4), x, values=x)
+    for variables in (state.variables, state.ema):
+        jax.tree.map(np.testing.assert_array_equal, variables, given)
+    for model, why in (
+        (MADE.clone(hidden=(5,)), r"array 'params/.*' has shape \(6,?.*\); its model has \(5"),
+        (zoo.FVSBN((4, 4)), r"array 'params/.*' is (missing|not part of)"),
+    ):
+        with pytest.raises(ValueError, match=rf"\(MADE\) cannot be the start of this .*: {why}"):
+            initial_state(Recipe(model, start=path, batch_size=4), x)
+
+
+def test_a_row_starts_from_the_run_of_another(drawn, monkeypatch, capsys):  # noqa: F811
+    recipe = Recipe(MADE, Data("digits"), steps=3)
+    first = published.Row("made", (recipe,), None)
+    for name, row in (("first", first), ("then", dataclasses.replace(first, after="first"))):
+        monkeypatch.setitem(published.ROWS, name, row)
+    trained = {}
+
+    def run(name, recipe, run, command):
+        trained[run.folder.name] = recipe.start
+        return {"nats": 1.0, "standard_error": 0.5, "seconds": 40.0, "data": "digits"} | {
+            "seed": 0,
+            "hardware": "abacus",
+        }
+
+    monkeypatch.setattr(reproducing, "run_recipe", run)
+    assert reproducing.main(["then"]) == 0
+    assert trained == {"first": None, "then": "runs/reproduce/first"}
+    assert capsys.readouterr().out.splitlines()[-1].endswith("| abacus | 1 min 20 s |")
 
 
 @pytest.mark.slow

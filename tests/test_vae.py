@@ -1,5 +1,6 @@
 """VAE, IWAE and autoencoder: the bound, the heads, codes, standardised tables."""
 
+import functools
 import math
 import re
 
@@ -130,6 +131,28 @@ def test_beta_changes_the_loss_alone():
     assert (
         zoo.evidence(model, variables, x, key=KEY) == zoo.evidence(other, variables, x, key=KEY)
     ).all()
+
+
+def test_one_code_in_place_of_all_has_the_same_gradient_in_the_mean():
+    model = zoo.VAE((2, 3), **SMALL, weights=3, beta=1.5)
+    x, _ = model.example(1)
+    variables, keys = variables_for(zoo.Entry(model, model)), jax.random.split(KEY, 4_000)
+
+    @functools.partial(jax.jit, static_argnums=0)
+    def gradients(model):
+        def loss(variables, key):
+            return zoo.training_loss(model, variables, x, key=key)[0]
+
+        found = jax.vmap(jax.value_and_grad(loss), in_axes=(None, 0))(variables, keys)
+        return found[0], jnp.concatenate(
+            [g.reshape(len(g), -1) for g in jax.tree.leaves(found[1])], 1
+        )
+
+    whole, one = gradients(model), gradients(model.clone(resample=True))
+    np.testing.assert_allclose(one[0], whole[0], rtol=1e-5)  # the loss itself is that of all
+    off = np.asarray(one[1] - whole[1], np.float64)  # of the same noise
+    error = off.std(0) / len(off) ** 0.5
+    assert (abs(off.mean(0)) < 5 * error + 1e-5).all() and error.max() > 1e-4
 
 
 def test_an_autoencoder_restores_and_is_no_generator():

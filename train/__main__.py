@@ -161,7 +161,7 @@ def _opened(options, holding):
         stored, recipe, dataset = ready(options.recipe, options.fixed)
         run = create(name, stored, options.run_dir, dataset)
         holding.enter_context(run.held())
-    else:  # it was checked when it began, and needs the run of its encoder no more
+    else:  # it was checked when it began, and needs no other run any more
         stored, dataset = options.recipe, load_data(run, options.recipe)
         recipe = fitted(stored, dataset)
         run.move_data(stored)

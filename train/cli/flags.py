@@ -48,6 +48,7 @@ OPTIMISER = (
     "corrected_decay",
     "ema",
     "snapshots",
+    "start",
     "encoder",
     "encoder_rate",
     "dtype",

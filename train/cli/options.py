@@ -157,8 +157,10 @@ def choose(
         head=first.head or "",
         description=f"{verb} {name}: {sentence(type(recipe.model))}",
     )
-    if recipe.encoder is not None and is_own(recipe.encoder):  # a run never says where a file is
-        recipe = dataclasses.replace(recipe, encoder=str(find_run(recipe.encoder).parent))
+    for each in ("start", "encoder"):  # a run never says where a file is
+        source = getattr(recipe, each)
+        if source is not None and is_own(source):
+            recipe = dataclasses.replace(recipe, **{each: str(find_run(source).parent)})
     fixed = fixed_fields(name, recipe, args)
     if first.preset or (own and stated != default_recipe(stated.model)):
         fixed |= {f"recipe.{field.name}" for field in dataclasses.fields(Recipe)}

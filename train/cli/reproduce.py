@@ -58,9 +58,14 @@ class Options:
 
 def reproduce(row: Row, options: Options, command: str) -> str:
     """Runs all recipes of a row and returns its line of the table."""
-    reports = []
+    reports, start = [], None
+    seconds = 0.0
+    if row.after is not None:
+        start = str(options.runs / row.after)
+        recipe = _with_places(ROWS[row.after].recipes[0], options)
+        seconds += run_recipe(ROWS[row.after].name, recipe, Run(Path(start)), command)["seconds"]
     for k, recipe in enumerate(row.recipes):
-        recipe = _with_places(recipe, options)
+        recipe = dataclasses.replace(_with_places(recipe, options), start=start)
         folder = (
             options.runs / str(options.row) / str(k)
             if len(row.recipes) > 1
@@ -73,7 +78,7 @@ def reproduce(row: Row, options: Options, command: str) -> str:
     error = (
         scored[0][spread] if len(scored) == 1 else np.std(numbers, ddof=1) / np.sqrt(len(numbers))
     )
-    seconds = sum(report["seconds"] for report in reports)
+    seconds += sum(report["seconds"] for report in reports)
     data = reports[0]["data"].partition(", fold ")[0] if len(reports) > 1 else reports[0]["data"]
     return (
         f"| {options.row} | {data} | {row.unit} | {row.target} | {row.at_most}{np.mean(numbers):.2f} "

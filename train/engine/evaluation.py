@@ -20,6 +20,7 @@ from train.kinds import kind_of
 from zoo.core import checks
 from zoo.core.bounds import watched
 from zoo.foundation.files import write_whole
+from zoo.foundation.limits import MOST
 from zoo.foundation.processes import gathered, share_of
 
 STREAMS = 16  # that a recurrent network reads a text as: only their first windows have no past
@@ -153,8 +154,8 @@ def check_draws(model: zoo.Generative, draws: int | None) -> None:
     if draws is not None and model.knows != "bound":
         knows = {"exact": "knows its likelihood exactly", "none": "has no likelihood"}[model.knows]
         raise ValueError(f"{checks.kind(model)} {knows}, without draws: drop --draws.")
-    if draws is not None and draws < 1:
-        raise ValueError(f"--draws must be at least 1; got {draws}.")
+    if draws is not None and not 1 <= draws <= MOST:
+        raise ValueError(f"--draws must be in 1..{MOST:,}; got {draws}.")
 
 
 def check_ensemble(model: zoo.Generative, flag: str) -> None:

@@ -121,8 +121,9 @@ class _Training:
                 file=sys.stderr,
             )
         self.update = make_update(recipe, self.devices)
-        # A resumed training has all weights in its checkpoint, and needs the encoder's run no more.
-        begin = dataclasses.replace(recipe, encoder=None) if keeper.resumes else recipe
+        # A resumed training has all weights in its checkpoint, and needs no other run any more.
+        other = {"start": None, "encoder": None} if keeper.resumes else {}
+        begin = dataclasses.replace(recipe, **other)
         values = None if keeper.resumes else first_values(dataset)
         initial = initial_state(begin, *self.batches(0), values=values)
         state, self.progress = keeper.restore(initial)

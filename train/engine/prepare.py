@@ -170,6 +170,14 @@ def check_trainable(recipe: Recipe, dataset: Dataset) -> None:
     if recipe.snapshots:
         exact(recipe.model, "snapshots")
     batches = training_batches(recipe, dataset)
-    check_memory(
-        recipe.model, jax.eval_shape(lambda: initial_state(recipe, *batches(0))), "its training"
-    )
+    state = jax.eval_shape(lambda: initial_state(recipe, *batches(0)))
+    check_memory(recipe.model, (state, _drawn(recipe)), "its training")
+
+
+def _drawn(recipe):
+    """Params of all draws of a batch, and their gradients, of a bound by several draws."""
+    model = recipe.model
+    if model.knows != "bound" or not model.tightens:
+        return ()
+    shape = (2, model.draws, recipe.part_size, model.num_sites, model.head.num_params)
+    return jax.ShapeDtypeStruct(shape, np.float32)

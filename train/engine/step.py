@@ -16,7 +16,7 @@ from jaxtyping import Array, Float, Int, PyTree
 import zoo
 from train.engine.devices import fetched, pieces, placed, shardings, share
 from train.engine.optimisers import ema_decay, optimiser, schedule
-from train.engine.warm_start import with_encoder
+from train.engine.warm_start import with_encoder, with_weights
 from train.kinds import kind_of
 from train.recipe.recipe import Recipe
 from train.update.gradient import cast, gradient
@@ -80,9 +80,10 @@ def initial_state(
     model: Any = recipe.model
     fitting = kind_of(model).of_length(model, x)
     variables = zoo.init(fitting, key, jnp.asarray(x), None if model.streams else context)
+    variables = with_weights(recipe, variables)
     if recipe.encoder is not None or recipe.encoder_rate != 1:
         variables = with_encoder(recipe, variables)
-    if values is not None:
+    if values is not None and recipe.start is None:
         variables = model.fitted(variables, values)
     ema = jax.tree.map(jnp.copy, variables)
     carry = zoo.begin(model, cast(recipe, variables), len(x)) if model.streams else ()

@@ -1,4 +1,4 @@
-"""Starting from the encoder of another run, frozen or at its own learning rate."""
+"""Starting from the weights of another run, or from its encoder, frozen or at its own rate."""
 
 import dataclasses
 
@@ -10,6 +10,24 @@ import zoo
 from train.recipe.recipe import Recipe
 from train.runs.folder import Run, RunError
 from train.update.parts import encoder_params
+from zoo.core.arrays import misfit
+
+
+def with_weights(recipe: Recipe, variables: zoo.Variables) -> zoo.Variables:
+    """The variables of the run that `start` names, if the recipe names one.
+
+    Raises:
+      ValueError: they are not arrays of these names and shapes.
+    """
+    if recipe.start is None:
+        return variables
+    model, others = zoo.open(recipe.start)
+    if why := misfit(flatten_dict(variables, sep="/"), flatten_dict(others, sep="/")):
+        raise ValueError(
+            f"{recipe.start} ({type(model).__name__}) cannot be the start of this "
+            f"{type(recipe.model).__name__}: {why}. Give the fields of its model, or drop --start."
+        )
+    return others
 
 
 def with_encoder(recipe: Recipe, variables: zoo.Variables) -> zoo.Variables:

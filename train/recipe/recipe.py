@@ -9,6 +9,7 @@ import zoo
 from train.data import Data
 from train.recipe.schedules import FIELDS, Schedule, check_fields, cycle_ends, fields_of
 from zoo.foundation.arguments import convert_fields
+from zoo.foundation.limits import MOST
 
 PLACES = (
     "path",
@@ -34,6 +35,10 @@ class Recipe:
     conditional: bool = False
     """Whether the model is given the labels (of images that have some). Sources of pairs are always
     given.
+    """
+    start: str | None = None
+    """A trained run (or checkpoint) whose weights the training starts from; its model has the same
+    arrays.
     """
     encoder: str | None = None
     """A trained run (or checkpoint) whose encoder the training begins with, of a model that has
@@ -142,6 +147,8 @@ class Recipe:
         for name in ("steps", "batch_size", "draws", "accumulate"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1; got {getattr(self, name)}.")
+        if self.draws > MOST:
+            raise ValueError(f"draws must be at most {MOST:,}; got {self.draws}.")
         for name in (
             "warmup",
             "clip",

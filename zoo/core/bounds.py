@@ -1,7 +1,7 @@
 """What a model of latent variables knows of an example: a bound of log p(x), and its code.
 
-The noise of row i is a function of (key, i) alone. Draws are taken a few at a time, so that memory
-does not grow with their number.
+The noise of row i is a function of (key, i) alone. Draws are taken a few at a time, and rows as many
+as fit, so that memory grows with neither.
 """
 
 import functools
@@ -21,6 +21,7 @@ from zoo.foundation.arguments import array, checked
 from zoo.foundation.precision import full_float32, narrowed, without_x64
 
 AT_ONCE = 50  # draws of one example
+VALUES_AT_ONCE = 2**25  # of all examples and draws that are looked at together
 
 
 @checked(num=1)
@@ -221,8 +222,24 @@ def by_row(model, variables, key, indices, method, *rows):
 
 @functools.partial(jax.jit, static_argnums=(0, 6))
 def _evidence(model, variables, x, context, key, indices, num):
+    few = max(1, VALUES_AT_ONCE // (min(num, AT_ONCE) * model.num_dims))  # rows
+
+    def bound(rows):
+        return _bound(model, variables, *rows, key, num)
+
+    rows = x.astype(model.head.dtype), context, indices
+    if len(x) <= few:
+        return bound(rows)
+
+    def alone(row):
+        return bound(jax.tree.map(lambda leaf: leaf[None], row))[0]
+
+    return jax.lax.map(alone, rows, batch_size=few)
+
+
+def _bound(model, variables, x, context, indices, key, num):
+    """A lower bound of log p(x) of all rows together, by a few draws at a time."""
     size = min(num, AT_ONCE)
-    x = x.astype(model.head.dtype)
 
     def weights(model, x, context):
         return model.log_weights(x, model.encode(context), size).T  # [1, size]

@@ -1,5 +1,6 @@
 """Generative adversarial networks: a generator of examples, and a critic that tells them apart."""
 
+import math
 from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
@@ -121,8 +122,10 @@ class GAN(Labelled):
         return nn.softplus(-on_real) + nn.softplus(on_fake)
 
     def trouble(self, watched: Sequence[float]) -> str | None:
-        if self.loss == "wasserstein" or len(watched) < PATIENCE:
+        if len(watched) < PATIENCE:
             return None
+        if self.loss == "wasserstein":
+            return self._too_steep(-max(watched[-PATIENCE:]))
         if max(watched[-PATIENCE:]) < WON:
             return (
                 f"the critic has told all drawn examples from the data in {PATIENCE} validations in a "
@@ -136,6 +139,18 @@ class GAN(Labelled):
                 "--learning-rate"
             )
         return None
+
+    def _too_steep(self, distance):
+        """Why a critic of levels is wrong by the distance between data and draws that it reports."""
+        farthest = 2 * math.sqrt(self.num_dims)  # of two examples whose values lie in [-1, 1]
+        if self.head.num_values is None or distance <= farthest:
+            return None
+        return (
+            f"the critic has put the data {distance:.3g} from the draws or more in {PATIENCE} "
+            f"validations in a row, and no two examples are further than {farthest:.3g} apart, so its "
+            "slope is far above 1; usual causes: too small a --model.penalty, or too high a "
+            "--critic-rate or --learning-rate"
+        )
 
     def _real(self, x):
         """Examples as the critic sees them, [batch, dims]: levels in [-1, 1], real numbers as is."""

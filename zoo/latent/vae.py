@@ -28,6 +28,8 @@ class VAE(Coder):
 
     Attributes: those of `Coder`, and
       weights: k, how many codes of each example training draws.
+      resample: whether the gradient is that of one of the k codes, drawn in proportion to its w_i.
+        It has the same mean, is noisier, and takes about a third of the time where k is large.
       beta: the factor of log p(z) - log q(z | x) in training. Unless it is 1, training minimises no
         bound of log p(x); `zoo.evidence` is one all the same.
 
@@ -44,6 +46,7 @@ class VAE(Coder):
 
     weights: int = 1
     beta: float = 1.0
+    resample: bool = False
 
     knows = "bound"
     code_params = 2  # the mean and the log of the scale
@@ -53,22 +56,39 @@ class VAE(Coder):
         return self.weights
 
     def represent(self, x, memory=None):
-        mean, _ = jnp.split(self.code(x, memory), 2, axis=-1)
-        return mean
+        return self._posterior(x, memory)[0]
 
     def log_weights(self, x, memory, num):
-        likelihood, prior_over_q = self._terms(x, memory, num)
-        return likelihood + prior_over_q
+        q = self._posterior(x, memory)
+        return self._weigh(x, memory, q, self._noise(q, num), 1.0)
 
     def training_loss(self, x, memory=None):
-        likelihood, prior_over_q = self._terms(x, memory, self.weights)
-        weights = likelihood + self.beta * prior_over_q
-        return math.log(self.weights) - jax.nn.logsumexp(weights, axis=0)
+        q = self._posterior(x, memory)
+        noise = self._noise(q, self.weights)
+        weights = self._weigh(x, memory, q, noise, self.beta)  # [weights, batch]
+        loss = math.log(self.weights) - jax.nn.logsumexp(weights, axis=0)
+        if not self.resample:
+            return loss
+        # The gradient of the loss is minus the mean of the gradients of all weights by the odds
+        # exp(weights); so is, in the mean, that of one weight drawn by these odds.
+        drawn = jax.random.categorical(self.make_rng("noise"), weights, axis=0)
+        one = noise[drawn, jnp.arange(len(x))][None]
+        weight = self._weigh(x, memory, q, one, self.beta)[0]
+        fixed = jax.lax.stop_gradient
+        return fixed(loss) - (weight - fixed(weight))
 
-    def _terms(self, x, memory, num):
-        """log p(x | z) and log p(z) - log q(z | x), [num, batch] each, for z drawn from q."""
+    def _posterior(self, x, memory):
+        """The mean and the log of the scale of q(z | x), [batch, latents] each."""
         mean, log_scale = jnp.split(self.code(x, memory), 2, axis=-1)
-        noise = jax.random.normal(self.make_rng("noise"), (num, *mean.shape))
+        return mean, log_scale
+
+    def _noise(self, q, num):
+        return jax.random.normal(self.make_rng("noise"), (num, *q[0].shape))
+
+    def _weigh(self, x, memory, q, noise, beta):
+        """log p(x | z) + beta (log p(z) - log q(z | x)) for z = mean + scale noise, [num, batch]."""
+        mean, log_scale = q
         z = mean[None] + jnp.exp(log_scale)[None] * noise  # [num, batch, latents]
         log_q = log_normal(noise) - log_scale.sum(-1)[None]
-        return score(self.head, self.decode(z, memory), x), log_normal(z) - log_q
+        likelihood = score(self.head, self.decode(z, memory), x)
+        return likelihood + beta * (log_normal(z) - log_q)
