@@ -160,7 +160,8 @@ def choose(
     for each in ("start", "encoder"):  # a run never says where a file is
         source = getattr(recipe, each)
         if source is not None and is_own(source):
-            recipe = dataclasses.replace(recipe, **{each: str(find_run(source).parent)})
+            place: dict[str, Any] = {each: str(find_run(source).parent)}
+            recipe = dataclasses.replace(recipe, **place)
     fixed = fixed_fields(name, recipe, args)
     if first.preset or (own and stated != default_recipe(stated.model)):
         fixed |= {f"recipe.{field.name}" for field in dataclasses.fields(Recipe)}

@@ -225,7 +225,8 @@ def _evidence(model, variables, x, context, key, indices, num):
     few = max(1, VALUES_AT_ONCE // (min(num, AT_ONCE) * model.num_dims))  # rows
 
     def bound(rows):
-        return _bound(model, variables, *rows, key, num)
+        x, context, indices = rows
+        return _bound(model, variables, x, context, indices, key, num)
 
     rows = x.astype(model.head.dtype), context, indices
     if len(x) <= few:
