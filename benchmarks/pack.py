@@ -2,6 +2,7 @@
 
 Weights are stored as float16 where that costs less than 0.01 nats on the validation split, and as
 float32 otherwise. The folder keeps what the commands need: the recipe, the numbers, 16 test examples.
+`python -m benchmarks.pack pretrained/NAME NAME` writes the card of packed weights again.
 """
 
 import dataclasses
@@ -63,13 +64,18 @@ def few(dataset: Dataset, num: int = KEPT) -> Dataset:
 
 
 def public(command_line: str) -> str:
-    """A command without what means nothing elsewhere: the run's folder, and where the data lay.
+    """A command without what means nothing elsewhere: folders, and that it continued a run.
 
     Example:
       >>> public("python -m train made --run-dir /tmp/made --steps 9 --data.path /data/own.npz")
       'python -m train made --steps 9 --data.path own.npz'
+      >>> public("python -m train.reproduce vae --manual-dir /data/mnist --runs /tmp/runs")
+      'python -m train.reproduce vae'
+      >>> public("python -m train made --resume --seed 3")
+      'python -m train made --seed 3'
     """
-    kept = re.sub(r" --(run-dir|samples)[ =]\S+", "", command_line)
+    folders = r" --(run-dir|samples|runs|(data\.)?(manual|data)-dir)[ =]\S+"
+    kept = re.sub(rf"{folders}| --resume\b", "", command_line)
     return re.sub(r"( --data\.[a-z-]+[ =])\S*/", r"\1", kept)
 
 
@@ -113,7 +119,8 @@ def check_sizes(file: Path, name: str, box: Path) -> None:
 
 
 def pack(options: Options) -> list[str]:
-    """Packs the run; returns the lines to print.
+    """Packs the run; returns the lines to print. Weights that are packed already stay as they are,
+    and their card is written again.
 
     Raises:
       RunError: the run is not finished.
@@ -123,11 +130,13 @@ def pack(options: Options) -> list[str]:
     run = Run(find_run(options.run).parent)
     if not run.results.is_file():
         raise RunError(f"{run.folder} is not finished (no results.json): finish it by --resume.")
+    folder = options.box / options.name
+    if run.folder.resolve() == folder.resolve():
+        return write_card(options, *card(options.name, folder, options.seed))
     results = json.loads(run.results.read_text("utf-8"))
     _, recipe = run.name_and_recipe()
     model, variables = zoo.load(run.model)
     dataset = load_data(run, recipe)
-    folder = options.box / options.name
     with tempfile.TemporaryDirectory() as new:
         packed = Path(new)
         cost = rounding(run, model, variables, packed / FILE, dataset)
@@ -137,12 +146,22 @@ def pack(options: Options) -> list[str]:
         (packed / RESULTS).write_text(to_json(results, 2) + "\n", "utf-8")
         config = json.loads(run.config.read_text("utf-8"))
         (packed / CONFIG).write_text(public_config(config), "utf-8")
-        options.cards.mkdir(parents=True, exist_ok=True)
         text, artefacts = card(options.name, packed, options.seed)
         folder.mkdir(parents=True, exist_ok=True)
         for file in sorted(packed.iterdir()):
             if file.name in (FILE, RESULTS, CONFIG) or file.stem == "test":
                 write_whole(folder / file.name, file.read_bytes())
+    return [
+        f"weights: {folder / FILE}, {(folder / FILE).stat().st_size / 1e6:.2f} MB, {cost['stored']}; "
+        f"rounding to float16 costs {cost['cost']:+.1e} of {cost['exact']:.4g} nats per {cost['unit']} "
+        f"({cost['examples']:,} validation examples)",
+        *write_card(options, text, artefacts),
+    ]
+
+
+def write_card(options: Options, text: str, artefacts: dict[str, bytes]) -> list[str]:
+    """Writes a card, the files beside it, and the list of all cards; returns the line to print."""
+    options.cards.mkdir(parents=True, exist_ok=True)
     for suffix in ARTEFACTS:  # of an earlier card
         (options.cards / f"{options.name}{suffix}").unlink(missing_ok=True)
     for suffix, content in artefacts.items():
@@ -150,12 +169,7 @@ def pack(options: Options) -> list[str]:
     page = options.cards / f"{options.name}.md"
     write_whole(page, text.encode())
     write_whole(options.cards / INDEX, index_of(options.cards, options.box).encode())
-    return [
-        f"weights: {folder / FILE}, {(folder / FILE).stat().st_size / 1e6:.2f} MB, {cost['stored']}; "
-        f"rounding to float16 costs {cost['cost']:+.1e} of {cost['exact']:.4g} nats per {cost['unit']} "
-        f"({cost['examples']:,} validation examples)",
-        f"card: {page}",
-    ]
+    return [f"card: {page}"]
 
 
 def public_config(config: dict[str, Any]) -> str:

@@ -4,6 +4,7 @@ import base64
 import http.client
 import io
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -20,6 +21,8 @@ import zoo
 from sample.demo.__main__ import Options, server
 from sample.demo.exhibits import Exhibits
 from sample.demo.server import PAGE, Server
+from zoo.formats.tsv import read_pairs
+from zoo.foundation.packages import BOX
 
 # The length in seconds of what a player holds, once it is known.
 PLAYS = """player => new Promise(known => player.readyState ? known(player.duration)
@@ -169,50 +172,74 @@ def test_what_is_not_there_is_left_out(box, tmp_path):
         assert "made" in [each["name"] for each in demo.exhibits.listed({})["images"]]
 
 
-@pytest.mark.slow
-def test_the_page_in_a_browser(box, tmp_path):
-    """Draws with the mouse, writes, sounds, translates and describes, without a network."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    expect = playwright.expect
+@pytest.fixture
+def page():
+    """The page of the weights in the box in a headless Chromium, and what it said and fetched."""
+    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("needs Chromium")
     words = [sys.executable, "-m", "sample.demo", "--no-browser", "--port", "0"]
-    words += [str(box / name) for name in NAMES]
     demo = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
     try:
         address = demo.stdout.readline().split()[1]
-        with playwright.sync_playwright() as started:
-            chromium = shutil.which("chromium") or shutil.which("google-chrome")
-            browser = started.chromium.launch(executable_path=chromium)
+        with api.sync_playwright() as started:
+            browser = started.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
             page, wrong, asked = browser.new_page(), [], []
+            page.set_default_timeout(180_000)
             page.on(
                 "console", lambda said: wrong.append(said.text) if said.type == "error" else None
             )
             page.on("pageerror", lambda error: wrong.append(str(error)))
             page.on("request", lambda request: asked.append(request.url))
             page.goto(address)
-            page.wait_for_selector("body[data-ready]", timeout=60_000)
-            pen = page.locator("#pen").bounding_box()
-            page.mouse.move(pen["x"] + 100, pen["y"] + 50)
-            page.mouse.down()
-            page.mouse.move(pen["x"] + 200, pen["y"] + 60, steps=10)
-            page.mouse.up()
-            page.wait_for_selector("#completions figure:nth-child(8)", timeout=60_000)
-            page.mouse.move(pen["x"] + 101, pen["y"] + 51)
-            assert "nats" in page.inner_text("#under") and "known rows" in page.inner_text("#total")
-            page.click("#write")
-            expect(page.locator("#written span")).to_have_count(300, timeout=60_000)
-            assert "nats per character" in page.inner_text("#written-said")
-            page.click("#play")
-            page.wait_for_selector("#sounds audio", timeout=60_000)
-            assert page.locator("audio").evaluate(PLAYS) == 1
-            page.click("#translate")
-            expect(page.locator("#translated")).not_to_be_empty(timeout=60_000)
-            page.click("#scenes figure:nth-child(2)")
-            expect(page.locator("#caption")).not_to_be_empty(timeout=60_000)
-            assert page.locator("#gaze").is_visible()
+            page.wait_for_selector("body[data-ready]")
+            yield page
             assert not wrong and not page.inner_text("#error")
             assert all(url.startswith((address, "data:", "blob:")) for url in asked)
-            page.screenshot(path=tmp_path / "page.png", full_page=True)
             browser.close()
     finally:
         demo.terminate()
         demo.wait(30)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # playwright's own
+def test_the_page_in_a_browser(page, tmp_path):
+    """Draws with the mouse, writes, sounds, translates and describes, without a network."""
+    pen = page.locator("#pen").bounding_box()
+    page.mouse.move(pen["x"] + 100, pen["y"] + 50)
+    page.mouse.down()
+    page.mouse.move(pen["x"] + 200, pen["y"] + 60, steps=10)
+    page.mouse.up()
+    page.wait_for_selector("#completions figure:nth-child(8)")
+    said = page.locator("#completions figcaption").all_inner_texts()
+    assert len(said) == 8 and all(re.fullmatch(r"\d+\.\d nats", each) for each in said)
+    page.mouse.move(pen["x"] + 101, pen["y"] + 51)
+    assert re.search(r"-log p of pixel \(\d+, \d+\): \d+\.\d{3} nats", page.inner_text("#under"))
+    assert "nats in the 14 known rows" in page.inner_text("#total")
+
+    page.click("#write")
+    page.wait_for_function("document.querySelectorAll('#written span').length === 300")
+    assert page.inner_text("#written").startswith("def ")
+    surprises = page.locator("#written span").evaluate_all("all => all.map(each => each.title)")
+    assert all(re.fullmatch(r"-log p = \d+\.\d{3} nats", each) for each in surprises)
+    assert "nats per character" in page.inner_text("#written-said")
+
+    page.click("#play")
+    page.wait_for_selector("#sounds audio")
+    assert page.locator("audio").evaluate(PLAYS) == 0.5
+
+    (source, date), *_ = read_pairs(BOX / "seq2seq_attention" / "test.tsv")
+    assert page.input_value("#source") == source
+    page.click("#translate")
+    page.wait_for_selector("#alignment tr")
+    assert page.inner_text("#translated").startswith(f"{date} (")
+    assert page.locator("#alignment tr").count() == 1 + len(date) + 1  # the source, and the end
+
+    page.click("#scenes figure:nth-child(2)")
+    page.wait_for_selector("#caption span")
+    before = page.locator("#gaze").screenshot()
+    page.locator("#caption span").first.hover()
+    assert page.locator("#gaze").screenshot() != before
+    page.screenshot(path=tmp_path / "page.png", full_page=True)

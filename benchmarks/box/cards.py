@@ -2,7 +2,7 @@
 
 import json
 import re
-import time
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,7 @@ LIMITS = {
     "sound": "It knows short sounds of the kind that it was trained on.",
     "translation": "It knows sources of the kind that it was trained on, and invents for others.",
     "captions": "It names what its training captions named, also where nothing of it is there.",
+    "labels": "It gives every image one of its labels, also an image that has none of them.",
 }
 LIKELIHOOD = {
     "exact": "Its likelihood is exact.",
@@ -57,13 +58,11 @@ def card(name: str, folder: Path, seed: int) -> tuple[str, dict[str, bytes]]:
     model, variables = zoo.load(folder / FILE)
     results = json.loads((folder / "results.json").read_text("utf-8"))
     config = json.loads((folder / "config.json").read_text("utf-8"))
-    began = time.perf_counter()
     drawn, artefacts = DRAWN.get(model.kind, _nothing)(name, folder, model, variables, seed)
-    seconds = time.perf_counter() - began
     with safetensors.safe_open(folder / FILE, framework="numpy") as file:
         digest = (file.metadata() or {})["digest"]
     size = (folder / FILE).stat().st_size / 1e6
-    rounding, data = results["rounding"], config["recipe"]["data"]["name"]
+    data = config["recipe"]["data"]["name"]
     count = sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))
     minutes, rest = divmod(round(results["seconds"]), 60)
     lines = [
@@ -78,16 +77,13 @@ def card(name: str, folder: Path, seed: int) -> tuple[str, dict[str, bytes]]:
         *[f"| paper | {paper} |" for paper in _papers(model)],
         f"| data | {results['data']} |",
         f"| test | {_numbers(results)} |",
-        f"| stored as | {rounding['stored']}, {size:.2f} MB; rounding to float16 costs "
-        f"{rounding['cost']:+.1e} of {rounding['exact']:.4g} nats per {rounding['unit']} "
-        f"({rounding['examples']:,} validation examples) |",
+        f"| stored as | {_stored(results, size)} |",
         f"| training | {results['steps']:,} steps, {minutes} min {rest:02d} s on "
         f"{results['hardware']}, seed {results['seed']} |",
         f"| command | `{results['command']}` |",
-        f"| the samples below | {seconds:.1f} s with compilation, seed {seed} |",
         f"| digest | `{digest}` |",
         "",
-        "## Samples",
+        f"## Samples, seed {seed}",
         "",
         *drawn,
         "",
@@ -136,6 +132,18 @@ def _sentence(name):
     return models.get(name, "")
 
 
+def _stored(results, size):
+    """The type and the size in MB of the weights, and what rounding costs."""
+    rounding = results.get("rounding")
+    if rounding is None:
+        return f"float32, {size:.2f} MB"
+    return (
+        f"{rounding['stored']}, {size:.2f} MB; rounding to float16 costs {rounding['cost']:+.1e} of "
+        f"{rounding['exact']:.4g} nats per {rounding['unit']} ({rounding['examples']:,} validation "
+        "examples)"
+    )
+
+
 def _papers(model):
     """The references in the docstring of a model's class."""
     found = re.search(r"\*\*References?\*\*: (.*?)(?:\n\n|\Z)", type(model).__doc__ or "", re.S)
@@ -147,9 +155,15 @@ def _numbers(results):
     if results.get("knows") == "none":
         return f"no likelihood; {results['watched_name']} {results['watched']:.4g}"
     at_most = "<= " if results.get("knows") == "bound" else ""
-    unit, digits = results["unit"], 2 if results["unit"] == "example" else 4
-    nats = f"{at_most}{results['nats']:.{digits}f} +- {results['standard_error']:.{digits}f} nats"
-    bits = f"{at_most}{results['bits_per_dim']:.4f} bits/dim"
+    unit = results["unit"]
+    digits = ".2f" if unit == "example" else ".4f"
+    if results["nats"] < 1e-3:
+        digits = ".1e"
+    nats = f"{at_most}{results['nats']:{digits}} +- {results['standard_error']:{digits}} nats"
+    if (error := results.get("error")) is not None:
+        wrong = f"{error:.2f} +- {results['error_spread']:.2f} % of the labels are wrong"
+        return f"{wrong}, {nats} per {unit} ({results['num']:,} {unit}s)"
+    bits = f"{at_most}{results['bits_per_dim']:.4g} bits/{'dim' if unit == 'example' else unit}"
     draws = f", bound of {results['draws']} draws" if at_most else ""
     return f"{nats} per {unit}, {bits}{draws} ({results['num']:,} {unit}s)"
 
@@ -190,15 +204,14 @@ def _text(name: str, folder: Path, model: Any, variables: zoo.Variables, seed: i
 
 
 def _sounds(name: str, folder: Path, model: Any, variables: zoo.Variables, seed: int) -> Drawn:
-    import tempfile
-
-    drawn = sample.audio((model, variables), 1, 2.0, key=jax.random.key(seed))
+    drawn = sample.audio((model, variables), 4, 0.5, key=jax.random.key(seed))
+    joined = drawn.waves.ravel()
     with tempfile.TemporaryDirectory() as there:
         picture, wave = Path(there) / "sound.png", Path(there) / "sound.wav"
-        sample.save_waveforms(picture, drawn.waves, drawn.rate)
-        zoo.write_wav(wave, drawn.waves[0], drawn.rate)
+        sample.save_waveforms(picture, joined[None], drawn.rate)
+        zoo.write_wav(wave, joined, drawn.rate)
         files = {".png": picture.read_bytes(), ".wav": wave.read_bytes()}
-    lines = [f"Two seconds, drawn exactly: [listen]({name}.wav).", ""]
+    lines = [f"Four sounds of half a second, drawn exactly: [listen]({name}.wav).", ""]
     return [*lines, f"![waveform and spectrogram of {name}]({name}.png)"], files
 
 
@@ -229,6 +242,20 @@ def _captions(name: str, folder: Path, model: Any, variables: zoo.Variables, see
     return [f"![8 test images]({name}.png)", "", *table], picture
 
 
+def _labels(name: str, folder: Path, model: Any, variables: zoo.Variables, seed: int) -> Drawn:
+    arrays = read_arrays(folder / "test.npz")
+    images, labels = arrays["images"][:15].astype(np.uint8), arrays["labels"][:15]
+    made = sample.classify((model, variables), images)
+    right = (made.labels == labels).all(1).tolist()
+    with tempfile.TemporaryDirectory() as there:
+        picture = sample.save_labelled(Path(there) / "labels.png", images, made.texts(), right)
+        files = {".png": picture.read_bytes()}
+    said = (
+        f"{len(images)} test images with their likeliest labels; {len(images) - sum(right)} wrong"
+    )
+    return [f"{said}:", "", f"![labels by {name}]({name}.png)"], files
+
+
 def _nothing(name: str, folder: Path, model: Any, variables: zoo.Variables, seed: int) -> Drawn:
     return [f"`make sample MODEL=pretrained/{name}` shows what it says of test examples."], {}
 
@@ -239,4 +266,5 @@ DRAWN: dict[str, Callable[..., Any]] = {
     "sound": _sounds,
     "translation": _translations,
     "captions": _captions,
+    "labels": _labels,
 }

@@ -22,6 +22,7 @@ from zoo.core.model_files import find_run
 from zoo.foundation.packages import BOX
 
 COLUMNS = 8
+DATA = "mnist_1bit"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +30,9 @@ class Options:
     """Draws test images beside draws of a model, with their nats."""
 
     run: Annotated[str | None, tyro.conf.Positional] = None
-    """A run of a model of images; by default the one in the box with the fewest test nats."""
+    """A run of a model of images; by default the one in the box with the fewest nats of the test
+    digits that come with the project.
+    """
     out: Path = Path("docs/samples.png")
     """The PNG file."""
     num: int = 48
@@ -39,7 +42,8 @@ class Options:
 
 
 def best(box: Path = BOX) -> str:
-    """The exact model of images in the box with the fewest test nats.
+    """The exact model of images in the box with the fewest test nats, of those that were tested on the
+    digits that come with the project: nats of other data cannot be compared with them.
 
     Raises:
       ValueError: the box has none with numbers.
@@ -47,7 +51,9 @@ def best(box: Path = BOX) -> str:
     found = {}
     for path in box.glob("*/results.json"):
         results = json.loads(path.read_text("utf-8"))
-        if results["unit"] == "example" and results.get("knows") == "exact":
+        _, recipe = Run(path.parent).name_and_recipe()
+        here = results["unit"] == "example" and recipe.data.name == DATA
+        if here and results.get("knows") == "exact":
             found[path.parent] = results["nats"]
     if not found:
         raise ValueError(f"{box} has no model of images with test numbers: name a run.")

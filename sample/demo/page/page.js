@@ -10,10 +10,13 @@ async function post(name, request) {
 }
 const ask = async (name, request = {}) => (await post(name, request)).json();
 
-// An error is one line at the foot of the page, until something succeeds.
+// What goes on is one line at the foot of the page; so is an error, until something succeeds.
+let working = 0;
 async function trying(action) {
+  $("busy").hidden = !(working += 1);
   try { const result = await action(); $("error").textContent = ""; return result; }
   catch (error) { $("error").textContent = error.message; }
+  finally { $("busy").hidden = !(working -= 1); }
 }
 
 // From black over red to yellow, for a share of 0..1.
