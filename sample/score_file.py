@@ -133,7 +133,10 @@ def _write(options, path, model, variables, parts):
                 for i, bit in enumerate(part.bits_per_dim.tolist()):
                     writer.writerow([names[i], f"{part.nats[i]:.9g}", f"{bit:.9g}"])
                     for heap, key in ((best, -bit), (worst, bit)):
-                        entry = (key, -number, bit, names[i], rows[i])
+                        if len(heap) == count and (key, -number) < heap[0][:2]:
+                            continue
+                        # A copy: a view would keep its whole batch in memory.
+                        entry = (key, -number, bit, names[i], rows[i].copy())
                         push = heapq.heappush if len(heap) < count else heapq.heappushpop
                         push(heap, entry)
                     number += 1

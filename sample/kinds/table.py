@@ -13,7 +13,6 @@ import tyro
 
 import zoo
 from sample.engines.sampler import draw
-from sample.kinds.kept import COLUMNS
 from sample.kinds.kind import (
     Computing,
     Inline,
@@ -32,6 +31,7 @@ from sample.kinds.kind import (
 from sample.kinds.places import noted, place
 from sample.media import examples
 from zoo.core.checks import kind
+from zoo.formats.kept_reading import COLUMNS
 
 REPORTED = 12  # columns in the report
 

@@ -181,20 +181,20 @@ def sounds(model: Any, path: Path, size: int) -> Iterator[Examples]:
 
 def pairs(model: Any, path: Path, size: int) -> Iterator[Examples]:
     """Targets given their sources."""
-    lines = tsv.read_pairs(path)
-    for start in range(0, len(lines), size):
-        part = lines[start : start + size]
+    lines = tsv.stream_rows(path, ("source", "target"))
+    while part := list(itertools.islice(lines, size)):
         sources = [vocabulary.pieces(source, model.unit) for source, _ in part]
         context, _ = vocabulary.codes(sources, model.source_vocabulary, end=False)
+        # In steps of 16, so that few lengths, each compiled once, serve all batches.
+        context = np.pad(context, ((0, 0), (0, -context.shape[1] % 16)))
         targets = [target for _, target in part]
         yield Examples(_targets(model, targets, path), context, [f"{a} -> {b}" for a, b in part])
 
 
 def captions(model: Any, path: Path, size: int) -> Iterator[Examples]:
     """Captions given their images."""
-    lines = tsv.read_rows(path / "captions.tsv", ("image", "caption"), ("split",))
-    for start in range(0, len(lines), size):
-        part = lines[start : start + size]
+    lines = tsv.stream_rows(path / "captions.tsv", ("image", "caption"), ("split",))
+    while part := list(itertools.islice(lines, size)):
         pixels = np.concatenate([read_pixels(model, path / name) for name, _, _ in part])
         targets = [text for _, text, _ in part]
         names = [f"{name}: {text}" for name, text, _ in part]

@@ -11,10 +11,10 @@ from jaxtyping import Array, Float
 
 import zoo
 from sample.kinds import kind_of
-from sample.kinds.kept import kept_reading
 from sample.media.examples import Examples, arrays, of_array
 from sample.scoring.surprisal import surprise
 from zoo.core.checks import check_inputs, check_knows, kind
+from zoo.formats.kept_reading import read_kept
 from zoo.foundation.arguments import checked
 
 
@@ -54,8 +54,8 @@ def score(
 ) -> Likelihoods:
     """Computes -log p(x | context) of each example: `zoo.log_prob`, or the bound `zoo.evidence`.
 
-    Memory is bounded by one batch of values; a file may be larger than memory (.npy, .csv, texts,
-    folders; an .npz is read whole).
+    One batch of values is in memory, so a file may be larger than it (an .npz and each .wav are
+    read whole).
 
     Args:
       source: a checkpoint, a run's folder, a model's name, or a pair (model, variables).
@@ -144,7 +144,8 @@ def read_examples(
     if not path.exists():
         raise ValueError(f"there is nothing at {path}: name a file or folder of examples.")
     if model.kind == "table":
-        return read(model, path, size, reading=kept_reading(checkpoint, model, **reading))
+        folder, names = checkpoint and checkpoint.parent, getattr(model, "column_names", ())
+        return read(model, path, size, reading=read_kept(folder, names, **reading))
     if set(reading) - {"binarise"} or (reading and path.suffix == ".npz"):
         raise ValueError(f"{', '.join(reading)} says nothing about how {path} is read: drop it.")
     return read(model, path, size, **reading)

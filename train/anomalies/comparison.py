@@ -13,10 +13,13 @@ from train.anomalies.measures import Separation, separation
 from train.anomalies.scores import NATS, complexities, ratio, stand_ins, typicality
 from train.data import Data, DataError, Dataset, Split
 from train.data.dataset import generator, take
+from train.data.subsets import of_classes
 from train.engine.ensembles import MEANING
-from train.engine.evaluation import example_scores
+from train.engine.evaluation import example_scores, mixture
 from train.kinds import kind_of, kind_of_data, load
+from train.kinds.kind import named
 from zoo.core.checks import check_knows, kind
+from zoo.formats.csv_cells import Reading
 
 
 class Trained(NamedTuple):
@@ -30,10 +33,23 @@ class Trained(NamedTuple):
     data: Data
 
     def nats(self, split: Split) -> Float[np.ndarray, " N"]:
-        """-log p(x) of each example, or an upper bound of it."""
+        """-log p(x) of each example, or an upper bound of it.
+
+        A class-conditional model scores the mixture over its labels, all as likely; a recurrent
+        network reads each window without a past.
+        """
+        labels = getattr(self.model, "num_classes", 0)
+        if not labels:
+            return self._scores(split).nats
+        given = (np.full(len(split.x), label, np.int32) for label in range(labels))
+        return mixture([self._scores(split._replace(context=each)) for each in given]).nats
+
+    def _scores(self, split):
         size = kind_of(self.model).evaluation_batch(self.batch_size)
         size = min(size, len(split.x))
-        return example_scores(self.model, self.variables, split, size, draws=self.draws).nats
+        return example_scores(
+            self.model, self.variables, split, size, draws=self.draws, streams=False
+        )
 
 
 class Comparison(NamedTuple):
@@ -52,49 +68,36 @@ class Comparison(NamedTuple):
     choice: dict[str, float]
 
 
-def outliers(trained: Trained, data: Data) -> Dataset:
+def outliers(trained: Trained, data: Data, reading: Reading, binarise: str) -> Dataset:
     """Other data as the model of a run reads them; of a file of your own all of it is the test split.
+
+    Args:
+      trained: the run.
+      data: which data, and how they are read.
+      reading: how a .csv is read.
+      binarise: how greys become bits, for a model of bits.
 
     Raises:
       DataError: they cannot be loaded, or the model cannot describe them.
     """
-    model, dataset = trained.model, load(data)
-    if not kind_of(model).accepts(kind_of_data(data.name)):
+    model, kind = trained.model, kind_of(trained.model)
+    other = kind_of_data(data.name)
+    if not kind.accepts(other):
         raise DataError(
-            f"{dataset.name} holds {kind_of_data(data.name).holds}, but {kind(model)} describes "
-            f"{kind_of(model).holds}: pass --against, such as {kind_of(model).example}."
+            f"{data.name} holds {other.holds}, but {named(model)} describes {kind.holds}: pass "
+            f"--against, such as {kind.example}."
         )
-    if data.path is not None:
-        splits = (dataset.train, dataset.valid, dataset.test)
-        dataset = dataclasses.replace(
-            dataset, test=Split(np.concatenate([split.x for split in splits]), None)
-        )
-    if dataset.vocabulary:
-        dataset = _in_tokens_of(model, dataset)
+    if data.path is not None and data.name not in kind.published:
+        data = dataclasses.replace(data, name=Path(data.path).name)
+        dataset = kind.whole(model, data, reading)
+        dataset = of_classes(dataset, data.classes) if data.classes else dataset
+    else:
+        loaded = kind.adopted(load(data))
+        dataset = loaded.map(lambda _: loaded.test)  # nothing else is converted
+    dataset = kind.alike(model, dataset, binarise)
     if model.example(1)[1] is None:
         dataset = dataset.map(lambda split: split._replace(context=None))
-    try:
-        return kind_of(model).prepare(model, dataset)
-    except DataError as error:
-        raise DataError(f"--against: {error}") from None
-
-
-def _in_tokens_of(model, dataset):
-    """A text in the tokens of the model's vocabulary."""
-    numbers = {token: number for number, token in enumerate(model.vocabulary)}
-    found = np.array([numbers.get(token, -1) for token in dataset.vocabulary])
-
-    def translated(split):
-        x = found[split.x]
-        if (x < 0).any():
-            token = dataset.vocabulary[int(split.x[np.argmax(x < 0)])]
-            raise DataError(
-                f"{dataset.name} has {token!r}, which the model's vocabulary of {len(numbers)} "
-                "lacks: train a model of bytes (--data.unit byte), which reads any text."
-            )
-        return split._replace(x=x.astype(np.int32))
-
-    return dataclasses.replace(dataset.map(translated), vocabulary=model.vocabulary)
+    return kind.prepare(model, dataset)
 
 
 def check_background(trained: Trained, background: Trained) -> None:

@@ -59,10 +59,9 @@ def complexities(
       >>> sorted(found), bool(found["png"][0] < 1000)
       (['png', 'webp'], True)
     """
-    if model.head.num_values is None:
+    coders, levels = CODERS.get(model.kind, {}), model.head.num_values
+    if levels is None:
         return {}
-    coders = PICTURES if model.kind == "images" else LINES
-    levels = model.head.num_values
     values = brightness(np.asarray(x), levels) if model.kind == "images" else np.asarray(x)
     return {
         name: np.array([8.0 * len(code(each)) for each in values]) for name, code in coders.items()
@@ -98,8 +97,8 @@ def _zlib(line):
 
 
 Coder = Callable[[np.ndarray], bytes]
-PICTURES: dict[str, Coder] = {"png": _png, "webp": _webp}
 LINES: dict[str, Coder] = {"zlib": _zlib}
+CODERS = {"images": {"png": _png, "webp": _webp}, "text": LINES, "sound": LINES}
 
 
 def stand_ins(

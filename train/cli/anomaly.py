@@ -4,13 +4,13 @@ import dataclasses
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
 from train.anomalies.comparison import Trained, compare, draw_scores, first, outliers
 from train.cli.options import Moved
-from train.data import DataError
+from train.data import Data, DataError
 from train.data.loading import data_names
 from train.engine.run_folder import load_data
 from train.kinds import kind_of
@@ -19,9 +19,26 @@ from zoo.cli import called, read_flags, shell
 from zoo.core.checkpoint import load
 from zoo.core.checks import check_knows, kind
 from zoo.core.model_files import find_run, take_classes
+from zoo.formats.kept_reading import read_kept
 from zoo.foundation.files import to_json
 
 FOLDER = "anomaly"  # in the run's folder
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """How a .csv of outliers is read, where it differs from that of the run."""
+
+    header: Literal["auto", "yes", "no"] | None = None
+    """Whether its first line holds names (auto: if there is a word in it and no number)."""
+    sep: str | None = None
+    """What separates its columns, as --data.sep."""
+    decimal: str | None = None
+    """What begins its decimals: point or comma."""
+    columns: tuple[str, ...] = ()
+    """The columns to read, in the order of the model's."""
+    drop: tuple[str, ...] = ()
+    """Columns to leave out, by their names."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +55,11 @@ class Options:
     """The outliers: the test split of a data set by its name, or your own file or folder."""
     against_classes: tuple[int, ...] = ()
     """Only outliers of these classes."""
+    binarise: Literal["threshold", "dynamic"] | None = None
+    """How outliers in grey become bits, for a model of bits: threshold (grey > 127) or dynamic (drawn
+    with probability grey/255, with a fixed seed); by default as in training.
+    """
+    table: Annotated[Table, tyro.conf.OmitArgPrefixes] = Table()
     against_dir: str | None = None
     """The folder that the original downloaded files of the outliers are in, instead of the network."""
     background: tuple[str, ...] = ()
@@ -70,14 +92,14 @@ def report(options: Options) -> list[str]:
     run, trained = _opened(options.run)
     check_knows(trained.model, "exact", "bound")
     recipe = options.moved.recipe(run.name_and_recipe()[1])
-    other = outliers(trained, _data(options, recipe.data, trained.model))
+    other = _outliers(options, run, recipe.data, trained)
     dataset = load_data(run, recipe)
     backgrounds = [_opened(name)[1] for name in options.background]
     valid, inside, outside = (
         first(each, options.num) for each in (dataset.valid, dataset.test, other.test)
     )
     found = compare(trained, valid, inside, outside, backgrounds)
-    folder = options.out or run.folder / FOLDER / Path(options.against).name
+    folder = options.out or run.folder / FOLDER / Path(options.against).expanduser().resolve().name
     folder.mkdir(parents=True, exist_ok=True)
     sizes = [len(inside.x), len(outside.x)]
     numbers = {
@@ -125,25 +147,40 @@ def _opened(word):
     return run, Trained(word, model, variables, recipe.batch_size, recipe.draws, recipe.data)
 
 
-def _data(options, own, model):
-    """What the outliers are: a data set by its name, or a file of the run's kind, read as the run's
-    data are.
-    """
-    names = data_names()
-    how = {"classes": options.against_classes, "train": 0, "mutate": 0.0}
-    how |= {"manual_dir": options.against_dir}
-    if options.moved.data_dir is not None:
-        how["data_dir"] = options.moved.data_dir
-    if options.against in names:
-        # Of a published file (red_wine) the outliers lie where the run's data do.
-        path = own.path if options.against == own.name else None
-        return dataclasses.replace(own, name=options.against, path=path, **how)
-    if not Path(options.against).expanduser().exists():
-        raise DataError(
-            f"--against {options.against}: there is neither a data set nor a file of that name; "
-            f"data sets are {', '.join(kind_of(model).loaders)}."
+def _outliers(options, run, own, trained):
+    """The outliers: a data set by its name, or a file of the run's kind, read as the run's data are."""
+    kind, columns = kind_of(trained.model), getattr(trained.model, "column_names", ())
+    said = [name for name, value in vars(options.table).items() if value]
+    if said and trained.model.kind != "table":
+        raise ValueError(
+            f"--{said[0]} says how a .csv is read, and {kind.holds} are none: drop it."
         )
-    return dataclasses.replace(own, name=kind_of(model).own, path=options.against, **how)
+    reading = read_kept(run.folder, columns, **vars(options.table))
+    data = _data(options, own, kind)
+    try:
+        return outliers(trained, data, reading, options.binarise or own.binarise)
+    except DataError as error:
+        raise DataError(f"--against: {error}") from None
+
+
+def _data(options, own, kind):
+    """Which data the outliers are, with the flags of the run's that say how they are read."""
+    changes = {"classes": options.against_classes, "train": 0, "mutate": 0.0}
+    changes |= {"size": (), "grey": False, "levels": 256, "binarise": "none"}
+    if options.against not in data_names():
+        if not Path(options.against).expanduser().exists():
+            raise DataError(
+                f"--against {options.against}: there is neither a data set nor a file of that "
+                f"name; data sets are {', '.join(kind.loaders)}."
+            )
+        return dataclasses.replace(own, name=kind.own, path=options.against, **changes)
+    flags = {*kind.flags} - {*kind.own_flags}
+    kept = {flag: getattr(own, flag) for flag in flags if options.against in kind.loaders}
+    is_own, folder = options.against == own.name, options.against_dir
+    kept |= {"data_dir": own.data_dir, "manual_dir": folder or (own.manual_dir if is_own else None)}
+    if options.against in kind.published:  # files at a path, such as those of red_wine
+        kept["path"] = folder or (own.path if is_own else None)
+    return Data(**{**kept, "name": options.against, **changes})
 
 
 def _rows(found):

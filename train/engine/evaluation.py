@@ -106,9 +106,12 @@ def example_scores(
     ensemble: bool = False,
     draws: int | None = None,
     seed: int = KEY,
+    streams: bool = True,
 ) -> Scores:
-    """The scores of every example of a split, by the arguments of `evaluate`."""
-    if model.streams:
+    """The scores of every example of a split, by the arguments of `evaluate`; without `streams` a
+    recurrent network reads each window by itself, too.
+    """
+    if model.streams and streams:
         return Scores(_stream_nats(model, variables, split.x))
     kind = kind_of(model)
     devices = jax.local_devices()  # each process scores its share of the examples by itself

@@ -8,12 +8,11 @@ import numpy as np
 
 import zoo
 from train.data.dataset import DataError, Dataset
-from train.kinds.kind import Kind
+from train.kinds.kind import Kind, named
 from zoo.dense.standardised import ChangeOfVariables
+from zoo.formats.kept_reading import COLUMNS
 from zoo.foundation.files import write_whole
 from zoo.heads import why_outside
-
-COLUMNS = "columns.json"  # in the run's folder
 
 
 class Arrays(Kind):
@@ -42,6 +41,16 @@ class Arrays(Kind):
         sizes = type(model).preferred_sizes(len(dataset.train.x))
         changes |= {name: size for name, size in sizes.items() if name in free}
         return model.clone(**changes)
+
+    def alike(self, model, dataset, binarise):
+        """The shape must be the model's."""
+        found, wanted = dataset.test.x.shape[1:], (*model.site_shape, *model.head.event_shape)
+        if found != wanted:
+            raise DataError(
+                f"{dataset.name} has examples of shape {list(found)}, but {named(model)} describes "
+                f"{list(wanted)}: name data of that shape."
+            )
+        return dataset
 
     def prepare(self, model, dataset):
         name, wanted = type(model).__name__, (*model.site_shape, *model.head.event_shape)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from train.data.dataset import DataError
-from train.data.sources.captions import captions, digit_words, scenes
+from train.data.sources.captions import all_captions, captions, digit_words, scenes
 from train.kinds.paired import Paired
 from zoo.foundation.files import write_whole
 
@@ -39,6 +39,10 @@ class Captions(Paired):
                 f"{shape}."
             )
         return dataset
+
+    def whole(self, model, data, reading):
+        """A folder with captions.tsv."""
+        return all_captions(data, model)
 
     def keep(self, dataset, folder):
         names, texts = (np.array(each) for each in zip(*dataset.pairs, strict=True))

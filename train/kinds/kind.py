@@ -12,6 +12,7 @@ from train.data.batching import Batches, Streams, Windows
 from train.data.dataset import Data, DataError, Dataset, Split
 from train.data.in_memory import Part, context_of, held_out, levels_of, rows
 from zoo.core import checks
+from zoo.formats.csv_cells import Reading
 
 Stream = Batches | Windows | Streams
 
@@ -64,6 +65,34 @@ class Kind:
 
     def loaded(self, dataset: Dataset, data: Data) -> Dataset:
         """A data set as the flags want it, such as requantised. By default: as it was loaded."""
+        return dataset
+
+    def whole(self, model: zoo.Generative, data: Data, reading: Reading) -> Dataset:
+        """All examples of a user's own file or folder at `data.path`, in each split. A kind that
+        need not split them overrides this: then a few will do.
+
+        Args:
+          model: what will read them.
+          data: how the model's own data were read.
+          reading: how a .csv is read.
+
+        Raises:
+          DataError, ValueError: they cannot be read.
+        """
+        dataset = self.loaders[self.own](data)
+        splits = (dataset.train, dataset.valid, dataset.test)
+        x = np.concatenate([split.x for split in splits])
+        labels = [split.context for split in splits if split.context is not None]
+        whole = Split(x, np.concatenate(labels) if labels else None)
+        return dataset.map(lambda _: whole)
+
+    def alike(self, model: zoo.Generative, dataset: Dataset, binarise: str) -> Dataset:
+        """Foreign data in the values of a trained model: its vocabulary, its size and number of
+        levels. By default: as they are.
+
+        Raises:
+          DataError: there is no such thing, or `binarise` does not say how.
+        """
         return dataset
 
     def prepare(self, model: zoo.Generative, dataset: Dataset) -> Dataset:

@@ -2,6 +2,8 @@
 
 import dataclasses
 import io
+import os
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,7 @@ import zoo
 from train.data.dataset import DataError, Split, take
 from train.data.quantise import brightness
 from train.data.sources.frames import changing_digits, frames, moving_digits
+from train.data.sources.images import all_images
 from train.kinds.kind import Kind, named
 from zoo.foundation.arguments import array
 from zoo.foundation.files import write_whole
@@ -105,6 +108,15 @@ class Labels(Kind):
         if dataset.class_names and getattr(model, "class_names", None) == ():
             return model.clone(class_names=dataset.class_names)
         return model
+
+    def whole(self, model, data, reading):
+        """An .npz of frames or of images with labels, or a folder of pictures of each class."""
+        if getattr(model, "reads_frames", False):
+            return super().whole(model, data, reading)
+        path, shape = Path(os.path.expanduser(data.path)), model.image_shape
+        if path.is_dir():
+            data = dataclasses.replace(data, size=tuple(shape[:2]), grey=len(shape) == 2)
+        return self.adopted(all_images(data))
 
     def prepare(self, model, dataset):
         got, wanted = dataset.train.x.shape[1:], tuple(model.site_shape)

@@ -2,15 +2,17 @@
 else.
 """
 
+import dataclasses
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
 import zoo
 from train.data.batching import Batches, shortened
-from train.data.dataset import DataError
+from train.data.dataset import DataError, Split
 from train.kinds.kind import Kind
-from zoo.formats.vocabulary import END, PAD, SPECIAL
+from zoo.formats.vocabulary import END, PAD, SPECIAL, codes, pieces
 
 
 class Paired(Kind):
@@ -25,6 +27,26 @@ class Paired(Kind):
         "eval_every": 500,
     }
     from_data: ClassVar[tuple[str, ...]] = ("head", "vocabulary", "unit", "end", "pad")
+
+    def alike(self, model, dataset, binarise):
+        """The test pairs, which the model reads by its own vocabularies."""
+        if not dataset.vocabulary:  # tokens that stand for no text
+            return dataset
+        sources, targets = zip(*dataset.pairs, strict=True)
+        tokens = [pieces(text, model.unit) for text in targets]
+        x, _ = codes(tokens, model.vocabulary, end=True)
+        if x.shape[1] > model.num_sites:
+            longest = max(targets, key=len)
+            raise DataError(
+                f"{dataset.name} has a target of {x.shape[1]} tokens with its end, but at most "
+                f"{model.num_sites} are expected: take {longest[:40]!r}... out."
+            )
+        test = Split(x, self.sources(model, sources, dataset.test.context))
+        return dataclasses.replace(dataset.map(lambda _: test), vocabulary=model.vocabulary)
+
+    def sources(self, model: Any, texts: Sequence[str], context: Any) -> Any:
+        """What the model reads of sources, given those of the test split. By default: these."""
+        return context
 
     def prepare(self, model, dataset):
         length = model.num_sites

@@ -2,6 +2,8 @@
 
 import dataclasses
 import math
+import os
+from pathlib import Path
 
 import numpy as np
 
@@ -11,8 +13,10 @@ from train.data.dataset import DataError, Split, lines, ragged
 from train.data.in_memory import check_counts, context_of
 from train.data.sources.audio import sounds, spoken_digit, tones
 from train.kinds.kind import Kind
-from train.kinds.text import cut
+from train.kinds.text import cut, whole_lines
+from zoo.formats.waveform import read_wav
 from zoo.foundation.arguments import array
+from zoo.foundation.files import files_below
 
 
 class Sound(Kind):
@@ -57,6 +61,21 @@ class Sound(Kind):
         parts = np.split(wave, [len(wave) - held])
         train, valid = (split._replace(x=ragged([part])) for part in parts)
         return train, valid
+
+    def whole(self, model, data, reading):
+        """A .wav of any rate, or a folder of them."""
+        files = files_below(Path(os.path.expanduser(data.path)), ".wav")
+        waves = [_int16(read_wav(file, model.rate), str(file)) for file in files]
+        return whole_lines(waves, model, data, 2**16, rate=model.rate)
+
+    def alike(self, model, dataset, binarise):
+        """The rate must be the model's."""
+        if dataset.rate != model.rate:
+            raise DataError(
+                f"{dataset.name} has {dataset.rate:,} samples a second, {model.rate:,} are expected: "
+                "pass .wav files, which are converted."
+            )
+        return dataset
 
     def prepare(self, model, dataset):
         dataset, length = _quantised(dataset, model), model.num_sites

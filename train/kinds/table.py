@@ -1,9 +1,17 @@
 """Tables: rows of real numbers."""
 
+import os
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from train.data.dataset import DataError, Dataset, Split
 from train.data.sources.tables import bundled, red_wine, table
 from train.kinds.arrays import Arrays
+from train.kinds.kind import named
+from zoo.formats.arrays import read_arrays
+from zoo.formats.csv_files import column_names, stream_csv
 
 
 def recipe_for(rows: int) -> dict[str, Any]:
@@ -51,6 +59,22 @@ class Table(Arrays):
         "red_wine": red_wine,
         "table": table,
     }
+
+    def whole(self, model, data, reading):
+        """A .csv, whose columns are found as the run found its own, an .npy or an .npz."""
+        path = Path(os.path.expanduser(data.path))
+        if path.suffix in (".npy", ".npz"):
+            rows = np.concatenate([np.asarray(x) for x in read_arrays(path).values()])
+        else:
+            _, lines = stream_csv(path, reading.for_file(column_names(path, reading)))
+            rows = np.array(list(lines))
+        levels = model.head.num_values
+        if rows.dtype.kind not in "biuf" or not rows.size:
+            raise DataError(f"{path} has no rows of numbers; expected one row of them a line.")
+        if levels is not None and not (rows == np.round(rows)).all():
+            raise DataError(f"{path} has real numbers, but {named(model)} describes levels.")
+        whole = Split(rows.astype(np.float32 if levels is None else np.int32), None)
+        return Dataset(data.name, f"{data.name}, {len(rows):,} rows", whole, whole, whole, levels)
 
     def suited(self, dataset):
         """The recipe follows the number of rows."""

@@ -1,16 +1,20 @@
 """Text: one long line of characters or bytes, read in windows or as streams."""
 
 import dataclasses
+import os
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 import zoo
 from train.data.batching import Streams, Windows
-from train.data.dataset import DataError, Dataset, Split, lines
+from train.data.dataset import Data, DataError, Dataset, Split, lines, ragged
 from train.data.in_memory import check_counts, levels_of, rows
 from train.data.sources.texts import python_docs, text, tiny_shakespeare
 from train.kinds.kind import Kind
 from zoo.formats.vocabulary import BYTES
+from zoo.foundation.files import files_below
 
 
 class Text(Kind):
@@ -74,6 +78,34 @@ class Text(Kind):
         )
         return dataclasses.replace(dataset, valid=valid, test=test)
 
+    def whole(self, model, data, reading):
+        """A text, or a folder of them."""
+        parts = []
+        for file in files_below(Path(os.path.expanduser(data.path)), ".txt"):
+            found = text(dataclasses.replace(data, name=file.name, path=str(file)))
+            own = self.alike(model, found, "none")
+            parts.append(np.concatenate([own.train.x, own.valid.x, own.test.x]))
+        return whole_lines(parts, model, data, len(model.vocabulary), vocabulary=model.vocabulary)
+
+    def alike(self, model, dataset, binarise):
+        """Texts are read in the model's vocabulary."""
+        if dataset.vocabulary == model.vocabulary:
+            return dataset
+        numbers = {token: number for number, token in enumerate(model.vocabulary)}
+        found = np.array([numbers.get(token, -1) for token in dataset.vocabulary])
+
+        def translated(split):
+            x = found[split.x]
+            if (x < 0).any():
+                token = dataset.vocabulary[int(split.x[np.argmax(x < 0)])]
+                raise DataError(
+                    f"{dataset.name} has {token!r}, which the model's vocabulary of {len(numbers)} "
+                    "lacks: train a model of bytes (--data.unit byte), which reads any text."
+                )
+            return split._replace(x=x.astype(np.int32))
+
+        return dataclasses.replace(dataset.map(translated), vocabulary=model.vocabulary)
+
     def known(self, dataset):
         return {"vocabulary": dataset.vocabulary}
 
@@ -118,6 +150,27 @@ def cut(split: Split, name: str, dataset: Dataset, length: int) -> Split:
     return Split(
         np.concatenate(pieces), None if split.context is None else np.repeat(split.context, counts)
     )
+
+
+def whole_lines(
+    parts: list[np.ndarray], model: Any, data: Data, levels: int, **facts: Any
+) -> Dataset:
+    """Lines of foreign files as each split; those shorter than the model's examples are left out.
+
+    Raises:
+      DataError: all of them are.
+    """
+    kept = [line for line in parts if len(line) >= model.num_sites]
+    if not kept:
+        raise DataError(
+            f"{data.path} has nothing as long as the examples of the model, {model.num_sites:,} "
+            "tokens or samples: pass something longer."
+        )
+    whole = Split(ragged(kept), None)
+    left = len(parts) - len(kept)
+    title = f"{data.name}, windows of {model.num_sites:,}"
+    title += f" ({left} of {len(parts)} files are shorter, and left out)" if left else ""
+    return Dataset(data.name, title, whole, whole, whole, levels, **facts)
 
 
 def check_length(split: Split, name: str, dataset: Dataset, length: int) -> None:

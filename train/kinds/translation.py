@@ -1,9 +1,12 @@
 """Pairs of texts: a source that is read, and a target that is written."""
 
+import numpy as np
+
+from train.data.dataset import Dataset, Split
 from train.data.sources.translations import dates, multi30k, pairs
 from train.kinds.paired import Paired
-from zoo.formats.tsv import rows_of
-from zoo.formats.vocabulary import PAD, SPECIAL
+from zoo.formats.tsv import read_pairs, rows_of
+from zoo.formats.vocabulary import PAD, SPECIAL, codes, pieces
 from zoo.foundation.files import write_whole
 
 TEST = "test.tsv"  # in the run's folder
@@ -29,6 +32,23 @@ class Translation(Paired):
         contexts = (dataset.train.context, dataset.valid.context)
         most = max(0 if each is None else int(each.max()) for each in contexts)
         return model.clone(source_values=most + 1)
+
+    def whole(self, model, data, reading):
+        """A .tsv of pairs."""
+        found = tuple(read_pairs(data.path))
+        none = Split(np.zeros((len(found), 1), np.int32), None)
+        return Dataset(
+            data.name,
+            f"{data.name}, {len(found):,} pairs",
+            *(none, none, none),
+            len(model.vocabulary),
+            vocabulary=model.vocabulary,
+            pairs=found,
+        )
+
+    def sources(self, model, texts, context):
+        tokens = [pieces(text, model.unit) for text in texts]
+        return codes(tokens, model.source_vocabulary, end=False)[0]
 
     def known(self, dataset):
         if not dataset.vocabulary:  # tokens that stand for no text

@@ -1,8 +1,7 @@
 """Tab-separated files: lines, rows of columns, pairs of texts."""
 
-import itertools
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 _SPACES = dict.fromkeys(map(ord, "\t\n\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"), " ")
@@ -75,37 +74,58 @@ def read_rows(
       >>> read_rows("rows.tsv", ("word",), optional=("note",))
       [('zoo', 'noun')]
     """
-    path, expected = (
-        Path(os.path.expanduser(path)),
-        f"expected {' and '.join(names)} separated by a tab on each line.",
-    )
+    return list(stream_rows(path, names, optional))
+
+
+def stream_rows(
+    path: str | Path, names: Sequence[str], optional: Sequence[str] = ()
+) -> Iterator[tuple[str, ...]]:
+    """As `read_rows`, but the rows come one by one: a file may be larger than memory.
+
+    Example:
+      >>> Path("rows.tsv").write_text("zoo\\tnoun\\n")
+      9
+      >>> next(stream_rows("rows.tsv", ("word", "kind")))
+      ('zoo', 'noun')
+    """
+    path = Path(os.path.expanduser(path))
+    expected = f"expected {' and '.join(names)} separated by a tab on each line."
     if not path.is_file():
         what = f"{path} is a folder, not a file" if path.is_dir() else f"there is no file {path}"
         raise ValueError(f"{what}; {expected}")
+    cells = (
+        (number, [one_line(cell) for cell in line.split("\t")])
+        for number, line in enumerate(_lines(path), 1)
+        if line.strip()
+    )
+    header, rows = list(names), 0
+    for place, (number, columns) in enumerate(cells):
+        if place == 0 and {cell.lower() for cell in columns} >= set(names):
+            header = [cell.lower() for cell in columns]
+            expected = f"expected {len(header)} as in the header: {', '.join(header)}."
+            continue
+        if len(columns) != len(header) or not all(columns):
+            what = "an empty column" if len(columns) == len(header) else f"{len(columns)} columns"
+            raise ValueError(f"{path}, line {number}: {what}; {expected}")
+        found = dict(zip(header, columns, strict=True))
+        yield tuple(found.get(name, "") for name in (*names, *optional))
+        rows += 1
+    if not rows:
+        raise ValueError(f"{path} is empty; {expected}")
+
+
+def _lines(path: Path) -> Iterator[str]:
+    """The lines of a text as `lines_of` parts them, read one by one."""
     try:
-        lines = lines_of(path.read_bytes().decode("utf-8-sig"))
+        with path.open("rb") as file:
+            first = file.readline().decode("utf-8-sig")
+            if not first.endswith("\n"):  # the only line feed may be missing: all of the text
+                yield from lines_of(first)
+                return
+            yield first[:-1]
+            for line in file:
+                yield line.decode().removesuffix("\n")
     except UnicodeDecodeError as error:
         raise ValueError(
             f"{path} is not a text in UTF-8 ({error.reason}); convert it first."
         ) from None
-    cells = (
-        (number, [one_line(cell) for cell in line.split("\t")])
-        for number, line in enumerate(lines, 1)
-        if line.strip()
-    )
-    header, rows = list(names), []
-    for first, (number, columns) in zip(
-        itertools.chain([True], itertools.repeat(False)), cells, strict=False
-    ):
-        if first and {cell.lower() for cell in columns} >= set(names):
-            header = [cell.lower() for cell in columns]
-            expected = f"expected {len(header)} as in the header: {', '.join(header)}."
-        elif len(columns) != len(header) or not all(columns):
-            what = "an empty column" if len(columns) == len(header) else f"{len(columns)} columns"
-            raise ValueError(f"{path}, line {number}: {what}; {expected}")
-        else:
-            found = dict(zip(header, columns, strict=True))
-            rows.append(tuple(found.get(name, "") for name in (*names, *optional)))
-    if not rows:
-        raise ValueError(f"{path} is empty; {expected}")
-    return rows

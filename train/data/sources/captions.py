@@ -9,7 +9,7 @@ import dataclasses
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Int32, UInt8
@@ -92,24 +92,12 @@ def captions(data: Data) -> Dataset:
     header `image`, `caption`, `split` (train, valid or test) they are split so; if none is for
     validation, the last tenth of the training images is.
     """
-    from zoo.formats.pictures import brightness
-    from zoo.formats.tsv import read_rows
-
     if data.path is None:
         raise DataError(
             "captions needs your own data: pass --data.path FOLDER with images and captions.tsv"
         )
     folder = Path(os.path.expanduser(data.path))
-    rows = read_rows(folder / "captions.tsv", ("image", "caption"), ("split",))
-    names = list(dict.fromkeys(name for name, _, _ in rows))
-    if absent := next((name for name in names if not (folder / name).is_file()), None):
-        raise DataError(
-            f"{folder}/captions.tsv names {absent}, which is not there: put it there or take its "
-            "lines out"
-        )
-    for name in names:
-        _check_within(folder, name)
-    images = brightness(*read_files([folder / name for name in names], data))
+    rows, names, images = read_captions(folder, data)
     row = {name: i for i, name in enumerate(names)}
     index = np.array([row[name] for name, _, _ in rows])
     keys = content_keys(images)
@@ -125,6 +113,52 @@ def captions(data: Data) -> Dataset:
     names = [rows[i][0] for i in parts[2]]
     dataset = _dataset(data, data.name, [images[index[part]] for part in parts], texts, names)
     return dataclasses.replace(dataset, notes=notes)
+
+
+def all_captions(data: Data, model: Any) -> Dataset:
+    """All captions of a folder in their order, as each split, with images of the model's size.
+
+    Raises:
+      DataError: as for `captions`.
+    """
+    folder, shape = Path(os.path.expanduser(data.path or "")), model.image_shape
+    data = dataclasses.replace(data, size=tuple(shape[:2]), grey=len(shape) == 2)
+    rows, names, images = read_captions(folder, data)
+    row = {name: i for i, name in enumerate(names)}
+    pairs = tuple((name, caption) for name, caption, _ in rows)
+    whole = Split(np.zeros((len(rows), 1), np.int32), images[[row[name] for name, _ in pairs]])
+    return Dataset(
+        data.name,
+        f"{data.name}, {len(rows):,} captions",
+        *(whole, whole, whole),
+        len(model.vocabulary),
+        vocabulary=model.vocabulary,
+        pairs=pairs,
+    )
+
+
+def read_captions(
+    folder: Path, data: Data
+) -> tuple[list[tuple[str, ...]], list[str], UInt8[np.ndarray, "images height width *channels"]]:
+    """The lines (image, caption, split) of a folder's captions.tsv, the names of the images, each
+    once, and their pixels.
+
+    Raises:
+      DataError: an image is missing, or lies outside the folder.
+    """
+    from zoo.formats.pictures import brightness
+    from zoo.formats.tsv import read_rows
+
+    rows = read_rows(folder / "captions.tsv", ("image", "caption"), ("split",))
+    names = list(dict.fromkeys(name for name, _, _ in rows))
+    if absent := next((name for name in names if not (folder / name).is_file()), None):
+        raise DataError(
+            f"{folder}/captions.tsv names {absent}, which is not there: put it there or take its "
+            "lines out"
+        )
+    for name in names:
+        _check_within(folder, name)
+    return rows, names, brightness(*read_files([folder / name for name in names], data))
 
 
 def _check_within(folder: Path, name: str) -> None:

@@ -28,6 +28,7 @@ from train.data.dataset import (
     Data,
     DataError,
     Dataset,
+    Split,
     content_keys,
     hold_out,
     shared,
@@ -57,31 +58,7 @@ def images(data: Data) -> Dataset:
                 "--data.arrays and --data.class-level"
             )
         return mapped_images(data, path, _classes)
-    if data.label_arrays and not data.arrays:
-        raise DataError("--data.label-arrays are the labels of --data.arrays: pass both")
-    names: tuple[str, ...] = ()
-    said: tuple[str, ...] = ()
-    if path.is_dir():
-        if data.arrays:
-            raise DataError(f"--data.arrays chooses from an .npz, and {path} is a folder: drop it")
-        whole, names = read_folder(path, data)
-        splits = {"all": whole}
-    elif not path.exists():
-        raise DataError(
-            f"there is nothing at {path}; --data.path needs an .npz, an .npy or a folder of "
-            "image files"
-        )
-    elif path.suffix in (".npz", ".npy"):
-        if data.class_level != 1:
-            raise DataError(f"--data.class-level is for folders, and {path} is a file: drop it")
-        splits, said = read_splits(path, data)
-    else:
-        raise DataError(
-            f"{path} is neither an .npz, an .npy nor a folder of image files{_other_kind(path)}"
-        )
-    largest = max(int(split.x.max(initial=0)) for split in splits.values())
-    are_levels = path.is_file() and largest < data.levels and not asked(data)
-    levels = 2 if largest < 2 else min(data.levels, 256) if are_levels else 256
+    splits, names, said, levels = _read(path, data)
 
     def keys(name):
         return content_keys(seen(splits[name].x, levels, data))
@@ -111,6 +88,60 @@ def images(data: Data) -> Dataset:
         class_names=names,
         notes=notes,
     )
+
+
+def all_images(data: Data) -> Dataset:
+    """All of the user's own images at `data.path`, in their order, as each split; of a folder of
+    arrays those of its test split.
+
+    Raises:
+      DataError: as for `images`.
+    """
+    path = Path(os.path.expanduser(data.path or ""))
+    if is_mapped(path):
+        mapped = mapped_images(data, path, _classes)
+        return mapped.map(lambda _: mapped.test)
+    splits, names, _, levels = _read(path, data)
+    x = np.concatenate([split.x for split in splits.values()])
+    labels = [split.context for split in splits.values() if split.context is not None]
+    whole = Split(x, np.concatenate(labels) if labels else None)
+    classes, _ = _classes(path, labels)
+    title = f"{data.name}, {len(x):,} images"
+    return Dataset(
+        data.name, title, whole, whole, whole, levels, num_classes=classes, class_names=names
+    )
+
+
+def _read(path, data):
+    """The images of each split that a file names, or of `all`; the names of classes, notes on how
+    numbers were read, and how many levels there are.
+    """
+    if data.label_arrays and not data.arrays:
+        raise DataError("--data.label-arrays are the labels of --data.arrays: pass both")
+    names: tuple[str, ...] = ()
+    said: tuple[str, ...] = ()
+    if path.is_dir():
+        if data.arrays:
+            raise DataError(f"--data.arrays chooses from an .npz, and {path} is a folder: drop it")
+        whole, names = read_folder(path, data)
+        splits = {"all": whole}
+    elif not path.exists():
+        raise DataError(
+            f"there is nothing at {path}; --data.path needs an .npz, an .npy or a folder of "
+            "image files"
+        )
+    elif path.suffix in (".npz", ".npy"):
+        if data.class_level != 1:
+            raise DataError(f"--data.class-level is for folders, and {path} is a file: drop it")
+        splits, said = read_splits(path, data)
+    else:
+        raise DataError(
+            f"{path} is neither an .npz, an .npy nor a folder of image files{_other_kind(path)}"
+        )
+    largest = max(int(split.x.max(initial=0)) for split in splits.values())
+    are_levels = path.is_file() and largest < data.levels and not asked(data)
+    levels = 2 if largest < 2 else min(data.levels, 256) if are_levels else 256
+    return splits, names, said, levels
 
 
 def _other_kind(path):
