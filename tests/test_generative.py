@@ -171,6 +171,10 @@ def test_commands_label_what_they_print(tmp_path, monkeypatch, capfd):
     assert "valid: <= " in out and "(bound, 50 draws)" in out
     sampling.run(["runs/Cloud", "--num", "4"])
     assert "no exact likelihood" in capfd.readouterr().out
+    assert evaluation.main(["Cloud", "--orderings", "2", "--classes", file]) == 1
+    assert "Cloud draws whole examples from noise, in no ordering" in capfd.readouterr().err
+    with pytest.raises(ValueError, match="this Cloud takes no labels.*drop --label"):
+        sampling.run(["runs/Cloud", "--label", "1"])
     for flags in (["--surprise"], ["--complete", "2"], ["--engine", "jacobi"], ["--gif"]):
         with pytest.raises(ValueError, match=f"has no conditionals: drop {flags[0]}."):
             sampling.run(["runs/Cloud", *flags])

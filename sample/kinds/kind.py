@@ -144,7 +144,15 @@ def check_out(out: Path | None) -> None:
 def labels(model: zoo.Generative, label: int | None, num: int) -> Any:
     """The context of `num` samples: the label asked for, or all labels in turn; None for an
     unconditional model.
+
+    Raises:
+      ValueError: a label was asked for, and the model takes none.
     """
+    if label is not None and not getattr(model, "num_classes", 0):
+        raise ValueError(
+            f"this {kind(model)} takes no labels, as it was not trained with --conditional: drop "
+            "--label."
+        )
     return np.full(num, label) if label is not None else model.example(num)[1]
 
 

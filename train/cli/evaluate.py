@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 import tyro
 
+import zoo
 from train.cli.options import Moved
 from train.engine.ensembles import Member, check_same_space, evaluation, snapshot_words
 from train.engine.evaluation import (
@@ -21,6 +22,7 @@ from train.engine.evaluation import (
 from train.kinds import kind_of
 from train.runs.folder import Run, check_same
 from zoo.cli import called, complaint, read_flags
+from zoo.core.checks import kind
 from zoo.core.model_files import find_run, take_classes
 from zoo.foundation.compilation_cache import cache_compilations
 from zoo.foundation.processes import Distributed, join, leads
@@ -117,6 +119,11 @@ def _opened(options, word):
         check_same(run, name, recipe)
     member = Member.of(run, recipe, checkpoint)
     if options.orderings is not None:
+        if not isinstance(member.model, zoo.Autoregressive):
+            raise ValueError(
+                f"{kind(member.model)} draws whole examples from noise, in no ordering: drop "
+                "--orderings."
+            )
         member = member._replace(model=member.model.with_orderings(options.orderings))
     check_draws(member.model, options.draws)
     if options.ensemble and len(options.runs) == 1 and not recipe.snapshots:

@@ -156,7 +156,7 @@ def check_draws(model: zoo.Generative, draws: int | None) -> None:
     """Raises ValueError if draws were asked for that cannot be."""
     if draws is not None and model.knows != "bound":
         knows = {"exact": "knows its likelihood exactly", "none": "has no likelihood"}[model.knows]
-        raise ValueError(f"{checks.kind(model)} {knows}, without draws: drop --draws.")
+        raise ValueError(f"{checks.kind(model)} {knows}, so it takes no draws: drop --draws.")
     if draws is not None and not 1 <= draws <= MOST:
         raise ValueError(f"--draws must be in 1..{MOST:,}; got {draws}.")
 

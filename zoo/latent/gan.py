@@ -125,7 +125,7 @@ class GAN(Labelled):
         if len(watched) < PATIENCE:
             return None
         if self.loss == "wasserstein":
-            return self._too_steep(-max(watched[-PATIENCE:]))
+            return self._too_steep(min(map(abs, watched[-PATIENCE:])))
         if max(watched[-PATIENCE:]) < WON:
             return (
                 f"the critic has told all drawn examples from the data in {PATIENCE} validations in a "
@@ -146,8 +146,8 @@ class GAN(Labelled):
         if self.head.num_values is None or distance <= farthest:
             return None
         return (
-            f"the critic has put the data {distance:.3g} from the draws or more in {PATIENCE} "
-            f"validations in a row, and no two examples are further than {farthest:.3g} apart, so its "
+            f"the critic has put data and draws {distance:.3g} apart or more in {PATIENCE} "
+            f"validations in a row, and no two examples are further apart than {farthest:.3g}, so its "
             "slope is far above 1; usual causes: too small a --model.penalty, or too high a "
             "--critic-rate or --learning-rate"
         )

@@ -73,7 +73,7 @@ class MAF(Generative):
         if self.head.num_values is not None:
             raise ValueError(
                 f"MAF describes real numbers; got a {type(self.head).__name__} head, which is for "
-                "levels: pass head=zoo.MixtureOfGaussians(1)."
+                "levels: choose data of real numbers and a mixture of Gaussians, or a MADE for levels."
             )
         self.flows = [self._made(Located(), layer) for layer in range(self.layers - 1)]
         self.base = self._made(self.head, self.layers - 1)
