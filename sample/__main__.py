@@ -4,10 +4,14 @@ translations, captions or labels.
 The flags depend on what the model describes: `python -m sample RUN --help` lists them.
 """
 
+import argparse
 import contextlib
 import dataclasses
+import io
 import json
+import shutil
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,8 +21,10 @@ import tyro
 import zoo
 from sample.kinds import kind_of, kinds
 from zoo.cli import called, read_flags, shell
+from zoo.core.checkpoint import FILE
 from zoo.core.checks import kind
 from zoo.core.model_files import find_run, take_classes
+from zoo.foundation.processes import Distributed, join, leads, leave, led
 
 USAGE = (
     "{} RUN [flags]; RUN is a run's folder, a checkpoint, a model's name (its newest run), or "
@@ -37,17 +43,20 @@ def run(argv: Sequence[str]) -> None:
         usage = USAGE.format(prog)
         print(f"usage: {usage}\n\n{prog} RUN --help explains the flags for that model.")
         return
+    join(argv)
     argv, _ = take_classes(argv)
     checkpoint = _run_among(argv, prog)
     model, variables = zoo.open(checkpoint)
     of = kind_of(model)
     _check_flags(argv, model, of)
-    named = checkpoint.parent if checkpoint.name == zoo.core.checkpoint.FILE else checkpoint
-    options = read_flags(_with_classes(of.options), f"{prog} {named}", args=list(argv))
-    for group in groups_of(options):
-        group.check()
-    of.show(options, checkpoint, model, variables)
-    if said := short_of(checkpoint):
+    named = checkpoint.parent if checkpoint.name == FILE else checkpoint
+    words = list(argv) if leads() else _without_out(argv)
+    options = read_flags(_with_more(of.options), f"{prog} {named}", args=words)
+    led(lambda: _check(options))
+    with contextlib.nullcontext(checkpoint) if leads() else _apart(checkpoint) as checkpoint:
+        of.show(options, checkpoint, model, variables)
+    leave()
+    if leads() and (said := short_of(checkpoint)):
         print(f"note: {said}")
 
 
@@ -75,12 +84,44 @@ def _run_among(argv, prog):
     return find_run(words[0])
 
 
-def _with_classes(options: type) -> type:
-    """The flags of a kind, and the one that every kind has."""
+def _with_more(options: type) -> type:
+    """The flags of a kind, and those that every kind has."""
     help_text = "Model files (FILE.py) that define the classes of the run; one a flag."
     flag = Annotated[tuple[str, ...], tyro.conf.arg(help=help_text)]
-    fields: Any = [("classes", flag, dataclasses.field(default=()))]
+    together = Annotated[Distributed, tyro.conf.OmitArgPrefixes]
+    fields: Any = [
+        ("classes", flag, dataclasses.field(default=())),
+        ("together", together, dataclasses.field(default=Distributed())),
+    ]
     return dataclasses.make_dataclass("Options", fields, bases=(options,), frozen=True)
+
+
+def _check(options):
+    """Raises ValueError for flags that make no sense; the result is for `led`."""
+    for group in groups_of(options):
+        group.check()
+    return b""
+
+
+def _without_out(argv):
+    """The words without the place of what is written, where process 0 alone writes."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--out", nargs="?")
+    return parser.parse_known_args(list(argv))[1]
+
+
+@contextlib.contextmanager
+def _apart(checkpoint: Path) -> Iterator[Path]:
+    """For a process that does not lead: the checkpoint in a folder that is thrown away, with copies
+    of the files beside it; what is printed is thrown away too. So the process draws its share, and
+    no code below asks which process it is in.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        for path in checkpoint.parent.iterdir():
+            if path.is_file() and path.suffix != checkpoint.suffix:
+                shutil.copyfile(path, Path(folder) / path.name)
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield Path(folder) / checkpoint.name
 
 
 def _check_flags(argv, model, of):

@@ -18,6 +18,8 @@ import sample
 import sample.__main__ as cli
 import zoo
 from benchmarks import sampling
+from zoo.core.likelihood import _log_prob as log_prob
+from zoo.sequences import wavenet
 
 MODEL = zoo.WaveNet(
     (40,), 5, 6, dilations=(1, 2), cycles=2, num_classes=2, head=zoo.Categorical(32)
@@ -39,6 +41,33 @@ def test_a_sample_sees_its_receptive_field_and_no_more(taps):
         moved = x.copy()
         moved[:, 39 - far] = (x[:, 39 - far] + 1) % 5
         assert bool((zoo.conditionals(model, variables, moved)[:, -1] != last).any()) == seen
+
+
+@pytest.mark.parametrize("taps", [2, 3])
+def test_a_likelihood_in_pieces(taps, monkeypatch):
+    """Pieces of 16 samples, of which the last is cut short, shorter than layers reach back."""
+    monkeypatch.setattr(wavenet, "PIECE", 16 * 3)
+    monkeypatch.setattr(wavenet, "SHORTEST", 1)
+    model = MODEL.clone(site_shape=(37,), dilations=(1, 20), kernel_size=taps)
+    variables, x = conformance.variables_of(model), np.asarray(zoo.example(model, 3)[0])
+    x = jnp.asarray(x)
+    whole = zoo.score(model.head, zoo.conditionals(model, variables, x, LABELS), x)
+    in_pieces = zoo.log_prob(model, variables, x, LABELS)
+    np.testing.assert_allclose(in_pieces, whole, rtol=1e-5)
+    assert "while" in log_prob.lower(model, variables, x, LABELS, False, None).as_text()
+
+
+@pytest.mark.slow
+def test_memory_of_a_likelihood_hardly_depends_on_the_length():
+    model = zoo.WaveNet((8_000,), 16, 32, dilations=(1, 2, 4, 8), cycles=2)
+    variables = conformance.variables_of(model)
+
+    def needed(length):
+        longer, x = model.clone(site_shape=(length,)), np.zeros((16, length), np.int32)
+        lowered = log_prob.lower(longer, variables, x, None, False, None)
+        return lowered.compile().memory_analysis().temp_size_in_bytes
+
+    assert needed(80_000) < 1.3 * needed(8_000)
 
 
 def test_paper_and_default_receptive_fields():

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 import safetensors.numpy
@@ -138,6 +139,33 @@ def test_an_error_in_the_first_process_ends_both(tmp_path):
     first, second = together(words, tmp_path, code=1)
     assert first[2].splitlines()[-1].startswith("error: two is not empty")
     assert second[2].splitlines()[-1].startswith("error: process 0 stopped: two is not empty")
+
+
+@pytest.mark.slow
+def test_the_command_divides_the_samples(tmp_path):
+    """The picture and the likelihoods of one process; process 0 alone writes and prints."""
+    model = zoo.CATALOGUE["nade"].tiny
+    variables = zoo.init(model, jax.random.key(0), *model.example(1))
+    for run in ("one", "two"):
+        (tmp_path / run).mkdir()
+        zoo.save(tmp_path / run / "model.safetensors", model, variables)
+    words = ["-m", "sample", "{}", "--num", "7", "--batch-size", "2", "--seed", "3"]
+    (told,) = [alone([word.format("one") for word in words], tmp_path, devices=1)[1]]
+    words = [word.format("two") for word in words]
+    first, second = together([*words, "--out", "here.png"], tmp_path)
+    assert _likelihood(first[1]) == _likelihood(told) and not second[1]
+    assert (tmp_path / "here.png").read_bytes() == (
+        tmp_path / "one" / "samples_seed3.png"
+    ).read_bytes()
+    assert sorted(path.name for path in (tmp_path / "two").iterdir()) == ["model.safetensors"]
+    first, second = together([*words, "--out", "absent/here.png"], tmp_path, code=1)
+    assert first[2].startswith("error: --out absent/here.png: there is no folder absent")
+    assert second[2].startswith("error: process 0 stopped: --out absent/here.png")
+
+
+def _likelihood(said):
+    """The line about the likelihood of what was drawn."""
+    return next(line for line in said.splitlines() if line.startswith("drawn samples"))
 
 
 @pytest.mark.slow

@@ -1,13 +1,17 @@
 """Images that stay in their files."""
 
 import dataclasses
+import io
+import sys
 import tracemalloc
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from train.data import Data, DataError
 from train.data.batching import Batches
+from train.data.sources.records import Records
 from train.engine.prepare import first_values, ready
 from train.kinds import load
 from train.recipe.presets import RECIPES
@@ -106,3 +110,73 @@ def test_values_in_files_are_not_changed(tmp_path, ways):
     folder, _ = write(tmp_path / "arrays")
     with pytest.raises(DataError, match="drop --data.levels"):
         load(Data("images", path=str(folder), **ways))
+
+
+def write_records(folder, arrays, files=1):
+    """The folder with the pictures of `arrays` as records, and their labels."""
+    writer = pytest.importorskip("array_record.python.array_record_module").ArrayRecordWriter
+    pytest.importorskip("grain")
+    folder.mkdir()
+    for name, array in arrays.items():
+        if name.endswith("_labels"):
+            np.save(folder / f"{name}.npy", array)
+            continue
+        for i, part in enumerate(np.array_split(array, files)):
+            number = f"-{i:05}-of-{files:05}" if files > 1 else ""
+            records = writer(str(folder / f"{name}{number}.array_record"), "group_size:1")
+            for image in part:
+                packed = io.BytesIO()
+                mode = Image.fromarray(image.astype(bool) if array.max() < 2 else image)
+                mode.save(packed, "PNG")
+                records.write(packed.getvalue())
+            records.close()
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("levels", "shape", "files"), [(200, (6, 5), 1), (2, (6, 5), 3), (256, (4, 4, 3), 2)]
+)
+def test_records_are_the_same_as_arrays(tmp_path, levels, shape, files):
+    plain, file = write(tmp_path / "arrays", levels, shape=shape)
+    folder = write_records(tmp_path / "records", np.load(file), files)
+    records, mapped = (load(Data("images", path=str(path))) for path in (folder, plain))
+    assert isinstance(records.train.x, Records) and type(records.valid.x) is np.ndarray
+    assert records.digest == mapped.digest
+    assert (records.num_levels, records.num_classes) == (mapped.num_levels, mapped.num_classes)
+    one, two = (Batches(each.train, 16, 3) for each in (records, mapped))
+    for step in (0, 30):
+        for ours, theirs in zip(one(step), two(step), strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+    np.testing.assert_array_equal(first_values(records), first_values(mapped))
+
+
+def test_records_that_are_held_out(tmp_path):
+    _, file = write(tmp_path / "arrays", sizes={"train": 40, "test": 20})
+    folder = write_records(tmp_path / "records", np.load(file))
+    dataset = load(Data("images", path=str(folder), valid=4))
+    np.testing.assert_array_equal(dataset.valid.x, np.load(file)["train"][-4:])
+    np.testing.assert_array_equal(dataset.train.x, np.load(file)["train"][:-4])
+
+
+def test_strange_records_are_refused_in_one_line(tmp_path, monkeypatch):
+    _, file = write(tmp_path / "arrays", labels=False, sizes={"train": 9, "valid": 3, "test": 3})
+    folder, arrays = tmp_path / "records", dict(np.load(file))
+    write_records(folder, arrays, files=3)
+
+    def refused(message):
+        with pytest.raises(DataError, match=message) as caught:
+            np.asarray(load(Data("images", path=str(folder))).train.x)
+        assert "\n" not in str(caught.value)
+
+    gone = folder / "train-00001-of-00003.array_record"
+    kept = gone.read_bytes()
+    gone.unlink()
+    refused("holds 2 files of train, whose names do not number them")
+    gone.write_bytes(b"no records")
+    refused("is no readable array_record")
+    write_records(tmp_path / "other", {"train": np.zeros((3, 2, 2), np.uint8) + 9})
+    gone.write_bytes((tmp_path / "other" / "train.array_record").read_bytes())
+    refused(r"record 3 of .* is \[2, 2\] L, the first is \[6, 5\] L; all must be alike")
+    gone.write_bytes(kept)
+    monkeypatch.setitem(sys.modules, "grain.sources", None)
+    refused(r"is read by grain: pip install 'autoregressive-zoo\[grain\]'")

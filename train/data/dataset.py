@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import hashlib
 from collections.abc import Callable, Hashable, Sequence
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Int32, Shaped, UInt8
@@ -196,7 +196,7 @@ def ragged(lines: list[np.ndarray]) -> Shaped[np.ndarray, " N"]:
     return x
 
 
-def lines(split: Split) -> list[np.ndarray]:
+def lines(split: Split) -> list[Shaped[Any, "..."]]:
     """The recordings of a split; of a text, the whole as one line."""
     return list(split.x) if split.x.dtype == object else [split.x]
 

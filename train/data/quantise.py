@@ -1,6 +1,7 @@
 """Requantising and binarising the values of a data set, as the user chose."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
@@ -75,7 +76,7 @@ def _threshold(grey):
     return (grey > 127).astype(np.uint8)
 
 
-def brightness(x: UInt8[np.ndarray, "..."], levels: int) -> UInt8[np.ndarray, "..."]:
+def brightness(x: UInt8[Any, "..."], levels: int) -> UInt8[Any, "..."]:
     """The brightness 0..255 of each of `levels` levels: 0 is black, the last one white."""
     return x if levels == 256 else np.round(x * (255 / (levels - 1))).astype(np.uint8)
 

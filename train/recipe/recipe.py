@@ -132,8 +132,9 @@ class Recipe:
     models that draw noise in training (masks, orderings, dropout) draw other noise.
     """
     remat: bool = False
-    """Whether the backward pass may compute activations again instead of keeping them; the update is
-    the same up to rounding. On a CPU it saves no memory: XLA computes them once after all.
+    """Whether the backward pass computes activations again instead of keeping them: it keeps what
+    passes between pieces of the network, such as its blocks. The update is the same up to rounding
+    and takes about one more forward pass.
     """
     shard: Literal["none", "fsdp"] = "none"
     """Whether each device keeps all weights (none), or the devices share weights, their average and

@@ -11,6 +11,7 @@ import zoo
 from train.kinds import kind_of
 from train.recipe.recipe import Recipe
 from train.update.parts import on_encoder
+from train.update.recompute import recomputing
 
 
 def gradient(
@@ -30,12 +31,12 @@ def gradient(
         g = 1/N sum_i grad L(part i)
 
     which is the gradient of the whole batch, because L is a mean over examples. Part i draws its
-    own noise, by `fold_in(key, i)`. With `recipe.remat`, the backward pass computes again what is
-    cheap instead of keeping it (`is_kept`).
+    own noise, by `fold_in(key, i)`. With `recipe.remat`, the backward pass keeps what passes between
+    pieces of the network, and computes the inside of a piece again (`train.update.recompute`).
     """
     objective: Any = functools.partial(loss, recipe, axis=axis)
     if recipe.remat:
-        objective = jax.checkpoint(objective, policy=is_kept)
+        objective = recomputing(objective)
     graded = jax.value_and_grad(objective, has_aux=True)
     count = recipe.accumulate
     if count == 1:
@@ -71,19 +72,6 @@ def _joined(leaf):
     """The inverse of `_parts`."""
     rows = jnp.swapaxes(leaf, 0, 1)
     return rows.reshape(-1, *leaf.shape[2:])
-
-
-def is_kept(primitive: Any, *_: Any, **params: Any) -> bool:
-    """Whether the backward pass with `remat` keeps the result of an operation: of a convolution,
-    and of a matmul of activations with weights.
-
-    Everything else is computed again: activation functions, norms, masks, and the products of
-    attention, which are the largest arrays of a Transformer.
-    """
-    if primitive.name == "dot_general":
-        _, (batch, _) = params["dimension_numbers"]
-        return not batch
-    return primitive.name == "conv_general_dilated"
 
 
 def loss(

@@ -14,7 +14,6 @@ from zoo.core.model import Autoregressive
 from zoo.foundation.arguments import checked
 from zoo.foundation.limits import check_memory
 from zoo.foundation.precision import full_float32, narrowed, without_x64
-from zoo.heads import score
 
 
 @checked()
@@ -184,30 +183,17 @@ def _init(model, rngs, x, context):
     return model.init(rngs, x.astype(model.head.dtype), context, method=_encode_and_call)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 4))
-def _conditionals(model, variables, x, context, train=False, key=None):
-    apply = model.apply if train else full_float32(model.apply)
-    return apply(
-        variables,
-        x.astype(model.head.dtype),
-        context,
-        train,
-        method=_encode_and_call,
-        rngs=_rngs(key),
-    )
+@functools.partial(jax.jit, static_argnums=0)
+@full_float32
+def _conditionals(model, variables, x, context):
+    return model.apply(variables, x.astype(model.head.dtype), context, method=_encode_and_call)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 4))
 def _log_prob(model, variables, x, context, train, key):
-    if not isinstance(model, Autoregressive):
-        apply = model.apply if train else full_float32(model.apply)
-        x = x.astype(model.head.dtype)
-        return apply(variables, x, context, train, method=_encode_and_score, rngs=_rngs(key))
-    return score(
-        model.head,
-        _conditionals(model, variables, x, context, train, key),
-        x.astype(model.head.dtype),
-    )
+    apply = model.apply if train else full_float32(model.apply)
+    x = x.astype(model.head.dtype)
+    return apply(variables, x, context, train, method=_encode_and_score, rngs=_rngs(key))
 
 
 @functools.partial(jax.jit, static_argnums=0)

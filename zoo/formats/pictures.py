@@ -2,6 +2,7 @@
 by name.
 """
 
+import io
 import warnings
 from pathlib import Path
 
@@ -15,8 +16,11 @@ _WITH_ALPHA = ("P", "PA", "LA", "La", "RGBA", "RGBa")
 _STEPS = {"L;2": 85, "L;4": 17}  # between two greys of few bits, which files count from 0
 
 
-def read_picture(path: str | Path) -> tuple[str, UInt8[np.ndarray, "height width *channels"]]:
-    """The mode of a picture, one of `MODES`, and its pixels; bits are 0 and 1.
+def read_picture(
+    path: str | Path, content: bytes | None = None
+) -> tuple[str, UInt8[np.ndarray, "height width *channels"]]:
+    """The mode of a picture, one of `MODES`, and its pixels; bits are 0 and 1. With `content`, the
+    bytes of its file, `path` is only its name in messages.
 
     The orientation that EXIF asks for is applied. A palette becomes its colours, grey if all of
     them are; 16 bits of grey become 8. Transparency is dropped where nothing shines through.
@@ -39,7 +43,8 @@ def read_picture(path: str | Path) -> tuple[str, UInt8[np.ndarray, "height width
             warnings.simplefilter("ignore")  # of what is checked here
             # A file, not its name: by name, rotated TIFFs without compression come out wrong
             # (mapped in Pillow 13).
-            with Path(path).open("rb") as file, Image.open(file) as image:
+            content = Path(path).read_bytes() if content is None else content
+            with io.BytesIO(content) as file, Image.open(file) as image:
                 _check_size(path, image)
                 step = _step(image)
                 image.load()

@@ -44,6 +44,16 @@ class DilatedLayer(nn.Module):
         taps = shifted(h, self.kernel_size, self.dilation)  # [batch, length, k * features]
         return self._finish(h, taps, None if bias is None else bias[:, None])
 
+    def resume(self, h: Line, before: Line, bias: Array | None) -> tuple[Line, Line, Line]:
+        """The outputs of the next ranks, given the inputs `before` them, [batch, reach, features];
+        and the inputs before what follows.
+        """
+        line = jnp.concatenate([before, h], axis=1)
+        back = range(0, self.reach + 1, self.dilation)
+        taps = jnp.concatenate([line[:, i : i + h.shape[1]] for i in back], axis=-1)
+        outputs = self._finish(h, taps, None if bias is None else bias[:, None])
+        return *outputs, line[:, -self.reach :]
+
     def prefill(self, h: Line, bias: Array | None) -> tuple[Line, Line]:
         """The first ranks at once; `step` goes on after them."""
         kept = min(h.shape[1], self._slots)
@@ -72,9 +82,14 @@ class DilatedLayer(nn.Module):
         return (h, out) if self.last else (h + out[..., : self.features], out[..., self.features :])
 
     @property
+    def reach(self) -> int:
+        """How many ranks the taps reach back, (k - 1) d."""
+        return (self.kernel_size - 1) * self.dilation
+
+    @property
     def _slots(self) -> int:
         """One more than the taps reach back, so that a slot is read before it is overwritten."""
-        return (self.kernel_size - 1) * self.dilation + 1
+        return self.reach + 1
 
     def _empty(self, h):
         return jnp.zeros((self._slots, len(h), self.features), h.dtype)

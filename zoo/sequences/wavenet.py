@@ -10,10 +10,13 @@ from zoo.core.model import Autoregressive
 from zoo.core.orderings import Ordering
 from zoo.formats.waveform import Companding
 from zoo.foundation.registry import register
-from zoo.heads import Categorical, Head
+from zoo.heads import Categorical, Head, checked_log_prob
 from zoo.layers import class_labels
 from zoo.layers.dilated import DilatedLayer
 from zoo.sequences.sequence import check_line
+
+PIECE = 2**15  # samples of all sounds together whose likelihood is computed at once ...
+SHORTEST = 2**8  # ... but at least so many of each
 
 
 @register
@@ -113,6 +116,39 @@ class WaveNet(Autoregressive):
 
     def __call__(self, x, memory=None, *, train=False):
         return self._whole(x, memory, DilatedLayer.__call__)
+
+    def log_likelihood(self, x, memory=None, *, train=False):
+        """log p(x), nats; outside training piece by piece along time, so that memory is needed for
+        the activations of one piece, and for those that the next one reads.
+        """
+        batch, samples = x.shape[:2]
+        length = max(PIECE // batch, SHORTEST)
+        if train or samples <= length:
+            return super().log_likelihood(x, memory, train=train)
+        starts = jnp.arange(0, samples, length)
+        taps, extra = self.kernel_size, len(starts) * length - samples
+        x = jnp.pad(x, ((0, 0), (taps, extra)))
+
+        def piece(self, before, start):
+            """The nats of samples `start`, ... of each sound; `before` it, the inputs of layers."""
+            t = start + jnp.arange(length)
+            seen = jax.lax.dynamic_slice_in_dim(x, start, taps + length, 1)
+            h = jnp.zeros((), self.kernel.dtype)
+            for back in range(taps, 0, -1):
+                value = self._tap(seen[:, taps - back :][:, :length], taps - back)
+                h = h + jnp.where((t >= back)[None, :, None], value, 0)
+            total, after = jnp.zeros((), h.dtype), []
+            for i, (layer, inputs) in enumerate(zip(self.layers, before, strict=True)):
+                h, skip, inputs = layer.resume(h, inputs, None if memory is None else memory[i])
+                total = total + skip
+                after.append(inputs)
+            nats = checked_log_prob(self.head, self._readout(total), seen[:, taps:])
+            return after, jnp.where((t < samples)[None], nats, 0).sum(1)
+
+        scan = nn.scan(piece, variable_broadcast="params", split_rngs={"params": False})
+        shapes = ((batch, layer.reach, self.features) for layer in self.layers)
+        silence = [jnp.zeros(shape, self.kernel.dtype) for shape in shapes]
+        return scan(self, silence, starts)[1].sum(0)
 
     def prefill(self, x, memory=None):
         return self._whole(x, memory, DilatedLayer.prefill)

@@ -1,10 +1,13 @@
-"""Your own images that need not fit into memory: a folder of .npy arrays, read as they are used.
+"""Your own images that need not fit into memory: a folder of arrays or records, read as they are used.
 
 - `train.npy` and `test.npy`, optionally `valid.npy`: uint8 `[N, H, W]` or `[N, H, W, 3]`;
+- or `train.array_record` and so on, each record a picture's file, such as PNG; also in several files,
+  `train-00000-of-00002.array_record` and so on;
 - optionally `train_labels.npy`, `test_labels.npy` (and `valid_labels.npy`): integers from 0, `[N]`.
 
-The file is mapped into memory, so the system reads the examples of a batch when the batch is made.
-Without `valid.npy` the last `--data.valid` training images are held out, at most a tenth of them.
+An .npy is mapped into memory, so the system reads the examples of a batch when the batch is made; the
+training records of a batch are read and decoded then (those of the other splits at once). Without
+validation images the last `--data.valid` training images are held out, at most a tenth of them.
 Nobody looks for images that occur twice: that would need all of them.
 """
 
@@ -15,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from train.data.dataset import Data, DataError, Dataset, Split
+from train.data.sources.records import SUFFIX, Records, record_files
 from zoo.formats.arrays import map_array
 
 Classes = Callable[[Path, list[Any]], tuple[int | None, tuple[str, ...]]]
@@ -24,27 +28,30 @@ NOTE = "the images stay in their files, and nobody looked for those that occur t
 
 
 def is_mapped(folder: Path) -> bool:
-    """Whether a folder holds arrays and no image files."""
-    return (folder / "train.npy").is_file()
+    """Whether a folder holds arrays or records and no image files."""
+    return (folder / "train.npy").is_file() or any(folder.glob(f"train*{SUFFIX}"))
 
 
 def mapped_images(data: Data, folder: Path, classes: Classes) -> Dataset:
-    """The images in the .npy files of a folder; `classes` counts and checks their labels.
+    """The images in the arrays or records of a folder; `classes` counts and checks their labels.
 
     Raises:
       DataError: a file is missing, strange or of another shape than the others.
     """
     names = {path.name for path in folder.iterdir() if path.name[0] != "."}
-    known = {f"{split}{kind}.npy" for split in SPLITS for kind in ("", "_labels")}
-    if strange := sorted(names - known):
-        raise DataError(f"{folder} holds {strange[0]} beside train.npy: take it out of the folder.")
-    if "test.npy" not in names:
-        raise DataError(f"{folder} holds train.npy, but no test.npy: write one.")
-    found = [split for split in SPLITS if f"{split}.npy" in names]
+    files = {split: _files(folder, split) for split in SPLITS}
+    train = files["train"][0].name
+    known = {each.name for of_split in files.values() for each in of_split}
+    if strange := sorted(names - known - {f"{split}_labels.npy" for split in SPLITS}):
+        raise DataError(f"{folder} holds {strange[0]} beside {train}: take it out of the folder.")
+    if not files["test"]:
+        suffix = Path(train).suffix
+        raise DataError(f"{folder} holds {train}, but no test{suffix}: write one.")
+    found = [split for split in SPLITS if files[split]]
     labelled = [split for split in found if f"{split}_labels.npy" in names]
     if labelled not in ([], found):
         raise DataError(f"{folder} has labels for {labelled[0]} only: give them for all or none.")
-    splits = {split: _split(folder, split, bool(labelled)) for split in found}
+    splits = {split: _split(folder, split, files[split], bool(labelled)) for split in found}
     shapes = {split: each.x.shape[1:] for split, each in splits.items()}
     if len(set(shapes.values())) > 1:
         raise DataError(f"{folder} has images of different shapes: {shapes}")
@@ -68,15 +75,23 @@ def mapped_images(data: Data, folder: Path, classes: Classes) -> Dataset:
     )
 
 
-def _split(folder, name, labelled):
+def _files(folder, split):
+    """The files with the images of a split."""
+    array = folder / f"{split}.npy"
+    return [array] if array.is_file() else record_files(folder, split)
+
+
+def _split(folder, name, files, labelled):
     try:
-        x = map_array(folder / f"{name}.npy")
+        x = map_array(files[0]) if files[0].suffix == ".npy" else Records.of(files)
+        if isinstance(x, Records) and name != "train":
+            x = np.asarray(x)
         labels = np.array(map_array(folder / f"{name}_labels.npy")) if labelled else None
     except ValueError as error:
         raise DataError(str(error)) from None
     if x.dtype != np.uint8 or not (x.ndim == 3 or (x.ndim == 4 and x.shape[3] == 3)) or not x.size:
         raise DataError(
-            f"{folder / name}.npy is {x.dtype} {x.shape}, expected uint8 [N, H, W] or [N, H, W, 3]"
+            f"{files[0]} is {x.dtype} {x.shape}, expected uint8 [N, H, W] or [N, H, W, 3]"
         )
     if labels is None:
         return Split(x, None)
@@ -96,10 +111,12 @@ def _held_out(split, valid):
     parts = slice(None, -count), slice(-count, None)
     x, labels = split
     first, last = (Split(x[p], None if labels is None else labels[p]) for p in parts)
-    return first, last
+    return first, last._replace(x=np.asanyarray(last.x))
 
 
 def _largest(x):
-    """The largest value, block by block."""
+    """The largest value, block by block; of records, the largest that pictures of their mode have."""
+    if isinstance(x, Records):
+        return 1 if x.mode == "1" else 255
     rows = max(1, BLOCK // max(1, x[:1].nbytes))
     return max(int(x[start : start + rows].max()) for start in range(0, len(x), rows))
