@@ -99,8 +99,13 @@ def exact_bound(model, variables):
 
 @functools.cache
 def setting(**fields):
+    """A model and variables by which its network depends on the time as much as on the values."""
+
+    def louder(path, leaf):
+        return 6 * leaf if "TimeAndLabel" in jax.tree_util.keystr(path) else leaf
+
     model = one_site(**fields)
-    return model, variables_of(model)
+    return model, jax.tree_util.tree_map_with_path(louder, variables_of(model))
 
 
 def like(cls, model):
@@ -169,6 +174,13 @@ class LateNoise(zoo.Diffusion):
         return super()._noisy(data, jnp.minimum(t + 1, self.timesteps))
 
 
+class EarlyTime(zoo.Diffusion):
+    """The network is told the time before."""
+
+    def _denoised(self, z, t, memory, clip):
+        return super()._denoised(z, t - 1, memory, clip)
+
+
 class NoDivergence(zoo.Diffusion):
     """The terms between the first and the last are left out."""
 
@@ -200,7 +212,9 @@ class EarlyDraw(zoo.Diffusion):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("cls", [EarlyWeight, LateNoise, NoDivergence, NoPrior, Unweighted])
+@pytest.mark.parametrize(
+    "cls", [EarlyWeight, LateNoise, EarlyTime, NoDivergence, NoPrior, Unweighted]
+)
 def test_mutants_die(cls):
     model, variables = setting()
     found, _ = estimates(like(cls, model), variables)
