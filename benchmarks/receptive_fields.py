@@ -130,7 +130,9 @@ def draw_figure(path: Path, size: int) -> None:
     models = list(image_models(size))
     columns = even_columns(4 + len(models))  # 4 panels show masks
     rows = -(-(4 + len(models)) // columns)
-    figure = new_figure(figsize=(2.6 * columns, 2.8 * rows), layout="constrained")
+    figure = new_figure(figsize=(2.6 * columns, 2.8 * rows))
+    # Fixed gaps, so that panels with labels stand as far apart as those without.
+    figure.subplots_adjust(left=0.01, right=0.99, bottom=0.02, top=0.94, wspace=0.25, hspace=0.3)
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes in panels:
         axes.set(xticks=[], yticks=[])
