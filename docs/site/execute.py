@@ -5,12 +5,15 @@ bars, warnings, times and numbers of executions are not kept: two executions dif
 than their results.
 """
 
+import base64
+import io
 import os
 import sys
 from pathlib import Path
 
 import nbformat
 from nbclient import NotebookClient
+from PIL import Image
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "notebooks"
@@ -39,7 +42,19 @@ def tidy(notebook):
             for output in cell.outputs:
                 if output.output_type == "execute_result":
                     output.execution_count = None
+                if "image/png" in output.get("data", {}):
+                    output.data["image/png"] = small(output.data["image/png"])
     return notebook
+
+
+def small(packed):
+    """A PNG in base 64 with at most 256 colours."""
+    picture = Image.open(io.BytesIO(base64.b64decode(packed)))
+    white = Image.new("RGBA", picture.size, "white")
+    flat = Image.alpha_composite(white, picture.convert("RGBA")).convert("RGB")
+    file = io.BytesIO()
+    flat.quantize(256).save(file, format="PNG", optimize=True)
+    return base64.b64encode(file.getvalue()).decode()
 
 
 if __name__ == "__main__":
