@@ -15,6 +15,7 @@ from refusals import assert_refused
 
 from train.data import Data, DataError, pack_mnist
 from train.data.dataset import bernoulli, generator
+from train.data.sources import standard
 from train.data.sources.published_files import CIFAR_BATCHES, FILES, File
 from train.kinds import load
 
@@ -107,6 +108,23 @@ def test_prepared_from_files(fake, tmp_path, capfd):
             np.testing.assert_array_equal(split.x, images[part])
             np.testing.assert_array_equal(split.context, labels[part])
     assert load(choice(tmp_path, binarise="dynamic")).dynamic
+
+
+def test_another_process_may_prepare_the_same_set_first(tmp_path):
+    class Builder:
+        data_path = tmp_path / "1.0.0"
+
+        def __init__(self, other):
+            self.other = other
+
+        def download_and_prepare(self, **_):
+            if self.other:
+                self.data_path.mkdir()
+            raise FileExistsError("the destination already exists")
+
+    with pytest.raises(FileExistsError):
+        standard._prepare(Builder(other=False), None)
+    standard._prepare(Builder(other=True), None)
 
 
 def test_no_network(fake, tmp_path):

@@ -194,6 +194,8 @@ def draw_scores(path: Path, comparison: Comparison, names: tuple[str, str]) -> P
             weights = np.full(len(each), 1 / max(1, len(each)))
             axes.hist(each, edges, weights=weights, alpha=0.6, label=name)
         axes.set_title(f"{score}, AUROC {comparison.measures[score].auroc:.4f}", fontsize=9)
+        axes.set_xlabel("nats" if score in ("raw", "typicality", "ratio") else "bits", fontsize=8)
+    panels[0].set_ylabel("share of the examples", fontsize=8)
     panels[0].legend(fontsize=8)
     figure.savefig(path, dpi=100, format="png")
     return path

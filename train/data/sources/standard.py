@@ -80,7 +80,11 @@ def _prepare(builder, manual_dir):
 
     builder.manual_dir = manual_dir
     config = tfds.download.DownloadConfig(manual_dir=manual_dir, try_download_gcs=False)
-    builder.download_and_prepare(download_config=config, file_format="array_record")
+    try:
+        builder.download_and_prepare(download_config=config, file_format="array_record")
+    except FileExistsError:  # another process has prepared it meanwhile
+        if not builder.data_path.exists():
+            raise
 
 
 def _read(builder, split):
