@@ -26,7 +26,7 @@ RUNNING := $(VENV)/installed
 DEVELOPING := $(VENV)/developing
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check lr-range search diagnose train sample demo score eval bench compile-check bench-derived bench-torch reproduce judge hero pack figures test test-slow test-stacks lint format notebooks docs dist lock clean compress decompress bench-compress table
+.PHONY: help setup check lr-range search diagnose train sample demo score eval bench bench-table compile-check bench-derived bench-torch reproduce judge hero pack figures test test-slow test-stacks lint format notebooks docs dist lock clean compress decompress bench-compress table
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F'\t' '{ printf "  make %-15s %s\n", $$1, $$2 }'
@@ -92,6 +92,9 @@ anomaly: $(RUNNING) ## tell outliers from the data of RUN: make anomaly RUN=pixe
 
 bench: $(RUNNING) ## time sampling against the likelihood, for MODEL or for all
 	@$(PY) -m benchmarks.sampling $(MODEL) $(ARGS)
+
+bench-table: $(RUNNING) ## measure the costs in README's table of models again, for MODEL or for all, and write them there with their date
+	@$(PY) -m benchmarks.box.costs $(MODEL) $(ARGS)
 
 compile-check: $(RUNNING) ## compile every model for a TPU v5e and an H100 that are not there; fails where a program has grown (extras tpu, cuda)
 	@$(PY) -m benchmarks.compile_check $(MODEL) $(ARGS)

@@ -16,6 +16,7 @@ from PIL import Image
 import sample.testing
 import train.__main__
 import zoo
+from benchmarks.box.costs import NOTE, renewed
 from sample.testing import suite
 from zoo.formats import vocabulary
 from zoo.foundation import registry
@@ -204,3 +205,19 @@ def test_the_own_model_of_the_document_is_trained_and_conforms(tmp_path, monkeyp
     assert model.site_shape == (8, 8)
     zoo.derive(model, variables, 2, strict=True)
     sample.testing.check(type(model)((2, 3), features=4))
+
+
+def test_costs_have_their_places_in_the_table():
+    """`make bench-table` finds every model that draws one value at a time, and changes no other row."""
+    page = (ROOT / "README.md").read_text()
+    names = {
+        name
+        for name, entry in zoo.CATALOGUE.items()
+        if isinstance(entry.paper, zoo.Autoregressive) and entry.paper.num_sites > 1
+    }
+    before, after = page.splitlines(), renewed(page, dict.fromkeys(names, 9.876), "a day.")
+    changed = [new for old, new in zip(before, after.splitlines(), strict=True) if old != new]
+    assert changed.pop() == f"{NOTE}a day."
+    assert all(row.endswith("9.88 |") for row in changed)
+    assert names == {name for row in changed for name in re.findall(r"`(\w+)`", row.split("|")[2])}
+    assert renewed(page, {"fvsbn": 9.876}, "a day.").count("9.88") == 1

@@ -10,7 +10,7 @@ import pytest
 
 import zoo
 from zoo.layers.attention import CausalAttention
-from zoo.layers.key_value_caches import Lines, Pages, Ring
+from zoo.layers.key_value_caches import Lines, Ring
 from zoo.layers.masked_mlp import MaskedMLP
 
 CACHES = {
@@ -18,9 +18,6 @@ CACHES = {
     "window": ({"window": 4}, Ring),
     "rotary window": ({"window": 5, "rotary": True}, Ring),
     "strided": ({"stride": 4}, Lines),
-    "pages": ({"page": 5}, Pages),
-    "pages that fill exactly": ({"page": 4}, Pages),
-    "one page": ({"page": 12}, Pages),
 }
 X = jnp.asarray(np.random.RandomState(0).randn(3, 12, 8), jnp.float32)
 
@@ -42,8 +39,6 @@ def steps(name, cache, first):
 
     @jax.jit
     def step(cache, t):
-        if layer.page:
-            _, cache = run("start_page", cache, len(X), t, X.dtype)
         return run("step", cache, X[:, t], t)
 
     outputs = []
@@ -69,6 +64,24 @@ def test_steps_continue_a_prefill(name, count):
     first, cache = layer.apply(variables, X[:, :count], method="prefill", mutable=["cache"])
     rest, _ = steps(name, cache, count)
     np.testing.assert_allclose(jnp.concatenate([first, rest], axis=1), y, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("window", [0, 9])
+def test_a_cache_may_grow_between_steps(window):
+    """Steps that read few slots, then more, then all, give what steps that read all give."""
+    layer = CausalAttention(features=8, heads=2, length=12, window=window)
+    y, variables = layer.init_with_output(jax.random.key(0), X)
+    tokens = Ring.empty(2 * len(X), 3, 4, X.dtype)
+    for t in range(12):
+        if t in (3, 8):  # to 8, then to all
+            tokens = tokens.with_slots(8 if t == 3 else window or 12)
+        state = {"cache": {"tokens": tokens}}
+        step, state = layer.apply(
+            {**variables, **state}, X[:, t], t, method="step", mutable="cache"
+        )
+        tokens = state["cache"]["tokens"]
+        np.testing.assert_allclose(step, y[:, t], rtol=1e-4, atol=1e-5)
+    assert tokens.slots == (window or 12)
 
 
 def test_a_strided_cache_holds_rows_after_a_row_of_zeros():

@@ -15,6 +15,7 @@ from PIL import Image
 
 import sample
 import zoo
+from sample.engines import sampler, segments
 
 MADE = zoo.CATALOGUE["made"].tiny
 KEY = jax.random.key(0)
@@ -119,6 +120,47 @@ def test_no_cache_is_copied_inside_the_loop(name):
         line for body in loops for line in body.splitlines() if re.search(r"= \S+ copy\(", line)
     ]
     assert loops and not [line for line in copies if any(shape in line for shape in shapes)]
+
+
+@pytest.mark.parametrize(
+    "name", slow_but(["transformer"], ["transformer", "pixel_transformer", "attention_lstm"])
+)
+def test_a_cache_that_grows_draws_what_a_full_one_draws(name, monkeypatch):
+    """Also after a prefix that was read in one pass."""
+    entry = zoo.CATALOGUE[name]
+    model = entry.tiny
+    variables = conformance.variables_of(model)
+    u = sample.uniforms(KEY, jnp.arange(5), model.num_sites, model.head.uniforms)
+    decoder = zoo.decoder(model, variables, 5, entry.example(model, 5)[1])
+
+    def drawn(*prefix):
+        return jax.jit(lambda u: sample.ancestral(model, decoder, u, *prefix))(u)
+
+    whole = drawn()
+    monkeypatch.setattr(segments, "LEAST", 1)
+    assert len(segments.segment_ends(decoder.init(), model.num_sites, decoder.block)) > 1
+    half = model.num_sites // 2
+    prefix = sample.Prefix(whole.x, np.full(5, half))
+    for again in (drawn(), drawn(prefix, half) if model.has_prefill else drawn(prefix)):
+        np.testing.assert_array_equal(again.x, whole.x)
+        np.testing.assert_allclose(again.log_prob, whole.log_prob, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", slow_but(["fvsbn"], ["fvsbn", "nade", "transformer", "wavenet"]))
+def test_the_host_knows_how_long_a_loop_runs(name, monkeypatch):
+    """On a GPU it would otherwise wait for the loop's condition at every rank."""
+    model, compiled = zoo.CATALOGUE[name].tiny, []
+    draw = sampler._draw
+
+    def recorded(*arguments):
+        compiled.append(draw.lower(*arguments).compile().as_text())
+        return draw(*arguments)
+
+    monkeypatch.setattr(sampler, "_draw", recorded)
+    sample.draw(model, conformance.variables_of(model), KEY, 2)
+    (text,) = compiled
+    loops = [line for line in text.splitlines() if " while(" in line]
+    assert loops and all("known_trip_count" in line for line in loops)
 
 
 def test_noise_is_a_function_of_key_sample_and_rank():

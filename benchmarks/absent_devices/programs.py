@@ -8,7 +8,9 @@ LEAST = 2**16  # bytes of a copy that counts
 
 
 class Counted(collections.Counter):
-    """How often a computation does what costs time: kernels, copied bytes, conditionals."""
+    """How often a computation does what costs time: kernels, copied bytes, conditionals, and loops
+    for whose condition the host waits.
+    """
 
     def times(self, factor: int) -> "Counted":
         return Counted({name: factor * value for name, value in self.items()})
@@ -57,8 +59,11 @@ def _count(computations, name):
         inner = [_count(computations, each) for each in _called(opcode, rest)]
         if opcode == "while":
             known = re.search(r'"known_trip_count":\{"n":"(\d+)"', rest)
-            for each in inner:
-                total.update(each.times(int(known[1]) if known else 1))
+            if known:  # its condition is not computed
+                total.update(inner[-1].times(int(known[1])))
+            else:  # the host reads the condition at every turn
+                total.update(inner[0] + inner[-1])
+                total["waits"] += 1
         elif opcode == "conditional":
             total.update(max(inner, key=lambda each: each["kernels"]) if inner else {})
             total["conditionals"] += 1

@@ -8,8 +8,11 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Shaped
 
 import zoo
+from sample.engines.segments import segment_ends, with_room
 from sample.engines.tempered import Tempered
 from zoo.foundation.precision import without_x64
+
+FEW_PARAMS = 128  # of a site, up to which a loop keeps those of all ranks
 
 
 class Prefix(NamedTuple):
@@ -154,23 +157,42 @@ def finish(
 
     A model with several blocks is always drawn from its first rank to its last.
     """
-
-    def block(first, size, drawing):
-        cache = decoder.enter(drawing.cache, _canvas(model, drawing.x), first)
-        return advance(
-            model, decoder, u, drawing._replace(cache=cache), first, size, prefix, tempered
-        )
-
-    if decoder.block == model.num_sites:
-        drawing = advance(model, decoder, u, drawing, first, end - first, prefix, tempered)
-    else:
-        whole, rest = divmod(model.num_sites, decoder.block)
-        drawing = jax.lax.fori_loop(
-            0, whole, lambda i, d: block(i * decoder.block, decoder.block, d), drawing
-        )
-        if rest:
-            drawing = block(jnp.asarray(whole * decoder.block, jnp.int32), rest, drawing)
+    draw_ranks, full, begun = advance, drawing.cache, 0
+    if decoder.block < model.num_sites:
+        draw_ranks, first, end = _advance_blocks, 0, model.num_sites
+    # A cache is only cut where it is known, when the program is compiled, how much is written.
+    known = isinstance(first, int)
+    ends = segment_ends(full, model.num_sites, decoder.block) if known else (model.num_sites,)
+    for segment_end in ends:
+        start, stop = _larger(begun, first), -_larger(-segment_end, -end)
+        begun = segment_end
+        if known and start >= segment_end:
+            continue  # the prefix that was read in one pass is longer
+        drawing = drawing._replace(cache=with_room(drawing.cache, full, segment_end))
+        drawing = draw_ranks(model, decoder, u, drawing, start, stop - start, prefix, tempered)
     return Drawn(_canvas(model, drawing.x), drawing.nats.sum(0), drawing.nats.T)
+
+
+def _larger(a, b):
+    """The larger of two numbers; static if both are, so that the loop has a static length."""
+    return max(a, b) if isinstance(a, int) and isinstance(b, int) else jnp.maximum(a, b)
+
+
+def _advance_blocks(model, decoder, u, drawing, first, size, prefix, tempered):
+    """Draws `size` ranks from rank `first` on, block by block."""
+
+    def block(t, size, drawing):
+        cache = decoder.enter(drawing.cache, _canvas(model, drawing.x), t)
+        return advance(model, decoder, u, drawing._replace(cache=cache), t, size, prefix, tempered)
+
+    whole, rest = divmod(size, decoder.block)
+    drawing = jax.lax.fori_loop(
+        0, whole, lambda i, d: block(first + i * decoder.block, decoder.block, d), drawing
+    )
+    if rest:
+        last = jnp.asarray(first + whole * decoder.block, jnp.int32)
+        drawing = block(last, rest, drawing)
+    return drawing
 
 
 def advance(
@@ -183,12 +205,17 @@ def advance(
     prefix: Prefix | None = None,
     tempered: Tempered | None = None,
 ) -> Drawing:
-    """Draws `size` ranks from rank `first` on, all within one block."""
+    """Draws `size` ranks from rank `first` on, all within one block.
+
+    A loop of few, large operations is fastest. So where sites have few params and `size` is static,
+    the loop keeps the params, and the likelihood of all ranks is computed at once after it.
+    """
     head, sites = model.head, jnp.asarray(model.sites)
     shape = drawing.x.shape
+    later = isinstance(size, int) and head.num_params <= FEW_PARAMS
 
-    def visit(i, drawing):
-        t, (cache, x, nats) = first + i, drawing
+    def visit(i, carry):
+        t, (cache, x, kept) = first + i, carry
         params, cache = decoder.step(cache, _canvas(model, x), t)
         value = head.quantile(params if tempered is None else tempered(params), u[t])
         if prefix is not None:
@@ -198,10 +225,19 @@ def advance(
             keep = (t < prefix.known).reshape(len(value), *[1] * len(head.event_shape))
             value = jnp.where(keep, given, value)
         x = jax.lax.dynamic_update_index_in_dim(x, value, sites[t], 1)
-        nats = jax.lax.dynamic_update_index_in_dim(nats, head.log_prob(params, value), t, 0)
-        return Drawing(cache, x, nats)
+        if later:
+            kept = jax.lax.dynamic_update_index_in_dim(kept, params.astype(kept.dtype), i, 0)
+        else:
+            kept = jax.lax.dynamic_update_index_in_dim(kept, head.log_prob(params, value), t, 0)
+        return cache, x, kept
 
-    return jax.lax.fori_loop(0, size, visit, drawing)
+    if not later:
+        return Drawing(*jax.lax.fori_loop(0, size, visit, tuple(drawing)))
+    room = jnp.zeros((size, shape[0], head.num_params), jnp.float32)
+    cache, x, params = jax.lax.fori_loop(0, size, visit, (*drawing[:2], room))
+    visited = jax.lax.dynamic_slice_in_dim(sites, first, size)
+    nats = head.log_prob(params, x[:, visited].swapaxes(0, 1))  # [size, batch]
+    return Drawing(cache, x, jax.lax.dynamic_update_slice_in_dim(drawing.nats, nats, first, 0))
 
 
 def _canvas(model, x):

@@ -156,7 +156,7 @@ def draw_by_rank(
             first, prefilled = prefilled, 0
     if mesh.size > 1:
         variables = jax.device_put(variables, NamedSharding(mesh, PartitionSpec()))
-    last, pieces = np.int32(model.num_sites if end is None else end), []
+    last, pieces = None if end is None else np.int32(end), []
     start, share = (0, num) if traced else share_of(num)
     done = start
     while done < start + share:
@@ -252,6 +252,7 @@ def _draw(
 ):
     def on_device(variables, key, tempered, shared, first, end, indices, context, known):
         batch = len(indices)
+        end = model.num_sites if end is None else end  # static: the host never waits for the loop
         u = uniforms(key, indices, model.num_sites, model.head.uniforms)
         if engine == "jacobi":
             return jacobi(model, variables, u, context, known, tempered)

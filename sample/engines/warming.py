@@ -8,8 +8,7 @@ import numpy as np
 from jaxtyping import PyTree
 
 import zoo
-from sample.engines import prefix as prefixes
-from sample.engines.sampler import Engine, draw, draw_by_rank
+from sample.engines.sampler import Engine, draw
 from sample.engines.tempered import Tempered
 from zoo.foundation.arguments import checked
 
@@ -31,8 +30,7 @@ def warm(
 
     Draws of other keys, weights and temperatures, and of other values of a prefix or a context of
     the same shape, then compile nothing. `draw` rounds numbers up, so one size serves all numbers
-    that are rounded to it. A model with a cached step over all sites visits none of them meanwhile;
-    any other model is drawn from once for each program.
+    that are rounded to it. Each program draws once.
 
     Args:
       model: the model.
@@ -61,16 +59,11 @@ def warm(
     """
     if context is None:
         context = model.example(2)[1]
-    ways: dict[str, Any] = {"context": context, "engine": engine, "batch_size": batch_size}
-    by_rank = isinstance(model, zoo.Autoregressive)
-    if by_rank:
-        ways |= {"prefix": prefixes.with_mask(prefix, known), "tempered": tempered, "end": 0}
-    else:
-        ways |= {"prefix": prefix, "known": known, "tempered": tempered}
+    ways: dict[str, Any] = {"prefix": prefix, "known": known, "engine": engine}
+    ways |= {"batch_size": batch_size, "tempered": tempered}
     for num in sorted({int(num) for num in np.atleast_1d(np.asarray(sizes))}):
         rows = jax.tree.map(lambda leaf, n=num: _in_turn(np.asarray(leaf), n), context)
-        drawing: Any = draw_by_rank if by_rank else draw
-        drawing(model, variables, jax.random.key(0), num, **ways | {"context": rows})
+        draw(model, variables, jax.random.key(0), num, context=rows, **ways)
 
 
 def _in_turn(rows, num):

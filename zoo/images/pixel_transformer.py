@@ -74,12 +74,9 @@ class PixelTransformer(Raster):
         self.before = nn.Dense(d, use_bias=False)
         self.row_embedding = self.param("row", init, (self.site_shape[0], d))
         self.position_embedding = self.param("place", init, (self.block, d))  # within a row
-        if self.attention == "strided":
-            options = {"stride": self.block}
-        else:  # three pages of whole rows: a step reads 2/3 of the tokens on average
-            options = {"page": -(-self.site_shape[0] // 3) * self.block}
+        stride = self.block if self.attention == "strided" else 0
         attentions = [
-            CausalAttention(d, self.heads, self.num_sites, **options) for _ in range(self.layers)
+            CausalAttention(d, self.heads, self.num_sites, stride) for _ in range(self.layers)
         ]
         self.blocks = [Block(attention, self.dropout) for attention in attentions]
         self.norm = nn.LayerNorm()
@@ -108,9 +105,6 @@ class PixelTransformer(Raster):
 
     def enter(self, x, t, memory=None):
         self.around.enter(self.image(x), self.row(t))
-        if self.attention == "full":
-            for block in self.blocks:
-                block.attention.start_page(len(x), t, self.row_embedding.dtype)
 
     def step(self, x, t, memory=None):
         row, (column, group) = self.row(t), self.place(t)

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from zoo.core.model import Rank
-from zoo.layers.key_value_caches import Lines, Pages, Ring
+from zoo.layers.key_value_caches import Lines, Ring
 
 Tokens = Float[Array, "_ _ _"]  # batch, tokens, features
 QUERIES = 128  # at a time: their scores alone are in memory, and later keys are never multiplied
@@ -33,13 +33,10 @@ class CausalAttention(nn.Module):
       window: the number of tokens that full attention sees; 0 for all.
       rotary: rotate queries and keys by their position (Su et al. 2021), so that their products
         depend on the distance between them alone.
-      page: tokens per page of the cache; 0 for a cache without pages. A step then reads only the
-        pages begun so far; the caller calls `start_page` where a page begins, and there is no
-        `prefill`.
 
     Raises:
       ValueError: heads that do not divide the features (in pairs, for rotary positions), a stride
-        that does not divide the length, or pages together with a stride or a window.
+        that does not divide the length, or a negative window.
 
     Example:
       >>> import jax, jax.numpy as jnp
@@ -59,7 +56,6 @@ class CausalAttention(nn.Module):
     stride: int = 0
     window: int = 0
     rotary: bool = False
-    page: int = 0
 
     def setup(self):
         if self.features % self.heads or (self.rotary and self.features // self.heads % 2):
@@ -72,8 +68,6 @@ class CausalAttention(nn.Module):
                 "the window of attention must be at least 1 token, or 0 for all; got "
                 f"{self.window}."
             )
-        if self.page and (self.stride or self.window):
-            raise ValueError("the pages of a cache are for full attention without a window.")
         if self.stride and self.length % self.stride:
             raise ValueError(
                 f"the stride of attention must divide the {self.length} tokens; got {self.stride}."
@@ -93,7 +87,6 @@ class CausalAttention(nn.Module):
             each.swapaxes(1, 2).reshape(batch * heads, length, d) for each in (k, v)
         )
         blank = self._empty_cache(batch, x.dtype)
-        assert not isinstance(blank, Pages), "a cache of pages has no prefill"
         self.put_variable("cache", "tokens", blank.prefill(k_by_head, v_by_head))
         return self._attend(q, k, v)
 
@@ -109,17 +102,10 @@ class CausalAttention(nn.Module):
         self.put_variable("cache", "tokens", cache)
         return self.out(cache.attend(query, t).reshape(x.shape))
 
-    def start_page(self, batch: int, t: Rank, dtype: jnp.dtype) -> None:
-        """Begins a new page of the cache if one begins at token t: at the multiples of `page`."""
-        pages: Any = self.get_variable("cache", "tokens", self._empty_cache(batch, dtype))
-        self.put_variable("cache", "tokens", pages.start_page(jnp.asarray(t, jnp.int32)))
-
-    def _empty_cache(self, batch: int, dtype: jnp.dtype) -> Lines | Pages | Ring:
+    def _empty_cache(self, batch: int, dtype: jnp.dtype) -> Lines | Ring:
         n, d = batch * self.heads, self.features // self.heads
         if self.stride:
             return Lines.empty(n, self.stride, self.length, d, dtype)
-        if self.page:
-            return Pages.empty(n, self.page, self.length, d, dtype)
         return Ring.empty(n, min(self.window or self.length, self.length), d, dtype)
 
     def _project(self, x, positions):

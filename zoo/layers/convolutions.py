@@ -6,7 +6,6 @@ adds the taps to the left and in the middle. With channels in groups, one a colo
 colour of one pixel, and `step` computes the channels of one group.
 """
 
-from collections.abc import Sequence
 from typing import Literal
 
 import flax.linen as nn
@@ -81,38 +80,33 @@ class MaskedConv(Conv):
         )
 
     def _start_row(
-        self, rows: Float[Array, "up width batch channels"], pieces: int, bias: Array | None = None
+        self, rows: Float[Array, "up width batch channels"], bias: Array | None = None
     ) -> None:
         """Keeps what every pixel of a row gets from the rows above, oldest first (zeros beyond the
-        image), from the layer's bias and from `bias`; and the kernels of a step, in `pieces`.
+        image), from the layer's bias and from `bias`; and the kernel of a step.
         """
         up, left = self._reach
         above = row_conv(rows, self.kernel[:up], left, self.stride) + self.bias[None, None]
-        beside = self.direction[-1, : left + 1].reshape(-1, self.features)
         terms = RowTerms(
             above=above if bias is None else above + bias,
-            kernels=tuple(jnp.split(beside, pieces)),
+            kernel=self.direction[-1, : left + 1].reshape(-1, self.features),
             gain=self.gain,
         )
         self.put_variable("cache", "terms", terms)
 
     def _pixel(
-        self, inputs: Sequence[Float[Array, "batch _"]], column: Rank, group: Rank
+        self, taps: Float[Array, "batch inputs"], column: Rank, group: Rank
     ) -> Float[Array, "batch f"]:
-        """The outputs of one group of one pixel, from the taps to the left and in the middle.
-
-        A piece of the inputs is a matmul with its piece of the kernel: to join them would be a
-        copy.
+        """The outputs of one group of one pixel, from the inputs at the taps to the left and in the
+        middle, side by side.
         """
         terms: RowTerms = self.get_variable("cache", "terms")
         size = self.features // self.groups
         first = group * size  # the channels of the group are first .. first + size - 1
         above = jax.lax.dynamic_slice(
-            terms.above, (column // self.stride, 0, first), (1, len(inputs[0]), size)
+            terms.above, (column // self.stride, 0, first), (1, len(taps), size)
         )[0]
-        y = jnp.zeros((), inputs[0].dtype)
-        for each, kernel in zip(inputs, terms.kernels, strict=True):
-            y = y + each @ jax.lax.dynamic_slice_in_dim(kernel, first, size, 1)
+        y = taps @ jax.lax.dynamic_slice_in_dim(terms.kernel, first, size, 1)
         if terms.gain is not None:
             y = y * jax.lax.dynamic_slice_in_dim(terms.gain, first, size)[None]
         return above + y
@@ -129,7 +123,7 @@ class InputConv(MaskedConv):
     def enter(self, image: Image, row: Rank) -> None:
         """Starts a row."""
         up = self._reach[0]
-        self._start_row(rows_of(image, row, up, up), 1)
+        self._start_row(rows_of(image, row, up, up))
 
     def step(
         self, image: Image, row: Rank, column: Rank, group: Rank
@@ -142,7 +136,7 @@ class InputConv(MaskedConv):
         known = rank < column * channels + group
         line = jnp.pad(jnp.where(known[None], line, 0), ((0, 0), (side, 0), (0, 0)))
         window = jax.lax.dynamic_slice_in_dim(line, column, side + 1, 1)  # [batch, side + 1, c]
-        return self._pixel([window.reshape(len(window), -1)], column, group)
+        return self._pixel(window.reshape(len(window), -1), column, group)
 
 
 class HiddenConv(MaskedConv):
@@ -154,11 +148,11 @@ class HiddenConv(MaskedConv):
             if self.gain is not None:
                 self.put_variable("cache", "gain", self.gain)
             return
-        up, side = self._reach
+        up = self._reach[0]
         empty = RowBuffer.empty(self._reach, width, batch, self.channels, self.kernel.dtype)
         buffer: RowBuffer = self.get_variable("cache", "buffer", empty)
         self.put_variable("cache", "buffer", buffer.start_row())
-        self._start_row(buffer.rows_above()[:up], side + 1, bias)
+        self._start_row(buffer.rows_above()[:up], bias)
 
     def step(
         self, x: Float[Array, "batch channels_of_group"], column: Rank, group: Rank
@@ -174,11 +168,8 @@ class HiddenConv(MaskedConv):
         start = (column + side, 0, group * x.shape[1])
         row = jax.lax.dynamic_update_slice(buffer.current, x[None], start)
         self.put_variable("cache", "buffer", buffer._replace(current=row))
-        if self.groups == 1:
-            inputs = [*jax.lax.dynamic_slice_in_dim(row, column, side), x]
-        else:  # the middle tap sees the groups before too
-            inputs = list(jax.lax.dynamic_slice_in_dim(row, column, side + 1))
-        return self._pixel(inputs, column, group)
+        taps = jax.lax.dynamic_slice_in_dim(row, column, side + 1)  # [taps, batch, channels]
+        return self._pixel(taps.swapaxes(0, 1).reshape(len(x), -1), column, group)
 
     @property
     def _is_pointwise(self) -> bool:

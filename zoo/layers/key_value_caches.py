@@ -2,7 +2,6 @@
 
     seen by token t                           cache
     the last `slots` tokens (or all)          Ring
-    all tokens, few of them read early on     Pages
     a row's length of tokens and a column     Lines
 
 Every cache has `write` (token t) and `attend` (from token t). A step writes first and reads what
@@ -12,8 +11,6 @@ The leading axis n counts batch and heads together. With one head an axis of its
 makes the compiler copy the cache.
 """
 
-import functools
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -52,74 +49,35 @@ class Ring(NamedTuple):
         return cls(zeros, zeros)
 
     def write(self, key: Token, value: Token, t: Rank) -> "Ring":
-        slot = _remainder(t, self.keys.shape[1])
+        slot = _remainder(t, self.slots)
         return Ring(
             jax.lax.dynamic_update_slice_in_dim(self.keys, key[:, None], slot, 1),
             jax.lax.dynamic_update_slice_in_dim(self.values, value[:, None], slot, 1),
         )
 
     def attend(self, query: Token, t: Rank) -> Token:
-        written = jnp.arange(self.keys.shape[1]) <= t  # [slots]: all of them once it is full
-        return _attend(query, [self], written)
+        written = jnp.arange(self.slots) <= t  # [slots]: all of them once it is full
+        return _attend(query, self, written)
+
+    @property
+    def slots(self) -> int:
+        """The number of tokens that it has room for."""
+        return self.keys.shape[1]
+
+    def with_slots(self, slots: int) -> "Ring":
+        """The ring with fewer or more slots, as long as no token at or after `slots` is written."""
+        extra = max(0, slots - self.slots)
+        return Ring(*(jnp.pad(each[:, :slots], ((0, 0), (0, extra), (0, 0))) for each in self))
 
     def prefill(self, keys: Float[Array, "n t d"], values: Float[Array, "n t d"]) -> "Ring":
         """Writes tokens 0, 1, ... at once: the last `slots` of them, where `write` puts them."""
-        (_, length, _), slots = keys.shape, self.keys.shape[1]
+        (_, length, _), slots = keys.shape, self.slots
         first = max(0, length - slots)
         kept = np.arange(first, length) % slots
         return Ring(
             self.keys.at[:, kept].set(keys[:, first:]),
             self.values.at[:, kept].set(values[:, first:]),
         )
-
-
-class Pages(NamedTuple):
-    """All tokens, on pages of equal length; a step reads only the pages begun so far.
-
-    A step that wrote to one of several pages, or to a slice of one array, would copy it; so a step
-    writes to `current` alone, and `start_page` files it away.
-
-    Attributes:
-      current: the page of token t.
-      full: all pages but the last; page i holds zeros until it is full.
-    """
-
-    current: Ring
-    full: tuple[Ring, ...]
-
-    @classmethod
-    def empty(cls, n: int, page: int, length: int, d: int, dtype: Any) -> "Pages":
-        blank = Ring.empty(n, page, d, dtype)
-        return cls(blank, (blank,) * ((length - 1) // page))
-
-    def start_page(self, t: Rank) -> "Pages":
-        """Files the current page away if token t is the first of the next one."""
-        page = self.current.keys.shape[1]
-        full = (
-            jax.tree.map(
-                lambda new, old, i=i: jnp.where(t == i * page, new, old), self.current, old
-            )
-            for i, old in enumerate(self.full, 1)
-        )
-        return Pages(self.current, tuple(full))
-
-    def write(self, key: Token, value: Token, t: Rank) -> "Pages":
-        return Pages(self.current.write(key, value, t), self.full)
-
-    def attend(self, query: Token, t: Rank) -> Token:
-        page = self.current.keys.shape[1]
-
-        def attend_to(count):
-            """Attention over `count` full pages and the current one."""
-
-            def attend(query, pages, t):
-                written = jnp.arange((count + 1) * page) <= t
-                return _attend(query, [*pages.full[:count], pages.current], written)
-
-            return attend
-
-        branches = [attend_to(count) for count in range(len(self.full) + 1)]
-        return jax.lax.switch(jax.lax.div(t, jnp.int32(page)), branches, query, self, t)
 
 
 class Lines(NamedTuple):
@@ -153,7 +111,7 @@ class Lines(NamedTuple):
         in_window = jnp.arange(stride) + t + 1 >= stride  # [stride]: from token 0 on
         above = (jnp.arange(lines) > 0) & (jnp.arange(lines) <= row)  # [lines]: rows 0 .. row - 1
         seen = Ring(self._seen(self.keys, t), self._seen(self.values, t))
-        return _attend(query, [seen], jnp.concatenate([in_window, above]))
+        return _attend(query, seen, jnp.concatenate([in_window, above]))
 
     def prefill(self, keys: Float[Array, "n t d"], values: Float[Array, "n t d"]) -> "Lines":
         """Writes tokens 0, 1, ... at once."""
@@ -175,16 +133,11 @@ class Lines(NamedTuple):
         return jnp.concatenate([window, column], axis=1)
 
 
-def _attend(query: Token, pages: Sequence[Ring], seen: Bool[Array, " tokens"]) -> Token:
-    """sum_s softmax_s(q . k_s / sqrt(d)) v_s for one token, over the tokens of all pages in turn."""
-    products = [jnp.einsum("nd,nsd->ns", query, page.keys) for page in pages]
-    scores = jnp.concatenate(products, axis=-1) * query.shape[-1] ** -0.5  # [n, tokens]
+def _attend(query: Token, tokens: Ring, seen: Bool[Array, " tokens"]) -> Token:
+    """sum_s softmax_s(q . k_s / sqrt(d)) v_s for one token, over those that it sees."""
+    scores = jnp.einsum("nd,nsd->ns", query, tokens.keys) * query.shape[-1] ** -0.5
     weights = jax.nn.softmax(jnp.where(seen[None], scores, -jnp.inf), axis=-1)
-    by_page = jnp.split(weights, len(pages), axis=-1)  # [n, slots] each
-    means = (
-        jnp.einsum("ns,nsd->nd", w, page.values) for w, page in zip(by_page, pages, strict=True)
-    )
-    return functools.reduce(jnp.add, means)
+    return jnp.einsum("ns,nsd->nd", weights, tokens.values)
 
 
 def _remainder(t, size):

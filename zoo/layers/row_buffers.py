@@ -53,14 +53,13 @@ class RowTerms(NamedTuple):
     Attributes:
       above: the sum that every pixel starts from: the rows above, and the bias,
         [width_out, batch, features].
-      kernels: the kernel of the taps to the left and in the middle, in pieces [inputs, features]:
-        to slice them in a step would be a copy.
+      kernel: that of the taps to the left and in the middle, [taps * channels, features].
       gain: of weight normalisation, [features], so that no step looks at a whole kernel for its
         norm; None without.
     """
 
     above: Float[Array, "width_out batch features"]
-    kernels: tuple[Float[Array, "inputs features"], ...]
+    kernel: Float[Array, "inputs features"]
     gain: Float[Array, " features"] | None
 
 
