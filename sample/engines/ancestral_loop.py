@@ -1,5 +1,6 @@
 """The one loop over sites: every sampler that draws rank by rank uses it."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -157,7 +158,8 @@ def finish(
 
     A model with several blocks is always drawn from its first rank to its last.
     """
-    draw_ranks, full, begun = advance, drawing.cache, 0
+    draw_ranks: Callable[..., Drawing] = advance
+    full, begun = drawing.cache, 0
     if decoder.block < model.num_sites:
         draw_ranks, first, end = _advance_blocks, 0, model.num_sites
     # A cache is only cut where it is known, when the program is compiled, how much is written.
@@ -235,7 +237,7 @@ def advance(
         return Drawing(*jax.lax.fori_loop(0, size, visit, tuple(drawing)))
     room = jnp.zeros((size, shape[0], head.num_params), jnp.float32)
     cache, x, params = jax.lax.fori_loop(0, size, visit, (*drawing[:2], room))
-    visited = jax.lax.dynamic_slice_in_dim(sites, first, size)
+    visited = jax.lax.dynamic_slice_in_dim(sites, first, len(room))
     nats = head.log_prob(params, x[:, visited].swapaxes(0, 1))  # [size, batch]
     return Drawing(cache, x, jax.lax.dynamic_update_slice_in_dim(drawing.nats, nats, first, 0))
 
