@@ -1,5 +1,6 @@
 """The one loop over sites: every sampler that draws rank by rank uses it."""
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -13,7 +14,8 @@ from sample.engines.segments import segment_ends, with_room
 from sample.engines.tempered import Tempered
 from zoo.foundation.precision import without_x64
 
-FEW_PARAMS = 128  # of a site, up to which a loop keeps those of all ranks
+FEW_PARAMS = 128  # of a site, up to which a loop keeps those of all its ranks
+MOST_KEPT = 2**24  # numbers that it keeps at most, 64 MiB
 
 
 class Prefix(NamedTuple):
@@ -214,7 +216,8 @@ def advance(
     """
     head, sites = model.head, jnp.asarray(model.sites)
     shape = drawing.x.shape
-    later = isinstance(size, int) and head.num_params <= FEW_PARAMS
+    kept_in_all = size * len(drawing.x) * head.num_params if isinstance(size, int) else math.inf
+    later = head.num_params <= FEW_PARAMS and kept_in_all <= MOST_KEPT
 
     def visit(i, carry):
         t, (cache, x, kept) = first + i, carry
