@@ -17,6 +17,7 @@ from PIL import Image
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "notebooks"
+WIDTH, COLOURS = 900, 128  # of a saved picture
 
 
 def execute(path, folder):
@@ -48,12 +49,12 @@ def tidy(notebook):
 
 
 def small(packed):
-    """A PNG in base 64 with at most 256 colours."""
-    picture = Image.open(io.BytesIO(base64.b64decode(packed)))
-    white = Image.new("RGBA", picture.size, "white")
-    flat = Image.alpha_composite(white, picture.convert("RGBA")).convert("RGB")
+    """A PNG in base64, at most WIDTH pixels wide and of at most COLOURS colours."""
+    picture = Image.open(io.BytesIO(base64.b64decode(packed))).convert("RGBA")
+    flat = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
+    flat.thumbnail((WIDTH, flat.height), Image.Resampling.LANCZOS)
     file = io.BytesIO()
-    flat.quantize(256).save(file, format="PNG", optimize=True)
+    flat.quantize(COLOURS).save(file, format="PNG", optimize=True)
     return base64.b64encode(file.getvalue()).decode()
 
 
