@@ -79,10 +79,10 @@ def _scan(params, *args):
     @functools.partial(jax.checkpoint, prevent_cse=False)
     def iteration(carry, rows):
         outs = _inlined(params["jaxpr"], *consts, *carry, *rows)
-        return outs[: len(carry)], outs[len(carry) :]
+        return tuple(outs[: len(carry)]), outs[len(carry) :]
 
     options = {name: params[name] for name in ("length", "reverse", "unroll")}
-    carry, outs = jax.lax.scan(iteration, list(carry), list(rows), **options)
+    carry, outs = jax.lax.scan(iteration, tuple(carry), tuple(rows), **options)
     return [*carry, *outs]
 
 
@@ -170,7 +170,7 @@ def _function(jaxpr, eqns, outs):
 
 def _last_uses(jaxpr):
     """The last operation that reads each array; for a result, the number of operations."""
-    last_use = {}
+    last_use: dict[Any, int] = {}
     for i, eqn in enumerate(jaxpr.eqns):
         last_use |= {each: i for each in eqn.invars if not isinstance(each, Literal)}
     return last_use | {

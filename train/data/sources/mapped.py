@@ -83,7 +83,7 @@ def _files(folder, split):
 
 def _split(folder, name, files, labelled):
     try:
-        x = map_array(files[0]) if files[0].suffix == ".npy" else Records.of(files)
+        x: Any = map_array(files[0]) if files[0].suffix == ".npy" else Records.of(files)
         if isinstance(x, Records) and name != "train":
             x = np.asarray(x)
         labels = np.array(map_array(folder / f"{name}_labels.npy")) if labelled else None
