@@ -1,19 +1,18 @@
 """`python -m sample.coding.benchmark RUN FILE`: a run's lossless compression beside general codecs.
 
 Bits/dim of the same file, MB/s both ways (of one byte a value, warm), and where the time goes: the
-network and coder on the device, the coder on the host, and all the rest. Beside it the time that
-`sample.draw` takes for as many examples. Codecs whose packages are not installed are left out.
+network and how parts are shared, on the device; and all the rest, which is the coder and the host.
+Beside it the time that `sample.draw` takes for as many examples, in batches of the same size. Drawing,
+writing and reading take turns, and medians are printed. Codecs whose packages are not installed are
+left out.
 """
 
-import bz2
 import dataclasses
-import io
-import lzma
+import statistics
 import time
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import numpy as np
@@ -22,13 +21,13 @@ import tyro
 import zoo
 from sample.coding import codec, container
 from sample.coding.forms import data_files
+from sample.coding.forms.contents import Contents
+from sample.coding.general_codecs import codecs
+from sample.coding.pack import context_of
 from sample.engines.sampler import draw
-from sample.media.pixels import as_images
 from zoo.cli import called, command
 from zoo.core.checks import kind
 from zoo.core.model_files import find_run
-
-COLUMNS = 32  # pictures are laid out in a sheet, so that no codec pays a header for each
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,70 +42,102 @@ class Options:
     """How many examples of an array or folder; 0 for all."""
     batch_size: int = 256
     """How many examples are coded at once."""
+    label: int | None = None
+    """The label of all examples, for a class-conditional model."""
+    context: Annotated[Path | None, tyro.conf.arg(metavar="FILE.npy")] = None
+    """What the model conditions on, a row for each example."""
+    rounds: int = 3
+    """How often each is timed."""
 
 
-def codecs(model: Any, contents: data_files.Contents) -> Iterator[tuple[str, int]]:
-    """(name, bytes) of every codec that is there."""
-    lengths = contents.form.get("lengths")
-    values = contents.x.reshape(-1)[: lengths and sum(lengths)]
-    levels = model.head.num_values
-    plain = np.packbits(values.astype(bool)) if levels == 2 else values.astype(_dtype(levels))
-    content = plain.tobytes()
-    yield "bz2", len(bz2.compress(content, 9))
-    yield "xz", len(lzma.compress(content, preset=9 | lzma.PRESET_EXTREME))
-    if (module := _imported("zstandard")) is not None:
-        yield "zstd", len(module.ZstdCompressor(level=22).compress(content))
-    if model.kind == "images":
-        yield from _image_codecs(_sheet(as_images(model, contents.x)), levels)
-    if model.kind == "sound" and (module := _imported("soundfile")) is not None:
-        buffer = io.BytesIO()
-        wave = zoo.dequantise(values, levels, model.companding)
-        module.write(buffer, wave, model.rate, format="FLAC", subtype="PCM_16")
-        yield "FLAC (16 bits)", len(buffer.getvalue())
+class Measured(NamedTuple):
+    """The rate and the speed of one model on one file.
+
+    Attributes:
+      num, dims: how many examples and values.
+      is_same: whether the values came back.
+      sizes: bytes by the name of the codec, the model's own first.
+      nats: -log p of all values; None if the last example is cut off.
+      seconds: medians of the rounds, by what was done: `draw`, `write`, `read`, `network`, others.
+      ratios: median ratios to `draw` of the same round.
+    """
+
+    num: int
+    dims: int
+    is_same: bool
+    sizes: dict[str, int]
+    nats: float | None
+    seconds: dict[str, float]
+    ratios: dict[str, float]
+
+    def speed(self, name: str) -> float:
+        """MB/s, of one byte a value."""
+        return self.dims / self.seconds[name] / 1e6
 
 
-def _image_codecs(sheet, levels):
-    from PIL import Image
+def measure(
+    variables: zoo.Variables,
+    contents: Contents,
+    *,
+    batch_size: int = 256,
+    rounds: int = 3,
+    others: Mapping[str, Callable[[], Any]] | None = None,
+) -> Measured:
+    """Compresses contents by their model, and by general codecs.
 
-    image = Image.fromarray(sheet)
-    ways: list[tuple[str, Any, dict[str, Any]]] = [
-        ("PNG", image.convert("1") if levels == 2 else image, {"optimize": True}),
-        ("WebP", image.convert("RGB"), {"lossless": True, "quality": 100, "method": 6}),
-    ]
-    if _imported("pillow_jxl") is not None:
-        ways.append(("JXL", image, {"lossless": True, "effort": 9}))
-    for name, picture, how in ways:
-        buffer = io.BytesIO()
-        picture.save(buffer, format=name, **how)
-        yield name, len(buffer.getvalue())
+    Args:
+      variables: of the model.
+      contents: the values, and the model at their length.
+      batch_size: how many examples are coded, and drawn, at once.
+      rounds: how often each is timed, after one round that compiles.
+      others: what else is timed in turn with them, by name.
+    """
+    model, x, context = contents.model, contents.x, contents.context
+    num = len(x)
+    dims = ((num - 1) * model.num_sites + contents.last) * model.num_dims // model.num_sites
+    how: dict[str, Any] = {"batch_size": batch_size, "last": contents.last}
+    header, payload = codec.coded(model, variables, x, context, **how)
+    key = jax.random.key(0)
+    each = {
+        "draw": lambda: draw(
+            model, variables, key, num, context=context, batch_size=header["batch"]
+        ),
+        "write": lambda: codec.coded(model, variables, x, context, **how),
+        "read": lambda: codec.decoded(model, variables, header, payload, context),
+        "network": lambda: _forward(model, variables, x, context, header),
+        **(others or {}),
+    }
+    timed = [{name: _timed(way) for name, way in each.items()} for _ in range(rounds + 1)][1:]
+    seconds = {name: statistics.median(turn[name] for turn in timed) for name in each}
+    ratios = {name: statistics.median(turn[name] / turn["draw"] for turn in timed) for name in each}
+    back = codec.decoded(model, variables, header, payload, context)
+    is_same = np.array_equal(back.reshape(-1)[:dims], np.asarray(x).reshape(-1)[:dims])
+    sizes = {kind(model): len(container.wrapped(header, payload)), **dict(codecs(model, contents))}
+    nats = _nats(model, variables, x, context) if contents.last == model.num_sites else None
+    return Measured(num, dims, is_same, sizes, nats, seconds, ratios)
 
 
-def _sheet(pictures):
-    """Pictures side by side in rows; the surplus places are black."""
-    num, height, width = pictures.shape[:3]
-    rows = -(-num // COLUMNS)
-    filled = np.zeros((rows * COLUMNS, *pictures.shape[1:]), np.uint8)
-    filled[:num] = pictures
-    filled = filled.reshape(rows, COLUMNS, *pictures.shape[1:]).swapaxes(1, 2)
-    return filled.reshape(rows * height, COLUMNS * width, *pictures.shape[3:])
-
-
-def _dtype(levels):
-    return np.uint8 if levels <= 256 else np.uint16
-
-
-def _imported(name):
-    import importlib
-
-    try:
-        return importlib.import_module(name)
-    except ImportError:
-        return None
-
-
-def _timed(function: Callable[[], Any]) -> tuple[Any, float]:
+def _timed(function: Callable[[], Any]) -> float:
     began = time.perf_counter()
-    return jax.block_until_ready(function()), time.perf_counter() - began
+    jax.block_until_ready(function())
+    return time.perf_counter() - began
+
+
+def _forward(model, variables, x, context, header):
+    """What the device does of writing."""
+    task = codec.Task(model, variables, context, len(x), header["batch"], header["last"])
+    flat = np.asarray(x).reshape(len(x), model.num_sites, *model.head.event_shape)
+    for batch in range(task.batches):
+        jax.block_until_ready(codec._forward(task, batch, flat, batch == task.batches - 1).parts)
+
+
+def _nats(model, variables, x, context):
+    def nats_of(first):
+        part = slice(first, first + 256)
+        given = jax.tree.map(lambda leaf: leaf[part], context)
+        return np.asarray(zoo.log_prob(model, variables, x[part], given), np.float64).sum()
+
+    return -float(sum(nats_of(first) for first in range(0, len(x), 256)))
 
 
 def run(options: Options) -> None:
@@ -114,44 +145,30 @@ def run(options: Options) -> None:
     model, variables = zoo.open(find_run(options.run))
     contents = data_files.read(model, options.file, is_rounded=True)
     if options.num and "lengths" not in contents.form:
-        contents = contents._replace(x=contents.x[: options.num])
-    model, x, num = contents.model, contents.x, len(contents.x)
-    how: dict[str, Any] = {"batch_size": options.batch_size, "last": contents.last}
-    sites = (num - 1) * model.num_sites + contents.last
-    dims = sites * model.num_dims // model.num_sites
-    key = jax.random.key(0)
-    for _ in range(2):  # the first compiles
-        _, drawing = _timed(lambda: draw(model, variables, key, num, batch_size=options.batch_size))
-        (header, payload), writing = _timed(lambda: codec.coded(model, variables, x, **how))
-        back, reading = _timed(partial(codec.decoded, model, variables, header, payload, None))
-    same = np.array_equal(back.reshape(-1)[:dims], np.asarray(x).reshape(-1)[:dims])
-    _, network = _timed(lambda: _forward(model, variables, x, header))
-    total = len(container.wrapped(header, payload))
-    print(f"{kind(model)} on {num:,} examples of {options.file}, {dims:,} values; same: {same}")
+        given = jax.tree.map(lambda leaf: leaf[: options.num], contents.context)
+        contents = contents._replace(x=contents.x[: options.num], context=given)
+    if contents.context is None:
+        context = context_of(model, len(contents.x), options.label, options.context)
+        contents = contents._replace(context=context)
+    found = measure(variables, contents, batch_size=options.batch_size, rounds=options.rounds)
+    print(
+        f"{kind(model)} on {found.num:,} examples of {options.file}, {found.dims:,} values; "
+        f"same: {found.is_same}"
+    )
     print(f"{'codec':16} {'bytes':>12} {'bits/dim':>9}")
-    for name, size in [(kind(model), total), *codecs(model, contents)]:
-        print(f"{name:16} {size:12,} {8 * size / dims:9.4f}")
-    nats = sum(_nats(model, variables, x[i : i + 256]) for i in range(0, num, 256))
-    if contents.last == model.num_sites:
-        print(f"{'-log2 p':16} {'':12} {nats / np.log(2) / dims:9.4f}")
+    for name, size in found.sizes.items():
+        print(f"{name:16} {size:12,} {8 * size / found.dims:9.4f}")
+    if found.nats is not None:
+        print(f"{'-log2 p':16} {'':12} {found.nats / np.log(2) / found.dims:9.4f}")
+    seconds, ratios = found.seconds, found.ratios
     print(
-        f"compressed at {dims / writing / 1e6:.3f} MB/s, decompressed at {dims / reading / 1e6:.3f}"
+        f"compressed at {found.speed('write'):.3f} MB/s, decompressed at {found.speed('read'):.3f}"
     )
     print(
-        f"{writing:.3f} s to compress ({writing / drawing:.2f} times drawing as many), of which the "
-        f"device {network:.3f}; {reading:.3f} s to decompress ({reading / drawing:.2f} times)"
+        f"{seconds['write']:.3f} s to compress ({ratios['write']:.2f} times drawing as many), of "
+        f"which the device {seconds['network']:.3f}; {seconds['read']:.3f} s to decompress "
+        f"({ratios['read']:.2f} times)"
     )
-
-
-def _forward(model, variables, x, header):
-    task = codec.Task(model, variables, None, len(x), header["batch"], header["last"])
-    flat = np.asarray(x).reshape(len(x), model.num_sites, *model.head.event_shape)
-    for batch in range(task.batches):
-        jax.block_until_ready(codec._forward(task, batch, flat, batch == task.batches - 1))
-
-
-def _nats(model, variables, x):
-    return -float(np.asarray(zoo.log_prob(model, variables, x), np.float64).sum())
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """Values as bytes and back, without loss, at -log2 p bits."""
 
 import zlib
-from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -11,10 +10,10 @@ from jaxtyping import PyTree, Shaped
 import zoo
 from sample.coding import container, single_lane
 from sample.coding.lanes import Reader, Writer
-from sample.coding.program import Coding, Job, advance, begin
+from sample.coding.program import WRITING, Coding, Job, advance, begin
+from sample.coding.pushing import checked_parts
 from sample.coding.single_lane import MOST_ROWS
-from sample.coding.streams import TOTAL
-from sample.coding.symbols import check_coded, per_site
+from sample.coding.symbols import check_coded, has_windows, per_site
 from sample.coding.task import Task, as_coded, check_same_context, task_of
 from sample.engines.program_sizes import few
 from zoo.core.arrays import check_variables
@@ -91,12 +90,10 @@ def coded(
     writer = Writer(rows, _checksum(x))
     growth: list[int] = []
     flat = x.reshape(len(x), model.num_sites, *model.head.event_shape)
-    for batch, parts in _parts(task, flat, writer):
-        for t in range(model.num_sites - 1, -1, -1):
-            for each in parts[t, ::-1]:  # of a symbol, [4, rows]
-                _push(writer, *each)
-            while writer.grow():
-                growth.append(batch * model.num_sites + t)
+    for batch in range(task.batches - 1, -1, -1):
+        parts = _parts(task, batch, flat, writer.lanes == 1)
+        ranks = _write(writer, parts, has_windows(model.head))
+        growth += [batch * model.num_sites + rank for rank in ranks]
     header = {
         "model": container.model_digest(model, variables),
         "class": kind(model),
@@ -112,25 +109,37 @@ def coded(
     return header, writer.finish()
 
 
-def _push(writer, starts, counts, peak_starts, peak_counts):
-    """Pushes a symbol of each row."""
-    if writer.lanes > 1 or writer.rows == 1:
-        writer.push(starts, counts)
-    else:
-        writer.push_first(single_lane.written(starts, counts, peak_starts, peak_counts))
+def _write(writer, parts, windows):
+    """Pushes the symbols of a batch; returns the ranks at which the number of lanes has grown."""
+    rank, growth = len(parts), []
+    on_host = np.asarray(parts) if writer.lanes == 1 else None
+    while rank:
+        if writer.lanes == 1 < writer.rows:
+            rank -= 1
+            for part in on_host[rank, ::-1]:  # of a symbol, [4, rows]
+                writer.push_first(_on_one_lane(part, windows))
+        else:
+            rank = writer.push(parts, rank)
+        while writer.grow():
+            growth.append(rank)
+    return growth
 
 
-def _parts(task: Task, x: Any, writer: Writer) -> Iterator[tuple[int, np.ndarray]]:
-    """(batch, parts [num_sites, symbols, 4, rows]) of all batches, from the last to the first; the
-    device is at the next one while a batch is written.
-    """
-    ahead = None
-    for batch in (*range(task.batches - 1, -1, -1), None):
-        with_peaks = writer.lanes < writer.rows
-        started = None if batch is None else (batch, _forward(task, batch, x, with_peaks))
-        if ahead is not None:
-            yield ahead[0], _checked_parts(task, *ahead)
-        ahead = started
+def _on_one_lane(part, windows):
+    """The symbols (start, count) of all rows, one after the other."""
+    return single_lane.written(*part) if windows else list(zip(*part[:2].tolist(), strict=True))
+
+
+def _parts(task, batch, x, with_peaks):
+    """The parts of a batch, [num_sites, symbols, 4, rows]."""
+    parts = _forward(task, batch, x, with_peaks).parts
+    parts, is_sound = checked_parts(parts, task.lengths(batch))
+    if not is_sound:
+        raise ValueError(
+            f"{kind(task.model)} gives no probabilities to some values: its head's log_prob is not "
+            "that of a distribution."
+        )
+    return parts
 
 
 def _forward(task, batch, x, with_peaks):
@@ -138,25 +147,11 @@ def _forward(task, batch, x, with_peaks):
     model, variables, context = task.model, task.variables, task.context_of(batch)
     known = x[task.indices(batch)].astype(model.head.dtype)
     states, words = Reader.nothing(task.rows, _capacity(model, task.rows))
-    first, end, lanes = np.int32(0), np.int32(model.num_sites), np.int32(task.rows)
-    job = Job(
-        known, np.True_, task.lengths(batch), first, end, lanes, np.bool_(with_peaks), np.int32(0)
-    )
+    ranks = np.int32(0), np.int32(model.num_sites)
+    lengths = task.lengths(batch)
+    job = Job(known, np.int32(WRITING), lengths, *ranks, np.bool_(with_peaks), np.int32(0))
     coding = begin(model, variables, context, task.rows)
     return advance(model, variables, context, coding, job, states, words)[0]
-
-
-def _checked_parts(task, batch, coding):
-    there = np.arange(task.model.num_sites)[:, None, None, None] < task.lengths(batch)
-    all_parts = np.array([0, TOTAL, 0, TOTAL])[:, None]  # cost nothing
-    parts = np.where(there, np.asarray(coding.parts), all_parts)
-    start, count = parts[:, :, 0], parts[:, :, 1]
-    if count.min() < 1 or start.min() < 0 or (start + count).max() > TOTAL:
-        raise ValueError(
-            f"{kind(task.model)} gives no probabilities to some values: its head's log_prob is not "
-            "that of a distribution."
-        )
-    return parts.astype(np.uint64)
 
 
 @checked()
@@ -173,7 +168,7 @@ def decompress(
       Values [num, *site_shape, *event_shape], of the dtype that they had.
 
     Raises:
-      ValueError: the data are empty, truncated, damaged or foreign, of a newer version, of another
+      ValueError: the data are empty, truncated, damaged or foreign, of another version, of another
         model or context, or were compressed with other versions or on other hardware.
 
     Example:
@@ -234,10 +229,9 @@ def _read(task, batch, reader, header):
     cuts = [mark for mark in marks if 0 <= mark < model.num_sites]
     for end in (*cuts, model.num_sites):
         if end > first:
-            lanes, lengths = np.int32(reader.lanes), task.lengths(batch)
-            ranks, with_peaks = (np.int32(first), np.int32(end)), np.bool_(lanes == 1)
-            available = np.int32(min(reader.available, 2**31 - 1))
-            job = Job(known, np.False_, lengths, *ranks, lanes, with_peaks, available)
+            way, lengths = np.int32(reader.growth), task.lengths(batch)
+            ranks, available = (np.int32(first), np.int32(end)), min(reader.available, 2**31 - 1)
+            job = Job(known, way, lengths, *ranks, np.False_, np.int32(available))
             states, words = reader.load(_capacity(model, task.rows))
             coding, states = advance(model, variables, context, coding, job, states, words)
             reader.store(states)

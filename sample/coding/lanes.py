@@ -1,13 +1,16 @@
 """The lanes of a stream on the host: how a file is written, and what is read of it between batches."""
 
-import numpy as np
-from jaxtyping import UInt32
+import math
+from typing import Any
 
+import numpy as np
+from jaxtyping import Int32, UInt32
+
+from sample.coding.pushing import push_ranks
 from sample.coding.streams import BITS, LEAST, TOTAL, States  # noqa: F401 (the example)
 
 _WORD = 0xFFFFFFFF
-_FEW = 24  # lanes: fewer are pushed one by one
-_SEED_WORDS = 3  # that a new lane takes off the stream, at most
+_SEED_WORDS = 1.7  # that a new lane takes off the stream: 37 bits and 0 to 31 more
 
 
 def lanes_after(steps: int, rows: int) -> int:
@@ -20,6 +23,17 @@ def lanes_after(steps: int, rows: int) -> int:
     return min(4 ** (steps + 1), rows) if 0 < steps < 16 else min(1 if steps == 0 else rows, rows)
 
 
+def ladder(rows: int) -> list[int]:
+    """All numbers of lanes that a file has, from 1 to as many as there are rows.
+
+    Example:
+      >>> ladder(200), ladder(1)
+      ([1, 16, 64, 200], [1])
+    """
+    steps = [lanes_after(step, rows) for step in range(8)]
+    return sorted(set(steps))
+
+
 class Writer:
     """Pushes the symbols of a file, the last ones first.
 
@@ -30,7 +44,7 @@ class Writer:
 
     Example:
       >>> writer = Writer(rows=1, checksum=7)
-      >>> writer.push(np.array([0], np.uint64), np.array([TOTAL // 2], np.uint64))
+      >>> writer.push_first([(0, TOTAL // 2)])
       >>> Reader(writer.finish(), rows=1, growth=0).state(0) == 2 * LEAST + 7
       True
     """
@@ -46,61 +60,59 @@ class Writer:
         """How many rows are coded at once."""
         return len(self._x)
 
-    def push(self, starts: np.ndarray, counts: np.ndarray) -> None:
-        """Pushes one symbol of each row, [rows]; the rows that share a lane from the last on."""
-        if self.lanes < min(self.rows, _FEW):
-            self._push_each(starts, counts)
-            return
-        last = (self.rows - 1) // self.lanes * self.lanes
-        for first in range(last, -1, -self.lanes):
-            part = slice(first, min(first + self.lanes, self.rows))
-            self._push(self._x[: part.stop - first], starts[part], counts[part])
+    def push(self, parts: Int32[Any, "num_sites symbols 4 rows"], end: int) -> int:
+        """Pushes the symbols of the ranks before `end`, the last ones first, until lanes may be added;
+        returns the first rank that it has pushed.
+        """
+        x = np.pad(self._x, (0, self.rows - self.lanes))
+        pushed = push_ranks(parts, x, self.lanes, end, self._until_growth())
+        rank = int(pushed.rank)
+        written = np.asarray(pushed.words)[rank:end][np.asarray(pushed.is_written)[rank:end]]
+        self._x = np.array(pushed.x)[: self.lanes]
+        self._append(written[::-1])  # read from the first lane to the last
+        return rank
 
     def push_first(self, symbols: list[tuple[int, int]]) -> None:
         """Pushes symbols (start, count), given in the order of reading, onto the only lane."""
-        self._push_each(*np.array(symbols, np.uint64).T)
-
-    def _push(self, x, starts, counts):
-        """Pushes a symbol onto each of the states, in place."""
-        full = (x >> np.uint64(64 - BITS)) >= counts
-        if np.count_nonzero(full):
-            written = x[full].astype(np.uint32)[::-1]  # read from the first lane to the last
-            self._chunks.append(written)
-            self._words += len(written)
-            x[full] >>= np.uint64(32)
-        times, rest = np.divmod(x, counts)
-        x[...] = (times << np.uint64(BITS)) + rest + starts
-
-    def _push_each(self, starts, counts):
-        """The same, row by row: faster than arrays of a few lanes."""
-        lanes, x, written = self.lanes, self._x.tolist(), []
-        pairs = list(zip(starts.tolist(), counts.tolist(), strict=True))
-        for row in range(len(pairs) - 1, -1, -1):
-            (start, count), state = pairs[row], x[row % lanes]
+        state, written = int(self._x[0]), []
+        for start, count in reversed(symbols):
             if state >> (64 - BITS) >= count:
                 written.append(state & _WORD)
                 state >>= 32
             times, rest = divmod(state, count)
-            x[row % lanes] = (times << BITS) + rest + start
-        self._x[...] = x
-        if written:
-            self._chunks.append(np.array(written, np.uint32))
-            self._words += len(written)
+            state = (times << BITS) + rest + start
+        self._x = np.array([state], np.uint64)
+        self._append(np.array(written, np.uint32))
+
+    def _append(self, words):
+        if len(words):
+            self._chunks.append(words)
+            self._words += len(words)
+
+    def _until_growth(self):
+        """How many words are missing, at least 1."""
+        new = lanes_after(self.growth + 1, self.rows) - self.lanes
+        return max(1, math.ceil(_SEED_WORDS * new) - self._words) if new else _WORD >> 1
 
     def grow(self) -> bool:
-        """Adds lanes, if there are words enough for all of the next step; returns whether it did."""
+        """Adds lanes, if there are words enough for their states; returns whether it did."""
         new = lanes_after(self.growth + 1, self.rows) - self.lanes
         if not new or self._words < _SEED_WORDS * new:
             return False
-        stack = _Stack([int(x) for x in self._x], self._take)
-        seeds = [stack.pop_state(i % self.lanes) for i in range(new)]
+        before = self._chunks.copy(), self._words
+        stack = _Stack(self._x.tolist(), self._take)
+        try:
+            seeds = [stack.pop_state(i % self.lanes) for i in range(new)]
+        except IndexError:  # too few words: later
+            self._chunks, self._words = before
+            return False
         self._x = np.array(stack.x + seeds, np.uint64)
         self.growth += 1
         return True
 
     def finish(self) -> bytes:
         """The payload: the state that all lanes become, then the words as they are read."""
-        stack = _Stack([int(x) for x in self._x], self._take, self._give)
+        stack = _Stack(self._x.tolist(), self._take, self._give)
         for lane in range(len(stack.x) - 1, 0, -1):
             stack.push_state(0, stack.x[lane])
         state = stack.x[0]

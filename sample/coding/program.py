@@ -15,9 +15,12 @@ from jaxtyping import Array, Int32, UInt32
 
 import zoo
 from sample.coding import single_lane, streams
+from sample.coding.lanes import ladder
 from sample.coding.streams import States
-from sample.coding.symbols import Symbol, peak_of, per_site, shares, symbol_at
+from sample.coding.symbols import Symbol, has_windows, peak_of, per_site, shares, symbol_at
 from zoo.foundation.precision import without_x64
+
+WRITING = -1  # of `Job.way`
 
 
 class Coding(NamedTuple):
@@ -26,8 +29,8 @@ class Coding(NamedTuple):
     Attributes:
       cache: the decoder's cache.
       x: values so far, [batch, num_sites, *event_shape].
-      parts: start and count of every symbol, then start and count of the likeliest instead, if it is
-        asked for, [num_sites, symbols, 4, batch].
+      parts: start and count of every symbol written, then start and count of the likeliest instead,
+        if it is asked for, [num_sites, symbols, 4, batch].
     """
 
     cache: zoo.Cache
@@ -40,20 +43,18 @@ class Job(NamedTuple):
 
     Attributes:
       known: values to write, [batch, num_sites, *event_shape]; anything if they are read.
-      is_known: whether they are written.
+      way: WRITING, or how many steps of growth the lanes have behind them that values are read off.
       lengths: how many ranks of each row there are; the others cost nothing.
       first, end: the ranks.
-      lanes: how many rows are read at once; all rows if values are written.
-      with_peaks: whether the likeliest symbols are asked for: one lane needs them.
+      with_peaks: whether the likeliest symbols are asked for: writing onto one lane needs them.
       available: how many words there are; it stops once it has read more.
     """
 
     known: Any
-    is_known: Any
+    way: Any
     lengths: Int32[Array, " batch"]
     first: Any
     end: Any
-    lanes: Any
     with_peaks: Any
     available: Any
 
@@ -125,48 +126,56 @@ def advance(
 
 
 def _coded(head, shared, known, t, job, states, words):
-    """The next value of each row, the parts [4, batch] of its symbol, and the states after it.
+    """The next value of each row, the parts [4, batch] of its symbol, and the states after it."""
+    rows, is_there = len(known), t < job.lengths
+    is_known = job.way == WRITING
 
-    Row r is on lane r % lanes: the rows of a lane are read one after the other.
-    """
-    rows = jnp.arange(len(known))
-    on_lane, turn = rows % job.lanes, rows // job.lanes
-    is_there = t < job.lengths
-    is_read = is_there & ~job.is_known
-    nothing = Symbol(*[jnp.zeros(known.shape, jnp.int32)] * 3)
-    peak = jax.lax.cond(job.with_peaks, lambda: peak_of(head, shared), lambda: nothing)
+    def write():
+        symbol = symbol_at(head, shared, jnp.zeros(rows, jnp.int32), known, is_known)
+        peak = Symbol(*[jnp.zeros(rows, jnp.int32)] * 3)
+        if has_windows(head):
+            zeros = peak
+            peak = jax.lax.cond(job.with_peaks, lambda: peak_of(head, shared), lambda: zeros)
+        return symbol.value, jnp.stack([symbol.start, symbol.width, peak.start, peak.width]), states
 
-    def read(i, carry):
-        found, states = carry
-        seen = States(states.high[on_lane], states.low[on_lane], states.position)
-        symbol = symbol_at(head, shared, streams.slots(seen), known, job.is_known)
-        after = streams.popped(seen, symbol.start, symbol.width, is_read & (turn == i), words)
-        # Lane l is where row i lanes + l has left it.
-        row = jnp.minimum(i * job.lanes + rows, len(rows) - 1)
-        is_lane = (rows < job.lanes) & (i * job.lanes + rows < len(rows))
-        high = jnp.where(is_lane, after.high[row], states.high)
-        low = jnp.where(is_lane, after.low[row], states.low)
-        found = jax.tree.map(lambda new, old: jnp.where(turn == i, new, old), symbol, found)
-        return found, States(high, low, after.position)
+    def read(lanes):
+        """Off so many lanes: row r is on lane r % lanes, and its rows follow one another."""
+        turns = -(-rows // lanes)
+
+        def in_turns(leaf):
+            padded = jnp.pad(leaf, [(0, turns * lanes - rows)] + [(0, 0)] * (leaf.ndim - 1))
+            return padded.reshape(turns, lanes, *leaf.shape[1:])
+
+        def turn(lane, part):
+            shared, is_there = part
+            slot = streams.slots(lane)
+            symbol = symbol_at(head, shared, slot, slot, is_known)
+            lane = streams.popped(lane, symbol.start, symbol.width, is_there, words)
+            return lane, symbol.value
+
+        lane = States(states.high[:lanes], states.low[:lanes], states.position)
+        lane, values = jax.lax.scan(turn, lane, jax.tree.map(in_turns, (shared, is_there)))
+        return values.reshape(-1)[:rows], nothing, _with(states, lane)
 
     def read_one_lane():
-        values, after = single_lane.read(head, shared, peak, is_there, states, words)
-        return Symbol(values, nothing.start, nothing.width), after
+        peak = peak_of(head, shared)
+        lane = States(states.high[:1], states.low[:1], states.position)
+        values, lane = single_lane.read(head, shared, peak, is_there, lane, words)
+        return values, nothing, _with(states, lane)
 
-    def read_some_lanes():
-        turns = (len(known) + job.lanes - 1) // job.lanes
-        return jax.lax.fori_loop(0, turns, read, (nothing, states))
+    nothing = jnp.zeros((4, rows), jnp.int32)
+    several = [functools.partial(read, lanes) for lanes in ladder(rows)]
+    one = [read_one_lane] if rows > 1 and has_windows(head) else []
+    ways = [write, *one, *several[len(one) :]]
+    value, part, states = jax.lax.switch(job.way - WRITING, ways)
+    return jnp.where(is_there, value, 0), part, states
 
-    def read_all_lanes():
-        symbol = symbol_at(head, shared, streams.slots(states), known, job.is_known)
-        return symbol, streams.popped(states, symbol.start, symbol.width, is_read, words)
 
-    ways = read_one_lane, read_some_lanes, read_all_lanes
-    is_all = job.lanes == len(known)
-    way = jnp.where(is_all, 2, jnp.where(job.lanes == 1, 0, 1))
-    found, states = jax.lax.switch(way, ways)
-    part = jnp.stack([found.start, found.width, peak.start, peak.width])
-    return jnp.where(is_there, found.value, 0), part, states
+def _with(states, lane):
+    """All states, the first of which are those of `lane` now."""
+    num = len(lane.high)
+    high, low = states.high.at[:num].set(lane.high), states.low.at[:num].set(lane.low)
+    return States(high, low, lane.position)
 
 
 def _canvas(model, x):

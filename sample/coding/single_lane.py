@@ -9,9 +9,11 @@ symbol:
     none   2^28 - sum of all misses           row r, symbol v   the parts that v has in row r
 
 After a miss a new window begins behind its row. A row that misses more often than that is read by
-itself. The sum of chances stands for the chance of any, which is a little less.
+itself. The sum of chances stands for the chance of any, which is a little less. Heads of many values
+have no windows, and all their rows are read one by one.
 """
 
+import bisect
 from typing import Any
 
 import jax
@@ -36,20 +38,21 @@ def written(
       >>> written(*np.array([[0, 0], [TOTAL - 3, TOTAL - 4]] * 2))
       [(0, 268435449)]
     """
-    misses = np.minimum(TOTAL - peak_counts.astype(np.int64), WINDOW + 1)
-    sums = np.cumsum(misses)
-    missed = np.flatnonzero((starts != peak_starts) | (counts != peak_counts)).tolist()[::-1]
+    misses = np.minimum(TOTAL - peak_counts, WINDOW + 1)
+    is_missed = (starts != peak_starts) | (counts != peak_counts)
+    missed = np.flatnonzero(is_missed).tolist()[::-1]
+    each, sums = misses.tolist(), np.cumsum(misses).tolist()
     symbols, first = [], 0
-    while first < len(starts):
+    while first < len(each):
         while missed and missed[-1] < first:
             missed.pop()
-        if misses[first] > WINDOW:
+        if each[first] > WINDOW:
             symbols.append((int(starts[first]), int(counts[first])))
             first += 1
             continue
-        before = int(sums[first] - misses[first])
-        end = int(np.searchsorted(sums, before + WINDOW, "right"))
-        none = TOTAL - int(sums[end - 1]) + before
+        before = sums[first] - each[first]
+        end = bisect.bisect_right(sums, before + WINDOW)
+        none = TOTAL - sums[end - 1] + before
         if not missed or missed[-1] >= end:
             symbols.append((0, none))
             first = end
@@ -58,7 +61,7 @@ def written(
         start = int(starts[row])
         if start > peak_starts[row]:
             start -= int(peak_counts[row])
-        start += none + int(sums[row] - misses[row]) - before
+        start += none + sums[row] - each[row] - before
         symbols.append((start, int(counts[row])))
         first = row + 1
     return symbols
@@ -69,27 +72,27 @@ def read(
     shared: Table | Halving,
     peak: Symbol,
     is_there: Bool[Array, " batch"],
-    states: States,
+    lane: States,
     words: UInt32[Array, " capacity"],
 ) -> tuple[Int32[Array, " batch"], States]:
-    """The values of all rows off the first lane, and the states after them."""
+    """The values of all rows off the only lane, and its state after them."""
     rows = jnp.arange(len(is_there))
-    all_misses = jnp.where(is_there, jnp.minimum(TOTAL - peak.width, WINDOW + 1), 0)
+    misses = jnp.where(is_there, jnp.minimum(TOTAL - peak.width, WINDOW + 1), 0)
+    sums = streams.prefix_sums(misses)
     active = jnp.ones(1, bool)
 
     def one(carry):
         first, values, lane = carry
-        misses = jnp.where(rows >= first, all_misses, 0)
-        sums = streams.prefix_sums(misses)
-        is_inside = sums <= WINDOW
-        none = TOTAL - jnp.where(is_inside, sums, 0).max()
+        so_far = sums[first] - misses[first]
+        end = (sums <= so_far + WINDOW).sum(dtype=jnp.int32)  # of the window
+        none = TOTAL - (sums[end - 1] - so_far)
         slot = streams.slots(lane)[0]
         is_alone = misses[first] > WINDOW
         is_hit = ~is_alone & (slot < none)
         behind = slot - none
-        row = jnp.where(is_alone, first, (sums <= behind).sum(dtype=jnp.int32))
+        row = jnp.where(is_alone, first, (sums <= so_far + behind).sum(dtype=jnp.int32))
         row = jnp.minimum(row, len(rows) - 1)
-        before = none + sums[row] - misses[row]
+        before = none + sums[row] - misses[row] - so_far
         # In the row the parts of its likeliest symbol are left out.
         place = slot - before
         place = place + jnp.where(place >= peak.start[row], peak.width[row], 0)
@@ -103,10 +106,8 @@ def read(
         count = jnp.where(is_hit, none, symbol.width[0])
         lane = streams.popped(lane, zero + start, zero + count, active, words)
         values = jnp.where((rows == row) & ~is_hit, symbol.value[0], values)
-        return jnp.where(is_hit, is_inside.sum(dtype=jnp.int32), row + 1), values, lane
+        return jnp.where(is_hit, end, row + 1), values, lane
 
-    lane = States(states.high[:1], states.low[:1], states.position)
     begin = jnp.zeros((), jnp.int32), peak.value, lane
     _, values, lane = jax.lax.while_loop(lambda carry: carry[0] < len(rows), one, begin)
-    high, low = states.high.at[0].set(lane.high[0]), states.low.at[0].set(lane.low[0])
-    return values, States(high, low, lane.position)
+    return values, lane

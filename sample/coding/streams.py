@@ -68,13 +68,14 @@ def popped(
     low = low + left
     high = high + (low < left).astype(jnp.uint32)  # the carry
     short = active & (high == 0)
-    place = states.position + prefix_sums(short.astype(jnp.int32)) - 1
+    read = prefix_sums(short.astype(jnp.int32))
+    place = states.position + read - 1
     word = words[jnp.clip(place, 0, len(words) - 1)]
     high, low = jnp.where(short, low, high), jnp.where(short, word, low)
     return States(
         jnp.where(active, high, states.high),
         jnp.where(active, low, states.low),
-        states.position + short.sum(dtype=jnp.int32),
+        states.position + read[-1],
     )
 
 
@@ -86,6 +87,8 @@ def prefix_sums(x: Int32[Array, "*batch n"]) -> Int32[Array, "*batch n"]:
       [38, 39, 40]
     """
     num = x.shape[-1]
+    if num <= _BLOCK:
+        return _sums_up_to(x)
     blocks = jnp.pad(x, [(0, 0)] * (x.ndim - 1) + [(0, -num % _BLOCK)])
     blocks = blocks.reshape(*x.shape[:-1], -1, _BLOCK)
     inside = _sums_up_to(blocks)

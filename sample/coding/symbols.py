@@ -15,6 +15,7 @@ it. Widths of `head.interval` would not do: at 1 - 2^-24 float32 has no finer st
 of probability 2^-25 has the same ends twice.
 """
 
+import functools
 import math
 from typing import Any, NamedTuple
 
@@ -23,10 +24,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int32
 
 import zoo
-from sample.coding.streams import TOTAL, prefix_sums
+from sample.coding.streams import TOTAL
 from zoo.core.checks import kind
 
-_SHORT = 32  # values: more are summed faster by a scan
+_FEW = 16  # values that are told apart in one kernel; more are a tree of blocks of as many
 MOST_VALUES = 2**18  # of a table: each has a part, and these take a thousandth of all parts
 
 
@@ -47,25 +48,10 @@ class Table(NamedTuple):
     """Parts of all values of a site.
 
     Attributes:
-      ends: where the parts of each value end, [batch, values].
-      counts: how many it has, [batch, values].
+      counts: how many parts each value has, [batch, values].
     """
 
-    ends: Int32[Array, "batch values"]
     counts: Int32[Array, "batch values"]
-
-
-class Edge(NamedTuple):
-    """A mixture of logistics up to the lower edge of a level.
-
-    Attributes:
-      z: the edge in scales of each component, [batch, K].
-      below, above: the mass of each component on either side.
-    """
-
-    z: Float[Array, "batch K"]
-    below: Float[Array, "batch K"]
-    above: Float[Array, "batch K"]
 
 
 class Halving(NamedTuple):
@@ -119,27 +105,39 @@ def per_site(head: zoo.Head) -> int:
     return math.prod(head.event_shape)
 
 
+def has_windows(head: zoo.Head) -> bool:
+    """Whether rows that are almost certain share a symbol while a file has one lane: where it is
+    cheap to see which they are.
+
+    Example:
+      >>> has_windows(zoo.Bernoulli()), has_windows(zoo.Categorical(256))
+      (True, False)
+    """
+    return not hasattr(head, "channel") and (head.num_values or 0) <= _FEW
+
+
 def shares(head: Any, params: Float[Array, "batch num_params"], known: list) -> Table | Halving:
     """How the parts are shared among the values of the next symbol, given the symbols `known`."""
     if hasattr(head, "channel"):
         log_weights, mean, precision = head.channel(params, known)
         largest = log_weights.max(-1, keepdims=True)
         return Halving(jnp.exp(log_weights - largest), mean, precision)
+    masses = jnp.clip(jnp.nan_to_num(_masses(head, params)), 0, 1)
+    counts = (masses * jnp.float32(TOTAL - head.num_values)).astype(jnp.int32) + 1
+    spare = TOTAL - counts.sum(-1, keepdims=True)
+    is_likeliest = jnp.arange(head.num_values)[None] == jnp.argmax(masses, -1, keepdims=True)
+    return Table(counts + jnp.where(is_likeliest, spare, 0))
+
+
+def _masses(head, params):
+    """The probability of each value, [batch, values]."""
+    if isinstance(head, zoo.Categorical):
+        return jax.nn.softmax(params.astype(jnp.float32))
 
     def log_prob(value):
         return head.log_prob(params, jnp.full(len(params), value, head.dtype))
 
-    values = jnp.arange(head.num_values, dtype=head.dtype)
-    masses = jnp.exp(jax.vmap(log_prob, out_axes=1)(values))  # [batch, values]
-    masses = jnp.clip(jnp.nan_to_num(masses), 0, 1)
-    counts = (masses * jnp.float32(TOTAL - head.num_values)).astype(jnp.int32) + 1
-    spare = TOTAL - counts.sum(-1, keepdims=True)
-    places = jnp.arange(head.num_values)[None]
-    is_most = masses == masses.max(-1, keepdims=True)
-    first_most = jnp.where(is_most, places, head.num_values).min(-1, keepdims=True)
-    counts = counts + jnp.where(places == first_most, spare, 0)
-    summed = prefix_sums(counts) if head.num_values <= _SHORT else jnp.cumsum(counts, -1)
-    return Table(summed, counts)
+    return jnp.exp(jax.vmap(log_prob, out_axes=1)(jnp.arange(head.num_values, dtype=head.dtype)))
 
 
 def symbol_at(
@@ -152,10 +150,7 @@ def symbol_at(
     """The symbol whose parts `slot` is one of; the symbol `known` instead if `is_known`."""
     if isinstance(shared, Halving):
         return _halved(head.num_values, shared, slot, known, is_known)
-    found = (shared.ends <= slot[:, None]).sum(-1, dtype=jnp.int32)
-    value = jnp.where(is_known, known, jnp.minimum(found, head.num_values - 1))
-    end, count = (jnp.take_along_axis(each, value[:, None], 1)[:, 0] for each in shared)
-    return Symbol(value, end - count, count)
+    return _found(shared.counts, slot, known, is_known)
 
 
 def peak_of(head: Any, shared: Table | Halving) -> Symbol:
@@ -164,48 +159,74 @@ def peak_of(head: Any, shared: Table | Halving) -> Symbol:
     return symbol_at(head, shared, row + TOTAL // 2, row, jnp.zeros((), bool))
 
 
+def _found(counts, slot, known, is_known):
+    """Finds the values of a table, [batch, values]: first the block of values, then the value."""
+    batch, num = counts.shape
+    if num <= _FEW:
+        return _among_few(counts, slot, known, is_known)
+    size = _FEW
+    while size * _FEW < num:
+        size *= _FEW
+    blocks = jnp.pad(counts, [(0, 0), (0, -num % size)]).reshape(batch, -1, size)
+    block = _among_few(blocks.sum(-1), slot, known // size, is_known)
+    is_block = jnp.arange(blocks.shape[1])[None] == block.value[:, None]  # [batch, blocks]
+    inside = jnp.where(is_block[..., None], blocks, 0).sum(1)  # [batch, size]
+    symbol = _found(inside, slot - block.start, known % size, is_known)
+    return Symbol(block.value * size + symbol.value, block.start + symbol.start, symbol.width)
+
+
+def _among_few(counts, slot, known, is_known):
+    """The same for up to 16 values, one after the other: one kernel, where reductions are several."""
+    value = start = end = jnp.zeros(len(counts), jnp.int32)
+    for k in range(counts.shape[1] - 1):
+        end = end + counts[:, k]
+        is_later = jnp.where(is_known, known > k, slot >= end)
+        value, start = jnp.where(is_later, k + 1, value), jnp.where(is_later, end, start)
+    places = jnp.arange(counts.shape[1])[None]
+    width = jnp.where(places == value[:, None], counts, 0).sum(-1)
+    return Symbol(value, start, width)
+
+
 def _halved(levels, shared, slot, known, is_known):
     """Halves the levels until one is left: that of the slot, or the known one."""
-    zeros = jnp.zeros(shared.mean.shape, jnp.float32)
-    row = jnp.zeros(slot.shape, jnp.int32)
-    lowest = Edge(zeros - jnp.inf, zeros, zeros + 1)  # the first level is open below
-    highest = Edge(zeros + jnp.inf, zeros + 1, zeros)  # and the last one above
-
-    def halve(_, state):
-        low, high, start, count, lower, upper = state
-        middle = (low + high) // 2
-        edge = _edge(shared, middle)
-        left = (shared.weights * _mass(lower, edge)).sum(-1)
-        right = (shared.weights * _mass(edge, upper)).sum(-1)
-        parts = _share(left, right, count, middle - low, high - middle)
-        is_right = jnp.where(is_known, known >= middle, slot - start >= parts)
-        goes_left, goes_right = (high - low > 1) & ~is_right, (high - low > 1) & is_right
-        return (
-            jnp.where(goes_right, middle, low),
-            jnp.where(goes_left, middle, high),
-            jnp.where(goes_right, start + parts, start),
-            jnp.where(goes_right, count - parts, jnp.where(goes_left, parts, count)),
-            _chosen(goes_right, edge, lower),
-            _chosen(goes_left, edge, upper),
-        )
-
     steps = (levels - 1).bit_length()
-    state = (row, row + levels, row, row + TOTAL, lowest, highest)
-    low, _, start, count, _, _ = jax.lax.fori_loop(0, steps, halve, state)
-    return Symbol(low, start, count)
+    weights, mean, precision = (leaf.T[None] for leaf in shared)  # [1, K, batch]
+
+    def halve(i, state):
+        low, start, count = state
+        half = jnp.int32(1 << steps) >> (i + 1)
+        edges = jnp.minimum(low[None] + half * jnp.arange(3)[:, None], levels)  # [3, batch]
+        # Between a product and its sum lies a maximum, so no compiler rounds the two at once in one
+        # program and apart in another.
+        left, right = _summed(
+            jnp.maximum(weights * _masses_between(edges, levels, mean, precision), 0)
+        )
+        in_left, in_right = edges[1] - edges[0], edges[2] - edges[1]
+        parts = jnp.where(in_right > 0, _share(left, right, count, in_left, in_right), count)
+        is_right = jnp.where(is_known, known >= edges[1], slot - start >= parts)
+        low, start = low + jnp.where(is_right, half, 0), start + jnp.where(is_right, parts, 0)
+        return low, start, jnp.where(is_right, count - parts, parts)
+
+    row = jnp.zeros(slot.shape, jnp.int32)
+    return Symbol(*jax.lax.fori_loop(0, steps, halve, (row, row, row + TOTAL)))
 
 
-def _edge(shared, level):
-    z = (level[:, None].astype(jnp.float32) - 0.5 - shared.mean) * shared.precision
+def _masses_between(edges, levels, mean, precision):
+    """The mass of each component between neighbours of three edges, [2, K, batch]; each from the
+    side on which it does not cancel.
+    """
+    z = (edges[:, None].astype(jnp.float32) - 0.5 - mean) * precision  # [3, K, batch]
+    z = jnp.where(edges[:, None] <= 0, -jnp.inf, z)  # the first level is open below
+    z = jnp.where(edges[:, None] >= levels, jnp.inf, z)  # and the last one above
     tail = jnp.exp(-jnp.abs(z))
     less, more = tail / (1 + tail), 1 / (1 + tail)
-    return Edge(z, jnp.where(z < 0, less, more), jnp.where(z < 0, more, less))
+    below, above = jnp.where(z < 0, less, more), jnp.where(z < 0, more, less)
+    return jnp.where(z[:-1] > 0, above[:-1] - above[1:], below[1:] - below[:-1])
 
 
-def _mass(lower, upper):
-    """The mass of each component between two edges, from the side on which it does not cancel."""
-    from_above = lower.above - upper.above
-    return jnp.maximum(jnp.where(lower.z > 0, from_above, upper.below - lower.below), 0)
+def _summed(x):
+    """x[:, 0] + ... + x[:, K - 1], in this order for batches of every size."""
+    return functools.reduce(jnp.add, [x[:, k] for k in range(x.shape[1])])
 
 
 def _share(left, right, count, num_left, num_right):
@@ -219,7 +240,3 @@ def _share(left, right, count, num_left, num_right):
     # Both tails may be 0 in float32: then the parts are shared by the number of levels.
     by_number = (parts * (num_left / (num_left + num_right))).astype(jnp.int32)
     return jnp.clip(jnp.where(total > 0, by_mass, by_number), num_left, count - num_right)
-
-
-def _chosen(condition, first, second):
-    return Edge(*(jnp.where(condition[:, None], *pair) for pair in zip(first, second, strict=True)))
