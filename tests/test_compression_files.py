@@ -6,8 +6,11 @@ import pytest
 
 import sample
 import zoo
+from benchmarks.coding import peer, table
 from sample.coding import container, pack, unpack
+from sample.coding.benchmark import Measured, measure
 from sample.coding.forms import data_files
+from sample.coding.forms.contents import Contents
 from zoo.formats.vocabulary import BYTES, vocabulary
 
 LETTERS = zoo.LSTM((8,), 4, 1, head=zoo.Categorical(3), vocabulary=("a", "b", "\n"))
@@ -213,3 +216,37 @@ def test_certain_values_take_space():
     data = container.wrapped(header, b"12345")
     assert container.unwrapped(data)[1] == b"12345"
     assert len(data) - len(container.wrapped({**header, "num": 1}, b"12345")) >= 2**20 / 2**14 - 5
+
+
+def test_tables_of_rates():
+    """A column for each codec that some row has; empty cells for those that it lacks."""
+    seconds = {"draw": 1.0, "write": 2.0, "read": 4.0, "network": 1.0, "constriction write": 6.0}
+    ratios = {"write": 2.0, "read": 4.0}
+    sizes = ({"MADE": 1000, "bz2": 2000}, {"LSTM": 3000, "xz": 4000})
+    rows = [
+        ("data", name, "1 s", Measured(4, 8000, True, size, nats, seconds, ratios), "BB-ANS 1.41")
+        for size, nats in zip(sizes, (8000 * np.log(2), None), strict=True)
+        for name in list(size)[:1]
+    ]
+    head, _, first, second = table.rates(rows).splitlines()
+    assert head == "| data | model | training | file | -log2 p | bz2 | xz | published |"
+    assert first == "| data | MADE | 1 s | **1.0000** | 1.0000 | 2.0000 |  | BB-ANS 1.41 |"
+    assert second == "| data | LSTM | 1 s | **3.0000** |  |  | 4.0000 | BB-ANS 1.41 |"
+    *_, first, _ = table.speeds(rows).splitlines()
+    assert first == "| data | MADE | 0.004 | 0.002 | 2.00 | 4.00 | 50 % | 3.0 |  |"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("head", [zoo.Bernoulli(), zoo.Categorical(20)])
+def test_the_usual_way(head):
+    """A step and a call of a coder for each site: the same values, and about the same bits."""
+    pytest.importorskip("constriction", reason="the coder that it calls")
+    model = zoo.NADE((4, 5), hidden=4, head=head)
+    x = np.random.RandomState(0).randint(0, head.num_values, (70, 4, 5)).astype(np.int32)
+    variables = zoo.init(model, jax.random.key(0), x)
+    words = peer.write(model, variables, x, batch=32)
+    assert np.array_equal(peer.read(model, variables, words, 70, batch=32), x)
+    found = measure(variables, Contents(model, x, 20, {}), batch_size=32, rounds=1)
+    assert found.is_same and found.dims == 1400 and len(found.sizes) > 2
+    ideal = found.nats / np.log(2)
+    assert abs(32 * len(words) - ideal) < 64 + 0.001 * ideal

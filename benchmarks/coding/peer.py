@@ -70,10 +70,10 @@ def write(
     model: Any, variables: zoo.Variables, x: np.ndarray, context: Any = None, batch: int = 256
 ) -> UInt32[np.ndarray, " words"]:
     """The words of values [num, *site_shape]; the last batch may be smaller."""
-    from constriction.stream import model as families
-    from constriction.stream import queue
+    import constriction
 
-    encoder, family = queue.RangeEncoder(), families.Categorical(perfect=False)
+    stream = constriction.stream
+    encoder, family = stream.queue.RangeEncoder(), stream.model.Categorical(perfect=False)
     for part, given, _ in _batches(model, x, context, batch):
         for site, table in _steps(model, variables, given, part):
             encoder.encode(np.ascontiguousarray(part[:, site]), family, table)
@@ -89,10 +89,10 @@ def read(
     batch: int = 256,
 ) -> Int32[np.ndarray, "num ..."]:
     """The values that `write` has written."""
-    from constriction.stream import model as families
-    from constriction.stream import queue
+    import constriction
 
-    decoder, family = queue.RangeDecoder(words), families.Categorical(perfect=False)
+    stream = constriction.stream
+    decoder, family = stream.queue.RangeDecoder(words), stream.model.Categorical(perfect=False)
     x = np.zeros((num, *model.site_shape), np.int32)
     for part, given, place in _batches(model, x, context, batch):
         for site, table in _steps(model, variables, given, part):

@@ -70,7 +70,7 @@ def _line(model, x, most):
     with tempfile.TemporaryDirectory() as folder:
         if model.kind == "text":
             path = Path(folder) / "text.txt"
-            text = raw(model, np.asarray(x[:most]))
+            text = raw(model, np.ravel(x)[:most])
             path.write_bytes(text if isinstance(text, bytes) else text.encode())
         else:
             path = Path(folder) / "sound.wav"
