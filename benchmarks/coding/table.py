@@ -9,7 +9,7 @@ import json
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias
 
 import jax
 import numpy as np
@@ -28,6 +28,8 @@ from zoo.cli import called, command
 from zoo.core.checks import kind
 from zoo.core.model_files import find_run
 
+# Data, model, training, what was measured, and published numbers.
+Row: TypeAlias = tuple[str, str, str, Measured, str]
 PEER = "constriction"
 # Bits/dim as published, of all test images, by data set and number of levels.
 PUBLISHED = {
@@ -79,14 +81,16 @@ def _line(model, x, most):
         return data_files.read(model, path, is_rounded=True)
 
 
-def measured(word: str, options: Options) -> tuple[str, str, str, Measured]:
-    """What a run describes, by which model, how it was trained, and what was measured."""
+def measured(word: str, options: Options) -> Row:
+    """A row of the tables: what a run compresses, and how well and how fast."""
     run = Run(find_run(word).parent)
     _, recipe = run.name_and_recipe()
     model, variables = zoo.load(run.model)
     dataset = load_data(run, recipe)
     contents = contents_of(model, dataset, options)
-    others = {} if peer.why_not(contents.model) else _peers(variables, contents, options)
+    others: dict[str, Any] = (
+        {} if peer.why_not(contents.model) else _peers(variables, contents, options)
+    )
     found = measure(
         variables,
         contents,
@@ -120,7 +124,7 @@ def trained(run: Run) -> str:
     return f"{best['step']:,} updates, unfinished"
 
 
-def rates(rows: list[tuple[str, str, str, Measured, str]]) -> str:
+def rates(rows: list[Row]) -> str:
     """Bits/dim of all codecs, in Markdown."""
     names = list(dict.fromkeys(name for *_, found, _ in rows for name in list(found.sizes)[1:]))
     lines = [
@@ -140,7 +144,7 @@ def _bits(found, name):
     return f"{8 * found.sizes[name] / found.dims:.4f}" if name in found.sizes else ""
 
 
-def speeds(rows: list[tuple[str, str, str, Measured, str]]) -> str:
+def speeds(rows: list[Row]) -> str:
     """MB/s both ways, against drawing and against the usual way, in Markdown."""
     lines = [
         "| data | model | MB/s written | MB/s read | written / drawn | read / drawn "
@@ -171,7 +175,7 @@ def main(options: Options) -> None:
     """Prints both tables."""
     if not options.runs:
         raise ValueError("name at least one run.")
-    rows = []
+    rows: list[Row] = []
     for word in options.runs:
         rows.append(measured(word, options))
         *_, found, _ = rows[-1]
