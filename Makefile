@@ -79,7 +79,7 @@ decompress: $(RUNNING) ## give back what FILE.arz was made of: make decompress M
 	@$(PY) -m sample.coding.unpack $(RUN) "$(FILE)" $(ARGS)
 
 bench-compress: $(RUNNING) ## bits/dim and speed of lossless compression beside PNG, WebP, JPEG XL, bz2, xz, zstd and FLAC: of a FILE by RUN, or without FILE of the test data of each RUN="a b c"
-	@$(PY) -m $(if $(FILE),sample.coding.benchmark $(RUN) "$(FILE)",benchmarks.coding.table $(RUN)) $(ARGS)
+	@$(PY) -m $(if $(FILE),sample.coding.benchmark $(RUN) "$(FILE)",benchmarks.box.coding.table $(RUN)) $(ARGS)
 
 eval: $(RUNNING) ## nats and bits/dim of the newest run of MODEL (or RUN=folder) on the test split; RUN="a b c" ARGS=--ensemble scores several as one
 	@$(PY) -m train.evaluate $(RUN) $(ARGS)

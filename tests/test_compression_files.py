@@ -6,7 +6,7 @@ import pytest
 
 import sample
 import zoo
-from benchmarks.coding import peer, table
+from benchmarks.box.coding import peer, table
 from sample.coding import container, pack, unpack
 from sample.coding.benchmark import Measured, measure
 from sample.coding.forms import data_files

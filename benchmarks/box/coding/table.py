@@ -1,4 +1,4 @@
-"""`python -m benchmarks.coding.table RUN RUN ...`: how well and how fast runs compress test data.
+"""`python -m benchmarks.box.coding.table RUN RUN ...`: how well and how fast runs compress test data.
 
 Each run compresses the first examples of its own test split; a text or a sound its first minutes. The
 tables are those of docs/uses.md.
@@ -16,7 +16,7 @@ import numpy as np
 import tyro
 
 import zoo
-from benchmarks.coding import peer
+from benchmarks.box.coding import peer
 from sample.coding.benchmark import Measured, measure
 from sample.coding.forms import data_files
 from sample.coding.forms.contents import Contents
@@ -184,4 +184,4 @@ def main(options: Options) -> None:
 
 
 if __name__ == "__main__":
-    command(main, Options, called("benchmarks.coding.table"))
+    command(main, Options, called("benchmarks.box.coding.table"))
