@@ -28,7 +28,7 @@ class Pushed(NamedTuple):
 
 
 def push_ranks(
-    parts: Int32[Array, "num_sites symbols 4 rows"], x: Any, lanes: int, end: int, needed: int
+    parts: Int32[Any, "num_sites symbols 4 rows"], x: Any, lanes: int, end: int, needed: int
 ) -> Pushed:
     """Pushes the symbols of the ranks end - 1, end - 2, ... until `needed` words are written.
 
