@@ -152,7 +152,7 @@ dist: $(DEVELOPING) ## build the source archive and the wheel in build/dist
 	@$(PY) -m build --no-isolation --outdir build/dist $(ARGS)
 
 # Extras that only developers need, and those in no lock: PyTorch, and what an accelerator needs. Others are for running.
-DEV_EXTRAS := dev docs browser compress
+DEV_EXTRAS := dev docs browser compress grain
 UNLOCKED := bench cuda tpu
 ALL_EXTRAS = $(filter-out $(UNLOCKED), $(shell $(PYTHON) -c "import tomllib; \
 	print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies'])"))
