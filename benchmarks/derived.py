@@ -27,6 +27,7 @@ import zoo
 from sample.engines.sampler import Engine, draw
 from train.cli.own_models import own_recipe
 from zoo.cli import called, read_flags, shell
+from zoo.core.arrays import variable_shapes
 from zoo.core.model_files import is_own, take_classes
 from zoo.derived.comparison import examined
 from zoo.derived.derivation import Shapes, derivation
@@ -82,6 +83,8 @@ class Options:
     """The sizes of the papers instead of those for a CPU."""
     clock: Literal["wall", "cpu"] = "wall"
     """The time of the runs: on the wall, or of the processor, for a machine that is busy."""
+    coverage: bool = False
+    """Time nothing: report for each model whether a step is derived and agrees with the network."""
     lines: str | None = None
     """A file to which each row is added, as a line of JSON."""
 
@@ -146,6 +149,20 @@ def analysis(model: zoo.Autoregressive, variables: Any, context: Any) -> tuple[f
     examined.cache_clear()
     found = examined(model, *shapes)
     return plan, max(0.0, time.perf_counter() - began - 2 * plan), found
+
+
+def coverage(name: str, model: zoo.Autoregressive) -> str:
+    """A line that says whether a step is derived for a model, and agrees with it; or why not.
+
+    Example:
+      >>> coverage("fvsbn", zoo.FVSBN((2, 2))).split("|")[1:3]
+      [' fvsbn ', ' derived ']
+    """
+    _, context = zoo.example(model, 1)
+    variables = variable_shapes(model, context)
+    plan, check, found = analysis(model, variables, context)
+    said = f"recomputed: {found}" if isinstance(found, Refused) else "derived"
+    return f"| {name} | {said} | {plan:.2f} | {check:.2f} |"
 
 
 def rows(name: str, model: zoo.Autoregressive, batch: int, options: Options) -> Iterator[Row]:
@@ -230,6 +247,11 @@ def main(options: Options) -> None:
     for name, model in models.items():
         if not isinstance(model, zoo.Autoregressive):
             raise ValueError(f"{name} draws no value at a time, so it has no step.")
+    if options.coverage:
+        print("| model | step | plan s | check s |\n" + "|---" * 4 + "|")
+        for name, model in models.items():
+            print(coverage(name, model), flush=True)
+        return
     device = jax.devices()[0]
     print(f"{jax.local_device_count()} x {device.device_kind}, jax {jax.__version__}, float32\n")
     print(HEADER)

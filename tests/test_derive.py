@@ -23,7 +23,7 @@ from sample.kinds.kind import engine_name
 from zoo.cli import shell
 from zoo.core.decoders import encode
 from zoo.derived import comparison, has_derived_prefill, rules
-from zoo.derived.comparison import disagreement, reads_prompts
+from zoo.derived.comparison import disagreement, examined_for, reads_prompts
 from zoo.derived.derivation import Shapes, decoder_of, derivation
 from zoo.derived.network import codes, finality, graph
 from zoo.derived.network.digest import digest
@@ -135,6 +135,39 @@ def test_prompts_in_one_pass(name):
         assert disagreement(found, model, *shapes, number) is None
 
 
+LOOPS = {
+    **{name: PROMPTS[name] for name in ("lstm", "Recurring", "seq2seq_attention")},
+    **{name: zoo.entry(name).tiny for name in ("gru", "nade", "rnade")},
+    "row_lstm": LARGER["row_lstm"],
+}
+
+
+@pytest.mark.parametrize("name", LOOPS)
+def test_iterations_alike_are_not_gone_through(name, monkeypatch):
+    """What is known when in a loop is the same, whether or not all iterations are gone through."""
+    model = LOOPS[name]
+    context = jax.tree.map(lambda leaf: leaf[:1], zoo.example(model, 2)[1])
+    shapes = Shapes.of(variables_of(model)), Shapes.of(context)
+
+    def codes():
+        return [each.code for op in derivation(model, *shapes).ops for each in op.outs]
+
+    quick = codes()
+    monkeypatch.setattr("zoo.derived.network.finality._growth", lambda *_: None)
+    for one, other in zip(quick, codes(), strict=True):
+        assert one.shape == other.shape and (one == other).all()
+
+
+def test_long_loops_are_followed_soon(monkeypatch):
+    """A few of a thousand iterations are gone through."""
+    went = []
+    run = finality._run
+    monkeypatch.setattr(finality, "_run", lambda *each: (went.append(1), run(*each)))
+    model = zoo.LSTM((1000,), 3, 2, head=zoo.Categorical(4))
+    derivation(model, Shapes.of(variables_of(model)), Shapes.of(None))
+    assert len(went) < 20
+
+
 @pytest.mark.slow
 def test_draws_go_on_after_a_prompt_in_one_pass():
     """The same draws as rank by rank, from one prompt for all and from one for each."""
@@ -161,6 +194,22 @@ def test_prompts_are_read_by_steps_where_the_check_finds_a_fault(monkeypatch):
     whole = zoo.conditionals(model, variables, x)[:, :4]
     np.testing.assert_allclose(params, whole, rtol=1e-4, atol=1e-5)
     reads_prompts.cache_clear()
+
+
+def test_long_sequences_are_checked_at_a_shorter_length(monkeypatch):
+    """Where the weights and what is remembered are those of the shorter model; otherwise whole."""
+    seen = []
+    monkeypatch.setattr(
+        comparison, "_difference", lambda found, model, *_: seen.append(model.site_shape)
+    )
+    for model in (
+        zoo.LSTM((5000,), 2, 1, head=zoo.Categorical(3)),
+        zoo.LSTM((9000,), 2, 1, head=zoo.Categorical(3)),
+        zoo.WaveNet((5000,), 2, 2, (1, 300), 1, head=zoo.Categorical(3)),
+        zoo.FVSBN((2100,)),
+    ):
+        assert not isinstance(examined_for(model, variables_of(model), None), Refused)
+    assert seen == [(1024,), (1204,), (2100,)]
 
 
 def test_axes_of_equal_length_are_told_apart():
@@ -464,7 +513,9 @@ MUTANTS = {
 }
 
 
-@pytest.mark.parametrize("name", slow_but({"final a rank too early", "masks dropped"}, MUTANTS))
+@pytest.mark.parametrize(
+    "name", slow_but({"short ring", "final a rank too early", "masks dropped"}, MUTANTS)
+)
 def test_a_wrong_plan_is_never_used(name, monkeypatch):
     """A ring without room, values taken for known too early, dependences or masks overlooked."""
     mutate, model, why = MUTANTS[name]
@@ -615,7 +666,12 @@ WINDOWED = {
     "no window": zoo.Transformer((150,), 4, 1, 1, window=150, head=zoo.Categorical(3)),
     "attention_lstm": zoo.AttentionLSTM((40,), 4, 1, 1, window=7, head=zoo.Categorical(3)),
     "dilated": zoo.WaveNet((200,), 4, 4, (1, 2, 4, 8), 1, head=zoo.Categorical(3)),
+    "states": zoo.LSTM((40,), 4, 1, head=zoo.Categorical(3)),
+    "rows above": zoo.PixelCNN((9, 6), 4, 1, out_features=4),
+    "a stack of rows": zoo.GatedPixelCNN((9, 6), 4, 1, out_features=4),
 }
+# Of models that have no step of their own: what one by hand remembered.
+BYTES = {"dilated": 4 * 4 * (2 + 3 + 5 + 9), "states": 2 * 4 * 4, "a stack of rows": 960}
 
 
 @pytest.mark.parametrize("name", WINDOWED)
@@ -623,7 +679,9 @@ def test_memory_is_that_of_a_step_by_hand(name):
     """Rings for dilations, windows of attention and rows: no more than what a step reads."""
     model = WINDOWED[name]
     cache = jax.eval_shape(zoo.decoder(model, variables_of(model), 1).init)
-    by_hand = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(cache))
+    by_hand = BYTES.get(
+        name, sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(cache))
+    )
     found = derivation(model, Shapes.of(variables_of(model)), Shapes.of(None))
     assert sum(each.bytes for each in found.program.buffers.values()) <= by_hand
 

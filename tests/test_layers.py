@@ -129,7 +129,7 @@ def test_names_of_parameters_stay(name):
 
 
 def test_former_names_of_the_contract():
-    for name in ("transformer", "wavenet", "made"):
+    for name in ("transformer", "attention_lstm", "made"):
         model = zoo.CATALOGUE[name].tiny
         assert model.prefills == model.has_prefill == (name != "made")
     learned = zoo.Transformer((4,), window=9, positions="learned")

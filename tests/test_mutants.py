@@ -245,15 +245,6 @@ def test_suite_kills_unscored_samples(monkeypatch):
         conformance.check_engines(zoo.Entry(model, model))
 
 
-def test_suite_kills_a_ring_without_room_for_what_is_written(monkeypatch):
-    """With (k - 1) d slots a step overwrites the oldest tap before it is read."""
-    short = property(lambda layer: (layer.kernel_size - 1) * layer.dilation)
-    monkeypatch.setattr("zoo.layers.dilated.DilatedLayer._slots", short)
-    model = zoo.WaveNet((5,), 3, 4, dilations=(1, 2), cycles=1, head=zoo.Categorical(3))
-    with pytest.raises(AssertionError, match="step differs at rank 0"):
-        conformance.check_step(zoo.Entry(model, model))
-
-
 def test_averaged_logits_are_no_likelihood():
     """The mixture of whole-image probabilities sums to 1; averaging logits over orderings does not
     follow it.

@@ -26,12 +26,15 @@ from zoo.core.model import Autoregressive, Variables
 from zoo.derived.derivation import Derivation, Shapes, decoder_of, derivation
 from zoo.derived.network.digest import digest
 from zoo.derived.network.windows import Refused
+from zoo.derived.work.random_inputs import device, random_inputs
 from zoo.foundation import kept_facts
 from zoo.foundation.compilation_cache import kept_in
 from zoo.foundation.precision import without_x64
 
 BATCH = 2  # examples that are compared
 _PROMPT = 8  # ranks that the check reads in one pass, at least
+_SHORT = 1024  # ranks at which a long sequence is compared, at least
+_TURNS = 4  # of its rings, at least
 
 
 def examined_for(
@@ -58,6 +61,10 @@ def examined(model: Autoregressive, variables: Shapes, context: Shapes) -> Deriv
 def _examined(model, variables, context):
     try:
         found = derivation(model, variables, context)
+        short = _shorter(found, model, variables, context)
+        if short is not None:
+            same = examined(short, variables, context)
+            return same if isinstance(same, Refused) else found
         difference = _difference(found, model, variables, context)
     except Exception as error:
         return refusal(error)
@@ -86,9 +93,31 @@ def _reads_prompts(found, model, variables, context):
     slots = max((each.slots for each in found.program.buffers.values()), default=0)
     number = max(1, min(model.num_sites - 2, max(_PROMPT, slots + 2)))
     try:
+        if (short := _shorter(found, model, variables, context)) is not None:
+            return reads_prompts(short, variables, context)
         return _difference(found, model, variables, context, number) is None
     except Exception:  # a prompt is then read step by step
         return False
+
+
+def _shorter(found, model, variables, context):
+    """Of a long sequence, a shorter model with the same weights whose step remembers the same: it is
+    compared in its place. None if there is no such model."""
+    buffers = _remembered(found)
+    length = max(_SHORT, _TURNS * max((slots for *_, slots in buffers), default=0))
+    if len(model.site_shape) > 1 or model.num_sites < 2 * length:
+        return None
+    with contextlib.suppress(Exception):  # a class that takes no other length
+        short = model.clone(site_shape=(length,))
+        shapes = Shapes.of(variable_shapes(short, batch_axes.resized(context.structs(), 1), 1))
+        alike = [shape for shape, _ in shapes.leaves] == [shape for shape, _ in variables.leaves]
+        if alike and _remembered(derivation(short, variables, context)) == buffers:
+            return short
+    return None
+
+
+def _remembered(found):
+    return [(each.array.op.name, each.ring, each.slots) for each in found.program.buffers.values()]
 
 
 def refusal(error: Exception) -> Refused:
@@ -122,9 +151,9 @@ def _fact(found, model, variables, context, prompt):
     jaxpr = jax.make_jaxpr(functools.partial(_conditionals, model))(variables.structs(), x, given)
     networks = found.jaxpr, jaxpr, tuple(found.axes)
     order = np.asarray(model.sites), tuple(model.site_shape), found.program.plan.block
-    device = _device()
+    there = device()
     versions = jax.__version__, jaxlib.__version__, np.__version__
-    where = device.platform, device.device_kind, _source(), prompt
+    where = there.platform, there.device_kind, _source(), prompt
     known = digest(networks, order, versions, where)
     return None if known is None else f"derived steps agree with __call__: {known}\n"
 
@@ -150,7 +179,7 @@ def disagreement(
       context: those of its context, for one example.
       prompt: how many ranks are read in one pass, before the steps.
     """
-    x, junk, weights, given = _inputs(model, variables, context)
+    x, junk, weights, given = random_inputs(model, variables.structs(), context.structs(), BATCH)
     steps = functools.partial(_steps, found, model, prompt)
     # In two threads: while XLA compiles, it does not hold the interpreter.
     with concurrent.futures.ThreadPoolExecutor(2) as threads:
@@ -173,20 +202,10 @@ def disagreement(
     return None
 
 
-def _inputs(model, variables, context):
-    """Values, others in place of the future, weights and a context, all at random."""
-    random = np.random.RandomState(0)
-    with jax.default_device(_device()):
-        weights = jax.tree.map(functools.partial(_random, random), variables.structs())
-        given = _like(model.example(BATCH)[1], batch_axes.resized(context.structs(), BATCH))
-        x, junk = (_values(model, BATCH, random) for _ in range(2))
-    return x, junk, weights, given
-
-
 @functools.lru_cache(maxsize=2)
 def _conditionals_of(model, variables, context):
-    """What `__call__` gives for `_inputs`, [batch, num_sites, num_params]."""
-    x, _, weights, given = _inputs(model, variables, context)
+    """What `__call__` gives for `random_inputs`, [batch, num_sites, num_params]."""
+    x, _, weights, given = random_inputs(model, variables.structs(), context.structs(), BATCH)
     found = _compiled(functools.partial(_conditionals, model), weights, x, given)
     return found.reshape(BATCH, model.num_sites, -1)
 
@@ -194,14 +213,14 @@ def _conditionals_of(model, variables, context):
 @without_x64
 def _compiled(function, *arguments):
     """The result of a program that runs once: most of the time would go into making it fast."""
-    with jax.default_device(_device()):
+    with jax.default_device(device()):
         return np.asarray(jax.jit(function, compiler_options=_options())(*arguments), np.float32)
 
 
 @functools.cache
 def _options() -> dict[str, Any] | None:
     """Those with which a processor's programs are soonest compiled, of what this XLA knows."""
-    if _device().platform != "cpu":
+    if device().platform != "cpu":
         return None
     wanted = {
         "xla_backend_optimization_level": 0,
@@ -214,38 +233,6 @@ def _options() -> dict[str, Any] | None:
             jax.jit(lambda: 0, compiler_options={name: value}).lower().compile()
             known[name] = value
     return known
-
-
-def _device():
-    """The processor where jax may use it, for it is compiled for soonest."""
-    with contextlib.suppress(RuntimeError):
-        return jax.local_devices(backend="cpu")[0]
-    return jax.local_devices()[0]
-
-
-def _like(example, wanted):
-    """A context of the wanted shapes, made of the model's example."""
-
-    def one(leaf, shape):
-        for axis, n in enumerate(shape.shape):
-            leaf = np.take(leaf, np.arange(n) % np.shape(leaf)[axis], axis)
-        return jnp.asarray(leaf, shape.dtype)
-
-    return jax.tree.map(one, example, wanted)
-
-
-def _random(random, shape):
-    if np.issubdtype(shape.dtype, np.integer):
-        return jnp.zeros(shape.shape, shape.dtype)
-    fan_in = int(np.prod(shape.shape[:-1], dtype=int)) if len(shape.shape) > 1 else 1
-    return jnp.asarray(random.normal(size=shape.shape) * (0.8 / max(1, fan_in) ** 0.5), shape.dtype)
-
-
-def _values(model, batch, random):
-    shape = (batch, *model.site_shape)
-    u = jnp.asarray(random.uniform(size=(*shape, model.head.uniforms)), jnp.float32)
-    params = jnp.zeros((*shape, model.head.num_params))
-    return jnp.asarray(model.head.quantile(params, u)).astype(model.head.dtype)
 
 
 def _steps(found, model, prompt, variables, x, junk, context):

@@ -3,7 +3,6 @@
 from typing import ClassVar
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 
 from zoo.core.orderings import Ordering
@@ -12,7 +11,6 @@ from zoo.heads import Bernoulli, Head
 from zoo.images.raster import Raster
 from zoo.layers import class_labels
 from zoo.layers.convolutions import HiddenConv, InputConv, Readout, RowsAbove
-from zoo.layers.row_buffers import rows_of
 
 
 @register
@@ -23,8 +21,8 @@ class GatedPixelCNN(Raster):
     Each layer of each stack is gated, y = tanh(W_f x + V_f c) * sigmoid(W_g x + V_g c), with c the
     label; the horizontal stack is residual.
 
-    Sampling computes the vertical stack once a row (`enter`), the horizontal one pixel by pixel
-    (`step`).
+    Sampling computes the vertical stack once a row and the horizontal one pixel by pixel, by a step
+    that is derived from `__call__`.
 
     **Reference**: A. van den Oord, N. Kalchbrenner, O. Vinyals, L. Espeholt, A. Graves, K.
     Kavukcuoglu, Conditional image generation with PixelCNN decoders, NeurIPS 2016.
@@ -100,35 +98,6 @@ class GatedPixelCNN(Raster):
             v, y = _gate(above, 1), self.residual[i](_gate(y, self.groups))
             h = y if i == 0 else h + y
         return h
-
-    def enter(self, x, t, memory=None):
-        image, row = self.image(x), self.row(t)
-        v = rows_of(image, row, 3, 3)  # [3, width, batch, c]; then one row, [width, batch, p]
-        downs = []
-        for i, layer in enumerate(self.vertical):
-            above = layer.row(v) if i == 0 else layer.enter(v)
-            down = self.down[i](above)
-            if memory is not None:
-                above, down = above + memory[i][0][None], down + memory[i][1][None]
-            downs.append(down)
-            v = _gate(above, 1)
-        # What the vertical stack and the label add to each layer's gates, [width, batch, 2p].
-        self.put_variable("cache", "downs", tuple(downs))
-        self.first.enter(image, row)
-        for hidden in (*self.horizontal, *self.residual, self.readout):
-            hidden.enter(self.site_shape[1], len(x))
-
-    def step(self, x, t, memory=None):
-        row, at = self.row(t), self.place(t)
-        h = self.first.step(self.image(x), row, *at)
-        downs: tuple[jax.Array, ...] = self.get_variable("cache", "downs")
-        for i, down in enumerate(downs):
-            y = h if i == 0 else self.horizontal[i - 1].step(h, *at)
-            start = (at[0], 0, at[1] * y.shape[1])
-            y = y + jax.lax.dynamic_slice(down, start, (1, *y.shape))[0]  # [batch, 2p / groups]
-            y = self.residual[i].step(_gate(y, 1), *at)
-            h = y if i == 0 else h + y
-        return self.readout.step(h, *at)
 
 
 def _gate(y, groups):

@@ -1,4 +1,4 @@
-"""Recurrent networks, run over a sequence or one token at a time."""
+"""Recurrent networks over a sequence; their samplers are derived from `__call__`."""
 
 from typing import ClassVar, NamedTuple
 
@@ -8,7 +8,7 @@ from jaxtyping import Array, Float, Int
 
 from zoo.core.orderings import Ordering
 from zoo.heads import Categorical, Head
-from zoo.layers.cells import Cell, State, reset_where
+from zoo.layers.cells import Cell, State
 from zoo.layers.recurrent_layer import RecurrentLayer
 from zoo.sequences.sequence import Sequence, Tokens
 
@@ -110,24 +110,6 @@ class RecurrentNetwork(Sequence):
 
     def __call__(self, x, memory=None, *, train=False):
         return self.unroll(x, self.begin(len(x)), train=train)[0]
-
-    def prefill(self, x, memory=None):
-        params, carry = self.unroll(x, self.begin(len(x)))
-        for layer, state in zip(self.recur, carry.states, strict=True):
-            layer.store_state(state)
-        return params
-
-    def step(self, x, t, memory=None):
-        before = self.token_before(x, t)
-        resets = None if self.separator is None else before == self.separator
-        h = self._embed(before)
-        for i, layer in enumerate(self.recur):
-            initial_state = self._initial_state(i, len(x))
-            state = reset_where(resets, initial_state, layer.load_state(initial_state, t))
-            state = layer.step(h, state)
-            layer.store_state(state)
-            h = state[0]
-        return self.mask_after_end(self.output_layer(h), before)
 
     def _embed(self, tokens):
         return self.embed[tokens] if self.embedding else tokens

@@ -115,7 +115,15 @@ class WaveNet(Autoregressive):
         return super().example(batch)[0], class_labels.example(batch, self.num_classes)
 
     def __call__(self, x, memory=None, *, train=False):
-        return self._whole(x, memory, DilatedLayer.__call__)
+        h = jnp.zeros((), self.kernel.dtype)
+        for back in range(self.kernel_size, 0, -1):
+            value = self._tap(x[:, : max(x.shape[1] - back, 0)], self.kernel_size - back)
+            h = h + jnp.pad(value, ((0, 0), (x.shape[1] - value.shape[1], 0), (0, 0)))
+        total = jnp.zeros((), h.dtype)
+        for i, layer in enumerate(self.layers):
+            h, skip = layer(h, None if memory is None else memory[i])
+            total = total + skip
+        return self._readout(total)
 
     def log_likelihood(self, x, memory=None, *, train=False):
         """log p(x), nats; outside training piece by piece along time, so that memory is needed for
@@ -149,32 +157,6 @@ class WaveNet(Autoregressive):
         shapes = ((batch, layer.reach, self.features) for layer in self.layers)
         silence = [jnp.zeros(shape, self.kernel.dtype) for shape in shapes]
         return scan(self, silence, starts)[1].sum(0)
-
-    def prefill(self, x, memory=None):
-        return self._whole(x, memory, DilatedLayer.prefill)
-
-    def step(self, x, t, memory=None):
-        h = jnp.zeros((), self.kernel.dtype)
-        for back in range(self.kernel_size, 0, -1):
-            value = jax.lax.dynamic_index_in_dim(x, jnp.maximum(t - back, 0), 1, keepdims=False)
-            h = h + jnp.where(t >= back, self._tap(value, self.kernel_size - back), 0)
-        total = jnp.zeros((), h.dtype)
-        for i, layer in enumerate(self.layers):
-            h, skip = layer.step(h, t, None if memory is None else memory[i])
-            total = total + skip
-        return self._readout(total)
-
-    def _whole(self, x, memory, method):
-        """All conditionals; `method` of each layer computes its output."""
-        h = jnp.zeros((), self.kernel.dtype)
-        for back in range(self.kernel_size, 0, -1):
-            value = self._tap(x[:, : max(x.shape[1] - back, 0)], self.kernel_size - back)
-            h = h + jnp.pad(value, ((0, 0), (x.shape[1] - value.shape[1], 0), (0, 0)))
-        total = jnp.zeros((), h.dtype)
-        for i, layer in enumerate(self.layers):
-            h, skip = method(layer, h, None if memory is None else memory[i])
-            total = total + skip
-        return self._readout(total)
 
     def _tap(self, x, tap):
         """The values times one tap of the first convolution's kernel; one-hot values select a row."""

@@ -16,9 +16,14 @@ def inside(body: Body) -> Iterator[Array]:
             yield from inside(op.body)
 
 
-def read_from_outside(body: Body) -> set[Array]:
-    """The arrays that depend on the canvas, lie outside of all loops and are read in a body."""
+def read_in(body: Body) -> set[Array]:
+    """The arrays that a body reads and does not compute."""
     read = {*body.after, *body.outputs}
     for op in body.ops:
-        read |= {*op.ins} | (read_from_outside(op.body) if op.body is not None else set())
-    return {each for each in read - set(inside(body)) if each.live and not each.loops}
+        read |= {*op.ins} | (read_in(op.body) if op.body is not None else set())
+    return read - set(inside(body))
+
+
+def read_from_outside(body: Body) -> set[Array]:
+    """The arrays that depend on the canvas, lie outside of all loops and are read in a body."""
+    return {each for each in read_in(body) if each.live and not each.loops}

@@ -28,7 +28,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from zoo.derived.network import codes, product_codes
-from zoo.derived.network.bodies import inside
+from zoo.derived.network.bodies import inside, read_in
 from zoo.derived.network.graph import Array, Op
 from zoo.derived.network.values import evaluate
 
@@ -140,23 +140,33 @@ def _view(state: State, array: Array) -> codes.Coded:
 
 
 def _run_loop(op: Op, states: dict[Array, State]) -> None:
-    """One iteration after the other; the codes of all are then put side by side."""
+    """One iteration after the other; the codes of all are then put side by side. Once each
+    iteration does what the one before did, a number of ranks later, the rest is known."""
     assert op.body is not None
     body, num = op.body, op.params["num_carry"]
     carry = [_state(states, each) for each in op.ins[:num]]
     stacked = [_state(states, each) for each in op.ins[num:]]
-    history: dict[Array, list[State]] = {}
+    history: dict[Array, list[State]] = {a: [] for a in inside(body) if body.loop in a.loops}
     length = body.loop.length
-    for k in reversed(range(length)) if body.loop.reverse else range(length):
+    order = range(length)[:: -1 if body.loop.reverse else 1]
+    growth, later = 0, 0  # ranks from iteration to iteration, and the iterations left out
+    for done, k in enumerate(order, 1):
         states.update(zip(body.carries, carry, strict=True))
         states.update((a, _slice(s, k)) for a, s in zip(body.slices, stacked, strict=True))
         _run(body.ops, states)
-        carry = [_state(states, each) for each in body.after]
-        for array in inside(body):
-            if body.loop in array.loops:
-                history.setdefault(array, []).append(states[array])
+        before, carry = carry, [_state(states, each) for each in body.after]
+        for array, each in history.items():
+            each.append(states[array])
+        if done & (done - 1) or done > length - 2:  # to look for it often would take time
+            continue
+        outside = [states[each] for each in read_in(body) if each in states]
+        found = _growth([*zip(before, carry, strict=True)], stacked, order[done - 1 :], outside)
+        if found is not None:
+            growth, later = found, length - done
+            break
+    carry = [each._replace(code=_grown(each.code, growth * later)) for each in carry]
     for array, each in history.items():
-        states[array] = _stack(each[::-1] if body.loop.reverse else each, array)
+        states[array] = _stack(each, array, growth * np.arange(1, later + 1), body.loop.reverse)
     after = [
         *carry,
         *(
@@ -167,17 +177,58 @@ def _run_loop(op: Op, states: dict[Array, State]) -> None:
     states.update(zip(op.outs, after, strict=True))
 
 
+def _growth(
+    carries: Sequence[tuple[State, State]],
+    stacked: Sequence[State],
+    order: Sequence[int],
+    outside: Sequence[State],
+) -> int | None:
+    """By how many ranks all that the iterations `order` read grows from each to the next; None if
+    it does not, alike for all. Codes of outputs are the greatest of some of inputs, so they grow
+    with them."""
+    if any((each.code > 0).any() for each in outside):
+        return None
+    pairs = [(old.code[None], new.code[None]) for old, new in carries]
+    for each in stacked:
+        if len(each.code) > 1:
+            found = each.code[np.array(order)]
+            pairs.append((found[:-1], found[1:]))
+        else:
+            pairs.append((each.code, each.code))
+    states = [state for pair in carries for state in pair] + [*stacked]
+    if any(each.value is not None for each in states):
+        return None
+    steps = []
+    for old, new in pairs:
+        if old.shape != new.shape or ((old > 0) != (new > 0)).any():
+            return None
+        steps.append(np.unique((new - old)[old > 0]))
+        if (new != old)[old <= 0].any():
+            return None
+    step = np.unique(np.concatenate(steps))
+    return int(step.sum()) if len(step) < 2 else None
+
+
+def _grown(code: np.ndarray, by: Any) -> np.ndarray:
+    return np.where(code > 0, code + by, code)
+
+
 def _slice(state: State, k: int) -> State:
     code = state.code[min(k, state.code.shape[0] - 1)]
     return State(code, None if state.value is None else state.value[k])
 
 
-def _stack(states: list[State], array: Array) -> State:
+def _stack(states: list[State], array: Array, later: np.ndarray, reverse: bool) -> State:
+    """All iterations of an array: those gone through, and the rest, so many ranks after the last of
+    them."""
     shape = np.broadcast_shapes(*(each.code.shape for each in states))
     code = np.stack([np.broadcast_to(each.code, shape) for each in states])
-    known = all(each.value is not None for each in states)
-    value = np.stack([np.asarray(each.value) for each in states]) if known else None
-    return State(codes.compressed(code), value)
+    rest = _grown(code[-1:], later.reshape(-1, *[1] * len(shape)))
+    code = np.concatenate([code, rest])[:: -1 if reverse else 1]
+    if any(each.value is None for each in states):
+        return State(codes.compressed(code), None)
+    states = [*states, *states[-1:] * len(later)][:: -1 if reverse else 1]
+    return State(codes.compressed(code), np.stack([np.asarray(each.value) for each in states]))
 
 
 def _repeat(state: State, length: int) -> State:

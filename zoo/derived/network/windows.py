@@ -13,6 +13,7 @@ is right can be counted out before anything runs.
 from __future__ import annotations
 
 import math
+import weakref
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -31,14 +32,20 @@ class NotCausal(Refused):
     advice = "Its nats may be no likelihood; run sample.testing.check(model)."
 
 
+_NUMBERS: weakref.WeakValueDictionary[int, np.ndarray] = weakref.WeakValueDictionary()
+
+
 class Table:
     """One whole number for each rank; equal tables are equal keys."""
 
     __slots__ = ("_hash", "values")
 
     def __init__(self, values: np.ndarray):
-        self.values = np.ascontiguousarray(values, np.int64)
-        self._hash = hash(self.values.tobytes())
+        values = np.ascontiguousarray(values, np.int64)
+        self._hash = hash(values.tobytes())
+        # Equal tables share their numbers: there are many, and long sounds have a million ranks.
+        known = _NUMBERS.setdefault(self._hash, values)
+        self.values = known if np.array_equal(known, values) else values
 
     def __hash__(self):
         return self._hash
