@@ -372,6 +372,32 @@ class Layer(nn.Module):
         return h + nn.Dropout(0.5, deterministic=True)(nn.Dense(6)(nn.silu(h))), None
 
 
+class FromTheRight(Newcomer):
+    """A recurrence from the last site to the first, which starts again in every row (of an image, or
+    of `width` tokens); a site reads what it left in the row above, and the sites beside it."""
+
+    width: int = 4
+
+    @nn.compact
+    def __call__(self, x, memory=None, *, train=False):
+        width = x.shape[2] if x.ndim == 3 else self.width
+        h = nn.Dense(5)(jax.nn.one_hot(x.reshape(len(x), -1), 5))
+        goes_on = (np.arange(self.num_sites) % width < width - 1).astype(np.float32)
+        init = nn.initializers.normal(0.5)
+        weights = self.param("weights", init, (5, 5))
+
+        def left(state, each):
+            token, on = each
+            state = jnp.tanh(token + on * (state @ weights))
+            return state, state
+
+        tokens = h.swapaxes(0, 1), goes_on
+        _, row = jax.lax.scan(left, jnp.zeros_like(h[:, 0]), tokens, reverse=True)
+        above = jnp.pad(row, ((width, 0), (0, 0), (0, 0)))[:-width].swapaxes(0, 1)
+        beside = nn.Conv(5, (2,), padding="CAUSAL")(before(x.reshape(len(x), -1), 5))
+        return nn.Dense(5)(nn.relu(nn.Dense(5)(above) + beside)).reshape(*x.shape, 5)
+
+
 class Subpixels(Image):
     """Colours as sites: each of a pixel's reads those before it, by layers of its own."""
 
@@ -397,3 +423,4 @@ MODELS = {
         Linear, Summed, Pooled, Scattered, Switched, StateSpace, Token, Layers, Subpixels,
     )
 }  # fmt: skip
+MODELS["FromTheRight"] = FromTheRight((4, 5))

@@ -158,12 +158,12 @@ def finish(
     """Draws the ranks from `first` on, at least up to `end`; ranks from `end` on may stay as
     `begin` left them.
 
-    A model with several blocks is always drawn from its first rank to its last.
+    A model with several blocks is drawn to its last rank, and `first` begins a block.
     """
     draw_ranks: Callable[..., Drawing] = advance
     full, begun = drawing.cache, 0
     if decoder.block < model.num_sites:
-        draw_ranks, first, end = _advance_blocks, 0, model.num_sites
+        draw_ranks, end = _advance_blocks, model.num_sites
     # A cache is only cut where it is known, when the program is compiled, how much is written.
     known = isinstance(first, int)
     ends = segment_ends(full, model.num_sites, decoder.block) if known else (model.num_sites,)
@@ -189,7 +189,8 @@ def _advance_blocks(model, decoder, u, drawing, first, size, prefix, tempered):
         cache = decoder.enter(drawing.cache, _canvas(model, drawing.x), t)
         return advance(model, decoder, u, drawing._replace(cache=cache), t, size, prefix, tempered)
 
-    whole, rest = divmod(size, decoder.block)
+    whole = size // decoder.block
+    rest = (size if isinstance(size, int) else model.num_sites) % decoder.block
     drawing = jax.lax.fori_loop(
         0, whole, lambda i, d: block(first + i * decoder.block, decoder.block, d), drawing
     )

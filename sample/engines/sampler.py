@@ -21,7 +21,7 @@ from sample.engines.requests import check_plain, check_request
 from sample.engines.tempered import Tempered
 from zoo.core import batch_axes
 from zoo.core.decoders import has_own_step
-from zoo.derived import has_derived_prefill
+from zoo.derived import derived_block, has_derived_prefill
 from zoo.foundation.arguments import checked
 from zoo.foundation.precision import narrowed_on_host, without_x64
 from zoo.foundation.processes import gathered, local_mesh, share_of
@@ -197,8 +197,14 @@ def read_at_once(
     """How many of the known ranks a sampler reads in one pass; None if its step reads one by one."""
     own = engine == "cached" and has_own_step(model)
     derived = engine in ("cached", "derived") and not own
-    able = model.has_prefill if own else derived and has_derived_prefill(model, variables, context)
-    return few_known(known) if able else None
+    number = few_known(known)
+    if own:
+        return number if model.has_prefill else None
+    if not (derived and has_derived_prefill(model, variables, context)):
+        return None
+    # Where the decoder goes by rows, whole rows.
+    block = derived_block(model, variables, context)
+    return number if block == model.num_sites else number // block * block
 
 
 def _share_start(model, context, known, start):

@@ -115,6 +115,22 @@ def has_derived_prefill(
     return reads_prompts_for(model, variables, context)
 
 
+def derived_block(model: Autoregressive, variables: Variables, context: PyTree = None) -> int:
+    """How many ranks share one `enter` of the decoder of `derive`: those of a row, if it goes by
+    rows, otherwise all.
+
+    Example:
+      >>> import jax, numpy as np, zoo
+      >>> model = zoo.PixelCNN((4, 3), features=2, blocks=1, out_features=2)
+      >>> variables = zoo.init(model, jax.random.key(0), np.zeros((1, 4, 3), np.int32))
+      >>> derived_block(model, variables)
+      3
+    """
+    found = examined_for(model, variables, narrowed(context))
+    by_rows = not isinstance(found, Refused) and found.program.by_rows
+    return found.program.plan.clock.block if by_rows else model.num_sites
+
+
 def has_derived_step(model: Autoregressive, variables: Variables, context: PyTree = None) -> bool:
     """Whether `derive` gives a derived step, and does not recompute the network at every rank.
 
@@ -137,9 +153,13 @@ def _with_checked_prompts(decoder, model, variables, context):
         if reads_prompts_for(model, variables, context):
             return decoder.prefill(cache, x)
         canvas = canvas_of(model, x)
-        cache, params = jax.lax.scan(
-            lambda cache, t: decoder.step(cache, canvas, t)[::-1], cache, jnp.arange(x.shape[1])
-        )
+
+        def step(cache, t):
+            begins = t % decoder.block == 0
+            cache = jax.lax.cond(begins, lambda c: decoder.enter(c, canvas, t), lambda c: c, cache)
+            return decoder.step(cache, canvas, t)[::-1]
+
+        cache, params = jax.lax.scan(step, cache, jnp.arange(x.shape[1]))
         return params.swapaxes(0, 1), cache
 
     return decoder._replace(prefill=prefill)

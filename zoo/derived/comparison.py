@@ -24,6 +24,7 @@ from zoo.core.decoders import encode
 from zoo.core.likelihood import _conditionals
 from zoo.core.model import Autoregressive, Variables
 from zoo.derived.derivation import Derivation, Shapes, decoder_of, derivation
+from zoo.derived.network.bodies import inside
 from zoo.derived.network.digest import digest
 from zoo.derived.network.windows import Refused
 from zoo.derived.work.random_inputs import device, random_inputs
@@ -82,7 +83,7 @@ def reads_prompts_for(model: Autoregressive, variables: Variables, context: PyTr
 def reads_prompts(model: Autoregressive, variables: Shapes, context: Shapes) -> bool:
     """Whether a prompt read in one pass gives what the network gives, then and in later steps."""
     found = examined(model, variables, context)
-    if isinstance(found, Refused) or any(found.program.work["enter"]):  # not by rows
+    if isinstance(found, Refused):
         return False
     with concurrent.futures.ThreadPoolExecutor(1) as thread:
         return thread.submit(_reads_prompts, found, model, variables, context).result()
@@ -90,8 +91,10 @@ def reads_prompts(model: Autoregressive, variables: Shapes, context: Shapes) -> 
 
 @without_x64
 def _reads_prompts(found, model, variables, context):
-    slots = max((each.slots for each in found.program.buffers.values()), default=0)
-    number = max(1, min(model.num_sites - 2, max(_PROMPT, slots + 2)))
+    program = found.program
+    slots = max((each.slots for each in program.buffers.values()), default=0)
+    row = program.plan.clock.block if program.by_rows else 1
+    number = max(1, min(model.num_sites - 2, max(_PROMPT, (slots + 1) * row + row // 2 + 1)))
     try:
         if (short := _shorter(found, model, variables, context)) is not None:
             return reads_prompts(short, variables, context)
@@ -150,7 +153,7 @@ def _fact(found, model, variables, context, prompt):
     x = jax.ShapeDtypeStruct(shape, model.head.dtype)
     jaxpr = jax.make_jaxpr(functools.partial(_conditionals, model))(variables.structs(), x, given)
     networks = found.jaxpr, jaxpr, tuple(found.axes)
-    order = np.asarray(model.sites), tuple(model.site_shape), found.program.plan.block
+    order = np.asarray(model.sites), tuple(model.site_shape), tuple(found.program.plan.clock)
     there = device()
     versions = jax.__version__, jaxlib.__version__, np.__version__
     where = there.platform, there.device_kind, _source(), prompt
@@ -189,7 +192,7 @@ def disagreement(
     wanted = wanted[:, np.asarray(model.sites)[: got.shape[1]]]
     finite = np.isfinite(wanted)
     scale = 1e-6 + np.abs(wanted[finite]).max(initial=0)
-    exact = all(dtype == np.float32 for _, dtype in variables.leaves)
+    exact = not any(_is_rough(array.dtype) for array in _arrays(found))
     both = np.where(finite, wanted, 0), np.where(finite, got, 0)
     wrong = np.where(
         finite, np.abs(both[0] - both[1]), (got != wanted) & ~(np.isnan(got) & np.isnan(wanted))
@@ -233,6 +236,20 @@ def _options() -> dict[str, Any] | None:
             jax.jit(lambda: 0, compiler_options={name: value}).lower().compile()
             known[name] = value
     return known
+
+
+def _is_rough(dtype):
+    """Whether it has fewer digits than float32."""
+    return jnp.issubdtype(dtype, jnp.floating) and np.dtype(dtype).itemsize < 4
+
+
+def _arrays(found):
+    """All arrays of a network."""
+    yield from found.inputs
+    for op in found.ops:
+        yield from op.outs
+        if op.body is not None:
+            yield from inside(op.body)
 
 
 def _steps(found, model, prompt, variables, x, junk, context):

@@ -20,10 +20,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from zoo.derived.network import codes
 from zoo.derived.network.codes import ZERO
 from zoo.derived.network.graph import Array, Op, bind
 from zoo.derived.network.windows import Refused, fixed, is_full, moving, overhang, whole
 from zoo.derived.rules import rule
+from zoo.derived.schedule import NEVER, Demand, needs
 
 
 @rule("conv_general_dilated")
@@ -190,6 +192,28 @@ def _product(run, op, a, weights, features):
         return product.transpose(np.argsort((dn.out_spec[0], *dn.out_spec[2:], dn.out_spec[1])))
 
     return run.map(op.ins[:2], multiply, a, weights)
+
+
+def rows_apart(op: Op, array: Array, demands: list[Demand], block: int) -> list[Op] | None:
+    """A convolution of which all but the last row of taps is known before a row begins, as a sum of
+    two; None if it is no such."""
+    if not block or op.name != "conv_general_dilated" or op.loops or len(array.shape) != 4:
+        return None
+    first, last = boxes(op)[0]
+    if last <= first or op.ins[1].live or op.params["feature_group_count"] != 1:
+        return None
+    grid, need = needs(array, demands)
+    parts = split_rows(op)
+    for each in parts:
+        if each.name == op.name:
+            ins = [codes.Coded(a.code, a.shape, a.value) for a in each.ins]
+            (each.outs[0].code,) = codes.of(op.name, each.params, ins, each.outs, each.fn)
+    above = grid.coarse(parts[1].outs[0].code)
+    begins = need // (3 * block) * block
+    if ((need < NEVER) & (above > begins)).any():
+        array.op = op
+        return None
+    return parts
 
 
 def split_rows(op: Op) -> list[Op]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any, NamedTuple
 
 import jax
@@ -14,14 +15,16 @@ from zoo.core import batch_axes
 from zoo.core.decoders import Decoder
 from zoo.core.model import Autoregressive
 from zoo.derived import convolution, links, places, selections
+from zoo.derived.clock import clocks_of
 from zoo.derived.loops import lay_out
 from zoo.derived.network import codes, finality
 from zoo.derived.network.graph import Array as Node
 from zoo.derived.network.graph import Op, graph_of
 from zoo.derived.network.windows import NotCausal, Refused, Window, moving, volume, whole
-from zoo.derived.plan import Plan
+from zoo.derived.plan import NoTurn, Plan
+from zoo.derived.work.program import Program
 from zoo.derived.work.prompt import Prompt
-from zoo.derived.work.run import Program, Run
+from zoo.derived.work.run import Run
 from zoo.derived.work.weights import constants
 from zoo.foundation.precision import full_float32, narrowed, without_x64
 
@@ -93,18 +96,38 @@ def derivation(model: Autoregressive, variables: Shapes, context: Shapes) -> Der
         return full_float32(model.apply)(variables, x, memory)
 
     jaxpr = jax.make_jaxpr(network)(leaves, canvas)
+    plain, *others = clocks_of(tuple(model.site_shape), np.asarray(model.sites))
+    try:
+        return _planned(model, jaxpr, axes, len(leaves), plain)
+    except NoTurn as found:
+        refused = found
+    for clock in others:
+        with contextlib.suppress(Refused):
+            return _planned(model, jaxpr, axes, len(leaves), clock)
+    raise refused
+
+
+def _planned(model, jaxpr, axes, num_leaves, clock):
+    """The derivation by a clock.
+
+    Raises:
+      NoTurn: several iterations of a recurrence become known at once, and have no ticks.
+      Refused: the model cannot be followed.
+    """
     ops, inputs, output = graph_of(jaxpr)
-    for node, axis in zip(inputs[len(leaves) - len(axes) :], axes, strict=False):
+    for node, axis in zip(inputs[num_leaves - len(axes) :], axes, strict=False):
         node.batched = axis >= 0
-    ranks = np.asarray(model.ordering.ranks(model.site_shape))
+    canvas, ticks = inputs[-1], clock.of_ranks
     event = (1,) * len(model.head.event_shape)
-    code = (ranks + 1).reshape(1, *model.site_shape, *event).astype(np.int32)
-    finality.propagate(ops, inputs[-1], inputs, code)
-    goal = goal_of(output.shape, tuple(model.site_shape), np.asarray(model.sites))
-    _check_causal(model, output, ops)
-    plan = Plan(lay_out(ops), inputs[-1], output, goal, _block(model))
+    ranks = np.asarray(model.ordering.ranks(model.site_shape))
+    code = (ticks[ranks] + 1).reshape(1, *model.site_shape, *event).astype(np.int32)
+    finality.propagate(ops, canvas, inputs, code)
+    _check_causal(model, output, ops, clock)
+    sites = np.asarray(model.sites)[clock.rank_of_ticks]
+    goal = goal_of(output.shape, tuple(model.site_shape), sites)
+    plan = Plan(lay_out(ops), canvas, output, goal, clock)
     share, op = plan.work()
-    if share > max(MOST_WORK, 2 / plan.num_ranks) and op is not None:
+    if share > max(MOST_WORK, 2 / model.num_sites) and op is not None:
         raise Refused(
             "its units become known in no order along an axis, so that almost all of it would be "
             f"computed at every rank ({op.name}, {op.line})"
@@ -113,7 +136,7 @@ def derivation(model: Autoregressive, variables: Shapes, context: Shapes) -> Der
     return Derivation(program, inputs, axes, ops, jaxpr)
 
 
-def _check_causal(model, output, ops):
+def _check_causal(model, output, ops, clock):
     if not output.live:  # no params depend on any value
         return
     code = (
@@ -121,10 +144,11 @@ def _check_causal(model, output, ops):
         .reshape(model.num_sites, -1)
         .max(1)[np.asarray(model.sites)]
     )
-    late = np.flatnonzero(code > np.arange(model.num_sites))
+    late = np.flatnonzero(code > clock.of_ranks)
     if not len(late):
         return
-    reads = f"the params at rank {late[0]} depend on the value at rank {code[late[0]] - 1}"
+    read = clock.rank_of_ticks[code[late[0]] - 1]
+    reads = f"the params at rank {late[0]} depend on the value at rank {read}"
     if (op := _without_rule(ops, output)) is not None:
         raise Refused(
             f"{op.name} is not understood; were it to read all of its inputs, {reads} "
@@ -155,25 +179,11 @@ def _all(ops):
         yield op
 
 
-def _block(model):
-    """The ranks of a row or of a column, if the ordering visits one after the other; otherwise
-    0."""
-    if len(model.site_shape) < 2:
-        return 0
-    places = np.unravel_index(np.asarray(model.sites), model.site_shape)
-    for axis in (0, 1):
-        size = model.num_sites // model.site_shape[axis]
-        lines = places[axis].reshape(-1, size)
-        if 1 < size < model.num_sites and (lines == lines[:, :1]).all():
-            return size
-    return 0
-
-
 def decoder_of(
     found: Derivation, model: Autoregressive, variables: PyTree, memory: PyTree, batch: int
 ) -> Decoder:
     """The decoder for a batch, with its weights."""
-    program, block = found.program, found.program.plan.block
+    program, clock = found.program, found.program.plan.clock
     leaves = [
         *jax.tree.leaves(variables),
         *_of_examples(jax.tree.leaves(memory), found.axes, batch),
@@ -188,13 +198,18 @@ def decoder_of(
         if kernel in known and not kernel.loops
     }
 
-    def run(frames, cache, x, t):
-        at_work = Run(
-            program, known, prepared, batch, x, t, dict(zip(program.buffers, cache, strict=True))
-        )
-        for frame in frames:
-            at_work.work(frame)
+    def run(work, part, cache, x, t):
+        kept = dict(zip(program.buffers, cache, strict=True))
+        at_work = Run(program, known, prepared, batch, x, t, kept, part)
+        at_work.work(work)
         return at_work
+
+    def remembered(done):
+        return tuple(done.kept[array] for array in program.buffers)
+
+    at_rank = {frame: program.work[frame] for frame in ("before", "step")}
+    of_row = {"enter": program.work["enter"]}
+    drawn = program.plan.steps
 
     @without_x64
     def init():
@@ -202,17 +217,24 @@ def decoder_of(
 
     @without_x64
     def enter(cache, x, t):
-        done = run(("enter",), cache, narrowed(x), t)
-        return tuple(done.kept[array] for array in program.buffers)
+        x, first = narrowed(x), clock.first_tick(t)
+        cache = remembered(run(of_row, None, cache, x, first))
+        if not any(program.before_row.values()):
+            return cache
+
+        def tick(i, cache):
+            return remembered(run(program.before_row, ~drawn, cache, x, first + i))
+
+        return jax.lax.fori_loop(0, clock.extra, tick, cache)
 
     @without_x64
     def step(cache, x, t):
-        done = run(("before", "step"), cache, narrowed(x), t)
+        done = run(at_rank, drawn, cache, narrowed(x), clock.tick(t))
         params = done.read(program.plan.output, program.plan.goal)
         # What depends on weights alone has no axis of examples: [1, n] then, otherwise [batch, n].
         params = params.reshape(-1, volume(program.plan.goal))
         params = jnp.broadcast_to(params, (batch, params.shape[1]))
-        return params, tuple(done.kept[array] for array in program.buffers)
+        return params, remembered(done)
 
     @without_x64
     def prefill(cache, x):
@@ -220,9 +242,8 @@ def decoder_of(
         canvas = canvas_of(model, narrowed(x))
         return Prompt(program, found.ops, known, prepared, canvas, x.shape[1]).run()
 
-    if any(program.work["enter"]):
-        return Decoder(init, enter, step, block)
-    return Decoder(init, enter, step, model.num_sites, prefill)
+    block = clock.block if program.by_rows else model.num_sites
+    return Decoder(init, enter, step, block, prefill)
 
 
 def canvas_of(model: Autoregressive, x: Any) -> Any:

@@ -11,7 +11,6 @@ from zoo.derived.comparison import examined_for
 from zoo.derived.derivation import Shapes, derivation
 from zoo.derived.network.windows import NotCausal, Refused, sizes
 from zoo.derived.rules import RULES
-from zoo.derived.schedule import FRAMES
 from zoo.foundation.arguments import checked
 from zoo.foundation.precision import narrowed
 
@@ -20,6 +19,7 @@ _WHEN = {
     "before": "At every site, for the next iteration of a loop",
     "step": "At every site (step)",
 }
+_ITERATIONS = "Once a row (enter), one iteration after the other"
 _HEAVY = {"dot_general", "conv_general_dilated", "gather", "delay"}
 _QUIET = {
     "reshape",
@@ -54,12 +54,13 @@ def explain(model: Autoregressive, context: PyTree = None) -> str:
     if isinstance(found, Refused):
         return f"{name}: {found}; sampling recomputes the network at every rank. {found.advice}"
     program, plan = found.program, found.program.plan
-    by_rows = f"in rows of {plan.block}" if plan.block and program.work["enter"] else "one by one"
-    lines = [f"{name}: {plan.num_ranks} ranks, {by_rows}."]
+    by_rows = f"in rows of {plan.clock.block}" if program.by_rows else "one by one"
+    lines = [f"{name}: {plan.clock.num_ranks} ranks, {by_rows}."]
     once = sum(not each.live and each.value is None for op in plan.ops for each in op.outs)
     lines.append(f"Once: {once} arrays made of weights and context alone.")
-    for frame in FRAMES:
-        lines += _work(program, frame)
+    for frame, said in _WHEN.items():
+        lines += _work(program.work[frame], said)
+        lines += _work(program.before_row.get(frame, []), _ITERATIONS)
     total = sum(each.bytes for each in program.buffers.values())
     lines.append(f"Remembered: {len(program.buffers)} arrays, {total:,} bytes an example.")
     lines += [_buffer(each) for each in program.buffers.values()]
@@ -108,12 +109,12 @@ def _buffer(buffer):
     return f"  {array.op.name} {array.all_shape}{ring}: {buffer.bytes:,} bytes{_at(array.op)}"
 
 
-def _work(program, frame):
-    items = [item for _, each in program.work[frame] for item in each]
+def _work(work, when):
+    items = [item for _, each in work for item in each]
     shown = [(array, window) for array, window, _ in items if array.op.name not in _QUIET]
     if not items:
         return []
-    lines = [f"{_WHEN[frame]}: {len(items)} arrays."]
+    lines = [f"{when}: {len(items)} arrays."]
     return lines + [
         f"  {a.op.name} {sizes(w)} of {a.all_shape}{_whole(a.op)}{_at(a.op)}"
         for a, w in shown

@@ -18,15 +18,20 @@ from typing import Any
 
 import numpy as np
 
-from zoo.derived.convolution import boxes, split_rows
+from zoo.derived.clock import Clock
+from zoo.derived.convolution import rows_apart
 from zoo.derived.network import codes
 from zoo.derived.network.graph import Array, Op
 from zoo.derived.network.windows import Refused, Window, united, volume
 from zoo.derived.rules import PRODUCTS, VIEWS, follow
-from zoo.derived.schedule import NEVER, WASTE, Demand, Schedule, boxed, needs
+from zoo.derived.schedule import NEVER, WASTE, Demand, Schedule, boxed, in_turn, needs
 from zoo.derived.selections import Switch
 
 CHEAP = {*codes.ELEMENTWISE, *VIEWS, "gather", "copy_p"}
+
+
+class NoTurn(Refused):
+    """Iterations of a recurrence become known together, and not one by one."""
 
 
 class _Again(Exception):
@@ -40,20 +45,23 @@ class Plan:
       ops: the operations, in an order in which they can be computed.
       output, canvas: two of the arrays.
       goal: the window of the output at each rank.
-      num_ranks: how many ranks there are.
-      block: ranks in a row, or 0 if nothing is done by rows.
+      clock: the ticks of the ranks; tables have one entry for each tick.
+      num_ranks: how many ticks there are.
+      block: ticks in a row, or 0 if nothing is done by rows.
       at: the schedule of every array that is remembered.
       demands: the demands of every array.
       covers: the window, computed in the same frame, of which a window is a part.
       apart: the ranks of what is computed only where one part of a concatenation is read.
       notes: what is computed again at every rank, and why.
+      parts: the operations in place of one that is computed in parts.
     """
 
-    def __init__(self, ops: list[Op], canvas: Array, output: Array, goal: Window, block: int):
-        self.ops, self.canvas, self.output, self.goal, self.block = ops, canvas, output, goal, block
-        self.num_ranks = len(goal[0].first)
-        self.steps = np.ones(self.num_ranks, bool)
+    def __init__(self, ops: list[Op], canvas: Array, output: Array, goal: Window, clock: Clock):
+        self.ops, self.canvas, self.output, self.goal, self.clock = ops, canvas, output, goal, clock
+        self.block, self.steps = clock.period, clock.drawn
+        self.num_ranks = len(self.steps)
         self.no_enter: set[Op] = set()
+        self.parts: dict[Op, list[Op]] = {}
         self.carried = {op.ins[0]: op for op in ops if op.name == "delay"}
         self.multiplied: dict[Array, list[int]] = {}
         self._mark()
@@ -132,13 +140,12 @@ class Plan:
             if not demands:
                 continue
             chosen = self._choose(op, array, demands)
-            parts = (
-                None
-                if chosen is not None and chosen.frame == "enter"
-                else self._split(op, array, demands)
-            )
-            if parts is not None:
-                return parts
+            in_enter = chosen is not None and chosen.frame == "enter"
+            if not in_enter and op not in self.no_enter:
+                parts = rows_apart(op, array, demands, self.block)
+                if parts is not None:
+                    self.parts[op] = parts
+                    return parts
             if chosen is None:
                 for demand in self._united(op, array, demands):
                     self._pass_on(op, k, demand, found)
@@ -204,16 +211,20 @@ class Plan:
         grid, need = needs(array, demands)
         if (need == NEVER).all():
             return None
-        by_rows = self._by_rows(op, array, grid, need)
-        if by_rows is not None:
-            return by_rows
-        by_sites = boxed(self.num_ranks, "step", array, grid, need, (need - 2) // 3, 1)
+        if self.block and op not in self.no_enter:
+            row = need // (3 * self.block)
+            by_rows = self._boxed("enter", op, array, grid, need, row, self.block)
+            if by_rows is not None:
+                return by_rows
+        by_sites = self._boxed("step", op, array, grid, need, (need - 2) // 3)
         if by_sites is None and op.name != "delay":  # which only reads what is remembered
-            by_sites = boxed(self.num_ranks, "before", array, grid, need, (need - 1) // 3, 1)
+            by_sites = self._boxed("before", op, array, grid, need, (need - 1) // 3)
+        if by_sites is None and must and self.clock.extra:
+            by_sites = self._in_turn(op, array, grid, need)
         if by_sites is None:
             self._reconsider(array, demands, grid, need)
             if must:
-                raise Refused(
+                raise NoTurn(
                     "what its recurrence carries becomes known neither one site nor one row at a "
                     f"time (scan, {self.carried[array].line})"
                 )
@@ -222,12 +233,23 @@ class Plan:
         cost = int(by_sites.times.sum()) * volume(by_sites.window)
         return by_sites if must or cost < asked else None
 
-    def _by_rows(self, op, array, grid, need):
-        if not self.block or op in self.no_enter:
-            return None
-        return boxed(
-            self.num_ranks, "enter", array, grid, need, need // (3 * self.block), self.block
-        )
+    def _boxed(self, frame, op, array, grid, need, group, period=1):
+        found = boxed(self.steps, frame, array, grid, need, group, period)
+        # One iteration follows from the other, so several are no one product.
+        axes = {*range(len(array.loops))} if op.loops else set()
+        for delay in (op, self.carried.get(array, op)):
+            axes |= {delay.params["axis"]} if delay.name == "delay" else set()
+        return None if found and any(found.window[d].size > 1 for d in axes) else found
+
+    def _in_turn(self, op, array, grid, need):
+        """The iterations of a recurrence that are known as a row begins, at the ticks before its
+        ranks; any other where it is wanted."""
+        delay = self.carried[array]
+        code = np.broadcast_to(grid.coarse(array.code), need.shape)
+        need = np.where(code == codes.ZERO, NEVER, need)  # a zero is not computed
+        tick = in_turn(need, code, self.clock, delay.params["axis"], delay.params["reverse"])
+        found = self._boxed("step", op, array, grid, need, tick)
+        return found and dataclasses.replace(found, zeros=True)
 
     def _reconsider(self, array, demands, grid, need):
         """If what is wanted before a row is known only after it began, whoever wants it there must
@@ -262,34 +284,6 @@ class Plan:
             if count > largest:
                 most, largest = op, count
         return derived / max(1, passes), most
-
-    # --------------------------------------------------------------------------------------------
-    # rows above
-    def _split(self, op: Op, array: Array, demands: list[Demand]) -> list[Op] | None:
-        """A convolution of which all but the last row of taps is known before a row begins, as a
-        sum of two."""
-        if not self.block or op.name != "conv_general_dilated" or op.loops or len(array.shape) != 4:
-            return None
-        first, last = boxes(op)[0]
-        if (
-            last <= first
-            or op.ins[1].live
-            or op in self.no_enter
-            or op.params["feature_group_count"] != 1
-        ):
-            return None
-        grid, need = needs(array, demands)
-        parts = split_rows(op)
-        for each in parts:
-            if each.name == op.name:
-                ins = [codes.Coded(a.code, a.shape, a.value) for a in each.ins]
-                (each.outs[0].code,) = codes.of(op.name, each.params, ins, each.outs, each.fn)
-        above = grid.coarse(parts[1].outs[0].code)
-        begins = need // (3 * self.block) * self.block
-        if ((need < NEVER) & (above > begins)).any():
-            array.op = op
-            return None
-        return parts
 
 
 def _same(a, b):

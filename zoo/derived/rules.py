@@ -50,6 +50,7 @@ VIEWS = {
 }
 PRODUCTS = ("dot_general", "conv_general_dilated")
 LINKS = {"delay", "enter_loop", "leave_loop", "last", "pick", "pile", "same"}
+KNOWS_LOOPS = {"dynamic_slice"}  # their rules take the places in loops too
 TURNING = {*codes.ELEMENTWISE, *LINKS, "copy_p", "broadcast_in_dim", "transpose", "squeeze"}
 TURNING |= {"reshape", "dot_general", "reduce_sum", "reduce_max"}
 VIEWS |= {"enter_loop", "leave_loop", "last", "pick", "pile", "same"}
@@ -83,7 +84,8 @@ def follow(
     try:
         if op.name not in RULES:
             raise Refused(f"{op.name} has no rule")
-        return (_in_loops if op.loops else RULES[op.name])(op, k, window, times)
+        in_loops = op.loops and op.name not in KNOWS_LOOPS
+        return (_in_loops if in_loops else RULES[op.name])(op, k, window, times)
     except Refused:
         needs: list[Window | None] = [whole(each.all_shape, len(times)) for each in op.ins]
         return needs, functools.partial(_computed_whole, op, k, window)

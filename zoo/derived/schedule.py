@@ -12,6 +12,7 @@ import dataclasses
 
 import numpy as np
 
+from zoo.derived.clock import Clock
 from zoo.derived.network.graph import Array, Op
 from zoo.derived.network.windows import Span, Table, Window, moving, volume
 
@@ -50,12 +51,14 @@ class Schedule:
       window: what is computed at a rank.
       times: the ranks at which something is.
       sparse: whether these are so few that the rest is better left out by a condition.
+      zeros: whether entries that are zero whatever the weights are never computed.
     """
 
     frame: str
     window: Window
     times: np.ndarray
     sparse: bool
+    zeros: bool = False
 
     def has(self, demand: Demand) -> bool:
         """Whether what is wanted is a part of what is computed in the same frame."""
@@ -82,7 +85,7 @@ def needs(array: Array, demands: list[Demand]) -> tuple[Grid, np.ndarray]:
 
 
 def boxed(
-    num_ranks: int,
+    drawn: np.ndarray,
     frame: str,
     array: Array,
     grid: Grid,
@@ -91,8 +94,11 @@ def boxed(
     period: int,
 ) -> Schedule | None:
     """Cells of each group computed together, at rank group * period; None if they are not final or
-    make no boxes."""
-    wanted = need < NEVER
+    make no boxes.
+
+    Ranks at which a value is `drawn` and those before a row are looked at apart.
+    """
+    wanted, num_ranks = need < NEVER, len(drawn)
     code = np.broadcast_to(grid.coarse(array.code), need.shape)
     if not wanted.any() or (wanted & ((code > group * period) | (group < 0))).any():
         return None
@@ -100,8 +106,11 @@ def boxed(
     of_entry, entries = group[wanted], np.nonzero(wanted)
     active = np.zeros(number, bool)
     active[of_entry] = True
-    last_active = np.maximum.accumulate(np.where(active, np.arange(number), -1))
-    last_active[last_active < 0] = int(np.argmax(active))
+    parts = [np.ones(number, bool)] if period > 1 else [drawn, ~drawn]
+    last_active = _last(active)
+    for part in parts:
+        if (active & part).any():
+            last_active = np.where(part, _last(active & part), last_active)
     window, size_of_wanted = [], np.ones(len(of_entry), np.int64)
     for d, n in enumerate(array.all_shape):
         bounds = grid.bounds[d]
@@ -119,11 +128,47 @@ def boxed(
     if int(active.sum()) * volume(tuple(window)) > WASTE * int(size_of_wanted.sum()):
         return None
     times = np.zeros(num_ranks, bool)
-    times[::period] = True
-    sparse = bool(active.sum() * 2 <= number) and number > 2
-    if sparse:
-        times[::period] = active
+    sparse = False
+    for part in parts:
+        count, all_of = int((active & part).sum()), int(part.sum())
+        few = bool(count * 2 <= all_of) and all_of > 2
+        sparse = sparse or bool(few and count)
+        times[::period][part] = active[part] if few or not count else True
     return Schedule(frame, tuple(window), times, sparse)
+
+
+def _last(active: np.ndarray) -> np.ndarray:
+    """For each group the last that is active, itself included; the first of all before that."""
+    last = np.maximum.accumulate(np.where(active, np.arange(len(active)), -1))
+    return np.where(last < 0, int(np.argmax(active)), last)
+
+
+def in_turn(
+    need: np.ndarray, code: np.ndarray, clock: Clock, axis: int, reverse: bool
+) -> np.ndarray:
+    """The tick at which each iteration of a recurrence is computed: when it is wanted, or, of
+    several known as a row begins, one a tick before the row's ranks.
+
+    Args:
+      need: the moment at which each cell is wanted.
+      code: when it is final.
+      clock: with ticks before each row.
+      axis: the axis of the iterations; `reverse`: they run from its end.
+    """
+    need, code = (np.flip(each, axis) if reverse else each for each in (need, code))
+    need, code = (np.moveaxis(each, axis, 0) for each in (need, code))
+    tick, last = (need - 2) // 3, clock.extra - 1
+    begins = tick // clock.period * clock.period
+    row = np.where((need < NEVER) & (code <= begins), begins, -1)
+    several = np.zeros(row.shape, bool)
+    several[1:] = (row[1:] >= 0) & (row[1:] == row[:-1])
+    several[:-1] |= several[1:]
+    tick = np.where(several, np.minimum(tick, begins + last), tick)
+    for k in reversed(range(len(tick) - 1)):  # each before the next
+        sooner = np.minimum(tick[k], np.where(need[k + 1] < NEVER, tick[k + 1] - 1, NEVER))
+        tick[k] = np.where(sooner >= code[k], sooner, tick[k])
+    tick = np.moveaxis(tick, 0, axis)
+    return np.flip(tick, axis) if reverse else tick
 
 
 class Grid:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from zoo.derived.network.windows import Refused, fixed, is_full, moved, moving, overhang
+from zoo.derived.network.windows import Refused, fixed, is_full, moved, moving, overhang, sizes
 from zoo.derived.rules import PRODUCTS, VIEWS, rule
 
 
@@ -64,7 +64,8 @@ class Switch:
 
     def __call__(self, run, *_):
         branches = [self._branch(run, i) for i in range(len(self.needs))]
-        return lax.switch(run.at(moving(self.which).start), branches)
+        which = run.at(moving(self.which).start)
+        return branches[which]() if isinstance(which, int) else lax.switch(which, branches)
 
     def _branch(self, run, i):
         def read():
@@ -121,11 +122,17 @@ def _(op, k, window, times):
 @rule("dynamic_slice")
 def _(op, k, window, times):
     source, *starts = op.ins
-    if any(each.value is None or each.loops for each in starts):
+    if any(each.value is None for each in starts):
         raise Refused("a slice at a place that depends on what is drawn")
-    need = []
+    lead, inner = dict(zip(op.loops, window, strict=False)), window[len(op.loops) :]
+    if any(span.size != 1 for span in lead.values()):
+        raise Refused("slices in several iterations at once")
+    need = [lead[loop] for loop in source.loops]
     for n, size, start, span in zip(
-        source.shape, op.params["slice_sizes"], starts, window, strict=True
+        source.shape, op.params["slice_sizes"], starts, inner, strict=True
     ):
-        need.append(moved(span, int(np.clip(int(start.value), 0, n - size))))
-    return [tuple(need), *[()] * len(starts)], lambda run, x, *_: x
+        iteration = tuple(np.clip(lead[each].first, 0, each.length - 1) for each in start.loops)
+        need.append(moved(span, np.clip(start.value[iteration], 0, n - size)))
+    shape, out = sizes(window), op.outs[0]
+    reads = [tuple(need), *[None] * len(starts)]
+    return reads, lambda run, x, *_: run.fit(x, source.batched, out.batched, shape)

@@ -14,6 +14,7 @@ import numpy as np
 from zoo.derived.network.windows import groups
 
 ZERO, LOW = -1, -2
+_SCALE = 1e3  # by which scores may be divided once they are masked
 _LOW = -1e8  # a score of -1e9 is masked: its exponential is exactly 0 beside any of ordinary size
 
 
@@ -145,7 +146,18 @@ def _(params, ins, outs, fn):
 @rule("mul")
 def _(params, ins, outs, fn):
     a, b = ins[0].code, ins[1].code
-    return np.where((a == ZERO) | (b == ZERO), ZERO, ordinary(a, b))
+    product = np.where((a == ZERO) | (b == ZERO), ZERO, ordinary(a, b))
+    for x, y in (ins, ins[::-1]):
+        product = np.where((x.code == LOW) & _is_scale(y.value), LOW, product)
+    return product
+
+
+def _is_scale(value, least=1 / _SCALE, most=np.inf):
+    """Where a value is known and so moderate that a masked score times it is a masked score."""
+    if value is None or value.dtype.kind not in "fV":
+        return False
+    number = value.astype(np.float32)
+    return compressed(np.asarray((number >= least) & (number <= most))) > 0
 
 
 @rule("and")
@@ -169,7 +181,8 @@ def _(params, ins, outs, fn):
 @rule("div")
 def _(params, ins, outs, fn):
     a, b = ins[0].code, ins[1].code
-    return np.where(a == ZERO, ZERO, ordinary(a, b))
+    quotient = np.where(a == ZERO, ZERO, ordinary(a, b))
+    return np.where((a == LOW) & _is_scale(ins[1].value, 1e-30, _SCALE), LOW, quotient)
 
 
 @rule("exp", "logistic")

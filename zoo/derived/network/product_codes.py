@@ -19,18 +19,16 @@ from zoo.derived.network.values import LARGEST
 _CHUNK = 1 << 24  # entries of a product of codes at a time
 
 
-@rule(
-    "reduce_sum",
-    "reduce_max",
-    "reduce_min",
-    "reduce_prod",
-    "reduce_and",
-    "reduce_or",
-    "argmax",
-    "argmin",
-)
+@rule("reduce_max", "reduce_or")
 def _(params, ins, outs, fn):
     return ins[0].code.max(axis=tuple(params["axes"]), initial=LOW)
+
+
+@rule("reduce_sum")
+def _(params, ins, outs, fn):
+    axes = tuple(params["axes"])
+    greatest, least = ins[0].code.max(axes, initial=LOW), ins[0].code.min(axes, initial=ZERO)
+    return np.where((greatest == ZERO) & (least == LOW), LOW, greatest)
 
 
 @rule("reduce_min", "reduce_prod", "reduce_and", "reduce_xor", "argmax", "argmin")
@@ -38,11 +36,24 @@ def _(params, ins, outs, fn):
     return np.maximum(ins[0].code.max(axis=tuple(params["axes"]), initial=LOW), 0)
 
 
-@rule("cumsum", "cummax", "cumprod", "cumlogsumexp", "cummin")
-def _(params, ins, outs, fn):
-    code = np.maximum(along(ins[0], [params["axis"]]), ZERO)
-    turn = (lambda a: np.flip(a, params["axis"])) if params["reverse"] else lambda a: a
-    return turn(np.maximum.accumulate(turn(code), params["axis"]))
+def _running(code_of):
+    """The rule of a running sum and the like; `code_of` (the greatest code so far, the least code)."""
+
+    def rule_of(params, ins, outs, fn):
+        axis, code = params["axis"], along(ins[0], [params["axis"]])
+        turn = (lambda a: np.flip(a, axis)) if params["reverse"] else lambda a: a
+        parts = (each.accumulate(turn(code), axis) for each in (np.maximum, np.minimum))
+        return turn(code_of(*parts))
+
+    return rule_of
+
+
+rule("cummax")(_running(lambda most, least: most))
+rule("cumsum", "cummin")(_running(lambda most, least: np.where(least == LOW, LOW, most)))
+rule("cumprod")(
+    _running(lambda most, least: np.where((most == ZERO) & (least == ZERO), ZERO, ordinary(most)))
+)
+rule("cumlogsumexp")(_running(lambda most, least: np.where(most == LOW, LOW, ordinary(most))))
 
 
 @rule("reduce_window_sum", "reduce_window_max", "reduce_window_min")

@@ -156,6 +156,7 @@ def buffers(plan: Plan) -> dict[Array, Buffer]:
             if d.early
             or d.frame != schedule.frame
             or (d.window != schedule.window and (array, d.window) not in plan.covers)
+            or (d.times & ~schedule.times).any()
         ]
         if not again and not schedule.sparse:
             continue

@@ -20,7 +20,8 @@ from zoo.derived.network.graph import Array, Body, Loop, Op
 from zoo.derived.network.windows import Refused, Span, Window, fixed, relative, sizes, whole
 from zoo.derived.rules import follow
 from zoo.derived.work.memory import Buffer
-from zoo.derived.work.run import Program, Run
+from zoo.derived.work.program import Program, in_network, in_parts
+from zoo.derived.work.run import Run
 
 ONCE = np.ones(1, bool)  # windows have one rank here
 
@@ -43,21 +44,24 @@ class Prompt(Run):
         x: Any,
         n: int,
     ):
-        super().__init__(program, known, dict(prepared), len(x), x, n, {})
-        self.ops, self.n = ops, n
+        # The tick behind that of the last rank: what is known then is known of the prompt.
+        ticks = program.plan.clock.of_ranks[:n]
+        super().__init__(program, known, dict(prepared), len(x), x, ticks[-1] + 1, {})
+        self.ops, self.n = [*in_parts(ops, program.plan.parts)], n
+        self.ticks, self.end = ticks, int(ticks[-1]) + 1
         self.boxes: dict[Array, Window] = {}
         self.values: dict[Array, Any] = {}
 
     def run(self) -> tuple[Any, tuple]:
         """The params [batch, n, num_params] of the first n ranks, and the buffers after n steps."""
         plan, held = self.program.plan, {}
-        wanted = tuple(_covered(span, self.n) for span in plan.goal)
+        wanted = tuple(_covered(span, self.ticks) for span in plan.goal)
         self._ask(plan.output, wanted)
         for array, buffer in self.program.buffers.items():
             window = self._held(buffer)
             held[array] = window
             if window is not None:
-                self._ask(*_root(array, window))
+                self._ask(*in_network(array, window))
         for op in reversed(self.ops):
             self._ask_inputs(op)
         for op in self.ops:
@@ -65,7 +69,7 @@ class Prompt(Run):
         value = self.read(plan.output, wanted)  # [batch, 1, sites..., num_params]
         value = value if plan.output.batched else value[None]
         places = [
-            span.first[: self.n] - int(box.first[0])
+            span.first[self.ticks] - int(box.first[0])
             for span, box in zip(plan.goal[1:], wanted[1:], strict=True)
             if span.size == 1 or not span.start.constant
         ]
@@ -83,7 +87,7 @@ class Prompt(Run):
     def _held(self, buffer: Buffer) -> Window | None:
         """The box of what n steps know of an array and its buffer still holds."""
         array = buffer.array
-        final = array.code <= self.n
+        final = array.code <= self.end
         if not final.any():
             return None
         window = []
@@ -91,14 +95,14 @@ class Prompt(Run):
             at = np.flatnonzero(final.any(tuple(e for e in range(final.ndim) if e != d)))
             low, end = (0, length) if final.shape[d] == 1 else (int(at[0]), int(at[-1]) + 1)
             if d == buffer.ring:
-                newest = int(self.program.plan.at[array].window[d].first[self.n - 1])
+                newest = int(self.program.plan.at[array].window[d].first[self.end - 1])
                 low, end = max(0, newest - buffer.slots + 1), newest + 1
             window.append(fixed(low, end - low, 1))
         return tuple(window)
 
     def _filled(self, buffer, window, blank):
         array = buffer.array
-        source, part = _root(array, window)
+        source, part = in_network(array, window)
         if source not in self.values:
             raise Refused(f"{array.all_shape} is remembered, and no part of the network")
         value = self.read(source, part).reshape(self.batch, *sizes(window))
@@ -106,7 +110,7 @@ class Prompt(Run):
             slice(None) if n == 1 else slice(int(s.first[0]), int(s.last[0]) + 1)
             for n, s in zip(array.code.shape, window, strict=True)
         )
-        final = array.code[parts] <= self.n
+        final = array.code[parts] <= self.end
         if not final.all():
             value = jnp.where(
                 final[None], value, jnp.zeros((), value.dtype).reshape([1] * value.ndim)
@@ -282,19 +286,7 @@ class Prompt(Run):
         return jnp.broadcast_to(value[None], (self.batch, *value.shape))
 
 
-def _covered(span: Span, n: int) -> Span:
-    """All that a span covers at the first n ranks."""
-    low, end = int(span.first[:n].min()), int(span.last[:n].max()) + 1
-    return fixed(low, end - low, 1)
-
-
-def _root(array: Array, window: Window) -> tuple[Array, Window]:
-    """An array of a loop laid out as copies, as a part of what the loop itself computes."""
-    while array.origin is not None:
-        array, loop, k = array.origin
-        if loop is not None:
-            at = array.loops.index(loop)
-            window = (*window[:at], fixed(k, 1, 1), *window[at:])
-    if array.op is not None and array.op.name == "delay" and array.op.params["loop"] is None:
-        raise Refused("a running sum is remembered one place behind")
-    return array, window
+def _covered(span: Span, ticks: np.ndarray) -> Span:
+    """All that a span covers at these ticks."""
+    low = int(span.first[ticks].min())
+    return fixed(low, int(span.last[ticks].max()) + 1 - low, 1)

@@ -47,8 +47,10 @@ def _like(example, wanted):
 
 
 def _random(random, shape):
-    if np.issubdtype(shape.dtype, np.integer):
-        return jnp.zeros(shape.shape, shape.dtype)
+    if np.issubdtype(shape.dtype, np.integer):  # weights of one byte, or places in a table
+        least, end = (-8, 8) if np.dtype(shape.dtype).itemsize == 1 else (0, 2)
+        least = max(least, np.iinfo(shape.dtype).min)
+        return jnp.asarray(random.randint(least, end, shape.shape), shape.dtype)
     fan_in = int(np.prod(shape.shape[:-1], dtype=int)) if len(shape.shape) > 1 else 1
     return jnp.asarray(random.normal(size=shape.shape) * (0.8 / max(1, fan_in) ** 0.5), shape.dtype)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,58 +10,27 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from zoo.derived.network.finality import ZERO
 from zoo.derived.network.graph import Array, Op
-from zoo.derived.network.windows import Span, Table, Window, is_full, overhang, relative, sizes
-from zoo.derived.plan import Plan
+from zoo.derived.network.windows import (
+    Span,
+    Table,
+    Window,
+    fixed,
+    is_full,
+    overhang,
+    relative,
+    sizes,
+)
 from zoo.derived.rules import follow
-from zoo.derived.schedule import FRAMES
 from zoo.derived.selections import Switch
-from zoo.derived.work.memory import Buffer, buffers
+from zoo.derived.work.memory import Buffer
+from zoo.derived.work.program import Program, Work
 from zoo.derived.work.weights import evaluate
 
 
-class Program:
-    """A plan with its buffers and, for both frames, the work in order."""
-
-    def __init__(self, plan: Plan, ranks: np.ndarray):
-        self.plan, self.ranks = plan, ranks
-        self.buffers = buffers(plan)
-        self.work = {frame: self._work(frame) for frame in FRAMES}
-
-    def _work(self, frame: str) -> list[tuple[bytes, list[tuple[Array, Window, np.ndarray]]]]:
-        """What is computed in a frame, in order: groups that share a condition, each (its ranks or
-        b"", the windows)."""
-        items = []
-        for op in self.plan.ops:
-            for array in op.outs:
-                schedule = self.plan.at.get(array)
-                if schedule is not None:
-                    if schedule.frame == frame:
-                        items.append(
-                            (
-                                schedule.times if schedule.sparse else None,
-                                (array, schedule.window, schedule.times),
-                            )
-                        )
-                    continue
-                for demand in self.plan.demands.get(array, {}).values():
-                    if demand.frame == frame and not demand.early:
-                        window = self.plan.covers.get((array, demand.window), demand.window)
-                        items.append((demand.times, (array, window, demand.times)))
-        # A value that is not remembered is computed within the condition of those that want it.
-        sparse = {s.times.tobytes() for s in self.plan.at.values() if s.sparse} | self.plan.apart
-        keyed = [
-            (b"" if times is None or times.tobytes() not in sparse else times.tobytes(), item)
-            for times, item in items
-        ]
-        return [
-            (key, [item for _, item in each])
-            for key, each in itertools.groupby(keyed, key=lambda pair: pair[0])
-        ]
-
-
 class Run:
-    """One call of `enter` or `step`: what is known at its rank."""
+    """One call of `enter` or `step`: what is known at its tick, one of `part`."""
 
     def __init__(
         self,
@@ -73,9 +41,10 @@ class Run:
         x: Any,
         t: Any,
         kept: dict,
+        part: np.ndarray | None = None,
     ):
         self.program, self.known, self.prepared_values, self.batch = program, known, prepared, batch
-        self.t = jnp.asarray(t, jnp.int32)
+        self.t, self.part = jnp.asarray(t, jnp.int32), part
         self.x, self.kept, self.before = x[:, None], dict(kept), dict(kept)
         self.now: dict[tuple[Array, Window], Any] = {}
         self.places_of: dict[Table, Any] = {}
@@ -87,7 +56,9 @@ class Run:
         if table.constant:
             return int(table.values[0])
         if table not in self.places_of:
-            self.places_of[table] = _formula(table.values, self.t, self.program.plan.block)
+            self.places_of[table] = _formula(
+                table.values, self.t, self.program.plan.block, self.part
+            )
         return self.places_of[table]
 
     def map(self, arrays: Sequence[Array], function: Callable, *values: Any) -> Any:
@@ -193,7 +164,8 @@ class Run:
             whole = self.program.plan.covers.get((array, window), window)
             if buffer is not None and (array, whole) not in self.now:
                 kept = self.before if early else self.kept
-                return buffer.load(self, kept[array], window)
+                value = buffer.load(self, kept[array], window)
+                return self._but_zeros(array, window, value)
             if whole != window:
                 self.now[array, window] = self.cut(
                     self.read(array, whole), array.batched, relative(window, whole)
@@ -203,6 +175,15 @@ class Run:
                 array, window, np.ones(self.program.plan.num_ranks, bool)
             )
         return self.now[array, window]
+
+    def _but_zeros(self, array, window, value):
+        """What a buffer holds, and zeros in place of what is zero and was not computed."""
+        if not self.program.plan.at[array].zeros:
+            return value
+        pairs = zip(window, array.code.shape, strict=True)
+        window = tuple(fixed(0, 1, len(span.first)) if n == 1 else span for span, n in pairs)
+        there = self.cut(jnp.asarray(array.code != ZERO), False, window)
+        return jnp.where(there[None], value, jnp.zeros_like(value))
 
     def _drawn(self, window):
         """A window of the canvas, zero where nothing is drawn yet."""
@@ -228,10 +209,14 @@ class Run:
         value = compute(self, *values)
         return value.reshape((self.batch, *sizes(window))) if array.batched else value
 
-    def work(self, frame: str) -> None:
-        """All that is computed in a frame."""
-        self.before = dict(self.kept)
-        for key, items in self.program.work[frame]:
+    def work(self, frames: dict[str, Work]) -> None:
+        """All that is computed in some frames, one after the other."""
+        for each in frames.values():
+            self.before = dict(self.kept)
+            self._work(each)
+
+    def _work(self, groups):
+        for key, items in groups:
             if not key:
                 self._do(items)
                 continue
@@ -269,9 +254,13 @@ class Run:
                 )
 
 
-def _formula(values, t, block):
-    """The entry of a table at rank t: by arithmetic where that is all it is."""
-    ranks = np.arange(len(values))
+def _formula(values, t, block, part):
+    """The entry of a table at tick t, one of `part`: by arithmetic where that is all it is."""
+    ranks, table = np.arange(len(values)), values
+    if part is not None:
+        ranks, values = ranks[part], values[part]
+        if (values == values[0]).all():
+            return int(values[0])
     forms = [(ranks, lambda: t)]
     if block:
         forms += [
@@ -281,4 +270,4 @@ def _formula(values, t, block):
     for form, made in forms:
         if (values - values[0] == form - form[0]).all():
             return made() + jnp.int32(values[0] - form[0])
-    return lax.dynamic_index_in_dim(jnp.asarray(values, jnp.int32), t, 0, keepdims=False)
+    return lax.dynamic_index_in_dim(jnp.asarray(table, jnp.int32), t, 0, keepdims=False)
