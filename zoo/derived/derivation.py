@@ -149,22 +149,24 @@ def _check_causal(model, output, ops, clock):
         return
     read = clock.rank_of_ticks[code[late[0]] - 1]
     reads = f"the params at rank {late[0]} depend on the value at rank {read}"
-    if (op := _without_rule(ops, output)) is not None:
-        raise Refused(
-            f"{op.name} is not understood; were it to read all of its inputs, {reads} "
-            f"({op.name}, {op.line})"
-        )
-    raise NotCausal(f"as far as its operations show, {reads}")
+    found = _overlooked(ops, output)
+    if found is None:
+        raise NotCausal(f"as far as its operations show, {reads}")
+    op, why = found
+    raise Refused(f"{why}; were it to read all of its inputs, {reads} ({op.name}, {op.line})")
 
 
-def _without_rule(ops, output):
-    """The last operation before the output that no rule follows, if there is one."""
+def _overlooked(ops, output):
+    """The last operation before the output that no rule follows, or that makes a constant too large
+    to look at; and which of the two. None if there is no such operation."""
     wanted = {output}
     for op in reversed([*_all(ops)]):
-        if not any(out.live and out in wanted for out in op.outs):
+        if wanted.isdisjoint(op.outs):
             continue
-        if op.body is None and op.name not in codes.RULES:
-            return op
+        if op.known and op.outs[0].value is None and op.name in ("broadcast_in_dim", "iota"):
+            return op, f"a constant of shape {op.outs[0].shape} is too large to be looked at"
+        if op.body is None and op.name not in codes.RULES and any(out.live for out in op.outs):
+            return op, f"{op.name} is not understood"
         wanted.update(op.ins)
         if op.body is not None:
             wanted.update([*op.body.after, *op.body.outputs])

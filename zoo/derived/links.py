@@ -16,7 +16,7 @@ def _(op, k, window, times):
     axis, reverse = op.params["axis"], op.params["reverse"]
     length, span, step = op.outs[0].all_shape[axis], window[axis], 1 if reverse else -1
     if span.size != 1 or axis >= len(window):
-        raise Refused("several iterations of a loop at once")
+        raise Refused(f"several iterations of its loop are wanted at once (scan, {op.line})")
     begins = span.first == (length - 1 if reverse else 0)
     source = moving(span.first + step)
     loops = op.outs[0].loops
@@ -60,7 +60,7 @@ def _(op, k, window, times):
     need = (*(lead.get(loop, of_loop) for loop in source.loops), *inner)
     shape = sizes(window)
     if any(span.size != 1 for span in need[: len(source.loops)]):
-        raise Refused("several iterations of a loop at once")
+        raise Refused(f"several iterations of its loop are wanted at once (scan, {op.line})")
     return [need], lambda run, value: run.fit(value, source.batched, out.batched, shape)
 
 
@@ -89,7 +89,7 @@ def _(op, k, window, times):
     number = len(out.loops)
     span, lead = window[number], dict(zip(out.loops, window, strict=False))
     if not span.start.constant:
-        raise Refused("an iteration of a loop, chosen by rank")
+        raise Refused(f"which iteration of its loop is wanted differs by rank (scan, {op.line})")
     used = range(int(span.first[0]), int(span.last[0]) + 1)
     rest = window[number + 1 :]
     needs = [

@@ -57,17 +57,23 @@ def of_value(value: Any) -> np.ndarray:
     value = np.asarray(value)
     if value.dtype.kind not in "fbiuV" or value.size == 0:
         return np.zeros((1,) * value.ndim, np.int32)
-    as_float = value.astype(np.float32) if value.dtype.kind in "fV" else value
-    low = as_float < _LOW if value.dtype.kind in "fV" else np.zeros((1,) * value.ndim, bool)
-    return compressed(np.where(as_float == 0, ZERO, np.where(low, LOW, 0)).astype(np.int32))
+    if value.dtype.kind == "V":
+        value = value.astype(np.float32)
+    code = np.asarray(value != 0).astype(np.int32)  # 1, or 0 for a zero
+    code += ZERO
+    if value.dtype.kind == "f" and value.min() < _LOW:
+        code[value < _LOW] = LOW
+    return compressed(code)
 
 
 def compressed(code: np.ndarray) -> np.ndarray:
     """The code with length 1 along every axis on which all places are alike."""
     code = code.astype(np.int32, copy=False)
     for d in range(code.ndim):
-        first = code.take([0], d) if code.shape[d] else code
-        if code.shape[d] > 1 and (code == first).all():
+        if code.shape[d] < 2:
+            continue
+        first, second = (code[(*[slice(None)] * d, slice(k, k + 1))] for k in (0, 1))
+        if (first == second).all() and (code == first).all():
             code = first
     return code
 
@@ -148,7 +154,8 @@ def _(params, ins, outs, fn):
     a, b = ins[0].code, ins[1].code
     product = np.where((a == ZERO) | (b == ZERO), ZERO, ordinary(a, b))
     for x, y in (ins, ins[::-1]):
-        product = np.where((x.code == LOW) & _is_scale(y.value), LOW, product)
+        if (x.code == LOW).any():
+            product = np.where((x.code == LOW) & _is_scale(y.value), LOW, product)
     return product
 
 

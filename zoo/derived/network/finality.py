@@ -118,7 +118,8 @@ def _run(ops: Sequence[Op], states: dict[Array, State]) -> None:
             continue
         ins = [_state(states, each) for each in op.ins]
         outs: list[Any] = [None] * len(op.outs)
-        if all(each.value is not None for each in ins):
+        op.known = all(each.value is not None for each in ins)
+        if op.known:
             outs = evaluate(op.name, op.params, op.fn, [each.value for each in ins])
         if outs[0] is not None:
             states.update(

@@ -110,6 +110,7 @@ class Op:
       loops: the loops in whose bodies it lies.
       outs: the arrays that it computes.
       body: of a scan, the operations of one iteration; None once it is laid out.
+      known: whether it reads nothing but values that are known.
     """
 
     name: str
@@ -120,6 +121,7 @@ class Op:
     loops: tuple[Loop, ...] = ()
     outs: list[Array] = dataclasses.field(default_factory=list)
     body: Body | None = None
+    known: bool = False
 
 
 @dataclasses.dataclass(eq=False, repr=False)
@@ -255,10 +257,8 @@ def _scan(eqn, ins, ops, loops, line):
         ins[num_consts + num_carry :],
     )
     within = (*loops, loop)
-    inside = [
-        Array(v.aval.shape, v.aval.dtype, loops=within)
-        for v in p["jaxpr"].jaxpr.invars[num_consts:]
-    ]
+    given = p["jaxpr"].jaxpr.invars[num_consts:]
+    inside = [Array(v.aval.shape, v.aval.dtype, loops=within) for v in given]
     for inner, outer in zip(inside[num_carry:], stacked, strict=True):
         inner.loops = (*outer.loops, loop)
     body_ops: list[Op] = []

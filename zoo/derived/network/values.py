@@ -23,7 +23,7 @@ def evaluate(
     name: str, params: dict[str, Any], fn: Callable[..., list], values: Sequence[Any]
 ) -> list:
     """The outputs of an operation on known values; [None] if that would take too much memory."""
-    if name == "broadcast_in_dim" and np.prod(params["shape"], dtype=np.float64) > LARGEST:
+    if name in ("broadcast_in_dim", "iota") and np.prod(params["shape"], dtype=float) > LARGEST:
         return [None]
     if name == "iota":
         shape, dimension = params["shape"], params["dimension"]
