@@ -171,18 +171,27 @@ def test_long_loops_are_followed_soon(monkeypatch):
 
 
 @pytest.mark.slow
-def test_draws_go_on_after_a_prompt_in_one_pass():
+@pytest.mark.parametrize(
+    ("model", "known"),
+    [
+        (newcomers.Recurring(site_shape=(50,)), 40),
+        (newcomers.Masked(site_shape=(9, 8)), 5),  # rows
+        (newcomers.FromTheRight(site_shape=(9, 8)), 5),
+    ],
+)
+def test_draws_go_on_after_a_prompt_in_one_pass(model, known, monkeypatch):
     """The same draws as rank by rank, from one prompt for all and from one for each."""
-    model = newcomers.Recurring(site_shape=(21,))
-    variables = zoo.init(model, KEY, np.zeros((1, 21), np.int32))
-    drawn = sample.draw(model, variables, KEY, 3)
-    for prefix in (drawn.x[0, :17], drawn.x[:, :17]):
+    variables = zoo.init(model, KEY, np.zeros((1, *model.site_shape), np.int32))
+    drawn, read, run = sample.draw(model, variables, KEY, 3), [], Prompt.run
+    monkeypatch.setattr(Prompt, "run", lambda self: read.append(self.n) or run(self))
+    for prefix in (drawn.x[0, :known], drawn.x[:, :known]):
         again, slow = (
             sample.draw(model, variables, KEY, 3, prefix=prefix, engine=engine)
             for engine in ("cached", "recompute")
         )
         assert (again.x == slow.x).all()
         np.testing.assert_allclose(again.log_prob, slow.log_prob, rtol=1e-4)
+    assert 32 in read
 
 
 def test_prompts_are_read_by_steps_where_the_check_finds_a_fault(monkeypatch):
@@ -672,6 +681,14 @@ def test_an_operation_that_no_rule_follows_is_named():
         r"sampling recomputes .* Write step, or see docs/derived_samplers.md.$",
     ):
         zoo.derive(Fourier(), variables_of(Fourier()), 2, strict=True)
+
+
+def test_a_mask_too_large_to_look_at_is_named(monkeypatch):
+    monkeypatch.setattr(sys.modules["zoo.derived.network.values"], "LARGEST", 800)
+    model = newcomers.Mixer()  # with masks of 30 x 30
+    variables = jax.eval_shape(model.init, KEY, jnp.zeros((1, 6, 5), jnp.int32))
+    with pytest.raises(Refused, match=r"a constant of shape \(30, 30\) is too large .*newcomers.py"):
+        derivation(model, Shapes.of(variables), Shapes.of(None))
 
 
 def test_units_in_no_order_are_refused():

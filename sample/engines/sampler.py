@@ -200,7 +200,7 @@ def read_at_once(
     number = few_known(known)
     if own:
         return number if model.has_prefill else None
-    if not (derived and has_derived_prefill(model, variables, context)):
+    if not (number and derived and has_derived_prefill(model, variables, context)):
         return None
     # Where the decoder goes by rows, whole rows.
     block = derived_block(model, variables, context)

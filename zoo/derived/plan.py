@@ -219,6 +219,10 @@ class Plan:
         by_sites = self._boxed("step", op, array, grid, need, (need - 2) // 3)
         if by_sites is None and op.name != "delay":  # which only reads what is remembered
             by_sites = self._boxed("before", op, array, grid, need, (need - 1) // 3)
+        if by_sites is None:  # as soon as it is known, for some are wanted together
+            tick, code = (need - 2) // 3, np.broadcast_to(grid.coarse(array.code), need.shape)
+            soon = np.where(code > 0, np.minimum(code, tick), tick)
+            by_sites = self._boxed("step", op, array, grid, need, soon)
         if by_sites is None and must and self.clock.extra:
             by_sites = self._in_turn(op, array, grid, need)
         if by_sites is None:
