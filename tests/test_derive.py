@@ -687,7 +687,9 @@ def test_a_mask_too_large_to_look_at_is_named(monkeypatch):
     monkeypatch.setattr(sys.modules["zoo.derived.network.values"], "LARGEST", 800)
     model = newcomers.Mixer()  # with masks of 30 x 30
     variables = jax.eval_shape(model.init, KEY, jnp.zeros((1, 6, 5), jnp.int32))
-    with pytest.raises(Refused, match=r"a constant of shape \(30, 30\) is too large .*newcomers.py"):
+    with pytest.raises(
+        Refused, match=r"a constant of shape \(30, 30\) is too large .*newcomers.py"
+    ):
         derivation(model, Shapes.of(variables), Shapes.of(None))
 
 

@@ -249,13 +249,10 @@ def _scan(eqn, ins, ops, loops, line):
     """A scan, as one operation that holds its body; what its iterations have in common goes before
     it."""
     p = eqn.params
-    num_consts, num_carry = p["num_consts"], p["num_carry"]
+    num_consts, num_carry = _counts(p)
     loop = Loop(p["length"], p["reverse"])
-    consts, init, stacked = (
-        ins[:num_consts],
-        ins[num_consts : num_consts + num_carry],
-        ins[num_consts + num_carry :],
-    )
+    consts, rest = ins[:num_consts], ins[num_consts:]
+    stacked = rest[num_carry:]
     within = (*loops, loop)
     given = p["jaxpr"].jaxpr.invars[num_consts:]
     inside = [Array(v.aval.shape, v.aval.dtype, loops=within) for v in given]
@@ -270,18 +267,19 @@ def _scan(eqn, ins, ops, loops, line):
     body = Body(
         loop, inside[:num_carry], inside[num_carry:], own, results[:num_carry], results[num_carry:]
     )
-    op = Op(
-        "scan",
-        functools.partial(bind, eqn.primitive, p),
-        [*init, *stacked],
-        {"num_carry": num_carry},
-        line,
-        loops,
-    )
-    op.body, op.params["all"] = body, ins
+    function = functools.partial(bind, eqn.primitive, p)
+    op = Op("scan", function, rest, {"num_carry": num_carry, "all": ins}, line, loops, body=body)
     op.outs = [Array(v.aval.shape, v.aval.dtype, op, loops) for v in eqn.outvars]
     ops.append(op)
     return op.outs
+
+
+def _counts(params: dict[str, Any]) -> tuple[int, int]:
+    """How many of a scan's inputs are constants, and how many are carried."""
+    if "ft_in" in params:  # from jax 0.12 on
+        consts, carry, _ = params["ft_in"].unpack()
+        return len(list(consts)), len(list(carry))
+    return params["num_consts"], params["num_carry"]
 
 
 def _line(eqn: Any) -> str:
