@@ -149,7 +149,7 @@ def _(params, ins, outs, fn):
     return np.where(low, LOW, np.where(zero, ZERO, ordinary(a, b)))
 
 
-@rule("mul")
+@rule("mul", "and")
 def _(params, ins, outs, fn):
     a, b = ins[0].code, ins[1].code
     product = np.where((a == ZERO) | (b == ZERO), ZERO, ordinary(a, b))
@@ -165,12 +165,6 @@ def _is_scale(value, least=1 / _SCALE, most=np.inf):
         return False
     number = value.astype(np.float32)
     return compressed(np.asarray((number >= least) & (number <= most))) > 0
-
-
-@rule("and")
-def _(params, ins, outs, fn):
-    a, b = ins[0].code, ins[1].code
-    return np.where((a == ZERO) | (b == ZERO), ZERO, ordinary(a, b))
 
 
 @rule("or", "max")
