@@ -127,8 +127,9 @@ def derived_block(model: Autoregressive, variables: Variables, context: PyTree =
       3
     """
     found = examined_for(model, variables, narrowed(context))
-    by_rows = not isinstance(found, Refused) and found.program.by_rows
-    return found.program.plan.clock.block if by_rows else model.num_sites
+    if isinstance(found, Refused) or not found.program.by_rows:
+        return model.num_sites
+    return found.program.plan.clock.block
 
 
 def has_derived_step(model: Autoregressive, variables: Variables, context: PyTree = None) -> bool:
