@@ -125,7 +125,9 @@ def check_bound(entry: zoo.Entry) -> None:
     assert abs(off.mean()) < SURE * error, f"zoo.evidence is off by {off.mean():.3f} nats"
     context = same_context(entry, DRAWS)
     drawn = draw(model, variables_for(entry), jax.random.key(5), DRAWS, context=context)
-    assert_follows(model, drawn.x, distribution_of(model, np.exp(w).mean(0) / total))
+    distribution = distribution_of(model, np.exp(w).mean(0) / total)
+    variances = distribution_of(model, np.exp(w).var(0) / len(w) / total**2)
+    assert_follows(model, drawn.x, distribution, np.sqrt(variances))
 
 
 def _weights(entry: zoo.Entry) -> Any:

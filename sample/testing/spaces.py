@@ -67,27 +67,41 @@ def _places():
     return (np.arange(POINTS, dtype=np.float32) + 0.5) / POINTS
 
 
-def assert_counts(counts: np.ndarray, expected: np.ndarray) -> None:
-    """Chi-square test of counts against expected counts; rare cells are merged."""
+def assert_counts(counts: np.ndarray, expected: np.ndarray, errors: Any = 0.0) -> None:
+    """Chi-square test of counts against expected counts; rare cells are merged.
+
+    Args:
+      counts: of each cell.
+      expected: the counts that are expected of it.
+      errors: standard errors of these, where they are estimates, independent of one another.
+    """
     from scipy.special import gammaincc
+
+    variance = expected + np.square(errors)
 
     order = np.argsort(expected)
     marks = np.arange(1, 1 + int(expected.sum() // FEWEST)) * FEWEST
     cells = np.searchsorted(np.cumsum(expected[order]), marks)
     edges = np.unique(np.concatenate([[0], cells[:-1]]))
-    counts = np.add.reduceat(counts[order], edges)
-    expected = np.add.reduceat(expected[order], edges)
+    counts, expected, variance = (
+        np.add.reduceat(each[order], edges) for each in (counts, expected, variance)
+    )
     freedom = len(expected) - 1
     assert freedom > 0, "too few cells to judge a distribution"
-    chi_square = ((counts - expected) ** 2 / expected).sum()
+    chi_square = ((counts - expected) ** 2 / variance).sum()
     # P(chi-square >= what came) with that many degrees of freedom.
     chance = gammaincc(freedom / 2, chi_square / 2)
     assert chance > RARE, f"chi-square {chi_square:.0f} with {freedom} degrees of freedom"
 
 
-def assert_follows(model: zoo.Generative, x: Any, distribution: np.ndarray) -> None:
-    """Draws follow the distribution; what it excludes is never drawn."""
+def assert_follows(
+    model: zoo.Generative, x: Any, distribution: np.ndarray, errors: np.ndarray | None = None
+) -> None:
+    """Draws follow the distribution; what it excludes is never drawn. `errors` are the standard
+    errors of an estimated distribution.
+    """
+    errors = np.zeros(len(distribution)) if errors is None else errors
     counts = np.bincount(codes(model, x), minlength=len(distribution))
     possible = distribution > 0
     assert counts[~possible].sum() == 0, "values without probability were drawn"
-    assert_counts(counts[possible], distribution[possible] * len(x))
+    assert_counts(counts[possible], distribution[possible] * len(x), errors[possible] * len(x))
