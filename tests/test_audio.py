@@ -76,7 +76,7 @@ def test_paper_and_default_receptive_fields():
 
 def test_a_step_writes_its_rings_in_place():
     """In the compiled loop no ring is copied."""
-    model = zoo.WaveNet((9,), 5, 6, dilations=(6, 12), cycles=1, head=zoo.Categorical(4))
+    model = zoo.WaveNet((40,), 5, 6, dilations=(1, 6, 12), cycles=1, head=zoo.Categorical(4))
     decoder, batch = zoo.decoder(model, conformance.variables_of(model), 3), 3
 
     @jax.jit
@@ -85,9 +85,9 @@ def test_a_step_writes_its_rings_in_place():
             params, cache = decoder.step(*carry, t)
             return cache, carry[1].at[:, t].set(jnp.argmax(params, axis=-1).astype(jnp.int32))
 
-        return jax.lax.fori_loop(0, 9, visit, (cache, x))
+        return jax.lax.fori_loop(0, 40, visit, (cache, x))
 
-    text = drawn.lower(decoder.init(), jnp.zeros((batch, 9), jnp.int32)).compile().as_text()
+    text = drawn.lower(decoder.init(), jnp.zeros((batch, 40), jnp.int32)).compile().as_text()
     loops = [part for part in re.split(r"\n\n", text) if not part.lstrip().startswith("ENTRY")]
     for slots in (7, 13):
         ring = f"f32[{slots},{batch},5]"

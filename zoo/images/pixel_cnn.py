@@ -3,7 +3,6 @@
 from typing import ClassVar
 
 import flax.linen as nn
-import jax
 
 from zoo.core.orderings import Ordering
 from zoo.foundation.registry import register
@@ -89,18 +88,3 @@ class PixelCNN(Raster):
             y = y if memory is None else y + memory[i][:, None, None]
             h = h + self.expand[i](nn.relu(y))
         return h
-
-    def enter(self, x, t, memory=None):
-        self.first.enter(self.image(x), self.row(t))
-        for layer in (*self.reduce, *self.convolve, *self.expand, self.readout):
-            layer.enter(self.site_shape[1], len(x))
-
-    def step(self, x, t, memory=None):
-        row, at = self.row(t), self.place(t)
-        h = self.first.step(self.image(x), row, *at)
-        for i in range(self.blocks):
-            y = self.convolve[i].step(nn.relu(self.reduce[i].step(nn.relu(h), *at)), *at)
-            if memory is not None:  # the biases of one colour
-                y = y + jax.lax.dynamic_slice_in_dim(memory[i], at[1] * y.shape[1], y.shape[1], 1)
-            h = h + self.expand[i].step(nn.relu(y), *at)
-        return self.readout.step(h, *at)
