@@ -112,7 +112,7 @@ def coded(
 def _write(writer, parts, windows):
     """Pushes the symbols of a batch; returns the ranks at which the number of lanes has grown."""
     rank, growth = len(parts), []
-    on_host = np.asarray(parts) if writer.lanes == 1 else None
+    on_host = np.asarray(parts) if writer.lanes == 1 else np.zeros(0)
     while rank:
         if writer.lanes == 1 < writer.rows:
             rank -= 1

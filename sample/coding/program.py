@@ -7,6 +7,7 @@ choice at the very end.
 """
 
 import functools
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -166,7 +167,7 @@ def _coded(head, shared, known, t, job, states, words):
     nothing = jnp.zeros((4, rows), jnp.int32)
     several = [functools.partial(read, lanes) for lanes in ladder(rows)]
     one = [read_one_lane] if rows > 1 and has_windows(head) else []
-    ways = [write, *one, *several[len(one) :]]
+    ways: list[Callable[..., Any]] = [write, *one, *several[len(one) :]]
     value, part, states = jax.lax.switch(job.way - WRITING, ways)
     return jnp.where(is_there, value, 0), part, states
 

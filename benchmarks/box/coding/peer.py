@@ -31,6 +31,13 @@ def why_not(model: Any) -> str | None:
     return None
 
 
+def _stream() -> Any:
+    """The module of constriction's coders; it has no types."""
+    import constriction
+
+    return vars(constriction)["stream"]
+
+
 @functools.partial(jax.jit, static_argnums=0)
 def _begin(model, variables, context, x):
     decoder = zoo.decoder(model, variables, len(x), context)
@@ -58,7 +65,9 @@ def _step(model, variables, context, cache, x, t):
     return jnp.exp(jax.vmap(log_prob, out_axes=1)(jnp.arange(model.head.num_values))), cache
 
 
-def _steps(model, variables, context, x) -> Iterator[tuple[int, np.ndarray]]:
+def _steps(
+    model: Any, variables: zoo.Variables, context: Any, x: np.ndarray
+) -> Iterator[tuple[int, np.ndarray]]:
     """(site, probabilities) rank by rank; the caller writes values into `x` in between."""
     cache = _begin(model, variables, context, x)
     for t, site in enumerate(np.asarray(model.sites)):
@@ -70,9 +79,7 @@ def write(
     model: Any, variables: zoo.Variables, x: np.ndarray, context: Any = None, batch: int = 256
 ) -> UInt32[np.ndarray, " words"]:
     """The words of values [num, *site_shape]; the last batch may be smaller."""
-    import constriction
-
-    stream = constriction.stream
+    stream = _stream()
     encoder, family = stream.queue.RangeEncoder(), stream.model.Categorical(perfect=False)
     for part, given, _ in _batches(model, x, context, batch):
         for site, table in _steps(model, variables, given, part):
@@ -89,9 +96,7 @@ def read(
     batch: int = 256,
 ) -> Int32[np.ndarray, "num ..."]:
     """The values that `write` has written."""
-    import constriction
-
-    stream = constriction.stream
+    stream = _stream()
     decoder, family = stream.queue.RangeDecoder(words), stream.model.Categorical(perfect=False)
     x = np.zeros((num, *model.site_shape), np.int32)
     for part, given, place in _batches(model, x, context, batch):

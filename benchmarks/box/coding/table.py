@@ -32,7 +32,7 @@ from zoo.core.model_files import find_run
 Row: TypeAlias = tuple[str, str, str, Measured, str]
 PEER = "constriction"
 # Bits/dim as published, of all test images, by data set and number of levels.
-PUBLISHED = {
+PUBLISHED: dict[tuple[str, int | None], str] = {
     ("mnist_1bit", 2): "BB-ANS 0.19, PixelCNN 0.150",
     ("binarized_mnist", 2): "BB-ANS 0.19, PixelCNN 0.150",
     ("mnist", 256): "BB-ANS 1.41",

@@ -49,7 +49,7 @@ class Records:
             ) from None
         name = str(files[0]) if len(files) == 1 else f"{files[0].parent}/{files[0].name[:5]}*"
         try:
-            source = ArrayRecordDataSource([str(file) for file in files])
+            source: Any = ArrayRecordDataSource([str(file) for file in files])
             num = len(source)
         except Exception as error:
             reason = " ".join(str(error).split())[:160]
