@@ -112,7 +112,8 @@ def check_precision(entry: zoo.Entry) -> None:
 
     def prefill(variables):
         decoder: Any = zoo.decoder(model, variables, 2, context)
-        return decoder.prefill(decoder.init(), x[:, :1])
+        ranks = x.reshape(2, model.num_sites, *model.head.event_shape)[:, model.sites]
+        return decoder.prefill(decoder.init(), ranks[:, :1])
 
     programs: list[Any] = [score, *(functools.partial(draw_with, make) for make in DECODERS)]
     for program in [*programs, prefill] if decoder.prefill is not None else programs:

@@ -64,7 +64,9 @@ def _beside_ranks(op):
         if array.live and loop in array.loops:
             axis = array.loops.index(loop)
             latest = array.code.max(tuple(d for d in range(array.code.ndim) if d != axis))
-            if len(latest) > 2 and len(np.unique(latest)) > 2:
+            known = len(np.unique(latest))
+            # Two layers may become known at two ranks; what two layers read does not.
+            if known > 2 or (known == loop.length == 2 and array in op.body.slices):
                 return False
     return True
 

@@ -30,7 +30,10 @@ def read_translations(model: Any, path: Path, is_rounded: bool) -> Contents:
     form: dict[str, Any] = {"is": "translation", "first": _first(path, lines)}
     sources = [source for source, _ in lines]
     _check_same(model, path, _translations(model, part.x, form, sources), is_rounded)
-    return Contents(model, part.x, model.num_sites, form, part.context)
+    context = read_context(
+        model, path, form
+    )  # as long as it is read again, without the part's padding
+    return Contents(model, part.x, model.num_sites, form, context)
 
 
 def write_translations(
