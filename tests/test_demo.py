@@ -178,7 +178,7 @@ def page():
     api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     if chromium is None:
-        pytest.skip("needs Chromium")
+        pytest.skip(reason="there is no Chromium or Chrome")
     words = [sys.executable, "-m", "sample.demo", "--no-browser", "--port", "0"]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as demo:
         try:

@@ -114,8 +114,10 @@ def test_values_in_files_are_not_changed(tmp_path, ways):
 
 def write_records(folder, arrays, files=1):
     """The folder with the pictures of `arrays` as records, and their labels."""
-    writer = pytest.importorskip("array_record.python.array_record_module").ArrayRecordWriter
-    pytest.importorskip("grain")
+    reason = "grain, which reads records, is not installed"
+    records = pytest.importorskip("array_record.python.array_record_module", reason=reason)
+    pytest.importorskip("grain", reason=reason)
+    writer = records.ArrayRecordWriter
     folder.mkdir()
     for name, array in arrays.items():
         if name.endswith("_labels"):

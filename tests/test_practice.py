@@ -457,7 +457,7 @@ def test_an_interrupted_trial_is_made_again(tmp_path):
 def test_make_passes_choices_past_the_shell(tmp_path):
     """A | in ARGS is no pipe."""
     if shutil.which("make") is None:
-        pytest.skip("there is no make")
+        pytest.skip(reason="there is no make")
     venv = tmp_path / "bin"
     venv.mkdir()
     shown = tmp_path / "shown"

@@ -211,3 +211,21 @@ def bernoulli(rng: np.random.Generator, grey: UInt8[np.ndarray, "..."]) -> UInt8
     probability grey/255.
     """
     return (rng.integers(255, size=grey.shape, dtype=np.uint8) < grey).astype(np.uint8)
+
+
+def whole_pairs(
+    name: str,
+    what: str,
+    split: Split,
+    vocabulary: tuple[str, ...],
+    pairs: tuple[tuple[str, str], ...],
+) -> Dataset:
+    """All pairs of foreign files as each split: `split` holds what is read, `pairs` the texts."""
+    return Dataset(
+        name,
+        f"{name}, {len(pairs):,} {what}",
+        *(split, split, split),
+        len(vocabulary),
+        vocabulary=vocabulary,
+        pairs=pairs,
+    )

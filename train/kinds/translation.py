@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from train.data.dataset import Dataset, Split
+from train.data.dataset import Split, whole_pairs
 from train.data.sources.translations import dates, multi30k, pairs
 from train.kinds.paired import Paired
 from zoo.formats.tsv import read_pairs, rows_of
@@ -37,14 +37,7 @@ class Translation(Paired):
         """A .tsv of pairs."""
         found = tuple(read_pairs(data.path))
         none = Split(np.zeros((len(found), 1), np.int32), None)
-        return Dataset(
-            data.name,
-            f"{data.name}, {len(found):,} pairs",
-            *(none, none, none),
-            len(model.vocabulary),
-            vocabulary=model.vocabulary,
-            pairs=found,
-        )
+        return whole_pairs(data.name, "pairs", none, model.vocabulary, found)
 
     def sources(self, model, texts, context):
         tokens = [pieces(text, model.unit) for text in texts]

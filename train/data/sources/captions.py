@@ -24,6 +24,7 @@ from train.data.dataset import (
     shared,
     split_off,
     thirds,
+    whole_pairs,
 )
 from train.data.grouping import frequent_note
 from train.data.own.image_folders import read_files
@@ -127,14 +128,7 @@ def all_captions(data: Data, model: Any) -> Dataset:
     row = {name: i for i, name in enumerate(names)}
     pairs = tuple((name, caption) for name, caption, _ in rows)
     whole = Split(np.zeros((len(rows), 1), np.int32), images[[row[name] for name, _ in pairs]])
-    return Dataset(
-        data.name,
-        f"{data.name}, {len(rows):,} captions",
-        *(whole, whole, whole),
-        len(model.vocabulary),
-        vocabulary=model.vocabulary,
-        pairs=pairs,
-    )
+    return whole_pairs(data.name, "captions", whole, model.vocabulary, pairs)
 
 
 def read_captions(
