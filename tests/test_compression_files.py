@@ -1,5 +1,8 @@
 """Files as values to compress and back, by the kind of the model; and the commands."""
 
+import shlex
+from pathlib import Path
+
 import jax
 import numpy as np
 import pytest
@@ -72,8 +75,10 @@ def test_sounds(tmp_path):
         zoo.write_wav(folder / f"{i}.wav", pcm, 8000)
     returned(model, folder, tmp_path / "back")
     assert same(folder, tmp_path / "back")
-    returned(model, folder / "1.wav", tmp_path / "1.wav")
+    found = returned(model, folder / "1.wav", tmp_path / "1.wav")
     assert same(folder / "1.wav", tmp_path / "1.wav")
+    for name, back in (("a.WAV", "a.WAV"), ("a.flac", "a.wav")):  # what is read may be a .flac
+        assert unpack._name({"name": name}, found.form) == back
     coarse = zoo.CATALOGUE["wavenet"].tiny.clone(rate=8000)
     with pytest.raises(ValueError, match="Pass --quantised to compress the nearest sound"):
         data_files.read(coarse, folder)
@@ -176,6 +181,8 @@ def run(tmp_path_factory):
     x = np.random.RandomState(0).randint(0, 2, (20, 3, 4)).astype(np.uint8)
     zoo.save(folder / "model.safetensors", model, zoo.init(model, jax.random.key(0), x))
     np.save(folder / "x.npy", x)
+    np.save(folder / "none.npy", x[:0])
+    (folder / "z.txt").write_text("no picture")
     return folder
 
 
@@ -190,6 +197,7 @@ def test_commands(run, tmp_path, capsys):
     unpack.run(unpack.Options(str(run), tmp_path / "x.arz"))
     assert same(run / "x.npy", tmp_path / "x.npy")
     other = unpack.Options(str(run), tmp_path / "x.arz", out=tmp_path / "y.npy", label=3)
+    foreign = unpack.Options(str(run), tmp_path / "x.arz", out=tmp_path / "y.png")
     cases = [
         (lambda: packed(run, out=tmp_path / "x.arz"), "exists already and is not overwritten"),
         (lambda: packed(run, out=tmp_path / "no" / "x.arz"), "there is no folder"),
@@ -197,15 +205,40 @@ def test_commands(run, tmp_path, capsys):
         (lambda: packed(run, label=3, out=tmp_path / "y.arz"), "NADE"),
         (lambda: pack.run(pack.Options(str(run), tmp_path / "z")), "there is no file"),
         (lambda: pack.run(pack.Options(str(run), tmp_path)), "no picture"),
+        (lambda: pack.run(pack.Options(str(run), run / "z.txt")), r"\(its format is unknown\)"),
+        (lambda: pack.run(pack.Options(str(run), run / "none.npy")), "is empty"),
         (lambda: unpack.run(unpack.Options(str(run), tmp_path / "x.arz")), "exists already"),
         (lambda: unpack.run(unpack.Options(str(run), tmp_path / "z")), "there is no file"),
         (lambda: unpack.run(other), "NADE"),
+        (lambda: unpack.run(foreign), r"come back as a \.npy; got --out .*y\.png"),
     ]
     for call, message in cases:
         with pytest.raises(ValueError, match=message) as caught:
             call()
         assert len(str(caught.value).splitlines()) == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["x.arz", "x.npy"]
+
+
+def test_a_folder_below_home(run, tmp_path, capsys, monkeypatch):
+    """~ is the user's folder, `.` has the name of its folder, other files are counted, and the
+    command that is printed for the way back works as it is.
+    """
+    home = tmp_path / "my home"
+    pictures = home / "pictures"
+    pictures.mkdir(parents=True)
+    for i, image in enumerate(np.load(run / "x.npy")):
+        sample.save_png(pictures / f"{i}.png", 255 * image, 1)
+    (pictures / "notes.txt").write_text("not a picture")
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.chdir(pictures)
+    pack.run(pack.Options(str(run), Path(), out=Path("~/here.arz")))
+    assert "not compressed: 1 other files of" in capsys.readouterr().out
+    pack.run(pack.Options(str(run), Path("~/pictures")))
+    words = shlex.split(capsys.readouterr().out.partition("; back: ")[2])
+    (pictures / "notes.txt").unlink()
+    unpack.run(unpack.Options(words[-2], Path(words[-1]), out=Path("~/back")))
+    assert same(pictures, home / "back")
+    assert (home / "here.arz").read_bytes() == Path(words[-1]).read_bytes()
 
 
 def test_certain_values_take_space():

@@ -14,7 +14,7 @@ from sample.coding.program import WRITING, Coding, Job, advance, begin
 from sample.coding.pushing import checked_parts
 from sample.coding.single_lane import MOST_ROWS
 from sample.coding.symbols import check_coded, has_windows, per_site
-from sample.coding.task import Task, as_coded, check_same_context, task_of
+from sample.coding.task import Task, as_coded, check_same_context, dtype_name, task_of
 from sample.engines.program_sizes import few
 from zoo.core.arrays import check_variables
 from zoo.core.checks import check_inputs, kind
@@ -83,6 +83,7 @@ def coded(
     x = x if hasattr(x, "dtype") else np.asarray(x)
     check_inputs(model, variables, x, context)
     x = np.asarray(x)
+    dtype = dtype_name(x)
     rows = min(few(len(x)), batch_size, MOST_ROWS)
     context = _on_host(context)
     last = model.num_sites if last is None else last
@@ -101,7 +102,7 @@ def coded(
         "num": len(x),
         "last": last,
         "site_shape": list(model.site_shape),
-        "dtype": str(x.dtype),
+        "dtype": dtype,
         "batch": rows,
         "growth": growth,
         "surroundings": container.surroundings(),
@@ -165,7 +166,7 @@ def decompress(
       data: what `compress` returned.
 
     Returns:
-      Values [num, *site_shape, *event_shape], of the dtype that they had.
+      Values [num, *site_shape, *event_shape], of the dtype that they had, in native byte order.
 
     Raises:
       ValueError: the data are empty, truncated, damaged or foreign, of another version, of another

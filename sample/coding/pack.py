@@ -1,6 +1,7 @@
 """`python -m sample.coding.pack RUN FILE` compresses a file of data by a trained model."""
 
 import dataclasses
+import shlex
 import time
 from pathlib import Path
 from typing import Annotated, Any
@@ -50,6 +51,17 @@ class Options:
     """Model files (FILE.py) that define the classes of the run."""
 
 
+def named(path: Path) -> Path:
+    """A path that has a name, with the user's own folder for ~.
+
+    Example:
+      >>> named(Path("a/b")).as_posix(), named(Path("a/..")).name == Path.cwd().name
+      ('a/b', True)
+    """
+    path = path.expanduser()
+    return path.resolve() if path.name in ("", "..") else path
+
+
 def context_of(model: Any, num: int, label: int | None, path: Path | None, form: Any = None) -> Any:
     """The context of `num` examples that the flags give.
 
@@ -83,40 +95,49 @@ def run(options: Options) -> None:
         raise ValueError(f"--batch-size must be at least 1; got {options.batch_size}.")
     model, variables = zoo.open(find_run(options.run))
     check_coded(model)
-    out = options.out or options.file.with_name(options.file.name + SUFFIX)
+    path, given = named(options.file), options.context and named(options.context)
+    out = named(options.out or path.with_name(path.name + SUFFIX))
     data_files.check_free(out)
-    contents = data_files.read(model, options.file, options.quantised)
+    contents = data_files.read(model, path, options.quantised)
     context = contents.context
     if context is None:
-        context = context_of(model, len(contents.x), options.label, options.context)
-    elif options.label is not None or options.context is not None:
-        raise ValueError(f"{options.file} brings its own context: drop --label and --context.")
+        context = context_of(model, len(contents.x), options.label, given)
+    elif options.label is not None or given is not None:
+        raise ValueError(f"{path} brings its own context: drop --label and --context.")
     began = time.perf_counter()
     header, payload = coded(
         contents.model, variables, contents.x, context,
         batch_size=options.batch_size, last=contents.last,
     )  # fmt: skip
     seconds = time.perf_counter() - began
-    data = container.wrapped({**header, "name": options.file.name, "file": contents.form}, payload)
+    data = container.wrapped({**header, "name": path.name, "file": contents.form}, payload)
     write_whole(out, data)
     sites = (len(contents.x) - 1) * contents.model.num_sites + contents.last
     dims = sites * (contents.model.num_dims // contents.model.num_sites)
-    size = _size(options.file)
+    files = _files(path, contents.form)
+    size = sum(file.stat().st_size for file in files)
     print(
         f"{kind(model)}: {len(data):,} bytes ({len(payload):,} of them payload) for the {size:,} of "
-        f"{options.file}, {8 * len(payload) / dims:.4f} bits/dim, in {seconds:.1f} s with compilation"
+        f"{path}, {8 * len(payload) / dims:.4f} bits/dim, in {seconds:.1f} s with compilation"
     )
-    needed = f" --label {options.label}" if options.label is not None else ""
-    if options.context is not None:
-        needed = f" --context {options.context}"
-    elif contents.context is not None:
-        needed = f" --context {options.file}"
-    print(f"compressed: {out}; back: {called('sample.coding.unpack')} {options.run} {out}{needed}")
+    if path.is_dir() and contents.form["is"] != "captions":
+        others = sum(file.is_file() for file in path.rglob("*")) - len(files)
+        if others:
+            print(f"not compressed: {others:,} other files of {path}")
+    words = [options.run, str(out)]
+    if options.label is not None:
+        words += ["--label", str(options.label)]
+    elif given is not None or contents.context is not None:
+        words += ["--context", str(given or path)]
+    words += [word for file in options.classes for word in ("--classes", file)]
+    print(f"compressed: {out}; back: {called('sample.coding.unpack')} {shlex.join(words)}")
 
 
-def _size(path):
-    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
-    return sum(file.stat().st_size for file in files)
+def _files(path, form):
+    """The files that were compressed."""
+    if path.is_file():
+        return [path]
+    return [path / name for name in (["captions.tsv"] if "columns" in form else form["names"])]
 
 
 if __name__ == "__main__":

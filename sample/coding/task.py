@@ -55,6 +55,24 @@ class Task(NamedTuple):
         return jax.tree.map(lambda leaf: leaf[self.indices(batch)], self.context)
 
 
+def dtype_name(x: np.ndarray) -> str:
+    """The dtype of values as a header names it, whatever their byte order.
+
+    Raises:
+      ValueError: `decompress` does not give back values of this dtype.
+
+    Example:
+      >>> dtype_name(np.zeros(2, ">i8"))
+      'int64'
+    """
+    if x.dtype.name not in _DTYPES:
+        raise ValueError(
+            f"values of dtype {x.dtype} cannot be compressed: convert them to one of "
+            f"{', '.join(_DTYPES)}."
+        )
+    return x.dtype.name
+
+
 def as_coded(model: Any, header: dict[str, Any]) -> Any:
     """The model at the length of the sequences in the data.
 

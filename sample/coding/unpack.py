@@ -10,7 +10,7 @@ import zoo
 from sample.coding import container
 from sample.coding.codec import decoded
 from sample.coding.forms import data_files
-from sample.coding.pack import SUFFIX, context_of
+from sample.coding.pack import SUFFIX, context_of, named
 from zoo.cli import called, command
 from zoo.core.model_files import find_run, load_file
 
@@ -45,29 +45,32 @@ def run(options: Options) -> None:
     for file in options.classes:
         load_file(file)
     model, variables = zoo.open(find_run(options.run))
-    if not options.file.is_file():
-        raise ValueError(f"there is no file {options.file}; expected one that ends with {SUFFIX}.")
-    header, payload = container.unwrapped(options.file.read_bytes())
+    path, given = named(options.file), options.context and named(options.context)
+    if not path.is_file():
+        raise ValueError(f"there is no file {path}; expected one that ends with {SUFFIX}.")
+    header, payload = container.unwrapped(path.read_bytes())
     form, num = header.get("file"), header.get("num")
     if not isinstance(form, dict) or type(num) is not int:
-        raise ValueError(
-            f"{options.file} holds values without a file; use sample.decompress in Python."
-        )
-    out = options.out or options.file.with_name(_name(header, form))
+        raise ValueError(f"{path} holds values without a file; use sample.decompress in Python.")
+    out = named(options.out or path.with_name(_name(header, form)))
     data_files.check_free(out)
-    context = context_of(model, num, options.label, options.context, form)
+    data_files.check_suffix(out, form)
+    context = context_of(model, num, options.label, given, form)
     x = decoded(model, variables, header, payload, context)
-    data_files.write(model, x, form, out, options.context)
+    data_files.write(model, x, form, out, given)
     print(f"{num:,} examples: {out}")
 
 
 def _name(header, form):
-    """The name that the data had; a picture comes back as a .png, captions of a folder as a .tsv."""
+    """The name that the data had; a picture comes back as a .png, a sound as a .wav, captions of a
+    folder as a .tsv.
+    """
     name = Path(str(header.get("name", "data"))).name
     if form.get("is") == "captions":
         return f"{name}.tsv"
-    is_picture = form.get("is") == "pictures" and not form.get("names")
-    return str(Path(name).with_suffix(".png")) if is_picture else name
+    suffix = data_files.suffix_of(form)
+    is_named_so = Path(name).suffix.lower() == suffix
+    return name if not suffix or is_named_so else str(Path(name).with_suffix(suffix))
 
 
 if __name__ == "__main__":

@@ -148,8 +148,10 @@ def _mapped(model: zoo.Generative, path: Path) -> tuple[Shaped[np.ndarray, "num 
     real numbers are read.
     """
     x, said = map_array(path), ""
+    if not x.size:
+        raise ValueError(f"{path} is empty: its shape is {list(x.shape)}.")
     x = x[None] if x.ndim == 2 or x.shape == image_shape(model) else x
-    if not (x.ndim == 3 or (x.ndim == 4 and x.shape[3] in (1, 3))) or not x.size:
+    if not (x.ndim == 3 or (x.ndim == 4 and x.shape[3] in (1, 3))):
         raise ValueError(
             f"{path} has the shape {list(x.shape)}; expected [num, height, width] or [num, "
             "height, width, 3]."

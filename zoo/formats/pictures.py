@@ -36,7 +36,7 @@ def read_picture(
       >>> mode, pixels.shape
       ('L', (2, 3))
     """
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     try:
         with warnings.catch_warnings():
@@ -53,6 +53,8 @@ def read_picture(
         raise ValueError(str(error)) from None
     except Image.DecompressionBombError:
         raise ValueError(f"{path} {_TOO_LARGE}") from None
+    except UnidentifiedImageError:
+        raise ValueError(f"{path} is not a readable picture (its format is unknown).") from None
     except Exception as error:  # damaged and foreign files raise whatever the decoders stumble over
         raise ValueError(
             f"{path} is not a readable picture ({' '.join(str(error).split())})."

@@ -70,6 +70,7 @@ def write(model: Any, x: np.ndarray, form: dict[str, Any], path: Path, given: An
       ValueError: there is something already, or it cannot be made.
     """
     check_free(path)
+    check_suffix(path, form)
     if str(form.get("is")) not in _WRITERS:
         raise ValueError("the data do not say what file they are: use sample.decompress in Python.")
     try:
@@ -84,6 +85,23 @@ def check_free(path: Path) -> None:
         raise ValueError(f"{path} exists already and is not overwritten: name another by --out.")
     if not path.parent.is_dir():
         raise ValueError(f"there is no folder {path.parent}: make it first.")
+
+
+def check_suffix(path: Path, form: dict[str, Any]) -> None:
+    """Raises ValueError if data of this form would be written under the name of another one."""
+    suffix = suffix_of(form)
+    if suffix and path.suffix.lower() != suffix:
+        raise ValueError(f"the data come back as a {suffix}; got --out {path}.")
+
+
+def suffix_of(form: dict[str, Any]) -> str:
+    """How the name of a single file of this form ends; nothing if any name serves.
+
+    Example:
+      >>> suffix_of({"is": "sound", "names": []}), suffix_of({"is": "sound", "names": ["1.wav"]})
+      ('.wav', '')
+    """
+    return "" if form.get("names") else _SUFFIXES.get(str(form.get("is")), "")
 
 
 def _array(model, path):
@@ -129,8 +147,6 @@ def _pictures(model, path, is_rounded):
 def _write_pictures(model, x, form, path, given):
     pictures = as_images(model, x)
     if not form["names"]:
-        if path.suffix != ".png":
-            raise ValueError(f"a picture comes back as a .png; got --out {path}.")
         save_png(path, pictures[0], 1)
         return
     with replacing(path) as partial:
@@ -142,6 +158,7 @@ def _write_pictures(model, x, form, path, given):
             save_png(file, picture, 1)
 
 
+_SUFFIXES = {"array": ".npy", "pictures": ".png", "sound": ".wav"}
 _FORMS = {
     "images": Form("a picture, a folder of pictures", _pictures),
     "text": Form("a text, a folder of .txt", sequences.read_texts),
