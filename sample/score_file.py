@@ -37,7 +37,7 @@ class Options:
 
     run: Run
     """A checkpoint, a run's folder, or a model's name: its newest run."""
-    file: Annotated[Path, tyro.conf.Positional]
+    file: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FILE")]
     """What is scored: a picture, a folder of pictures, .npy or .npz; a .csv; a .txt or .wav, or a
     folder of them; a .tsv of pairs; a folder with captions.tsv.
     """

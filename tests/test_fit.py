@@ -1,5 +1,6 @@
 """`train.fit` and `train.evaluate` on arrays, and models in the shape of their data."""
 
+import dataclasses
 import doctest
 import os
 import re
@@ -238,6 +239,18 @@ def test_few_rows_make_a_smaller_batch(capsys):
     assert "note: batches of 18, as there are no more examples." in capsys.readouterr().err
     with pytest.raises(train.DataError, match="a batch of 19 cannot be taken from 18"):
         fit(zoo.FVSBN(), levels(2, 12), batch_size=19)
+
+
+def test_few_examples_of_a_file_make_a_smaller_batch(tmp_path):
+    np.save(tmp_path / "few.npy", levels(2, 20))
+    recipe = train.Recipe(zoo.FVSBN(), train.Data(path=str(tmp_path / "few.npy")), steps=2)
+    for accumulate, size in ((1, 16), (5, 15)):
+        stated = dataclasses.replace(recipe, batch_size=100, accumulate=accumulate)
+        stored, trained, _ = train.engine.prepare.ready(stated, ())
+        assert stored.batch_size == trained.batch_size == size
+        assert f"batch_size={size}" in " ".join(train.engine.prepare.shape_notes(stated, stored))
+    with pytest.raises(train.DataError, match="cannot be taken from 16 .* --batch-size 16 or less"):
+        train.engine.prepare.ready(recipe, {"recipe.batch_size"})
 
 
 class Interrupting(train.data.Batches):

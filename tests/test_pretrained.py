@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import shutil
 
 import jax
@@ -34,6 +35,13 @@ def test_the_box_is_small_and_opens_from_any_folder(tmp_path, monkeypatch):
         assert {leaf.dtype.name for leaf in jax.tree.leaves(variables)} <= {"float32", "int32"}
     with pytest.raises(zoo.CheckpointError, match="no weights at pretrained/nade: .* has cnn"):
         zoo.open("pretrained/nade")
+    for name, advice in (
+        ("made", "; or take the weights that come with the project: pretrained/made."),
+        ("mdae", "; or did you mean pretrained/made?"),
+        ("zzz", "train MODEL."),
+    ):
+        with pytest.raises(zoo.CheckpointError, match=re.escape(advice)):
+            zoo.open(name)
 
 
 @pytest.mark.parametrize("name", NAMES)

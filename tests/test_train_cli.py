@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from test_training import data  # noqa: F401 (a fixture)
 
+import sample.score_file
 import train.__main__ as cli
 import train.cli.evaluate
 import train.data.batching
@@ -127,6 +128,7 @@ def test_unknown_names_get_the_nearest(capsys, flags):
             "a Categorical head needs at least 1 class; got 0; flags",
         ),
         (train.cli.evaluate.main, [], "Missing from python -m train.evaluate: RUN A run folder"),
+        (sample.score_file.main, ["made"], "Missing from python -m sample.score_file: FILE What"),
     ],
 )
 def test_wrong_flags_end_in_one_line(capsys, main, argv, message):

@@ -39,7 +39,7 @@ class Kind(NamedTuple):
     describe: Callable[[Any, Sequence[Any], list[str], Path], list[str]] | None = None
 
 
-Run = Annotated[str, tyro.conf.Positional]
+Run = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
 """The argument of every command that reads a run."""
 
 

@@ -19,7 +19,7 @@ from zoo.core.model_files import is_own, load_file, model_class
 class Options:
     """Run every check of the contract on a model, with a line for each."""
 
-    model: Annotated[str, tyro.conf.Positional]
+    model: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL")]
     """FILE.py:Class, FILE.py:NAME of a model that the file makes, or a model of the catalogue."""
     blind: int = 0
     """Pairs of an earlier and a later rank that do not depend on each other by intention."""

@@ -32,7 +32,7 @@ class Batches:
         if not 0 < batch_size <= len(split.x):
             raise DataError(
                 f"a batch of {batch_size} cannot be taken from {len(split.x)} training examples; "
-                f"choose a batch size between 1 and {len(split.x)}"
+                f"pass --batch-size {len(split.x)} or less"
             )
         self.split, self.batch_size, self.seed, self.dynamic = split, batch_size, seed, dynamic
         self.paired, self.redraw = paired, redraw

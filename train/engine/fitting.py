@@ -30,6 +30,7 @@ from train.engine.prepare import (
     for_model,
     shape_notes,
     shaped,
+    with_batch_of,
 )
 from train.engine.step import State
 from train.kinds import kind_of
@@ -282,10 +283,9 @@ def _prepared(model, x, valid, context, fields):
     recipe = fitted(recipe, dataset)
     if train.x.dtype != object and (misfit := why_outside(recipe.model.head, dataset.train.x)):
         raise DataError(f"x is outside the model's support: {misfit}.")
-    most = kind_of(recipe.model).largest_batch(recipe.model, dataset)
-    if "batch_size" not in fields and 0 < most < recipe.batch_size:
-        notes += [f"batches of {most}, as there are no more examples"]
-        recipe = dataclasses.replace(recipe, batch_size=most)
+    before, recipe = recipe, with_batch_of(recipe, dataset, given)
+    if recipe != before:
+        notes += [f"batches of {recipe.batch_size}, as there are no more examples"]
     check_trainable(recipe, dataset)
     for note in notes:
         print(f"note: {note}.", file=sys.stderr)

@@ -139,9 +139,21 @@ def ready(recipe: Recipe, given: Collection[str]) -> tuple[Recipe, Recipe, Datas
       ValueError: it cannot be trained, as for `shaped_inputs` and `check_trainable`.
     """
     stored, dataset = shaped_inputs(recipe, given)
+    stored = with_batch_of(stored, dataset, given)
     recipe = fitted(stored, dataset)
     check_trainable(recipe, dataset)
     return stored, recipe, dataset
+
+
+def with_batch_of(recipe: Recipe, dataset: Dataset, given: Collection[str]) -> Recipe:
+    """The recipe, its batches no larger than the training data allow, unless `given` has their
+    size.
+    """
+    most = kind_of(recipe.model).largest_batch(recipe.model, dataset)
+    most -= most % recipe.accumulate
+    if "recipe.batch_size" in given or not 0 < most < recipe.batch_size:
+        return recipe
+    return dataclasses.replace(recipe, batch_size=most)
 
 
 def training_batches(recipe: Recipe, dataset: Dataset) -> Stream:

@@ -3,6 +3,7 @@
 Nothing in a file is ever executed.
 """
 
+import difflib
 import hashlib
 import json
 import os
@@ -226,9 +227,19 @@ def find(run: str | os.PathLike, runs: str | os.PathLike = "runs") -> Path:
     if not trained:
         raise CheckpointError(
             f"no trained model at {path} and none named {run!r} in {runs}; train one first: "
-            "python -m train MODEL."
+            f"python -m train MODEL{_alternative(path, Path(runs))}"
         )
     return max(trained, key=lambda file: file.stat().st_mtime)
+
+
+def _alternative(path, runs):
+    """The end of a sentence: weights in the box of that name, or the nearest name of any weights."""
+    boxed = {file.parent.name: f"{BOX.name}/{file.parent.name}" for file in BOX.glob(f"*/{FILE}")}
+    names = boxed | {each.name: each.name for each in runs.glob("*") if (each / FILE).is_file()}
+    if path.name in boxed:
+        return f"; or take the weights that come with the project: {boxed[path.name]}."
+    near = difflib.get_close_matches(path.name, names, n=1)
+    return f"; or did you mean {names[near[0]]}?" if near else "."
 
 
 def open(source: Any) -> tuple[Generative, Variables]:
