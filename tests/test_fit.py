@@ -241,6 +241,22 @@ def test_few_rows_make_a_smaller_batch(capsys):
         fit(zoo.FVSBN(), levels(2, 12), batch_size=19)
 
 
+def test_memory_of_a_training_is_that_of_gradients_too(monkeypatch):
+    found = []
+    monkeypatch.setattr(train.engine.prepare, "check_memory", lambda *given: found.append(given))
+    recipe = train.Recipe(zoo.FVSBN((12,)), batch_size=16)
+    rows = levels(2, 12)
+    split = train.data.Split(rows, None)
+    dataset = train.data.Dataset("x", "x", split, split, split, num_levels=2)
+    train.engine.prepare.check_trainable(recipe, dataset)
+    ((_, arrays, _),) = found
+    weights, floats = (
+        sum(leaf.size for leaf in jax.tree.leaves(tree) if leaf.dtype == np.float32)
+        for tree in (arrays[0].variables["params"], arrays)
+    )
+    assert floats >= 5 * weights  # themselves, their average, two moments and gradients
+
+
 def test_few_examples_of_a_file_make_a_smaller_batch(tmp_path):
     np.save(tmp_path / "few.npy", levels(2, 20))
     recipe = train.Recipe(zoo.FVSBN(), train.Data(path=str(tmp_path / "few.npy")), steps=2)

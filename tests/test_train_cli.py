@@ -112,6 +112,7 @@ def test_unknown_names_get_the_nearest(capsys, flags):
             ["made", "--step", "3"],
             "Unrecognized options: --step, 3; Perhaps you meant: --steps INT Updates",
         ),
+        (cli.main, ["made", "--model.hed", "5"], r"|mixtureofgaussians:COMPONENTS:MIN_SCALE|"),
         (
             cli.main,
             ["made", "--steps", "x"],

@@ -14,10 +14,12 @@ import sample
 import zoo
 from train.data import Data, load
 from train.recipe.recipe import Recipe
+from zoo.foundation.limits import check_memory
 
 KEY = jax.random.key(0)
 MODEL = zoo.MADE((2, 3), (4,))
 X = np.zeros((2, 2, 3), np.int32)
+HUGE = jax.ShapeDtypeStruct((2**30, 2**20), np.float32)
 WRITER = zoo.GRU((8,), 4, 1, head=zoo.Categorical(5), vocabulary=tuple("abcde"))
 TRANSLATOR = zoo.CATALOGUE["seq2seq"].tiny.clone(
     vocabulary=("<pad>", "<end>", "<unk>", "a"),
@@ -84,6 +86,10 @@ SIZES = [
     (
         lambda: zoo.init(zoo.MADE((99, 99), (10**7,)), KEY, np.zeros((1, 99, 99), int)),
         "GiB.*memory .*--model.hidden",
+    ),
+    (
+        lambda: check_memory(zoo.MADE((99, 99)), HUGE, "it"),
+        r"site_shape=\(99, 99\) \(--model.site-shape, of your own images --data.size",
     ),
     (
         lambda: sample.draw(MODEL, variables(), KEY, 2**31 - 1),

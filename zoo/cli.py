@@ -95,7 +95,8 @@ def _one_line(box: str) -> str:
     no hint at the help.
     """
     framed = box.startswith("╭")
-    lines = [line.strip("│ ") for line in box.splitlines() if line[:1] not in ("╭", "╰")]
+    lines = [line for line in box.splitlines() if line[:1] not in ("╭", "╰")]
+    lines = _unbroken([(line[2:-2] if framed else line).rstrip() for line in lines])
     parts = re.split(r"\n[─-]+\n", "\n".join(lines))[0 if framed else 1 :]
     kept = [
         " ".join(part.split())
@@ -103,6 +104,23 @@ def _one_line(box: str) -> str:
         if not part.startswith(("For full helptext", "Argument helptext"))
     ]
     return ("; ".join(kept) or " ".join(box.split())).rstrip(".")
+
+
+def _unbroken(lines):
+    """The lines without blanks around them; a word longer than a line, which was broken at the end
+    of one, is whole again.
+    """
+    width = max(map(len, lines), default=0)
+    whole, full = [""], False
+    for line in lines:
+        text = line.strip()
+        end, start = whole[-1].rpartition(" ")[2], text.partition(" ")[0]
+        if full and len(end) + len(start) > width:
+            whole[-1] += text
+        else:
+            whole.append(text)
+        full = len(line) == width and bool(line.strip("─- "))
+    return whole[1:]
 
 
 _CONSOLE: dict[str, str] = {}  # the commands of the console script by module, while it runs

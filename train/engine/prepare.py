@@ -183,7 +183,8 @@ def check_trainable(recipe: Recipe, dataset: Dataset) -> None:
         exact(recipe.model, "snapshots")
     batches = training_batches(recipe, dataset)
     state = jax.eval_shape(lambda: initial_state(recipe, *batches(0)))
-    check_memory(recipe.model, (state, _drawn(recipe)), "its training")
+    gradients = state.variables.get("params", {})
+    check_memory(recipe.model, (state, gradients, _drawn(recipe)), "its training")
 
 
 def _drawn(recipe):

@@ -49,7 +49,8 @@ class Labels(Kind):
         if dataset.num_classes is None:
             raise DataError(
                 f"{dataset.name} has no labels, so there is nothing to classify: pass data with "
-                f"labels, such as --data.name {self.example}, or a folder with a sub-folder a class."
+                f"labels, such as --data.name {self.example}, a folder with a sub-folder a class, or "
+                "an .npz with labels (--data.label-arrays)."
             )
         if dataset.num_classes < 2:
             raise DataError(f"{dataset.name} has one class only; a classifier needs at least 2.")

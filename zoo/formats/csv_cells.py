@@ -161,7 +161,8 @@ def dialect_of(path: Path, reading: Reading) -> Dialect:
 
 
 def _unreadable(path, error):
-    return ValueError(f"{path} cannot be read as text ({error})")
+    reason = getattr(error, "reason", error)
+    return ValueError(f"{path} cannot be read as text ({reason}); expected a .csv in UTF-8")
 
 
 def cells_of(path: Path, dialect: Dialect) -> Iterator[tuple[int, list[str]]]:

@@ -98,16 +98,22 @@ def check_memory(model: Any, arrays: PyTree, what: str) -> None:
     )
     if needed <= there:
         return
-    name, value = max(
-        _sizes(model), key=lambda pair: max(pair[1]) if isinstance(pair[1], tuple) else pair[1]
-    )
+    name, value = max(_sizes(model), key=lambda size: _extent(*size))
     raise ValueError(
         f"{type(getattr(model, 'model', model)).__name__}: {what} would take "
         f"{needed / 2**30:,.1f} GiB, and the limit is "
         f"the memory of this machine, {there / 2**30:,.1f} GiB: choose a smaller model; its "
         "largest size is "
-        f"{name}={value} (--model.{name.split('.')[0].replace('_', '-')})."
+        f"{name}={value} (--model.{name.split('.')[0].replace('_', '-')}"
+        f"{', of your own images --data.size and --data.levels' if name == 'site_shape' else ''})."
     )
+
+
+def _extent(name, value):
+    """The number that a size stands for: how many sites, or the widest layer."""
+    if not isinstance(value, tuple):
+        return value
+    return math.prod(value) if name.endswith("_shape") else max(value)
 
 
 def _sizes(owner, prefix=""):

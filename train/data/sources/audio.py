@@ -119,9 +119,13 @@ def _few(whole, keys):
     cuts = [np.split(line, [len(line) * 8 // 10, len(line) * 9 // 10]) for line in whole.x]
     parts = [whole._replace(x=ragged(list(each))) for each in zip(*cuts, strict=True)]
     return parts, (
-        f"{len(keys)} recordings: of each the first 80 % are for training, the next 10 % for "
+        f"{_recordings(len(keys))}: of each the first 80 % are for training, the next 10 % for "
         "validation and the last 10 % for the test, so splits sound alike"
     )
+
+
+def _recordings(count):
+    return f"{count:,} recording{'s' if count != 1 else ''}"
 
 
 def _pieces(split, length, path, name):
@@ -162,7 +166,7 @@ def _dataset(data, title, splits, rate, num_classes, seconds):
     hours = {name: sum(map(len, split.x)) / rate for name, split in splits.items()}
     description = (
         f"{title}, {rate} Hz, {sum(hours.values()):,.0f} s, test split of "
-        f"{len(splits['test'].x):,} recordings, "
+        f"{_recordings(len(splits['test'].x))}, "
         f"{hours['test']:,.0f} s"
     )
     return Dataset(

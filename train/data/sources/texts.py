@@ -62,7 +62,8 @@ def _decode(decoder, piece, path):
         return decoder.decode(piece, final=not piece)
     except UnicodeDecodeError as error:
         raise DataError(
-            f"{path} is not a text in UTF-8 ({error.reason}); convert it first"
+            f"{path} is not a text in UTF-8 ({error.reason}); convert it first, or pass --data.unit "
+            "byte"
         ) from None
 
 
