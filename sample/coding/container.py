@@ -24,6 +24,7 @@ import numpy as np
 from jaxtyping import PyTree
 
 import zoo
+from sample.engines.cores import cores
 from zoo.core.checkpoint import digest
 from zoo.core.configs import to_config
 from zoo.foundation.files import to_json
@@ -143,10 +144,9 @@ def _arrays(tree):
 def surroundings() -> dict[str, str]:
     """All that decides the last bit of a float32, in words: versions, hardware and threads."""
     device = jax.local_devices()[0]
-    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     hardware = f"{device.platform} {device.device_kind}"
     if device.platform == "cpu":
-        hardware = f"{platform.machine()} {_processor()} with {threads} threads"
+        hardware = f"{platform.machine()} {_processor()} with {cores()} threads"
     return {
         "release": installed_version(),
         "jax": jax.__version__,

@@ -13,6 +13,7 @@ from jaxtyping import Array, PyTree
 import zoo
 from sample.engines import prefix as prefixes
 from sample.engines.ancestral_loop import Drawing, Sample, begin, finish
+from sample.engines.cores import parts_of, together
 from sample.engines.from_noise import draw_from_noise
 from sample.engines.jacobi import jacobi
 from sample.engines.noise import uniforms
@@ -78,7 +79,7 @@ def draw(
         step derived from its `__call__`, as `cached` does for a model without a step; `recompute`
         runs the whole network at every rank (the reference); `jacobi` runs the whole network until
         nothing changes.
-      batch_size: number of samples that a device draws at once.
+      batch_size: number of samples that a device draws at once; on a CPU its cores share them.
       tempered: temperature, top-k, top-p and min-p; the draws are then no longer exact samples.
 
     Returns:
@@ -156,22 +157,20 @@ def draw_by_rank(
             first, prefilled = prefilled, 0
     if mesh.size > 1:
         variables = jax.device_put(variables, NamedSharding(mesh, PartitionSpec()))
-    last, pieces = None if end is None else np.int32(end), []
+    last, calls = None if end is None else np.int32(end), []
     start, share = (0, num) if traced else share_of(num)
-    done = start
-    while done < start + share:
-        needed = -(-(start + share - done) // mesh.size)
-        size = mesh.size * min(batch_size, needed if traced else few(needed))
+    rows = min(batch_size, -(-share // mesh.size))
+    cores = 1 if traced else parts_of(rows, variables, mesh)
+    for done, size in _parts(start, start + share, mesh.size, batch_size, cores, exact=traced):
         # The surplus rows are copies of the last sample, and are cut off again.
         part = np.minimum(np.arange(done, done + size, dtype=np.int32), num - 1)
         whole = size == num == share
         each = (context, known) if whole else _take((context, known), part)
         dynamic = (tempered, shared, np.int32(first), last)
-        pieces.append(
-            _draw(model, engine, prefilled or 0, mesh, variables, key, part, *each, *dynamic)
-        )
-        done += size
-    if len(pieces) == 1 and done == num == share and mesh.size == 1:
+        arguments = (prefilled or 0, mesh, variables, key, part, *each, *dynamic)
+        calls.append(functools.partial(_draw, model, engine, *arguments))
+    pieces = together(calls, cores)
+    if len(pieces) == 1 and whole and mesh.size == 1:
         return pieces[0]
     if traced:
         return jax.tree.map(lambda *parts: jnp.concatenate(parts)[:num], *pieces)
@@ -236,6 +235,19 @@ def _continue(model, make, variables, context, known, shared, batch):
     return Drawing(cache, x, jnp.broadcast_to(nats, (model.num_sites, batch)))
 
 
+def _parts(start, end, devices, batch_size, cores, exact):
+    """The first sample and the number of samples of each part: a batch a device, or one of its
+    equal parts, of one of a few sizes.
+    """
+    while start < end:
+        needed = -(-min(batch_size, -(-(end - start) // devices)) // cores)
+        size = devices * (needed if exact else min(-(-batch_size // cores), few(needed)))
+        for _ in range(cores):
+            if start < end:
+                yield start, size
+            start += size
+
+
 def _take(tree, rows):
     return jax.tree.map(lambda leaf: leaf[rows], tree)
 
@@ -264,16 +276,8 @@ def _draw(
             return jacobi(model, variables, u, context, known, tempered)
         decoder = maker(engine)(model, variables, batch, context)
         if shared is None:
-            return finish(
-                model,
-                decoder,
-                u,
-                begin(model, decoder, batch, known, start),
-                start,
-                end,
-                known,
-                tempered,
-            )
+            drawing = begin(model, decoder, batch, known, start)
+            return finish(model, decoder, u, drawing, start, end, known, tempered)
         drawing = _continue(model, maker(engine), variables, context, known, shared, batch)
         return finish(model, decoder, u, drawing, first, end, known, tempered)
 

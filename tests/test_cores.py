@@ -1,0 +1,67 @@
+"""The cores of a processor share a batch: nothing changes but the time."""
+
+import threading
+
+import jax
+import numpy as np
+import pytest
+
+import sample
+import zoo
+from sample.engines import cores, sampler
+from zoo.foundation.processes import local_mesh
+
+
+@pytest.fixture
+def three_cores(monkeypatch):
+    """One device with three cores, of which each takes a row or more."""
+    one = jax.sharding.Mesh(local_mesh().devices[:1], local_mesh().axis_names)
+    monkeypatch.setattr(sampler, "local_mesh", lambda: one)
+    monkeypatch.setattr(cores, "cores", lambda: 3)
+    monkeypatch.setattr(cores, "LEAST_ROWS", 1)
+
+
+def test_parts_of_a_batch_are_the_batch(three_cores, monkeypatch):
+    model = zoo.CATALOGUE["gru"].tiny
+    variables = zoo.init(model, jax.random.key(0), *model.example(1))
+    sizes = [size for _, size in sampler._parts(0, 7, 1, 256, 3, exact=False)]
+    assert sizes == [4, 4]  # 3 rows are rounded up, and two parts are enough
+    shared = sample.draw(model, variables, jax.random.key(1), 7)
+    short = sample.draw(model, variables, jax.random.key(1), 7, batch_size=3)
+    monkeypatch.setattr(cores, "cores", lambda: 1)
+    alone = sample.draw(model, variables, jax.random.key(1), 7)
+    for drawn in (shared, short):
+        np.testing.assert_array_equal(drawn.x, alone.x)
+        np.testing.assert_allclose(drawn.log_prob, alone.log_prob, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("batch", "total"), [(256, 1000), (100, 64), (3, 7), (1, 5), (7, 1)])
+def test_parts_cover_all_samples_once_within_the_batch(batch, total):
+    pieces = list(sampler._parts(0, total, 1, batch, 2, exact=False))
+    ends = [start + size for start, size in pieces]
+    assert [start for start, _ in pieces] == [0, *ends[:-1]] and ends[-1] >= total > ends[
+        -1
+    ] - batch
+    assert max(size for _, size in pieces) <= -(-batch // 2)
+
+
+def test_calls_run_in_threads_unless_jax_is_set_otherwise_here():
+    names = cores.together([lambda: threading.current_thread().name] * 2, threads=2)
+    assert threading.current_thread().name not in names
+    with jax.default_matmul_precision("float32"):
+        names = cores.together([lambda: threading.current_thread().name] * 2, threads=2)
+    assert {threading.current_thread().name} == set(names)
+
+
+def test_a_failure_in_a_part_reaches_the_caller():
+    with pytest.raises(ZeroDivisionError):
+        cores.together([lambda: 1, lambda: 1 // 0], threads=2)
+
+
+def test_large_weights_and_several_devices_are_not_shared_among_cores(three_cores):
+    mesh = sampler.local_mesh()
+    assert cores.parts_of(16, {}, mesh) == 3
+    assert cores.parts_of(2, {}, mesh) == 2
+    assert cores.parts_of(16, {}, local_mesh()) == 1
+    large = jax.ShapeDtypeStruct((1 << 25,), np.float32)
+    assert cores.parts_of(16, {"w": np.broadcast_to(np.float32(0), large.shape)}, mesh) == 1
