@@ -52,10 +52,10 @@ def nade():
 def test_round_trip_and_rate():
     """In one lane, in lanes that grow, and in several batches of which the last is not full."""
     header, over = check(MODEL, 90)
-    assert header["batch"] == 96 and len(header["growth"]) == 1 and over > 0
+    assert header["batch"] == 96 and len(header["growth"][0]) == 1 and over > 0
     header, _ = check(MODEL, 900, batch_size=96)
-    assert header["batch"] == 96 and len(header["growth"]) == 3
-    assert check(MODEL, 1)[0]["growth"] == []
+    assert header["batch"] == 96 and len(header["growth"][0]) == 3
+    assert check(MODEL, 1)[0]["growth"] == [[]]
 
 
 @pytest.mark.parametrize(
@@ -218,8 +218,8 @@ def test_wrong_data(nade):
     cases = [
         (b"", "are empty"),
         (b"PK" * 40, "no compressed values of this zoo"),
-        (newer, "version 3 of the format, .* install a newer release"),
-        (older, "version 1 of the format, .* by the release that wrote them"),
+        (newer, "version 4 of the format, .* install a newer release"),
+        (older, "version 2 of the format, .* by the release that wrote them"),
         (data[: fixed + 10], "their header is cut off"),
         (data[:-3], "truncated: 3 of [0-9]+ bytes are missing"),
         (data[:-1] + bytes([data[-1] ^ 1]), "damaged since they were written"),
@@ -227,8 +227,12 @@ def test_wrong_data(nade):
         (rewrapped(data, num=10**12), "bytes cannot hold 12,000,000,000,000 values"),
         (rewrapped(data, num=10**5), "damaged: its payload ends too early"),
         (rewrapped(data, batch=10**9), "describes no values of the model"),
-        (rewrapped(data, growth=[5, 6]), "describes no values of the model"),
-        (rewrapped(data, growth=[]), "damaged|do not decode"),
+        (rewrapped(data, growth=[[5, 6]]), "describes no values of the model"),
+        (rewrapped(data, growth=[[]]), "damaged|do not decode"),
+        (rewrapped(data, growth=[5]), "describes no values of the model"),
+        (rewrapped(data, growth=[]), "describes no values of the model"),
+        (rewrapped(data, sizes=[1]), "describes no values of the model"),
+        (rewrapped(data, sizes=7), "describes no values of the model"),
         (rewrapped(data, num=249), "damaged|do not decode"),
         (rewrapped(data, model="0"), r"another model \(NADE\)"),
         (rewrapped(data, site_shape=[10**9]), "bytes cannot hold 250,000,000,000 values"),

@@ -8,6 +8,7 @@ import pytest
 
 import sample
 import zoo
+from sample.coding import codec, container
 from sample.engines import cores, sampler
 from zoo.foundation.processes import local_mesh
 
@@ -16,8 +17,10 @@ from zoo.foundation.processes import local_mesh
 def three_cores(monkeypatch):
     """One device with three cores, of which each takes a row or more."""
     one = jax.sharding.Mesh(local_mesh().devices[:1], local_mesh().axis_names)
-    monkeypatch.setattr(sampler, "local_mesh", lambda: one)
-    monkeypatch.setattr(cores, "cores", lambda: 3)
+    for module in (sampler, codec):
+        monkeypatch.setattr(module, "local_mesh", lambda: one)
+    for module in (cores, codec):
+        monkeypatch.setattr(module, "cores", lambda: 3)
     monkeypatch.setattr(cores, "LEAST_ROWS", 1)
 
 
@@ -65,3 +68,16 @@ def test_large_weights_and_several_devices_are_not_shared_among_cores(three_core
     assert cores.parts_of(16, {}, local_mesh()) == 1
     large = jax.ShapeDtypeStruct((1 << 25,), np.float32)
     assert cores.parts_of(16, {"w": np.broadcast_to(np.float32(0), large.shape)}, mesh) == 1
+
+
+def test_a_file_has_several_streams_where_they_cost_little(three_cores):
+    model = zoo.FVSBN((10, 10))
+    variables = zoo.init(model, jax.random.key(0), *model.example(1))
+    x = np.random.RandomState(0).randint(0, 2, (350, 10, 10))
+    bits = -float(np.asarray(zoo.log_prob(model, variables, x), np.float64).sum()) / np.log(2)
+    for num, streams in ((350, 2), (10, 1), (1, 1)):
+        header, payload = codec.coded(model, variables, x[:num])
+        assert len(header["sizes"]) == len(header["growth"]) == streams
+        assert 8 * len(payload) <= bits * num / 350 * 1.02 + 64 + 0.001 * bits
+        back = sample.decompress(model, variables, container.wrapped(header, payload))
+        np.testing.assert_array_equal(back, x[:num])

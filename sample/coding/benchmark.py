@@ -8,6 +8,7 @@ left out.
 """
 
 import dataclasses
+import functools
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -20,14 +21,17 @@ import tyro
 
 import zoo
 from sample.coding import codec, container
+from sample.coding.batches import forward
 from sample.coding.forms import data_files
 from sample.coding.forms.contents import Contents
 from sample.coding.general_codecs import codecs
 from sample.coding.pack import context_of
+from sample.engines.cores import parts_of, together
 from sample.engines.sampler import draw
 from zoo.cli import called, command
 from zoo.core.checks import kind
 from zoo.core.model_files import find_run
+from zoo.foundation.processes import local_mesh
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,9 +103,7 @@ def measure(
     header, payload = codec.coded(model, variables, x, context, **how)
     key = jax.random.key(0)
     each = {
-        "draw": lambda: draw(
-            model, variables, key, num, context=context, batch_size=header["batch"]
-        ),
+        "draw": lambda: draw(model, variables, key, num, context=context, batch_size=batch_size),
         "write": lambda: codec.coded(model, variables, x, context, **how),
         "read": lambda: codec.decoded(model, variables, header, payload, context),
         "network": lambda: _forward(model, variables, x, context, header),
@@ -127,8 +129,8 @@ def _forward(model, variables, x, context, header):
     """What the device does of writing."""
     task = codec.Task(model, variables, context, len(x), header["batch"], header["last"])
     flat = np.asarray(x).reshape(len(x), model.num_sites, *model.head.event_shape)
-    for batch in range(task.batches):
-        jax.block_until_ready(codec._forward(task, batch, flat, batch == task.batches - 1).parts)
+    calls = [functools.partial(forward, task, batch, flat, False) for batch in range(task.batches)]
+    together(calls, parts_of(task.rows * task.batches, variables, local_mesh()))
 
 
 def _nats(model, variables, x, context):

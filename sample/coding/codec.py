@@ -1,5 +1,6 @@
 """Values as bytes and back, without loss, at -log2 p bits."""
 
+import functools
 import zlib
 from typing import Any
 
@@ -8,18 +9,22 @@ import numpy as np
 from jaxtyping import PyTree, Shaped
 
 import zoo
-from sample.coding import container, single_lane
+from sample.coding import container
+from sample.coding.batches import parts_of_batch, push, read
 from sample.coding.lanes import Reader, Writer
-from sample.coding.program import WRITING, Coding, Job, advance, begin
-from sample.coding.pushing import checked_parts
 from sample.coding.single_lane import MOST_ROWS
-from sample.coding.symbols import check_coded, has_windows, per_site
+from sample.coding.streams import BITS
+from sample.coding.symbols import check_coded, has_windows
 from sample.coding.task import Task, as_coded, check_same_context, dtype_name, task_of
+from sample.engines.cores import cores, parts_of, together
 from sample.engines.program_sizes import few
 from zoo.core.arrays import check_variables
 from zoo.core.checks import check_inputs, kind
 from zoo.foundation.arguments import checked, shown
 from zoo.foundation.precision import narrowed
+from zoo.foundation.processes import local_mesh
+
+STREAM_BITS = 43  # that a stream takes more than -log2 p: 32 of them check the values
 
 
 @checked(batch_size=1)
@@ -85,16 +90,12 @@ def coded(
     x = np.asarray(x)
     dtype = dtype_name(x)
     rows = min(few(len(x)), batch_size, MOST_ROWS)
+    at_once = parts_of(rows, variables, local_mesh())
+    rows = -(-rows // at_once)
     context = _on_host(context)
     last = model.num_sites if last is None else last
     task = Task(model, variables, context, len(x), rows, last)
-    writer = Writer(rows, _checksum(x))
-    growth: list[int] = []
-    flat = x.reshape(len(x), model.num_sites, *model.head.event_shape)
-    for batch in range(task.batches - 1, -1, -1):
-        parts = _parts(task, batch, flat, writer.lanes == 1)
-        ranks = _write(writer, parts, has_windows(model.head))
-        growth += [batch * model.num_sites + rank for rank in ranks]
+    streams = _write(task, x.reshape(len(x), model.num_sites, *model.head.event_shape), at_once)
     header = {
         "model": container.model_digest(model, variables),
         "class": kind(model),
@@ -104,55 +105,47 @@ def coded(
         "site_shape": list(model.site_shape),
         "dtype": dtype,
         "batch": rows,
-        "growth": growth,
+        "growth": [growth for growth, _ in streams],
+        "sizes": [len(payload) for _, payload in streams],
         "surroundings": container.surroundings(),
     }
-    return header, writer.finish()
+    return header, b"".join(payload for _, payload in streams)
 
 
-def _write(writer, parts, windows):
-    """Pushes the symbols of a batch; returns the ranks at which the number of lanes has grown."""
-    rank, growth = len(parts), []
-    on_host = np.asarray(parts) if writer.lanes == 1 else np.zeros(0)
-    while rank:
-        if writer.lanes == 1 < writer.rows:
-            rank -= 1
-            for part in on_host[rank, ::-1]:  # of a symbol, [4, rows]
-                writer.push_first(_on_one_lane(part, windows))
-        else:
-            rank = writer.push(parts, rank)
-        while writer.grow():
-            growth.append(rank)
-    return growth
+def _write(task, x, at_once):
+    """The streams of a file, (growth, payload) each; batch b is in stream b modulo their number."""
+    writers: list[Writer] = []
+    growth: list[list[int]] = []
+    for end in range(task.batches, 0, -at_once):
+        batches = range(max(0, end - at_once), end)
+        with_peaks = not writers or min(writer.lanes for writer in writers) == 1
+        calls = [functools.partial(parts_of_batch, task, b, x, with_peaks) for b in batches]
+        parts = dict(zip(batches, together(calls, at_once), strict=True))
+        if not writers:
+            number = min(len(batches), _streams(task, parts))
+            writers = [Writer(task.rows, _checksum(x)) for _ in range(number)]
+            growth = [[] for _ in writers]
+        own = [{b: parts[b] for b in batches if b % number == i} for i in range(number)]
+        calls = [functools.partial(_push, task, *each) for each in zip(writers, own, strict=True)]
+        for marks, new in zip(growth, together(calls, at_once), strict=True):
+            marks += new
+    return [(marks, writer.finish()) for marks, writer in zip(growth, writers, strict=True)]
 
 
-def _on_one_lane(part, windows):
-    """The symbols (start, count) of all rows, one after the other."""
-    return single_lane.written(*part) if windows else list(zip(*part[:2].tolist(), strict=True))
+def _push(task, writer, parts):
+    """Pushes batches onto a stream, the last one first; returns the marks of its growth."""
+    marks = []
+    for batch in sorted(parts, reverse=True):
+        ranks = push(writer, parts[batch], has_windows(task.model.head))
+        marks += [batch * task.model.num_sites + rank for rank in ranks]
+    return marks
 
 
-def _parts(task, batch, x, with_peaks):
-    """The parts of a batch, [num_sites, symbols, 4, rows]."""
-    parts = _forward(task, batch, x, with_peaks).parts
-    parts, is_sound = checked_parts(parts, task.lengths(batch))
-    if not is_sound:
-        raise ValueError(
-            f"{kind(task.model)} gives no probabilities to some values: its head's log_prob is not "
-            "that of a distribution."
-        )
-    return parts
-
-
-def _forward(task, batch, x, with_peaks):
-    """The parts of a batch of known values, computed on the device."""
-    model, variables, context = task.model, task.variables, task.context_of(batch)
-    known = x[task.indices(batch)].astype(model.head.dtype)
-    states, words = Reader.nothing(task.rows, _capacity(model, task.rows))
-    ranks = np.int32(0), np.int32(model.num_sites)
-    lengths = task.lengths(batch)
-    job = Job(known, np.int32(WRITING), lengths, *ranks, np.bool_(with_peaks), np.int32(0))
-    coding = begin(model, variables, context, task.rows)
-    return advance(model, variables, context, coding, job, states, words)[0]
+def _streams(task, parts):
+    """How many streams the values may be shared among: all of them cost 0.1 % and 64 bits at most."""
+    counts = [np.asarray(each)[:, :, 1] for each in parts.values()]
+    bits = sum(float(BITS * count.size - np.log2(count).sum()) for count in counts)
+    return max(1, int((64 + bits * task.batches / len(parts) / 1000) / STREAM_BITS))
 
 
 @checked()
@@ -207,12 +200,10 @@ def decoded(
     container.check_surroundings(header.get("surroundings"))
     task = task_of(model, variables, header, context)
     try:
-        reader = Reader(payload, task.rows, len(header["growth"]))
-        pieces = [_read(task, batch, reader, header) for batch in range(task.batches)]
+        x = _read(task, header, payload)
     except ValueError as error:
         raise ValueError(f"the data are damaged: {error}.") from None
-    x = np.concatenate(pieces)[: task.num]
-    if not reader.is_done(_checksum(x)):
+    if x is None:
         raise ValueError(
             "the data do not decode to what was compressed: this machine computes other last bits "
             "than the one that compressed them; decompress them there."
@@ -220,31 +211,26 @@ def decoded(
     return x.reshape(len(x), *model.site_shape, *model.head.event_shape)
 
 
-def _read(task, batch, reader, header):
-    """The values of a batch, [rows, num_sites, *event_shape]."""
-    model, variables, context = task.model, task.variables, task.context_of(batch)
-    known = np.zeros((task.rows, model.num_sites, *model.head.event_shape), model.head.dtype)
-    coding: Coding = begin(model, variables, context, task.rows)
-    offset, first = batch * model.num_sites, 0
-    marks = [mark - offset for mark in header["growth"][::-1]]
-    cuts = [mark for mark in marks if 0 <= mark < model.num_sites]
-    for end in (*cuts, model.num_sites):
-        if end > first:
-            way, lengths = np.int32(reader.growth), task.lengths(batch)
-            ranks, available = (np.int32(first), np.int32(end)), min(reader.available, 2**31 - 1)
-            job = Job(known, way, lengths, *ranks, np.False_, np.int32(available))
-            states, words = reader.load(_capacity(model, task.rows))
-            coding, states = advance(model, variables, context, coding, job, states, words)
-            reader.store(states)
-        if end < model.num_sites:
-            reader.shrink()
-        first = end
-    return np.asarray(coding.x).astype(header["dtype"])
+def _read(task, header, payload):
+    """The values, [num, num_sites, *event_shape]; None if they are not those that were written."""
+    number = len(header["sizes"])
+    ends = np.cumsum(header["sizes"])
+    pieces = [payload[end - size : end] for end, size in zip(ends, header["sizes"], strict=True)]
+    readers = [
+        Reader(piece, task.rows, len(marks))
+        for piece, marks in zip(pieces, header["growth"], strict=True)
+    ]
 
+    def of_stream(stream):
+        marks = header["growth"][stream][::-1]
+        batches = range(stream, task.batches, number)
+        return [read(task, batch, readers[stream], marks) for batch in batches]
 
-def _capacity(model, rows):
-    """The most words that a batch can read: a symbol reads one at most, and seeds come back."""
-    return (model.num_sites * per_site(model.head) + 8) * rows
+    calls = [functools.partial(of_stream, stream) for stream in range(number)]
+    found = together(calls, min(number, cores()))
+    x = np.concatenate([found[b % number][b // number] for b in range(task.batches)])[: task.num]
+    x = x.astype(header["dtype"])
+    return x if all(reader.is_done(_checksum(x)) for reader in readers) else None
 
 
 def _on_host(context):

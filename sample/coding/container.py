@@ -31,7 +31,7 @@ from zoo.foundation.files import to_json
 from zoo.foundation.precision import narrowed
 from zoo.foundation.version import installed_version
 
-MAGIC, VERSION = b"\x89arzoo\r\n", 2
+MAGIC, VERSION = b"\x89arzoo\r\n", 3
 _FIXED = struct.Struct("<8sBI16s")
 _PER_BYTE = 2**14  # values for each byte behind the header, at most
 _digests: dict[str, tuple[list[weakref.ref], str]] = {}  # of the last model

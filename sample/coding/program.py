@@ -53,7 +53,7 @@ class Job(NamedTuple):
 
     known: Any
     way: Any
-    lengths: Int32[Array, " batch"]
+    lengths: Int32[Any, " batch"]
     first: Any
     end: Any
     with_peaks: Any

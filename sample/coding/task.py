@@ -1,5 +1,6 @@
 """What is coded: so many examples, in batches; and what a header says of them."""
 
+import itertools
 from typing import Any, NamedTuple
 
 import jax
@@ -101,27 +102,36 @@ def task_of(model: Any, variables: zoo.Variables, header: dict[str, Any], contex
     rows: Any
     last: Any
     num, rows, last = (header.get(name) for name in ("num", "batch", "last"))
-    marks: Any = header.get("growth")
-    sites = model.num_sites
-    counts = isinstance(marks, list) and all(
-        type(each) is int for each in (num, rows, last, *marks)
+    growth: Any
+    sizes: Any
+    growth, sizes = header.get("growth"), header.get("sizes")
+    lists = isinstance(growth, list) and all(isinstance(each, list) for each in (sizes, *growth))
+    counts = lists and all(
+        type(each) is int for each in (num, rows, last, *sizes, *itertools.chain(*growth))
     )
     is_sound = (
         counts
         and num >= 1
         and all(len(leaf) == num for leaf in jax.tree.leaves(context))
         and 1 <= rows <= min(few(num), MOST_ROWS)
-        and 1 <= last <= sites
+        and 1 <= last <= model.num_sites
         and header.get("dtype") in _DTYPES
-        and marks == sorted(marks, reverse=True)
-        and all(0 <= mark < num * sites for mark in marks)
-        and (not marks or lanes_after(len(marks) - 1, rows) < rows)
+        and 1 <= len(sizes) == len(growth) <= -(-num // rows)
+        and min(sizes) >= 1
+        and sum(sizes) == header.get("payload", sum(sizes))
+        and all(_are_marks(marks, num * model.num_sites, rows) for marks in growth)
     )
     if not is_sound:
         raise ValueError("the data are damaged: their header describes no values of the model.")
     event = (num, *model.site_shape, *model.head.event_shape)
     check_memory(model, jax.ShapeDtypeStruct(event, header["dtype"]), f"{num:,} examples of it")
     return Task(model, variables, context, num, rows, last)
+
+
+def _are_marks(marks, num, rows):
+    """Whether the lanes of a stream of `num` ranks may have grown at these."""
+    in_order = marks == sorted(marks, reverse=True) and all(0 <= mark < num for mark in marks)
+    return in_order and (not marks or lanes_after(len(marks) - 1, rows) < rows)
 
 
 def check_same_context(model: Any, header: dict[str, Any], context: PyTree) -> None:
