@@ -70,14 +70,15 @@ def test_large_weights_and_several_devices_are_not_shared_among_cores(three_core
     assert cores.parts_of(16, {"w": np.broadcast_to(np.float32(0), large.shape)}, mesh) == 1
 
 
-def test_a_file_has_several_streams_where_they_cost_little(three_cores):
+def test_a_file_has_several_streams_which_cost_nothing(three_cores):
     model = zoo.FVSBN((10, 10))
     variables = zoo.init(model, jax.random.key(0), *model.example(1))
     x = np.random.RandomState(0).randint(0, 2, (350, 10, 10))
-    bits = -float(np.asarray(zoo.log_prob(model, variables, x), np.float64).sum()) / np.log(2)
-    for num, streams in ((350, 2), (10, 1), (1, 1)):
+    for num, streams in ((350, 3), (40, 2), (24, 2), (9, 1), (1, 1)):
         header, payload = codec.coded(model, variables, x[:num])
         assert len(header["sizes"]) == len(header["growth"]) == streams
-        assert 8 * len(payload) <= bits * num / 350 * 1.02 + 64 + 0.001 * bits
+        nats = np.asarray(zoo.log_prob(model, variables, x[:num]), np.float64).sum()
+        bits = -float(nats) / np.log(2)
+        assert 0 < 8 * len(payload) - bits <= 64 + 0.001 * bits
         back = sample.decompress(model, variables, container.wrapped(header, payload))
         np.testing.assert_array_equal(back, x[:num])

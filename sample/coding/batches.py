@@ -1,9 +1,9 @@
 """A batch of values on the device: the parts of its symbols, how they are written, and back."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Int32, Shaped
+from jaxtyping import Int32
 
 from sample.coding import single_lane
 from sample.coding.lanes import Reader, Writer
@@ -44,20 +44,24 @@ def forward(task: Task, batch: int, x: Any, with_peaks: bool) -> Coding:
     return advance(model, variables, context, coding, job, states, words)[0]
 
 
-def push(writer: Writer, parts: Parts, windows: bool) -> list[int]:
-    """Pushes the symbols of a batch; returns the ranks at which the number of lanes has grown."""
-    rank, growth = len(parts), []
+def push(
+    writer: Writer, parts: Parts, windows: bool, end: int, until_growth: bool = False
+) -> tuple[int, list[int]]:
+    """Pushes the symbols of the ranks before `end` of a batch, if asked for only until lanes are
+    added; returns the first rank that is pushed, and those at which their number has grown.
+    """
+    growth: list[int] = []
     on_host = np.asarray(parts) if writer.lanes == 1 else np.zeros(0)
-    while rank:
+    while end and not (until_growth and growth):
         if writer.lanes == 1 < writer.rows:
-            rank -= 1
-            for part in on_host[rank, ::-1]:  # of a symbol, [4, rows]
+            end -= 1
+            for part in on_host[end, ::-1]:  # of a symbol, [4, rows]
                 writer.push_first(_on_one_lane(part, windows))
         else:
-            rank = writer.push(parts, rank)
+            end = writer.push(parts, end)
         while writer.grow():
-            growth.append(rank)
-    return growth
+            growth.append(end)
+    return end, growth
 
 
 def _on_one_lane(part, windows):
@@ -65,16 +69,34 @@ def _on_one_lane(part, windows):
     return single_lane.written(*part) if windows else list(zip(*part[:2].tolist(), strict=True))
 
 
-def read(
-    task: Task, batch: int, reader: Reader, marks: list[int]
-) -> Shaped[np.ndarray, "rows num_sites ..."]:
-    """The values of a batch, [rows, num_sites, *event_shape]."""
+class Reading(NamedTuple):
+    """A batch that is read up to some rank.
+
+    Attributes:
+      coding: what the device has of it.
+      rank: the next one.
+      cuts: the ranks at which the number of lanes is still to shrink, in this order.
+    """
+
+    coding: Coding
+    rank: int
+    cuts: list[int]
+
+
+def begun(task: Task, batch: int, marks: list[int]) -> Reading:
+    """A batch of which nothing is read; `marks` are the ranks of the file at which lanes grew."""
+    coding: Coding = begin(task.model, task.variables, task.context_of(batch), task.rows)
+    cuts = [mark - batch * task.model.num_sites for mark in reversed(marks)]
+    return Reading(coding, 0, [cut for cut in cuts if 0 <= cut < task.model.num_sites])
+
+
+def read(task: Task, batch: int, reader: Reader, reading: Reading) -> Reading:
+    """Reads a batch to its end, or to the cut before which other streams must have ended."""
     model, variables, context = task.model, task.variables, task.context_of(batch)
     known = np.zeros((task.rows, model.num_sites, *model.head.event_shape), model.head.dtype)
-    coding: Coding = begin(model, variables, context, task.rows)
-    offset, first = batch * model.num_sites, 0
-    cuts = [mark - offset for mark in marks if 0 <= mark - offset < model.num_sites]
-    for end in (*cuts, model.num_sites):
+    coding, first, cuts = reading
+    while first < model.num_sites:
+        end = cuts[0] if cuts else model.num_sites
         if end > first:
             way, lengths = np.int32(reader.growth), task.lengths(batch)
             ranks, available = (np.int32(first), np.int32(end)), min(reader.available, 2**31 - 1)
@@ -82,10 +104,13 @@ def read(
             states, words = reader.load(_capacity(model, task.rows))
             coding, states = advance(model, variables, context, coding, job, states, words)
             reader.store(states)
-        if end < model.num_sites:
-            reader.shrink()
         first = end
-    return np.asarray(coding.x)
+        if cuts and reader.waits:
+            break
+        if cuts:
+            reader.shrink()
+            cuts = cuts[1:]
+    return Reading(coding, first, cuts)
 
 
 def _capacity(model, rows):

@@ -10,10 +10,10 @@ from jaxtyping import PyTree, Shaped
 
 import zoo
 from sample.coding import container
-from sample.coding.batches import parts_of_batch, push, read
+from sample.coding.batches import begun, parts_of_batch, push, read
 from sample.coding.lanes import Reader, Writer
 from sample.coding.single_lane import MOST_ROWS
-from sample.coding.streams import BITS
+from sample.coding.streams import LEAST
 from sample.coding.symbols import check_coded, has_windows
 from sample.coding.task import Task, as_coded, check_same_context, dtype_name, task_of
 from sample.engines.cores import cores, parts_of, together
@@ -23,8 +23,6 @@ from zoo.core.checks import check_inputs, kind
 from zoo.foundation.arguments import checked, shown
 from zoo.foundation.precision import narrowed
 from zoo.foundation.processes import local_mesh
-
-STREAM_BITS = 43  # that a stream takes more than -log2 p: 32 of them check the values
 
 
 @checked(batch_size=1)
@@ -113,39 +111,57 @@ def coded(
 
 
 def _write(task, x, at_once):
-    """The streams of a file, (growth, payload) each; batch b is in stream b modulo their number."""
-    writers: list[Writer] = []
-    growth: list[list[int]] = []
+    """The streams of a file, (growth, payload) each: one until its lanes grow, and then several."""
+    first = _Stream(task, LEAST + _checksum(x))
+    streams = [first]
     for end in range(task.batches, 0, -at_once):
-        batches = range(max(0, end - at_once), end)
-        with_peaks = not writers or min(writer.lanes for writer in writers) == 1
+        batches = range(end - 1, max(0, end - at_once) - 1, -1)
+        with_peaks = min(stream.writer.lanes for stream in streams) == 1
         calls = [functools.partial(parts_of_batch, task, b, x, with_peaks) for b in batches]
-        parts = dict(zip(batches, together(calls, at_once), strict=True))
-        if not writers:
-            number = min(len(batches), _streams(task, parts))
-            writers = [Writer(task.rows, _checksum(x)) for _ in range(number)]
-            growth = [[] for _ in writers]
-        own = [{b: parts[b] for b in batches if b % number == i} for i in range(number)]
-        calls = [functools.partial(_push, task, *each) for each in zip(writers, own, strict=True)]
-        for marks, new in zip(growth, together(calls, at_once), strict=True):
-            marks += new
-    return [(marks, writer.finish()) for marks, writer in zip(growth, writers, strict=True)]
+        parts = together(calls, at_once)
+        left = [(b, part, task.model.num_sites) for b, part in zip(batches, parts, strict=True)]
+        while left and not first.growth:
+            batch, part, ranks = left.pop(0)
+            first.writer.branches = min(at_once, batch + 1) - 1
+            ranks = first.push(batch, part, ranks, until_growth=True)
+            if first.growth:
+                left = [(batch, part, ranks), *left]
+                streams += [_Stream(task, base) for base in first.writer.bases]
+        shares = _shares(batches, first.growth, len(streams), task)
+        calls = [
+            functools.partial(stream.push_all, [item for item in left if item[0] in share])
+            for stream, share in zip(streams, shares, strict=True)
+        ]
+        together(calls, at_once)
+    return [(stream.growth, stream.writer.finish()) for stream in streams]
 
 
-def _push(task, writer, parts):
-    """Pushes batches onto a stream, the last one first; returns the marks of its growth."""
-    marks = []
-    for batch in sorted(parts, reverse=True):
-        ranks = push(writer, parts[batch], has_windows(task.model.head))
-        marks += [batch * task.model.num_sites + rank for rank in ranks]
-    return marks
+class _Stream:
+    """A stream that is written, and the ranks of the file at which its lanes have grown."""
+
+    def __init__(self, task, base):
+        self.task, self.writer, self.growth = task, Writer(task.rows, base), []
+
+    def push(self, batch, parts, end, until_growth=False):
+        """Pushes the ranks of a batch before `end`; returns the first that is pushed."""
+        windows = has_windows(self.task.model.head)
+        end, marks = push(self.writer, parts, windows, end, until_growth)
+        self.growth += [batch * self.task.model.num_sites + mark for mark in marks]
+        return end
+
+    def push_all(self, items):
+        """Pushes batches, each with its parts and its end."""
+        for item in items:
+            self.push(*item)
 
 
-def _streams(task, parts):
-    """How many streams the values may be shared among: all of them cost 0.1 % and 64 bits at most."""
-    counts = [np.asarray(each)[:, :, 1] for each in parts.values()]
-    bits = sum(float(BITS * count.size - np.log2(count).sum()) for count in counts)
-    return max(1, int((64 + bits * task.batches / len(parts) / 1000) / STREAM_BITS))
+def _shares(batches, marks, number, task):
+    """The batches of each stream: they go in turn from where the first stream grew, which has all
+    behind it as well.
+    """
+    birth = marks[0] // task.model.num_sites if marks else -1
+    owners = {b: (birth - b) % number if b <= birth else 0 for b in batches}
+    return [[b for b in batches if owners[b] == i] for i in range(number)]
 
 
 @checked()
@@ -213,24 +229,31 @@ def decoded(
 
 def _read(task, header, payload):
     """The values, [num, num_sites, *event_shape]; None if they are not those that were written."""
-    number = len(header["sizes"])
+    growth, number = header["growth"], len(header["sizes"])
     ends = np.cumsum(header["sizes"])
     pieces = [payload[end - size : end] for end, size in zip(ends, header["sizes"], strict=True)]
-    readers = [
-        Reader(piece, task.rows, len(marks))
-        for piece, marks in zip(pieces, header["growth"], strict=True)
-    ]
+    branches = [number - 1] + [0] * (number - 1)
+    readers = list(map(Reader, pieces, [task.rows] * number, map(len, growth), branches))
+    found: dict[int, Any] = {}
 
-    def of_stream(stream):
-        marks = header["growth"][stream][::-1]
-        batches = range(stream, task.batches, number)
-        return [read(task, batch, readers[stream], marks) for batch in batches]
+    def of_stream(i, batches):
+        """Reads batches, until this stream has to wait for the others."""
+        for batch in batches:
+            so_far = found.pop(batch, None) or begun(task, batch, growth[i])
+            found[batch] = read(task, batch, readers[i], so_far)
+            if found[batch].cuts:
+                return batches[batches.index(batch) :]
+            found[batch] = np.asarray(found[batch].coding.x).astype(header["dtype"])
+        return []
 
-    calls = [functools.partial(of_stream, stream) for stream in range(number)]
-    found = together(calls, min(number, cores()))
-    x = np.concatenate([found[b % number][b // number] for b in range(task.batches)])[: task.num]
-    x = x.astype(header["dtype"])
-    return x if all(reader.is_done(_checksum(x)) for reader in readers) else None
+    shares = _shares(range(task.batches), growth[0], number, task)
+    calls = [functools.partial(of_stream, *each) for each in enumerate(shares)]
+    left = together(calls, min(number, cores()))[0]
+    if left:
+        readers[0].bases = [reader.base() for reader in readers[1:]]
+        of_stream(0, left)
+    x = np.concatenate([found[batch] for batch in range(task.batches)])[: task.num]
+    return x if readers[0].base() == LEAST + _checksum(x) else None
 
 
 def _on_host(context):

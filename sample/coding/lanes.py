@@ -41,17 +41,22 @@ class Writer:
       rows: of a batch.
       lanes: how many of them have a state already.
       growth: how often their number has grown.
+      branches: how many other streams begin where the lanes of this one first grow. What the states
+        that they begin with tell is taken off this stream, so they cost nothing.
+      bases: these states, from then on.
 
     Example:
-      >>> writer = Writer(rows=1, checksum=7)
+      >>> writer = Writer(rows=1, base=LEAST + 7)
       >>> writer.push_first([(0, TOTAL // 2)])
       >>> Reader(writer.finish(), rows=1, growth=0).state(0) == 2 * LEAST + 7
       True
     """
 
-    def __init__(self, rows: int, checksum: int):
-        self.rows, self.growth = rows, 0
-        self._x = np.array([LEAST + checksum], np.uint64)
+    def __init__(self, rows: int, base: int, branches: int = 0):
+        """A stream that begins with the state `base`."""
+        self.rows, self.growth, self.branches = rows, 0, branches
+        self.bases: list[int] = []
+        self._x = np.array([base], np.uint64)
         self._chunks: list[np.ndarray] = []  # words in the order of writing
         self._words = 0
 
@@ -91,12 +96,12 @@ class Writer:
 
     def _until_growth(self):
         """How many words are missing, at least 1."""
-        new = lanes_after(self.growth + 1, self.rows) - self.lanes
+        new = self._new_states()
         return max(1, math.ceil(_SEED_WORDS * new) - self._words) if new else _WORD >> 1
 
     def grow(self) -> bool:
         """Adds lanes, if there are words enough for their states; returns whether it did."""
-        new = lanes_after(self.growth + 1, self.rows) - self.lanes
+        new = self._new_states()
         if not new or self._words < _SEED_WORDS * new:
             return False
         before = self._chunks.copy(), self._words
@@ -106,9 +111,17 @@ class Writer:
         except IndexError:  # too few words: later
             self._chunks, self._words = before
             return False
-        self._x = np.array(stack.x + seeds, np.uint64)
+        lanes = lanes_after(self.growth + 1, self.rows)
+        states = stack.x + seeds
+        self._x = np.array(states[:lanes], np.uint64)
+        self.bases += states[lanes:]
         self.growth += 1
         return True
+
+    def _new_states(self):
+        """How many states the next growth takes off the stream."""
+        new = lanes_after(self.growth + 1, self.rows) - self.lanes
+        return new + self.branches if new and not self.growth else new
 
     def finish(self) -> bytes:
         """The payload: the state that all lanes become, then the words as they are read."""
@@ -137,20 +150,23 @@ class Reader:
     Attributes:
       rows: of a batch.
       growth: how many steps of growth are still to be undone.
+      branches: how many other streams have begun where the lanes of this one first grew.
+      bases: the states that these have begun with, once they are known.
 
     Example:
-      >>> payload = Writer(rows=4, checksum=5).finish()
-      >>> Reader(payload, rows=4, growth=0).is_done(checksum=5)
-      True
+      >>> payload = Writer(rows=4, base=LEAST + 5).finish()
+      >>> Reader(payload, rows=4, growth=0).base() - LEAST
+      5
     """
 
-    def __init__(self, payload: bytes, rows: int, growth: int):
+    def __init__(self, payload: bytes, rows: int, growth: int, branches: int = 0):
         """Raises ValueError for a payload that no writer makes."""
         size = 5 + (len(payload) - 1) % 4
         state = int.from_bytes(payload[:size], "big")
         if len(payload) < size or state < LEAST:
             raise ValueError("its payload is no stream of a coder")
-        self.rows, self.growth = rows, growth
+        self.rows, self.growth, self.branches = rows, growth, branches
+        self.bases: list[int] = []
         # Words in the order of reading, from `_position` on; un-read ones go back before them.
         self._words = np.frombuffer(payload, "<u4", offset=size).astype(np.uint32)
         self._position = 0
@@ -207,18 +223,31 @@ class Reader:
         if min(self._x) < LEAST:
             raise ValueError("its payload is no stream of a coder")
 
+    @property
+    def waits(self) -> bool:
+        """Whether it cannot shrink before the bases of other streams are known."""
+        return self.growth == 1 and len(self.bases) < self.branches
+
     def shrink(self) -> None:
-        """Undoes the last `grow`: the upper lanes are pushed onto the lower ones."""
+        """Undoes the last `grow`: the upper lanes are pushed onto the lower ones, and before that the
+        bases of other streams.
+        """
         kept = lanes_after(self.growth - 1, self.rows)
         stack = _Stack(self._x[:kept], self._take, self._front.append)
-        for i in range(self.lanes - kept - 1, -1, -1):
-            stack.push_state(i % kept, self._x[kept + i])
+        others = self._x[kept:] + (self.bases if self.growth == 1 else [])
+        for i in range(len(others) - 1, -1, -1):
+            stack.push_state(i % kept, others[i])
         self._x, self.growth = stack.x, self.growth - 1
 
-    def is_done(self, checksum: int) -> bool:
-        """Whether all is read and what is left is the state that a writer begins with."""
-        at_end = self._position == len(self._words) and not self._front
-        return at_end and self._x == [LEAST + checksum]
+    def base(self) -> int:
+        """The state that the writer has begun with.
+
+        Raises:
+          ValueError: not all has been read.
+        """
+        if self.growth or self._front or self._position < len(self._words):
+            raise ValueError("its payload goes on behind the values")
+        return self._x[0]
 
     def _take(self) -> int:
         if self._front:
