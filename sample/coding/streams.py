@@ -1,4 +1,4 @@
-"""Range asymmetric numeral systems (rANS) with one state a row, over one shared stream of words.
+"""Range asymmetric numeral systems (rANS) with one state a row, over a shared stream of words.
 
 A symbol that has `count` of 2^28 parts from `start` on is pushed onto a state x, and popped again:
 
@@ -15,6 +15,10 @@ Once the stream is long enough, it *pops* the states of more lanes off the lanes
 they were symbols: their number grows until each row has a lane. In the end it pushes all lanes onto
 the first. The reader does the same backwards. All that a file pays is the 32 bits below the first
 state, and these hold the checksum of the values.
+
+**Streams cost nothing.** Several cores read a file, each a stream of its own with its own batches. The
+states with which the other streams begin are popped off the first stream where its lanes first grow;
+the reader ends them before it undoes this growth.
 
 **Reference**: J. Duda, Asymmetric numeral systems: entropy coding combining speed of Huffman coding
   with compression rate of arithmetic coding, arXiv:1311.2540, 2013. F. Giesen, Interleaved entropy
