@@ -416,11 +416,44 @@ class Subpixels(Image):
         return jnp.stack([nn.Dense(4)(each) for each in seen], 3)
 
 
+class Documents(Newcomer):
+    """Attention within the document that a token lies in, and to what is no padding."""
+
+    @nn.compact
+    def __call__(self, x, memory=None, *, train=False):
+        n = self.num_sites
+        last = jnp.pad(x, ((0, 0), (1, 0)), constant_values=4)[:, :-1]
+        h = nn.Embed(5, 8)(last)
+        document = jnp.cumsum(last == 4, axis=1)
+        causal = np.tri(n, dtype=bool)[None]
+        same = (document[:, :, None] == document[:, None]) & causal
+        h = h + nn.softmax(jnp.where(same, h @ h.swapaxes(1, 2), -jnp.inf)) @ nn.Dense(8)(h)
+        padding = (last == 2)[:, None] & ~np.eye(n, dtype=bool)[None]
+        scores = jnp.where(padding | ~causal, -jnp.inf, h @ h.swapaxes(1, 2))
+        h = h + nn.softmax(scores) @ nn.Dense(8)(h)
+        seen = (last != 3) | (np.arange(n) == 0)[None]
+        seen = nn.make_attention_mask(jnp.ones_like(seen), seen, jnp.logical_and)
+        mask = nn.combine_masks(nn.make_causal_mask(x), seen)
+        h = h + nn.MultiHeadDotProductAttention(2)(h, mask=mask)
+        return nn.Dense(5)(h)
+
+
+class Edges(Newcomer):
+    """Convolutions of which one repeats the first site, and parts of no width at all."""
+
+    @nn.compact
+    def __call__(self, x, memory=None, *, train=False):
+        h = jnp.pad(before(x, 5), ((0, 0), (3, 0), (0, 0)), mode="edge")
+        h = nn.WeightNorm(nn.Conv(5, (4,), padding="VALID"))(h)
+        return nn.Dense(5)(jnp.concatenate([h, jnp.diff(h, axis=1, prepend=h[:, :1])], -1))
+
+
 MODELS = {
     each.__name__: each()
     for each in (
         Dilated, Attending, Recurring, Masked, Mixer, Film, Windowed, RowConvLSTM, UShaped, Experts, Shifted, Columns,
         Linear, Summed, Pooled, Scattered, Switched, StateSpace, Token, Layers, Subpixels,
+        Documents, Edges,
     )
 }  # fmt: skip
 MODELS["FromTheRight"] = FromTheRight((4, 5))

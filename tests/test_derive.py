@@ -21,13 +21,15 @@ import sample
 import zoo
 from sample.kinds.kind import engine_name
 from zoo.cli import shell
+from zoo.core.arrays import variable_shapes
 from zoo.core.decoders import encode
+from zoo.core.output_bias import fitted_bias
 from zoo.derived import comparison, has_derived_prefill, rules
 from zoo.derived.comparison import disagreement, examined_for, reads_prompts
 from zoo.derived.derivation import Shapes, decoder_of, derivation
 from zoo.derived.network import codes, finality, graph
 from zoo.derived.network.digest import digest
-from zoo.derived.network.windows import Refused, groups
+from zoo.derived.network.windows import NotCausal, Refused, groups
 from zoo.derived.work import memory
 from zoo.derived.work.prompt import Prompt
 from zoo.foundation import compilation_cache, kept_facts
@@ -424,6 +426,67 @@ def test_zeros_and_masked_scores_in_sums(name, given, wanted):
     params, code = {"axis": 0, "axes": (0,), "reverse": False}, np.array(given, np.int32)
     found = codes.RULES[name](params, [codes.Coded(code, code.shape, None)], [], None)
     assert np.array_equal(found, wanted)
+
+
+TRUE = codes.TRUE
+
+
+@pytest.mark.parametrize(
+    ("name", "bools", "wanted"),
+    [
+        ("and", [[TRUE, TRUE, ZERO, 3, 3], [TRUE, ZERO, 5, TRUE, 5]], [TRUE, ZERO, ZERO, 3, 5]),
+        ("or", [[TRUE, ZERO, ZERO, 3, 3], [5, ZERO, 5, TRUE, 5]], [TRUE, ZERO, 5, TRUE, 5]),
+        ("not", [[TRUE, ZERO, 3]], [ZERO, TRUE, 3]),
+        ("eq", [[ZERO, ZERO, 3], [ZERO, 0, 5]], [TRUE, 0, 5]),
+        ("gt", [[ZERO, ZERO, 3], [ZERO, 0, 5]], [ZERO, 0, 5]),
+        ("select_n", [[ZERO, TRUE, 3], [LOW, 4, LOW], [5, LOW, 7]], [LOW, LOW, 7]),
+        ("convert_element_type", [[TRUE, ZERO, 3]], [0, ZERO, 3]),
+        ("mul", [[TRUE, ZERO], [TRUE, 5]], [0, ZERO]),
+    ],
+)
+def test_masks_that_depend_on_what_is_drawn(name, bools, wanted):
+    """Where a constant mask says so, they are true or false whatever is drawn."""
+    given = [np.array(each, np.int32) for each in bools]
+    ins = [codes.Coded(each, each.shape, None, True) for each in given]
+    found = codes.of(name, {"new_dtype": np.dtype("float32")}, ins, [given[0]], list)
+    assert np.array_equal(found[0], wanted)
+
+
+@pytest.mark.parametrize("name", ["Documents", "Edges"])
+def test_newcomers_are_followed(name):
+    """To the end: nothing is computed whole at every rank."""
+    model = newcomers.MODELS[name]
+    shapes = Shapes.of(variable_shapes(model, None)), Shapes.of(None)
+    plan = derivation(model, *shapes).program.plan
+    assert not plan.notes and plan.work()[0] < 0.1
+
+
+def test_joined_to_no_causal_mask_they_are_no_masks():
+    class Peeking(Newcomer):
+        @nn.compact
+        def __call__(self, x, memory=None, *, train=False):
+            h = before(x, 5)
+            seen = np.tri(12, dtype=bool)[None] | (h[..., 0] > 0)[:, None]
+            return nn.softmax(jnp.where(seen, h @ h.swapaxes(1, 2), -jnp.inf)) @ nn.Dense(5)(h)
+
+    with pytest.raises(NotCausal, match="the params at rank 0 depend on the value at rank 10"):
+        derivation(Peeking(), Shapes.of(variable_shapes(Peeking(), None)), Shapes.of(None))
+
+
+@pytest.mark.slow
+def test_a_layer_whose_weights_have_names_with_slashes(tmp_path):
+    """That of linen's weight normalisation is set up, fitted, written and read."""
+
+    @zoo.register
+    class Normalised(newcomers.Edges):
+        pass
+
+    x = np.zeros((2, 12), np.int32)
+    variables = zoo.init(Normalised(), KEY, x)
+    fitted = fitted_bias(variables, "Dense_0/bias", Normalised().head, x)
+    zoo.save(tmp_path / "model", Normalised(), fitted)
+    model, read = zoo.load(tmp_path / "model")
+    assert (zoo.log_prob(model, read, x) == zoo.log_prob(Normalised(), fitted, x)).all()
 
 
 class Loops(Newcomer):

@@ -119,10 +119,8 @@ class EncoderDecoder(Sequence):
 
     def unroll(
         self, x: Tokens, memory: Memory, *, train: bool = False
-    ) -> tuple[
-        Float[Array, "batch length values"], Float[Array, "batch length places"] | None, State
-    ]:
-        """All conditionals, the attention weights (None without attention), and the last state."""
+    ) -> tuple[Float[Array, "batch length values"], Float[Array, "batch length places"] | None]:
+        """All conditionals, and the attention weights (None without attention)."""
         before = self.tokens_before(x)
         e = self.drop(self.embed[before], deterministic=not train)
         attend = self.read.attend(memory.context)
@@ -134,30 +132,14 @@ class EncoderDecoder(Sequence):
             return state, (state[0], read.vector, read.weights)
 
         gates = self.recur.input_proj(e.swapaxes(0, 1))  # [length, batch, gates]
-        state, out = jax.lax.scan(body, memory.initial_state, gates)
+        _, out = jax.lax.scan(body, memory.initial_state, gates)
         h, c, weights = jax.tree.map(lambda leaf: leaf.swapaxes(0, 1), out)  # [batch, length, ...]
-        return self._logits(h, c, e, before, train), weights, state
+        joined = jnp.tanh(self.join(jnp.concatenate([h, c, e], axis=-1)))
+        joined = self.drop(joined, deterministic=not train)
+        return self.mask_after_end(self.output_layer(joined), before), weights
 
     def __call__(self, x, memory=None, *, train=False):
         return self.unroll(x, memory, train=train)[0]
-
-    def prefill(self, x, memory=None):
-        params, _, state = self.unroll(x, memory)
-        self.recur.store_state(state)
-        return params
-
-    def step(self, x, t, memory=None):
-        before = self.token_before(x, t)
-        e, state = self.embed[before], self.recur.load_state(memory.initial_state, t)
-        read = self.read.attend(memory.context)(state[0])
-        state = self.recur.advance(self.recur.input_proj(e) + read.gates, state)
-        self.recur.store_state(state)
-        return self._logits(state[0], read.vector, e, before)
-
-    def _logits(self, h, c, e, before, train=False):
-        joined = jnp.tanh(self.join(jnp.concatenate([h, c, e], axis=-1)))
-        joined = self.drop(joined, deterministic=not train)
-        return self.mask_after_end(self.output_layer(joined), before)
 
 
 @checked()

@@ -54,7 +54,7 @@ class ShowAttendTell(ImageDescriber):
         return Encoded(values, jnp.ones(values.shape[:2], bool), values.mean(1))
 
     def training_loss(self, x, memory=None):
-        params, weights, _ = self.unroll(x, memory, train=True)
+        params, weights = self.unroll(x, memory, train=True)
         assert weights is not None, "attention has weights"
         words = jnp.ones(x.shape, bool) if self.pad is None else x != self.pad
         weights = weights * words[:, :, None].astype(weights.dtype)  # [batch, length, places]

@@ -4,6 +4,7 @@ import functools
 from collections.abc import Mapping
 from typing import Any
 
+import flax
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -87,15 +88,12 @@ def _variable_shapes(model, forms, batch=1):
 
     @full_float32
     def variables(key, x, context):
-        # Not by `init`, which a member of a mixture refuses.
-        return model.apply(
-            {},
-            x,
-            context,
-            rngs={"params": key} if exact else dict.fromkeys(("params", "train", "noise"), key),
-            mutable=True,
-            method=lambda m, x, context: m(x, m.encode(context)),
-        )
+        rngs = {"params": key} if exact else dict.fromkeys(("params", "train", "noise"), key)
+        method = lambda m, x, context: m(x, m.encode(context))  # noqa: E731
+        try:  # not by `init`, which a member of a mixture refuses
+            return model.apply({}, x, context, rngs=rngs, mutable=True, method=method)
+        except flax.errors.ScopeCollectionNotFound:  # of nn.WeightNorm, which needs `init`
+            return model.init_with_output(rngs, x, context, method=method)
 
     key = jax.eval_shape(lambda: jax.random.key(0))
     made, shapes = jax.eval_shape(variables, key, x, context)

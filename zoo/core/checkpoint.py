@@ -18,7 +18,7 @@ import safetensors
 import safetensors.numpy
 from flax.traverse_util import flatten_dict, unflatten_dict
 
-from zoo.core.arrays import halved, misfit, restored
+from zoo.core.arrays import halved, misfit, restored, variable_shapes
 from zoo.core.configs import UnknownClass, check_savable, from_config
 from zoo.core.generative import Generative, Variables
 from zoo.core.likelihood import init
@@ -156,7 +156,7 @@ def load(
     try:
         model = from_config(json.loads(header["model"]), classes)
         misfit = _misfit(model, arrays)
-        variables = unflatten_dict(arrays, sep="/")
+        variables = None if misfit else _by_path(model, arrays)
     except UnknownClass as error:
         raise CheckpointError(f"{path}: {error}.") from None
     except Exception as error:  # a made-up configuration can fail in any way
@@ -285,6 +285,12 @@ def _misfit(model: Generative, arrays: dict[str, np.ndarray]) -> str | None:
     key = jax.eval_shape(lambda: jax.random.key(0))
     wanted = jax.eval_shape(lambda key: init(model, key, *model.example(1)), key)
     return misfit(flatten_dict(wanted, sep="/"), arrays)
+
+
+def _by_path(model, arrays):
+    """The arrays as the model's variables; a name may hold a "/" itself, as those of nn.WeightNorm."""
+    paths = flatten_dict(variable_shapes(model, model.example(1)[1]))
+    return unflatten_dict({path: arrays["/".join(path)] for path in paths})
 
 
 def _non_finite(arrays):

@@ -41,14 +41,15 @@ def fitted_bias(
       >>> [round(float(p), 3) for p in jax.nn.sigmoid(fitted["params"]["bias"])[:, 0]]
       [0.375, 0.875]
     """
-    params = flatten_dict(variables["params"], sep="/")
-    if path not in params:
-        biases = ", ".join(name for name in params if "bias" in name) or "none"
+    params = flatten_dict(variables["params"])
+    names = {"/".join(each): each for each in params}
+    if path not in names:
+        biases = ", ".join(name for name in names if "bias" in name) or "none"
         raise ValueError(
             f"output_bias is {path!r}, but the biases of the model are: {biases}; set it to one of "
             "them, or to None."
         )
-    bias = params[path]
+    bias = params[names[path]]
     if not hasattr(head, "fitted"):
         return variables
     rows, event = bias.size // head.num_params, head.event_shape
@@ -60,5 +61,5 @@ def fitted_bias(
     if misfit := why_outside(head, x):
         raise ValueError(f"the output bias cannot be fitted: {misfit}.")
     found = (fit or head.fitted)(x.reshape(-1, rows, *event))  # [rows, num_params]
-    params[path] = bias + jnp.asarray(found.reshape(bias.shape), bias.dtype)
-    return {**variables, "params": unflatten_dict(params, sep="/")}
+    params[names[path]] = bias + jnp.asarray(found.reshape(bias.shape), bias.dtype)
+    return {**variables, "params": unflatten_dict(params)}

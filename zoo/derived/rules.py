@@ -112,7 +112,8 @@ def _in_loops(op, k, window, times):
         raise Refused(f"{op.name} in several iterations at once")
     needs, compute = RULES[op.name](op, k, inner, times)
     needs = [
-        (*(lead[loop] for loop in a.loops), *need) for a, need in zip(op.ins, needs, strict=True)
+        None if need is None else (*(lead[loop] for loop in a.loops), *need)
+        for a, need in zip(op.ins, needs, strict=True)
     ]
 
     def run_inner(run, *values):
@@ -123,8 +124,10 @@ def _in_loops(op, k, window, times):
 
 
 def _without(value, number, batched):
+    if value is None or not number:
+        return value
     at = int(batched)
-    return value.reshape(*value.shape[:at], *value.shape[at + number :]) if number else value
+    return value.reshape(*value.shape[:at], *value.shape[at + number :])
 
 
 def _with(value, number, batched):
@@ -132,7 +135,6 @@ def _with(value, number, batched):
     return value.reshape(*value.shape[:at], *[1] * number, *value.shape[at:])
 
 
-# ------------------------------------------------------------------------------------------------
 # one by one, and views
 @rule(*codes.ELEMENTWISE, "copy_p")
 def _(op, k, window, times):
@@ -241,7 +243,6 @@ def _(op, k, window, times):
     return [need], lambda run, x: x
 
 
-# ------------------------------------------------------------------------------------------------
 # along whole axes
 @rule(
     "reduce_sum",

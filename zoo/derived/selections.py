@@ -90,8 +90,9 @@ def _(op, k, window, times):
         needs, start = [], int(span.first[0])
         for offset, length in zip(offsets, lengths, strict=True):
             low, high = max(0, start - offset), min(length, start + span.size - offset)
-            needs.append((*window[:d], fixed(low, max(0, high - low), n), *window[d + 1 :]))
-        used = [i for i, need in enumerate(needs) if need[d].size]
+            need = (*window[:d], fixed(low, max(0, high - low), n), *window[d + 1 :])
+            needs.append(need if high > low else None)
+        used = [i for i, need in enumerate(needs) if need is not None]
         axis = d + any(each.batched for each in op.ins)
         return needs, lambda run, *each: lax.concatenate(
             [run.same(op, i, each[i]) for i in used], axis

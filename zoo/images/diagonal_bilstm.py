@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 
 from zoo.core.model import Rank
 from zoo.foundation.registry import register
-from zoo.images.pixel_rnn import PixelRNN, gate_major, of_group
+from zoo.images.pixel_rnn import PixelRNN, gate_major
 from zoo.layers.cells import lstm
 from zoo.layers.conv_weights import Image
 from zoo.layers.convolutions import HiddenConv
@@ -52,6 +52,21 @@ class DiagonalBiLSTM(PixelRNN):
     @property
     def num_gates(self):
         return 8 * self.features
+
+    def enter(self, x, t, memory=None):
+        image, row, width, batch = self.image(x), self.row(t), self.site_shape[1], len(x)
+        self.first.enter(image, row)
+        for i in range(self.layers):
+            self.recur[i].enter(image, row, self._bias(memory, i))
+            self.expand[i].enter(width, batch)
+        self.readout.enter(width, batch)
+
+    def step(self, x, t, memory=None):
+        at = self.place(t)
+        h = self.first.step(self.image(x), self.row(t), *at)
+        for i in range(self.layers):
+            h = h + self.expand[i].step(self.recur[i].step(h, *at, self._bias(memory, i)), *at)
+        return self.readout.step(h, *at)
 
 
 class DiagonalRow(NamedTuple):
@@ -209,3 +224,9 @@ def _unskew(skewed: Array) -> Array:
     (rows, length), rest = skewed.shape[:2], skewed.shape[2:]
     flat = jnp.pad(skewed.reshape(rows * length, *rest), ((0, rows), *[(0, 0)] * len(rest)))
     return flat.reshape(rows, length + 1, *rest)[:, : length + 1 - rows]
+
+
+def of_group(values: Array, group: Rank, groups: int) -> Array:
+    """The channels (last axis) of one group."""
+    size = values.shape[-1] // groups
+    return jax.lax.dynamic_slice_in_dim(values, group * size, size, values.ndim - 1)

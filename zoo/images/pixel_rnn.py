@@ -3,11 +3,9 @@
 from typing import ClassVar
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from zoo.core.model import Rank
 from zoo.core.orderings import Ordering
 from zoo.heads import Bernoulli, Head
 from zoo.images.raster import Raster
@@ -19,9 +17,8 @@ class PixelRNN(Raster):
     """A 7x7 convolution with mask A, residual recurrent layers, two 1x1 layers.
 
     A final subclass implements `recurrent`, which returns one layer: a module from 2h channels (and
-    the image itself) to h, with the causal dependences of mask B, called as `layer(x, image, bias)`,
-    and with `enter(image, row, bias)` and `step(x, column, group, bias)`. A 1x1 convolution maps its
-    output back to 2h channels and adds it to its input.
+    the image itself) to h, with the causal dependences of mask B, called as `layer(x, image, bias)`.
+    A 1x1 convolution maps its output back to 2h channels and adds it to its input.
 
     Attributes:
       site_shape: (height, width), or (height, width, 3) with a site for each colour.
@@ -77,21 +74,6 @@ class PixelRNN(Raster):
             h = h + self.expand[i](self.recur[i](h, image, self._bias(memory, i)))
         return self.readout(h).reshape(len(x), *self.site_shape, self.head.num_params)
 
-    def enter(self, x, t, memory=None):
-        image, row, width, batch = self.image(x), self.row(t), self.site_shape[1], len(x)
-        self.first.enter(image, row)
-        for i in range(self.layers):
-            self.recur[i].enter(image, row, self._bias(memory, i))
-            self.expand[i].enter(width, batch)
-        self.readout.enter(width, batch)
-
-    def step(self, x, t, memory=None):
-        at = self.place(t)
-        h = self.first.step(self.image(x), self.row(t), *at)
-        for i in range(self.layers):
-            h = h + self.expand[i].step(self.recur[i].step(h, *at, self._bias(memory, i)), *at)
-        return self.readout.step(h, *at)
-
     def _bias(self, memory, layer):
         """The biases of a layer's gates, [batch or 1, num_gates]."""
         if memory is None:
@@ -105,9 +87,3 @@ def gate_major(gates: Array, groups: int) -> Array:
     """
     split = gates.reshape(*gates.shape[:-1], groups, 4, -1)  # [..., groups, gates, units]
     return split.swapaxes(-2, -3).reshape(gates.shape)
-
-
-def of_group(values: Array, group: Rank, groups: int) -> Array:
-    """The channels (last axis) of one group."""
-    size = values.shape[-1] // groups
-    return jax.lax.dynamic_slice_in_dim(values, group * size, size, values.ndim - 1)

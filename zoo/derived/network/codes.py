@@ -1,7 +1,8 @@
 """What each operation makes of the codes of its inputs; the codes are explained in
 `zoo.derived.network.finality`.
 
-Products, gathers and updates are in `zoo.derived.network.product_codes`."""
+Products, gathers and updates are in `zoo.derived.network.product_codes`, masks and choices in
+`zoo.derived.network.logic_codes`."""
 
 from __future__ import annotations
 
@@ -13,17 +14,18 @@ import numpy as np
 
 from zoo.derived.network.windows import groups
 
-ZERO, LOW = -1, -2
+ZERO, LOW, TRUE = -1, -2, -3
 _SCALE = 1e3  # by which scores may be divided once they are masked
 _LOW = -1e8  # a score of -1e9 is masked: its exponential is exactly 0 beside any of ordinary size
 
 
 class Coded(NamedTuple):
-    """An input: its code, the shape of the array, its value if known."""
+    """An input: its code, the shape of the array, its value if known, whether it is of bools."""
 
     code: np.ndarray
     shape: tuple[int, ...]
     value: np.ndarray | None
+    is_bool: bool = False
 
 
 RULES: dict[str, Callable[..., Any]] = {}
@@ -45,6 +47,8 @@ def of(
 ) -> list[np.ndarray]:
     """The codes of all outputs. An operation without a rule needs all of its inputs for every
     entry."""
+    if name not in LOGICAL:
+        ins = [each._replace(code=_plain(each.code)) if each.is_bool else each for each in ins]
     found = RULES[name](params, ins, outs, fn) if name in RULES else None
     if found is None:
         most = max((int(each.code.max(initial=ZERO)) for each in ins), default=0)
@@ -60,6 +64,7 @@ def of_value(value: Any) -> np.ndarray:
     if value.dtype.kind == "V":
         value = value.astype(np.float32)
     code = np.asarray(value != 0).astype(np.int32)  # 1, or 0 for a zero
+    code *= TRUE - ZERO if value.dtype == bool else 1
     code += ZERO
     if value.dtype.kind == "f" and value.min() < _LOW:
         code[value < _LOW] = LOW
@@ -93,7 +98,13 @@ def most(*each: Any) -> np.ndarray:
 
 def ordinary(*each: Any) -> np.ndarray:
     """An ordinary number made of all."""
-    return np.maximum(most(*each), 0)
+    # Each is compressed first: what differs in zeros only would span a large array together.
+    return most(*(compressed(np.asarray(np.maximum(code, 0))) for code in each))
+
+
+def _plain(code):
+    """The code of bools as that of numbers: what is true is a number like any other."""
+    return np.where(code == TRUE, 0, code)
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -107,13 +118,18 @@ _KEEP_ZERO = _names(
 )
 _ORDINARY = _names(
     """exp2 log cos cosh acos acosh atanh rsqrt digamma lgamma pow nextafter atan2 rem eq ne lt le
-    gt ge not xor is_finite clamp population_count shift_left shift_right_logical
+    gt ge is_finite clamp population_count shift_left shift_right_logical
     shift_right_arithmetic igamma igammac erfc complex
     conj clz polygamma zeta bessel_i0e bessel_i1e
     regularized_incomplete_beta"""
 )
-_OWN = _names("add add_any sub mul max min and or div exp logistic integer_pow select_n")
+_OWN = _names("add add_any sub mul max min and or not xor div exp logistic integer_pow select_n")
 ELEMENTWISE = (*_KEEP_ZERO, *_ORDINARY, *_OWN)
+# Rules that know of bools which are true whatever is drawn.
+LOGICAL = _names(
+    """and or not select_n broadcast_in_dim transpose squeeze reshape rev slice split pad concatenate
+    copy copy_p stop_gradient"""
+)
 
 
 @rule(*_KEEP_ZERO)
@@ -149,7 +165,7 @@ def _(params, ins, outs, fn):
     return np.where(low, LOW, np.where(zero, ZERO, ordinary(a, b)))
 
 
-@rule("mul", "and")
+@rule("mul")
 def _(params, ins, outs, fn):
     a, b = ins[0].code, ins[1].code
     product = np.where((a == ZERO) | (b == ZERO), ZERO, ordinary(a, b))
@@ -167,7 +183,7 @@ def _is_scale(value, least=1 / _SCALE, most=np.inf):
     return compressed(np.asarray((number >= least) & (number <= most))) > 0
 
 
-@rule("or", "max")
+@rule("max")
 def _(params, ins, outs, fn):
     return most(ins[0].code, ins[1].code)
 
@@ -196,22 +212,6 @@ def _(params, ins, outs, fn):
 def _(params, ins, outs, fn):
     code = ins[0].code
     return np.where((code == ZERO) & (params["y"] > 0), ZERO, np.maximum(code, 0))
-
-
-@rule("select_n")
-def _(params, ins, outs, fn):
-    which, *cases = ins
-    codes = [each.code for each in cases]
-    if which.value is None:
-        same = functools.reduce(np.logical_and, [each == codes[0] for each in codes]) & (
-            codes[0] < 0
-        )
-        return np.where(same, codes[0], ordinary(which.code, *codes))
-    index = compressed(np.asarray(which.value).astype(np.int32))
-    result = codes[0]
-    for i, code in enumerate(codes[1:], 1):
-        result = np.where(index == i, code, result)
-    return result
 
 
 @rule("broadcast_in_dim")

@@ -11,6 +11,7 @@ What a mask takes away is no dependence, whatever the weights are. So every entr
     f >= 0   an ordinary number, final at rank f
     ZERO     exactly 0: a product with it is 0, a sum with it nothing new
     LOW      -inf, or a masked score (below -1e8): its exponential is 0
+    TRUE     a bool that is true; ZERO is one that is false
 
 Only constants of the program count as zeros (a mask, or weights that a mask multiplies), never
 trained values, so the codes hold for all weights. The assumption: activations are finite and
@@ -27,13 +28,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from zoo.derived.network import codes, product_codes
+from zoo.derived.network import codes, logic_codes, product_codes
 from zoo.derived.network.bodies import inside, read_in
 from zoo.derived.network.graph import Array, Op
 from zoo.derived.network.values import evaluate
 
 ZERO, LOW = codes.ZERO, codes.LOW
-assert product_codes  # registers its rules
+assert product_codes and logic_codes  # which register rules
 
 
 class State(NamedTuple):
@@ -137,7 +138,7 @@ def _run(ops: Sequence[Op], states: dict[Array, State]) -> None:
 
 
 def _view(state: State, array: Array) -> codes.Coded:
-    return codes.Coded(state.code, array.shape, state.value)
+    return codes.Coded(state.code, array.shape, state.value, array.dtype == bool)
 
 
 def _run_loop(op: Op, states: dict[Array, State]) -> None:
