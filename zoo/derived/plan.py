@@ -208,6 +208,8 @@ class Plan:
         one_in_enter = len(demands) == 1 and demands[0].frame == "enter"
         if one_in_enter and not must:
             return None
+        if not must and not self.block and len(demands) == 1 and demands[0].asks_once():
+            return None
         grid, need = needs(array, demands)
         if (need == NEVER).all():
             return None

@@ -41,6 +41,12 @@ class Demand:
     times: np.ndarray
     roots: set[Op]
 
+    def asks_once(self) -> bool:
+        """Whether no entry is wanted at two ranks: nothing would be saved by remembering it."""
+        starts = (np.sort(span.first[self.times]) for span in self.window)
+        pairs = zip(starts, self.window, strict=True)
+        return any((np.diff(start) >= span.size).all() for start, span in pairs)
+
 
 @dataclasses.dataclass
 class Schedule:

@@ -63,9 +63,10 @@ def of_value(value: Any) -> np.ndarray:
         return np.zeros((1,) * value.ndim, np.int32)
     if value.dtype.kind == "V":
         value = value.astype(np.float32)
-    code = np.asarray(value != 0).astype(np.int32)  # 1, or 0 for a zero
-    code *= TRUE - ZERO if value.dtype == bool else 1
-    code += ZERO
+    # An axis along which it is repeated, not stored, has one place.
+    value = value[tuple(slice(None if stride else 1) for stride in value.strides)]
+    nonzero = np.int32(TRUE if value.dtype == bool else 0)
+    code = np.where(value if value.dtype == bool else value != 0, nonzero, np.int32(ZERO))
     if value.dtype.kind == "f" and value.min() < _LOW:
         code[value < _LOW] = LOW
     return compressed(code)

@@ -59,8 +59,9 @@ def _(params, ins, outs, fn):
         either = np.where(same, codes[0], ordinary(which.code, *codes))
         either = np.where(which.code == ZERO, codes[0], either)
         return np.where(which.code == TRUE, codes[-1], either)
+    if which.is_bool:
+        return np.where(which.code == TRUE, *codes[::-1])
     index = compressed(np.asarray(which.value).astype(np.int32))
-    result = codes[0]
-    for i, code in enumerate(codes[1:], 1):
-        result = np.where(index == i, code, result)
-    return result
+    return functools.reduce(
+        lambda result, each: np.where(index == each[0], each[1], result), enumerate(codes), codes[0]
+    )
