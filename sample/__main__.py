@@ -77,6 +77,8 @@ def _run_among(argv, prog):
     """
     words = [word for word in argv if not word.startswith("-")]
     for word in words:
+        if Path(word).is_file() and Path(word).suffix != ".safetensors":
+            continue  # what a flag names, such as a picture
         with contextlib.suppress(zoo.CheckpointError):
             return find_run(word)
     if not words:

@@ -338,7 +338,9 @@ def test_flags_and_make(run):
 
 
 def test_errors_are_one_line(tmp_path):
+    (tmp_path / "mask.png").write_bytes(b"no run")
     command = [sys.executable, "-m", "sample", str(tmp_path / "absent")]
+    command += ["--known", str(tmp_path / "mask.png")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 1 and done.stdout == ""
     assert done.stderr.startswith("error: no trained model at") and done.stderr.count("\n") == 1

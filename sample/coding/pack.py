@@ -75,10 +75,13 @@ def context_of(model: Any, num: int, label: int | None, path: Path | None, form:
     if path is not None:
         return read_context(model, path, form)
     if model.why_invalid(None):
-        also = {"translation": " (sources, one a line)", "captions": " (a folder of images)"}
+        flags = {
+            "translation": "--context FILE (sources, one a line, or a .tsv)",
+            "captions": "--context FOLDER (of the images)",
+        }
         raise ValueError(
-            f"{kind(model)} conditions on a context ({model.why_invalid(None)}): pass --label or "
-            f"--context{also.get(model.kind, ' FILE.npy')}."
+            f"{kind(model)} conditions on a context ({model.why_invalid(None)}): pass "
+            f"{flags.get(model.kind, '--label or --context FILE.npy')}."
         )
     return None
 
