@@ -82,6 +82,18 @@ def test_scores_of_a_comparison():
     assert set(found.choice) == {"same", "q"} and found.choice["same"] == 0.5
 
 
+def test_doubts_about_a_background():
+    """Other data and a choice by chance are said; another size or place of the data is not."""
+    run = independent("p", 0.9)._replace(data=Data("digits"))
+    moved = run._replace(name="q", data=Data("digits", mutate=0.2, valid=7, manual_dir="elsewhere"))
+    other = run._replace(name="r", data=Data("mnist", mutate=0.2))
+    assert list(anomaly.doubts(run, [moved], {"q": 0.6})) == []
+    (said,) = anomaly.doubts(run, [moved, other], {})
+    assert said == "background r was trained on other data (mnist) than the run (digits)"
+    (said,) = anomaly.doubts(run, [moved], {"q": 0.51})
+    assert "near or below 0.5" in said
+
+
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
@@ -98,6 +110,8 @@ def test_one_class_of_a_table(runs, capsys):
     assert anomaly.main([str(word) for word in words]) == 0
     printed = capsys.readouterr().out
     assert "| raw | 0.9" in printed and "of stand-ins" in printed and "FPR at 95 % TPR" in printed
+    assert f"note: background {runs / 'one'} was trained without --data.mutate." in printed
+    assert printed.count("note: background") == 1
     folder = runs / "one" / "anomaly" / "breast_cancer"
     found = json.loads((folder / "anomaly.json").read_text())
     assert set(found["measures"]) == {"raw", "typicality", "ratio"}

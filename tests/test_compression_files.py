@@ -2,6 +2,7 @@
 
 import shlex
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -249,6 +250,17 @@ def test_certain_values_take_space():
     data = container.wrapped(header, b"12345")
     assert container.unwrapped(data)[1] == b"12345"
     assert len(data) - len(container.wrapped({**header, "num": 1}, b"12345")) >= 2**20 / 2**14 - 5
+
+
+@pytest.mark.parametrize("model", [SOUND, zoo.WaveNet((50,))])
+def test_the_sound_that_is_measured_is_that_of_the_test_split(model):
+    """Levels of the test split are those that are compressed, for every companding."""
+    pytest.importorskip("soundfile", reason="it writes and reads the .wav file")
+    x = np.random.RandomState(0).randint(0, model.head.num_values, (40, 50)).astype(np.int32)
+    dataset = SimpleNamespace(test=SimpleNamespace(x=x, context=None))
+    found = table.contents_of(model, dataset, table.Options((), characters=1700))
+    assert found.x.size == found.last == 1700
+    assert np.array_equal(found.x.reshape(-1), x.reshape(-1)[:1700])
 
 
 def test_tables_of_rates():

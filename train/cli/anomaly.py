@@ -2,7 +2,7 @@
 
 import dataclasses
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -23,6 +23,7 @@ from zoo.formats.kept_reading import read_kept
 from zoo.foundation.files import to_json
 
 FOLDER = "anomaly"  # in the run's folder
+CHANCE = 0.55  # an AUROC below it is near that of guessing
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,6 +125,7 @@ def report(options: Options) -> list[str]:
             for name, auroc in found.choice.items()
         ),
         *([f"background: {found.background}"] if found.background else []),
+        *(f"note: {doubt}." for doubt in doubts(trained, backgrounds, found.choice)),
         "| score | AUROC | AUPRC | FPR at 95 % TPR |",
         "|---|---|---|---|",
     ]
@@ -136,6 +138,28 @@ def report(options: Options) -> list[str]:
     except ImportError:
         lines.append("no picture: it needs matplotlib (pip install 'autoregressive-zoo[plots]')")
     return [*lines, f"results: {folder}"]
+
+
+def doubts(
+    trained: Trained, backgrounds: Sequence[Trained], choice: Mapping[str, float]
+) -> Iterator[str]:
+    """Why the ratio to a background may say little: each reason in a sentence."""
+    for each in backgrounds:
+        if not each.data.mutate:
+            yield f"background {each.name} was trained without --data.mutate"
+        if _same_data(each.data) != _same_data(trained.data):
+            own = trained.data.path or trained.data.name
+            other = each.data.path or each.data.name
+            yield f"background {each.name} was trained on other data ({other}) than the run ({own})"
+    if choice and max(choice.values()) < CHANCE:
+        yield "every AUROC of stand-ins is near or below 0.5, so they do not decide which mu is best"
+
+
+def _same_data(data):
+    """What two runs on the same data have in common."""
+    return dataclasses.replace(
+        data, mutate=0.0, valid=0, train=0, train_seed=0, data_dir=None, manual_dir=None
+    )
 
 
 def _opened(word):

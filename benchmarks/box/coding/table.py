@@ -76,8 +76,9 @@ def _line(model, x, most):
             path.write_bytes(text if isinstance(text, bytes) else text.encode())
         else:
             path = Path(folder) / "sound.wav"
-            pcm = np.concatenate([np.asarray(each) for each in x])[:most]
-            zoo.write_wav(path, pcm.astype(np.float32) / 2**15, model.rate)
+            levels = np.concatenate([np.asarray(each) for each in x])[:most]
+            wave = zoo.dequantise(levels, model.head.num_values, model.companding)
+            zoo.write_wav(path, wave, model.rate)
         return data_files.read(model, path, is_rounded=True)
 
 
