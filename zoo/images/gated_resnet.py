@@ -1,17 +1,46 @@
 """The gated resnet of PixelCNN++, one for each of the streams u and ul."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from zoo.layers.conv_weights import Image
 from zoo.layers.convolutions import HiddenConv, RowsAbove
+from zoo.layers.row_buffers import row_conv
 
 Row = Float[Array, "width batch features"]
 Pixel = Float[Array, "batch features"]
+Pair = tuple[Array, Array]
+
+
+class ResnetWeights(NamedTuple):
+    """The weights of a `GatedResnet` with f features, normalised once for a whole draw.
+
+    Attributes:
+      label: the biases of the gates of u and of ul, [batch, 2f] each; zeros [1, 1] without labels.
+      u: the kernels of u, [2, 3, 2f, f] and [2, 3, 2f, 2f]: of the row above, and of the row itself.
+      u_across: the kernel of the shortcut into u, [2f, f]; None without a shortcut.
+      u_bias: biases [1, f] and [batch or 1, 2f], with those of the label and of the shortcut.
+      above: the kernels of ul for what is known before a row begins. The first one, [6f, f], takes
+        the row above at the pixel to the left and at the pixel, and u; the second one, [4f, 2f],
+        the row above alone.
+      left: the kernels of ul at the pixel to the left, [2f, f] and [2f, 2f].
+      here: the kernels of ul at the pixel itself, [2f, f] and [2f, 2f].
+      ul_across: the kernel of the shortcut into ul, [2f, f]; None without a shortcut.
+      ul_bias: the same for ul.
+    """
+
+    label: Pair
+    u: Pair
+    u_across: Array | None
+    u_bias: Pair
+    above: Pair
+    left: Pair
+    here: Pair
+    ul_across: Array | None
+    ul_bias: Pair
 
 
 class GatedResnet(nn.Module):
@@ -45,14 +74,34 @@ class GatedResnet(nn.Module):
         if self.num_classes:
             self.label = nn.Dense(4 * f, use_bias=False)
 
-    def encode(self, label: Float[Array, "batch classes"] | None) -> Any:
-        """The biases of the gates of u and of ul, [batch, 2 features] each; zeros without labels."""
-        if not self.num_classes:
-            return (jnp.zeros((1, 1)),) * 2
-        return jnp.split(self.label(label), 2, axis=-1)
+    def encode(self, label: Float[Array, "batch classes"] | None) -> ResnetWeights:
+        """The weights of a draw, with the biases that the label gives."""
+        f = self.features
+        labels = (jnp.zeros((1, 1)),) * 2
+        if self.num_classes:
+            labels = tuple(jnp.split(self.label(label), 2, axis=-1))
+        (first_u, second_u), (first, second) = self.u, self.ul
+        across = [layer.kernel[0, 0] for layer in self.across]
+        biases = [first_u.bias, first.bias + self.aside.bias]
+        if self.shortcut:
+            biases = [bias + layer.bias for bias, layer in zip(biases, self.across, strict=True)]
+        first_above, second_above = (
+            layer.kernel[0].reshape(4 * f, -1) for layer in (first, second)
+        )
+        return ResnetWeights(
+            label=labels,
+            u=(first_u.kernel, second_u.kernel),
+            u_across=across[0] if across else None,
+            u_bias=(biases[0][None], second_u.bias[None] + labels[0]),
+            above=(jnp.concatenate([first_above, self.aside.kernel[0, 0]]), second_above),
+            left=(first.kernel[1, 0], second.kernel[1, 0]),
+            here=(first.kernel[1, 1], second.kernel[1, 1]),
+            ul_across=across[1] if across else None,
+            ul_bias=(biases[1][None], second.bias[None] + labels[1]),
+        )
 
     def __call__(
-        self, u: Image, ul: Image, skip: Any, memory: Any, train: bool
+        self, u: Image, ul: Image, skip: Any, memory: ResnetWeights, train: bool
     ) -> tuple[Image, Image]:
         """Both streams, [batch, height, width, features].
 
@@ -62,7 +111,7 @@ class GatedResnet(nn.Module):
           memory: what `encode` returned.
           train: whether dropout is on.
         """
-        bias_u, bias_ul = (bias[:, None, None].astype(u.dtype) for bias in memory)
+        bias_u, bias_ul = (bias[:, None, None].astype(u.dtype) for bias in memory.label)
         across_u, across_ul = [
             layer(concat_elu(each)) for layer, each in zip(self.across, skip, strict=True)
         ] or (0, 0)
@@ -75,30 +124,43 @@ class GatedResnet(nn.Module):
         ul = _gated(ul, lambda h: self.ul[0](h) + aside, lambda h: self.ul[1](drop(h)) + bias_ul)
         return u, ul
 
-    def enter(self, u: Row, skip: Any, memory: Any) -> Row:
-        """u of the next row. The convolutions of ul get what is known before the row's first pixel:
-        u, and the label.
-        """
-        width, batch, _ = u.shape
-        bias_u, bias_ul = (bias[None].astype(u.dtype) for bias in memory)
-        across_u = self.across[0](concat_elu(skip)[None])[0] if self.shortcut else 0
-        u = _gated(
-            u, lambda h: self.u[0].enter(h) + across_u, lambda h: self.u[1].enter(h) + bias_u
-        )
-        aside = self.aside(concat_elu(u)[None])[0]  # as an image of one row: [1, width, batch, c]
-        for layer, bias in zip(self.ul, (aside, bias_ul), strict=True):
-            layer.enter(width, batch, bias)
-        for layer in self.across:
-            layer.enter(width, batch)
-        return u
 
-    def step(self, ul: Pixel, skip: Any, column: jax.Array) -> Pixel:
-        """ul of the next pixel; `skip` is ul on the way down."""
-        across = self.across[1].step(concat_elu(skip), column, 0) if self.shortcut else 0
-        first, second = self.ul
-        return _gated(
-            ul, lambda h: first.step(h, column, 0) + across, lambda h: second.step(h, column, 0)
-        )
+def next_row(
+    u: Row, skip: Row | None, above: Float[Array, "2 width batch twice_features"], w: ResnetWeights
+) -> tuple[Row, Float[Array, "2 width batch twice_features"]]:
+    """u of the next row, and the inputs of both its convolutions there.
+
+    Args:
+      u: of the layer below.
+      skip: with a shortcut, u on the way down.
+      above: the inputs of both convolutions in the row above.
+      w: the weights.
+    """
+    first = concat_elu(u)
+    h = row_conv(jnp.stack([above[0], first]), w.u[0]) + w.u_bias[0][None]
+    if skip is not None:
+        h = h + concat_elu(skip) @ w.u_across
+    second = concat_elu(h)
+    y = row_conv(jnp.stack([above[1], second]), w.u[1]) + w.u_bias[1][None]
+    return u + _gate(y), jnp.stack([first, second])
+
+
+def next_pixel(ul: Pixel, skip: Pixel | None, before: Pair, w: ResnetWeights) -> tuple[Pixel, Pair]:
+    """ul of the next pixel, and the inputs of both its convolutions there.
+
+    Args:
+      ul: of the layer below.
+      skip: with a shortcut, ul on the way down.
+      before: the sums from which both convolutions start here, [batch, features] and [batch,
+        2 features]: u, the row above and the pixel to the left.
+      w: the weights.
+    """
+    first = concat_elu(ul)
+    h = before[0] + first @ w.here[0]
+    if skip is not None:
+        h = h + concat_elu(skip) @ w.ul_across
+    second = concat_elu(h)
+    return ul + _gate(before[1] + second @ w.here[1]), (first, second)
 
 
 def concat_elu(x: Float[Array, "*batch features"]) -> Float[Array, "*batch twice_features"]:
@@ -108,5 +170,9 @@ def concat_elu(x: Float[Array, "*batch features"]) -> Float[Array, "*batch twice
 
 def _gated(x, first, second):
     """x + a * sigmoid(b), with (a, b) = second(elu(first(elu(x))))."""
-    a, b = jnp.split(second(concat_elu(first(concat_elu(x)))), 2, axis=-1)
-    return x + a * nn.sigmoid(b)
+    return x + _gate(second(concat_elu(first(concat_elu(x)))))
+
+
+def _gate(y):
+    a, b = jnp.split(y, 2, axis=-1)
+    return a * nn.sigmoid(b)

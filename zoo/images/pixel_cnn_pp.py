@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from zoo.core.orderings import Ordering
 from zoo.foundation.registry import register
 from zoo.heads import Bernoulli, DiscretizedLogisticMixture, Head
+from zoo.images import scale_rows
 from zoo.images.gated_resnet import concat_elu
 from zoo.images.raster import Raster
 from zoo.images.scales import Scale
@@ -32,7 +33,8 @@ class PixelCNNpp(Raster):
     Pixel (i, j) of resolution k covers the pixels (2^k i, 2^k j) .. of the image. It depends on what
     precedes the first of them, so it is computed once, when that one is drawn. `enter` computes u of
     a row, and what the rows above contribute to ul, at the resolutions that begin a row here; `step`
-    computes ul of a pixel, at the resolutions that begin a pixel here (zoo/images/scales.py).
+    computes ul of a pixel, at the resolutions that begin a pixel here (zoo/images/scale_rows.py).
+    `encode` normalises the weights, once for a whole draw.
 
     **Reference**: T. Salimans, A. Karpathy, X. Chen, D. P. Kingma, PixelCNN++: improving the
     PixelCNN with discretized logistic mixture likelihood and other modifications, ICLR 2017.
@@ -99,7 +101,7 @@ class PixelCNNpp(Raster):
         return jnp.pad(super().image(x), ((0, 0), (0, 0), (0, 0), (0, 1)), constant_values=1.0)
 
     def encode(self, context):
-        """Labels [batch] to the biases of every resnet."""
+        """Labels [batch] to the weights of a draw: normalised, with the biases of the label."""
         label = None
         if self.num_classes:
             label = class_labels.one_hot(context, self.num_classes, self.first_u.bias.dtype)
@@ -114,11 +116,16 @@ class PixelCNNpp(Raster):
         image, row = self.image(x), self.row(t)
         self.first_ul.enter(image, row)
         u = self.first_u.row(rows_of(image, row, 2, 2))  # [width, batch, features]
-        self.finest.enter(u, row, memory)
+        empty = scale_rows.empty(memory, self.site_shape[1], len(x))
+        cache = self.get_variable("cache", "scales", empty)
+        _, cache = scale_rows.enter(cache, u, row, memory)
+        self.put_variable("cache", "scales", cache)
         self.readout.enter(self.site_shape[1], len(x))
 
     def step(self, x, t, memory=None):
         row, (column, _) = self.row(t), self.place(t)
         ul = self.first_ul.step(self.image(x), row, column, 0)  # [batch, features]
-        ul = self.finest.step(ul, row, column)
+        cache = self.get_variable("cache", "scales")
+        ul, cache = scale_rows.step(cache, ul, row, column, memory)
+        self.put_variable("cache", "scales", cache)
         return self.readout.step(concat_elu(ul), column, 0)

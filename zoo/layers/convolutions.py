@@ -86,7 +86,7 @@ class MaskedConv(Conv):
         image), from the layer's bias and from `bias`; and the kernel of a step.
         """
         up, left = self._reach
-        above = row_conv(rows, self.kernel[:up], left, self.stride) + self.bias[None, None]
+        above = row_conv(rows, self.kernel[:up], left) + self.bias[None, None]
         terms = RowTerms(
             above=above if bias is None else above + bias,
             kernel=self.direction[-1, : left + 1].reshape(-1, self.features),
@@ -103,9 +103,7 @@ class MaskedConv(Conv):
         terms: RowTerms = self.get_variable("cache", "terms")
         size = self.features // self.groups
         first = group * size  # the channels of the group are first .. first + size - 1
-        above = jax.lax.dynamic_slice(
-            terms.above, (column // self.stride, 0, first), (1, len(taps), size)
-        )[0]
+        above = jax.lax.dynamic_slice(terms.above, (column, 0, first), (1, len(taps), size))[0]
         y = taps @ jax.lax.dynamic_slice_in_dim(terms.kernel, first, size, 1)
         if terms.gain is not None:
             y = y * jax.lax.dynamic_slice_in_dim(terms.gain, first, size)[None]
@@ -218,15 +216,6 @@ class RowsAbove(Conv):
     ) -> Float[Array, "width_out batch features"]:
         """One row of the outputs, from the rows that it sees, oldest first."""
         return row_conv(rows, self.kernel, stride=self.stride) + self.bias[None, None]
-
-    def enter(
-        self, x: Float[Array, "width batch channels"]
-    ) -> Float[Array, "width_out batch features"]:
-        """The next row of the outputs, from the next row of the inputs; it keeps the rows before."""
-        older = jnp.zeros((len(self.kernel) - 1, *x.shape), x.dtype)
-        rows = jnp.concatenate([self.get_variable("cache", "rows", older), x[None]])
-        self.put_variable("cache", "rows", rows[1:])
-        return self.row(rows)
 
 
 class Readout(nn.Module):

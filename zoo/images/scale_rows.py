@@ -1,0 +1,244 @@
+"""The resolutions of PixelCNN++ while drawing: a row of u at once, then ul pixel by pixel.
+
+A coarse row begins with every second row of the next finer resolution, and a coarse pixel with every
+second pixel of these. One conditional in each resolution skips everything below it. It returns only
+what the new pixel adds, and the caches are written outside of it: a GPU would copy a buffer that a
+conditional passes on.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from zoo.images.gated_resnet import Pixel, Row, concat_elu, next_pixel, next_row
+from zoo.images.scales import CoarserWeights, ScaleWeights
+from zoo.layers.row_buffers import row_conv
+
+
+class CoarserCache(NamedTuple):
+    """What a resolution keeps for the next coarser one, and of it.
+
+    Attributes:
+      u: u of the last row, before it is shrunk, [width, batch, features].
+      ul: ul of the row, before it is shrunk, [1 + width + 1, batch, features]: see `ScaleCache.ul`.
+      above: the sum from which the shrunk ul of each coarse pixel starts, [coarse width, batch, f].
+      enlarged_u: of the two fine rows that a coarse one covers, [2, 2 coarse width, batch, f].
+      enlarged_ul: for each coarse pixel the 2 x 2 fine ones side by side, [coarse width + 1, batch,
+        4 features].
+      scale: the cache of the coarser resolution.
+    """
+
+    u: Row
+    ul: Float[Array, "slots batch features"]
+    above: Row
+    enlarged_u: Float[Array, "2 width batch features"]
+    enlarged_ul: Float[Array, "slots batch four_features"]
+    scale: Any
+
+
+class ScaleCache(NamedTuple):
+    """What is kept of a resolution, of all its resnets side by side.
+
+    Attributes:
+      u: the inputs of u's two convolutions in the last row, [resnets, 2, width, batch, 2 features].
+      ul: those of ul in this row, [1 + width + 1, 2, resnets, batch, 2 features]: a pixel of
+        padding, the row, and a slot for what is not kept.
+      first, second: the sums from which the convolutions of ul start at each pixel, [resnets, width,
+        batch, features] and [resnets, width, batch, 2 features].
+      coarser: None at the coarsest resolution.
+    """
+
+    u: Float[Array, "resnets 2 width batch twice_features"]
+    ul: Float[Array, "slots 2 resnets batch twice_features"]
+    first: Float[Array, "resnets width batch features"]
+    second: Float[Array, "resnets width batch twice_features"]
+    coarser: CoarserCache | None
+
+
+class NewPixel(NamedTuple):
+    """What a pixel adds to the caches of a resolution and of those below.
+
+    Attributes:
+      inputs: of the convolutions of ul, [2, resnets, batch, 2 features].
+      unshrunk: ul before it is shrunk, [batch, features]; None at the coarsest resolution.
+      enlarged: the 2 x 2 pixels of the coarser one, [batch, 4 features]; None there.
+      coarser: the new pixel of the coarser resolution, zeros where none begins; None there.
+    """
+
+    inputs: Float[Array, "2 resnets batch twice_features"]
+    unshrunk: Pixel | None = None
+    enlarged: Pixel | None = None
+    coarser: Any = None
+
+
+def empty(w: ScaleWeights, width: int, batch: int) -> ScaleCache:
+    """The cache before the first row."""
+    resnets, _, f = w.above[0].shape
+    half = -(-width // 2)
+
+    def zeros(*shape):
+        return jnp.zeros(shape, w.above[0].dtype)
+
+    coarser = w.coarser and CoarserCache(
+        u=zeros(width, batch, f),
+        ul=zeros(width + 2, batch, f),
+        above=zeros(half, batch, f),
+        enlarged_u=zeros(2, 2 * half, batch, f),
+        enlarged_ul=zeros(half + 1, batch, 4 * f),
+        scale=empty(w.coarser.scale, half, batch),
+    )
+    return ScaleCache(
+        u=zeros(resnets, 2, width, batch, 2 * f),
+        ul=zeros(width + 2, 2, resnets, batch, 2 * f),
+        first=zeros(resnets, width, batch, f),
+        second=zeros(resnets, width, batch, 2 * f),
+        coarser=coarser,
+    )
+
+
+def enter(cache: ScaleCache, u: Row, row: Array, w: ScaleWeights) -> tuple[Row, ScaleCache]:
+    """u of the next row, and a cache that holds it and what is known of ul before its first pixel."""
+    skips, inputs, outputs = [u], [], []
+
+    def visit(u, skip, resnet):
+        u, both = next_row(u, skip, cache.u[len(inputs)], resnet)
+        inputs.append(both)
+        outputs.append(concat_elu(u))
+        return u
+
+    for resnet in w.down:
+        skips.append(visit(skips[-1], None, resnet))
+    coarser = cache.coarser
+    if w.coarser is not None and coarser is not None:
+        u, coarser = _enter_coarser(coarser, skips[-1], row, w.coarser)
+    else:
+        u = skips.pop()
+    for resnet in w.up:
+        u = visit(u, skips.pop(), resnet)
+    first, second = _above(cache.ul, jnp.stack(outputs), w)
+    return u, ScaleCache(jnp.stack(inputs), cache.ul, first, second, coarser)
+
+
+def _above(ul, u, w):
+    """The sums from which the convolutions of ul start, given u, [resnets, width, batch, 2 f]."""
+    width = u.shape[1]
+    # At each pixel of the row above, the pixel to its left and itself: [2, resnets, width, batch, c].
+    taps = jnp.concatenate([ul[:width], ul[1 : 1 + width]], -1).transpose(1, 2, 0, 3, 4)
+    inputs = (jnp.concatenate([taps[0], u], -1), taps[1])
+    first, second = (
+        jnp.einsum("rwbc,rcf->rwbf", each, kernel)
+        + jnp.stack([resnet.ul_bias[i] for resnet in w.down + w.up])[:, None]
+        for i, (each, kernel) in enumerate(zip(inputs, w.above, strict=True))
+    )
+    return first, second
+
+
+def _enter_coarser(cache: CoarserCache, u: Row, row: Array, w: CoarserWeights):
+    """u of the coarser resolutions, enlarged, at a fine row."""
+    width, batch, features = u.shape
+
+    def begin():
+        kernel, bias = w.shrink_u
+        shrunk = row_conv(jnp.stack([cache.u, u]), kernel, stride=2) + bias[None, None]
+        coarse, scale = enter(cache.scale, shrunk, row // 2, w.scale)
+        kernel, bias = w.enlarge_u
+        y = (coarse @ kernel + bias[None, None]).reshape(-1, batch, 2, 2, features)
+        y = y.transpose(2, 0, 3, 1, 4)  # [2 rows, coarse width, 2 columns, batch, features]
+        kernel, _, bias = w.shrink_ul
+        taps = [cache.ul[:width:2], cache.ul[1 : 1 + width : 2]]  # to the left, and itself
+        above = jnp.concatenate(taps, -1) @ kernel + bias[None, None]
+        return y.reshape(cache.enlarged_u.shape), above, scale
+
+    def go_on():
+        return cache.enlarged_u, cache.above, cache.scale
+
+    enlarged, above, scale = jax.lax.cond(row % 2 == 0, begin, go_on)
+    kept = cache._replace(u=u, above=above, enlarged_u=enlarged, scale=scale)
+    return jax.lax.dynamic_index_in_dim(enlarged, row % 2, 0, keepdims=False)[:width], kept
+
+
+def step(
+    cache: ScaleCache, ul: Pixel, row: Array, column: Array, w: ScaleWeights
+) -> tuple[Pixel, ScaleCache]:
+    """ul of the next pixel, and a cache that holds it."""
+    ul, new = _pixel(cache, ul, row, column, w)
+    return ul, _write(cache, new, row, column, jnp.ones((), bool))
+
+
+def _pixel(cache: ScaleCache, ul: Pixel, row: Array, column: Array, w: ScaleWeights):
+    """ul of the next pixel, and what it adds to the caches."""
+    skips, inputs = [ul], []
+    left = jax.lax.dynamic_index_in_dim(cache.ul, column, 0, keepdims=False)  # [2, resnets, ...]
+    first, second = (
+        jax.lax.dynamic_index_in_dim(above, column, 1, keepdims=False) + each @ kernel
+        for above, each, kernel in zip((cache.first, cache.second), left, w.left, strict=True)
+    )  # [resnets, batch, features] and [resnets, batch, 2 features]
+
+    def visit(ul, skip, resnet):
+        before = first[len(inputs)], second[len(inputs)]
+        ul, both = next_pixel(ul, skip, before, resnet)
+        inputs.append(both)
+        return ul
+
+    for resnet in w.down:
+        skips.append(visit(skips[-1], None, resnet))
+    below: tuple[Any, ...] = ()
+    if w.coarser is not None and cache.coarser is not None:
+        unshrunk = skips[-1]
+        ul, enlarged, new = _coarser_pixel(cache.coarser, unshrunk, row, column, w.coarser)
+        below = (unshrunk, enlarged, new)
+    else:
+        ul = skips.pop()
+    for resnet in w.up:
+        ul = visit(ul, skips.pop(), resnet)
+    both = [jnp.stack(each) for each in zip(*inputs, strict=True)]
+    return ul, NewPixel(jnp.stack(both), *below)
+
+
+def _coarser_pixel(cache: CoarserCache, ul: Pixel, row: Array, column: Array, w: CoarserWeights):
+    """ul of the coarser resolutions, enlarged, at a fine pixel; and what these add to the caches."""
+    coarse = column // 2
+
+    def begin():
+        left = jax.lax.dynamic_index_in_dim(cache.ul, column, 0, keepdims=False)
+        above = jax.lax.dynamic_index_in_dim(cache.above, coarse, 0, keepdims=False)
+        shrunk = above + jnp.concatenate([left, ul], -1) @ w.shrink_ul[1]
+        pixel, new = _pixel(cache.scale, shrunk, row // 2, coarse, w.scale)
+        kernel, bias = w.enlarge_ul
+        return pixel @ kernel + bias[None], new
+
+    def go_on():
+        return jax.tree.map(lambda each: jnp.zeros(each.shape, each.dtype), jax.eval_shape(begin))
+
+    begins = _begins(row, column)
+    enlarged, new = jax.lax.cond(begins, begin, go_on)
+    kept = jax.lax.dynamic_index_in_dim(cache.enlarged_ul, coarse, 0, keepdims=False)
+    fine = jnp.where(begins, enlarged, kept)  # the 2 x 2 pixels, row by row
+    size = ul.shape[-1]
+    quarter = row % 2 * 2 + column % 2
+    return jax.lax.dynamic_slice_in_dim(fine, quarter * size, size, 1), enlarged, new
+
+
+def _begins(row, column):
+    """Whether a coarse pixel begins at a fine one."""
+    return (row % 2 == 0) & (column % 2 == 0)
+
+
+def _write(cache: ScaleCache, new: NewPixel, row: Array, column: Array, here: Array) -> ScaleCache:
+    """The cache with a new pixel, if it is `here`: otherwise the last slots are written."""
+
+    def put(array, value, slot):
+        slot = jnp.where(here, slot, len(array) - 1)
+        return jax.lax.dynamic_update_index_in_dim(array, value, slot, 0)
+
+    kept, coarser = cache._replace(ul=put(cache.ul, new.inputs, column + 1)), cache.coarser
+    if coarser is None:
+        return kept
+    begins, coarse = here & _begins(row, column), column // 2
+    slot = jnp.where(begins, coarse, len(coarser.enlarged_ul) - 1)
+    enlarged = jax.lax.dynamic_update_index_in_dim(coarser.enlarged_ul, new.enlarged, slot, 0)
+    scale = _write(coarser.scale, new.coarser, row // 2, coarse, begins)
+    ul = put(coarser.ul, new.unshrunk, column + 1)
+    return kept._replace(coarser=coarser._replace(ul=ul, enlarged_ul=enlarged, scale=scale))
