@@ -77,9 +77,10 @@ class GatedResnet(nn.Module):
     def encode(self, label: Float[Array, "batch classes"] | None) -> ResnetWeights:
         """The weights of a draw, with the biases that the label gives."""
         f = self.features
-        labels = (jnp.zeros((1, 1)),) * 2
+        labels: Pair = (jnp.zeros((1, 1)), jnp.zeros((1, 1)))
         if self.num_classes:
-            labels = tuple(jnp.split(self.label(label), 2, axis=-1))
+            label_u, label_ul = jnp.split(self.label(label), 2, axis=-1)
+            labels = label_u, label_ul
         (first_u, second_u), (first, second) = self.u, self.ul
         across = [layer.kernel[0, 0] for layer in self.across]
         biases = [first_u.bias, first.bias + self.aside.bias]
@@ -138,7 +139,7 @@ def next_row(
     """
     first = concat_elu(u)
     h = row_conv(jnp.stack([above[0], first]), w.u[0]) + w.u_bias[0][None]
-    if skip is not None:
+    if skip is not None and w.u_across is not None:
         h = h + concat_elu(skip) @ w.u_across
     second = concat_elu(h)
     y = row_conv(jnp.stack([above[1], second]), w.u[1]) + w.u_bias[1][None]
@@ -157,7 +158,7 @@ def next_pixel(ul: Pixel, skip: Pixel | None, before: Pair, w: ResnetWeights) ->
     """
     first = concat_elu(ul)
     h = before[0] + first @ w.here[0]
-    if skip is not None:
+    if skip is not None and w.ul_across is not None:
         h = h + concat_elu(skip) @ w.ul_across
     second = concat_elu(h)
     return ul + _gate(before[1] + second @ w.here[1]), (first, second)

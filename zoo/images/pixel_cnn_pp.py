@@ -125,7 +125,7 @@ class PixelCNNpp(Raster):
     def step(self, x, t, memory=None):
         row, (column, _) = self.row(t), self.place(t)
         ul = self.first_ul.step(self.image(x), row, column, 0)  # [batch, features]
-        cache = self.get_variable("cache", "scales")
+        cache: scale_rows.ScaleCache = self.get_variable("cache", "scales")
         ul, cache = scale_rows.step(cache, ul, row, column, memory)
         self.put_variable("cache", "scales", cache)
         return self.readout.step(concat_elu(ul), column, 0)

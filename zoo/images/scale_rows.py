@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from zoo.images.gated_resnet import Pixel, Row, concat_elu, next_pixel, next_row
+from zoo.images.gated_resnet import Pair, Pixel, Row, concat_elu, next_pixel, next_row
 from zoo.images.scales import CoarserWeights, ScaleWeights
 from zoo.layers.row_buffers import row_conv
 
@@ -100,7 +100,8 @@ def empty(w: ScaleWeights, width: int, batch: int) -> ScaleCache:
 
 def enter(cache: ScaleCache, u: Row, row: Array, w: ScaleWeights) -> tuple[Row, ScaleCache]:
     """u of the next row, and a cache that holds it and what is known of ul before its first pixel."""
-    skips, inputs, outputs = [u], [], []
+    skips, outputs = [u], []
+    inputs: list[Array] = []
 
     def visit(u, skip, resnet):
         u, both = next_row(u, skip, cache.u[len(inputs)], resnet)
@@ -135,7 +136,9 @@ def _above(ul, u, w):
     return first, second
 
 
-def _enter_coarser(cache: CoarserCache, u: Row, row: Array, w: CoarserWeights):
+def _enter_coarser(
+    cache: CoarserCache, u: Row, row: Array, w: CoarserWeights
+) -> tuple[Row, CoarserCache]:
     """u of the coarser resolutions, enlarged, at a fine row."""
     width, batch, features = u.shape
 
@@ -167,9 +170,12 @@ def step(
     return ul, _write(cache, new, row, column, jnp.ones((), bool))
 
 
-def _pixel(cache: ScaleCache, ul: Pixel, row: Array, column: Array, w: ScaleWeights):
+def _pixel(
+    cache: ScaleCache, ul: Pixel, row: Array, column: Array, w: ScaleWeights
+) -> tuple[Pixel, NewPixel]:
     """ul of the next pixel, and what it adds to the caches."""
-    skips, inputs = [ul], []
+    skips = [ul]
+    inputs: list[Pair] = []
     left = jax.lax.dynamic_index_in_dim(cache.ul, column, 0, keepdims=False)  # [2, resnets, ...]
     first, second = (
         jax.lax.dynamic_index_in_dim(above, column, 1, keepdims=False) + each @ kernel
@@ -197,7 +203,9 @@ def _pixel(cache: ScaleCache, ul: Pixel, row: Array, column: Array, w: ScaleWeig
     return ul, NewPixel(jnp.stack(both), *below)
 
 
-def _coarser_pixel(cache: CoarserCache, ul: Pixel, row: Array, column: Array, w: CoarserWeights):
+def _coarser_pixel(
+    cache: CoarserCache, ul: Pixel, row: Array, column: Array, w: CoarserWeights
+) -> tuple[Pixel, Pixel, NewPixel]:
     """ul of the coarser resolutions, enlarged, at a fine pixel; and what these add to the caches."""
     coarse = column // 2
 
@@ -210,7 +218,7 @@ def _coarser_pixel(cache: CoarserCache, ul: Pixel, row: Array, column: Array, w:
         return pixel @ kernel + bias[None], new
 
     def go_on():
-        return jax.tree.map(lambda each: jnp.zeros(each.shape, each.dtype), jax.eval_shape(begin))
+        return jnp.zeros_like(cache.enlarged_ul[0]), _blank(cache.scale)
 
     begins = _begins(row, column)
     enlarged, new = jax.lax.cond(begins, begin, go_on)
@@ -219,6 +227,15 @@ def _coarser_pixel(cache: CoarserCache, ul: Pixel, row: Array, column: Array, w:
     size = ul.shape[-1]
     quarter = row % 2 * 2 + column % 2
     return jax.lax.dynamic_slice_in_dim(fine, quarter * size, size, 1), enlarged, new
+
+
+def _blank(cache: ScaleCache) -> NewPixel:
+    """A new pixel of zeros."""
+    inputs, coarser = jnp.zeros_like(cache.ul[0]), cache.coarser
+    if coarser is None:
+        return NewPixel(inputs)
+    unshrunk, enlarged = (jnp.zeros_like(each[0]) for each in (coarser.ul, coarser.enlarged_ul))
+    return NewPixel(inputs, unshrunk, enlarged, _blank(coarser.scale))
 
 
 def _begins(row, column):

@@ -43,8 +43,8 @@ class ScaleWeights(NamedTuple):
 
     down: list[ResnetWeights]
     up: list[ResnetWeights]
-    above: tuple[Array, Array]
-    left: tuple[Array, Array]
+    above: tuple[Array, ...]
+    left: tuple[Array, ...]
     coarser: CoarserWeights | None
 
 
@@ -123,9 +123,8 @@ class CoarserScales(nn.Module):
 
     def encode(self, label: Any, shrink_u: Any, shrink_ul: Any) -> CoarserWeights:
         """The weights of a draw."""
-        layers = (self.enlarge_u, self.enlarge_ul)
-        enlarge = [(layer.kernel[0, 0], layer.bias) for layer in layers]
-        return CoarserWeights(shrink_u, shrink_ul, *enlarge, self.scale.encode(label))
+        u, ul = ((each.kernel[0, 0], each.bias) for each in (self.enlarge_u, self.enlarge_ul))
+        return CoarserWeights(shrink_u, shrink_ul, u, ul, self.scale.encode(label))
 
     def __call__(
         self, u: Image, ul: Image, memory: ScaleWeights, train: bool, shape: tuple[int, ...]
