@@ -75,7 +75,7 @@ class Options:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """The command line. An error is one line, and exit code 1."""
-    with shell():
+    with shell("--out FILE.csv"):
         words, _ = take_classes(sys.argv[1:] if argv is None else argv)
         run(read_flags(Options, called("sample.score_file"), args=list(words)))
 

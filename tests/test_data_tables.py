@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import shlex
 from pathlib import Path
 
@@ -426,6 +427,13 @@ def test_orderings_of_a_table(order_agnostic, capsys):
     assert "test, ensemble of 2: " in capsys.readouterr().out
     assert train.cli.evaluate.main(["runs/eonade", "--ensemble"]) == 1
     assert "this EoNADE is one model and no ensemble" in capsys.readouterr().err
+
+
+def test_the_list_of_rows_is_aligned(capsys):
+    assert reproduce.main([]) == 0
+    lines = capsys.readouterr().out.splitlines()[2:]
+    starts = {tuple(word.start() for word in re.finditer(r"(?<=  )\S", line)) for line in lines}
+    assert len(lines) > 20 and len(starts) == 1
 
 
 def test_rows_are_reproduced_and_resumed(table, tmp_path, monkeypatch, capsys):

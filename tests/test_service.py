@@ -107,6 +107,24 @@ def test_sample_names_the_flag_where_it_may_not_write(run, monkeypatch):
     assert Path("drawn.png").exists()
 
 
+@pytest.mark.parametrize(
+    ("module", "inner", "words", "flag"),
+    [
+        ("sample.score_file", "run", ["made", "x.npy"], "--out FILE.csv"),
+        ("train.cli.anomaly", "report", ["made", "--against", "mnist"], "--out FOLDER"),
+        ("train.commands.table", "_check", ["runs/a"], "--out FILE"),
+    ],
+)
+def test_other_commands_name_the_flag_too(module, inner, words, flag, monkeypatch):
+    command = importlib.import_module(module)
+    monkeypatch.setattr(command, inner, read_only)
+    with pytest.raises(SystemExit) as caught:
+        command.main(words)
+    assert str(caught.value.code).endswith(
+        f"may not be written here: choose another place by {flag}."
+    )
+
+
 def test_a_failed_write_names_the_file_of_the_caller(tmp_path, monkeypatch):
     """Not the partial one beside it, and not the removal of what is not there."""
 

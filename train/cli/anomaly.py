@@ -76,7 +76,7 @@ class Options:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command."""
-    with shell():
+    with shell("--out FOLDER"):
         words, _ = take_classes(sys.argv[1:] if argv is None else argv)
         print("\n".join(report(read_flags(Options, called("train.anomaly"), args=list(words)))))
     return 0

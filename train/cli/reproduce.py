@@ -115,15 +115,19 @@ def main(args: list[str] | None = None) -> int:
     prog = called("train.reproduce")
     options = read_flags(Options, prog, args=args)
     if options.row is None:
-        lines = [
-            f"  {name:18}{row.recipes[0].data.name:18}published {row.target}"
+        listed = [
+            (name, row.recipes[0].data.name, f"published {row.target}")
             for name, row in ROWS.items()
         ]
-        lines += [
-            f"  {name:18}{each.recipe.data.name:18}snapshots and ensembles of {each.name}"
+        listed += [
+            (name, each.recipe.data.name, f"snapshots and ensembles of {each.name}")
             for name, each in COMPARISONS.items()
         ]
-        lines += [f"  {TRANSFER:18}{'mnist_1bit':18}error by how many labels there are"]
+        listed.append((TRANSFER, "mnist_1bit", "error by how many labels there are"))
+        first, second = (
+            max(map(len, column)) + 2 for column in list(zip(*listed, strict=True))[:2]
+        )
+        lines = [f"  {name:{first}}{data:{second}}{what}" for name, data, what in listed]
         print("\n".join([f"usage: {prog} ROW", "", *lines]))
         return 0
     command = shlex.join([*prog.split(), *(sys.argv[1:] if args is None else args)])

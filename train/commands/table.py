@@ -37,7 +37,7 @@ class Options:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command."""
-    with shell():
+    with shell("--out FILE"):
         words, _ = take_classes(sys.argv[1:] if argv is None else argv)
         options = read_flags(Options, called("train.table"), args=list(words))
         _check(options)
