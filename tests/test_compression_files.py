@@ -12,7 +12,8 @@ import sample
 import zoo
 from benchmarks.box.coding import peer, table
 from sample.coding import container, pack, unpack
-from sample.coding.benchmark import Measured, measure
+from sample.coding.benchmark import Measured, _forward, measure
+from sample.coding.codec import coded
 from sample.coding.forms import data_files
 from sample.coding.forms.contents import Contents
 from zoo.formats.vocabulary import BYTES, vocabulary
@@ -293,5 +294,7 @@ def test_the_usual_way(head):
     assert np.array_equal(peer.read(model, variables, words, 70, batch=32), x)
     found = measure(variables, Contents(model, x, 20, {}), batch_size=32, rounds=1)
     assert found.is_same and found.dims == 1400 and len(found.sizes) > 2
+    header, _ = coded(model, variables, x, batch_size=32)
+    assert jax.tree.leaves(_forward(model, variables, x, None, header))  # which timing waits for
     ideal = found.nats / np.log(2)
     assert abs(32 * len(words) - ideal) < 64 + 0.001 * ideal

@@ -38,12 +38,17 @@ command(few)  # compiles
 is_done = threading.Event()
 
 
+def held():
+    # The memory of this process in bytes.
+    lines = open("/proc/self/status").read().splitlines()
+    return next(1024 * int(line.split()[1]) for line in lines if "VmData" in line)
+
+
 def highest():
-    # The most memory that this process holds until it is done, in bytes.
+    # The most that it holds until it is done.
     most = 0
     while not is_done.is_set():
-        lines = open("/proc/self/status").read().splitlines()
-        most = max(most, next(1024 * int(line.split()[1]) for line in lines if "VmData" in line))
+        most = max(most, held())
         time.sleep(0.002)
     return most
 
@@ -55,7 +60,7 @@ with ThreadPoolExecutor() as pool:
 limit = most.result() + int(sys.argv[3])
 resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
 try:
-    np.ones(int(sys.argv[3]) + 2**20, np.uint8)  # the limit is one
+    np.ones(limit - held() + 2**20, np.uint8)  # the limit is one
 except MemoryError:
     command(many)
     print("scored", sum(1 for _ in open(run / "scores.csv")) - 1)
