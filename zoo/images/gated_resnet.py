@@ -27,8 +27,8 @@ class ResnetWeights(NamedTuple):
         the row above at the pixel to the left and at the pixel, and u; the second one, [4f, 2f],
         the row above alone.
       left: the kernels of ul at the pixel to the left, [2f, f] and [2f, 2f].
-      here: the kernels of ul at the pixel itself, [2f, f] and [2f, 2f].
-      ul_across: the kernel of the shortcut into ul, [2f, f]; None without a shortcut.
+      here: the kernels of ul at the pixel itself, [2f, f] and [2f, 2f]; with a shortcut the first
+        one takes the activation on the way down too: [4f, f].
       ul_bias: the same for ul.
     """
 
@@ -39,7 +39,6 @@ class ResnetWeights(NamedTuple):
     above: Pair
     left: Pair
     here: Pair
-    ul_across: Array | None
     ul_bias: Pair
 
 
@@ -96,8 +95,7 @@ class GatedResnet(nn.Module):
             u_bias=(biases[0][None], second_u.bias[None] + labels[0]),
             above=(jnp.concatenate([first_above, self.aside.kernel[0, 0]]), second_above),
             left=(first.kernel[1, 0], second.kernel[1, 0]),
-            here=(first.kernel[1, 1], second.kernel[1, 1]),
-            ul_across=across[1] if across else None,
+            here=(jnp.concatenate([first.kernel[1, 1], *across[1:]]), second.kernel[1, 1]),
             ul_bias=(biases[1][None], second.bias[None] + labels[1]),
         )
 
@@ -157,10 +155,8 @@ def next_pixel(ul: Pixel, skip: Pixel | None, before: Pair, w: ResnetWeights) ->
       w: the weights.
     """
     first = concat_elu(ul)
-    h = before[0] + first @ w.here[0]
-    if skip is not None and w.ul_across is not None:
-        h = h + concat_elu(skip) @ w.ul_across
-    second = concat_elu(h)
+    inputs = first if skip is None else jnp.concatenate([first, concat_elu(skip)], axis=-1)
+    second = concat_elu(before[0] + inputs @ w.here[0])
     return ul + _gate(before[1] + second @ w.here[1]), (first, second)
 
 

@@ -177,9 +177,12 @@ def _pixel(
     skips = [ul]
     inputs: list[Pair] = []
     left = jax.lax.dynamic_index_in_dim(cache.ul, column, 0, keepdims=False)  # [2, resnets, ...]
+    # Behind a barrier the sums of all resnets are one operation; a GPU's matmul would take them in,
+    # and each resnet would cut out its own.
+    from_left = jax.lax.optimization_barrier((left[0] @ w.left[0], left[1] @ w.left[1]))
     first, second = (
-        jax.lax.dynamic_index_in_dim(above, column, 1, keepdims=False) + each @ kernel
-        for above, each, kernel in zip((cache.first, cache.second), left, w.left, strict=True)
+        jax.lax.dynamic_index_in_dim(above, column, 1, keepdims=False) + each
+        for above, each in zip((cache.first, cache.second), from_left, strict=True)
     )  # [resnets, batch, features] and [resnets, batch, 2 features]
 
     def visit(ul, skip, resnet):
