@@ -429,6 +429,12 @@ def test_orderings_of_a_table(order_agnostic, capsys):
     assert "this EoNADE is one model and no ensemble" in capsys.readouterr().err
 
 
+def test_arrays_are_no_table(tmp_path):
+    np.save(tmp_path / "x.npy", np.eye(3))
+    with pytest.raises(DataError, match=r"a table is a \.csv\. .* --data\.name images"):
+        load(Data("table", path=str(tmp_path / "x.npy")))
+
+
 def test_the_list_of_rows_is_aligned(capsys):
     assert reproduce.main([]) == 0
     lines = capsys.readouterr().out.splitlines()[2:]

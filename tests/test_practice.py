@@ -553,6 +553,11 @@ def test_diagnose_reads_a_run(work, capsys):
     assert train.cli.diagnose.main(["made"]) == 0
     out = capsys.readouterr().out
     assert "runs/made" in out and "overfitting   suspicious" in out and "--weight-decay" in out
+    Path("runs/made-series").mkdir()
+    Path("runs/made").rename("runs/made-series/seed-1")  # a series by the name of its model
+    Path("runs/made-series/seed-1/model.safetensors").touch()
+    assert train.cli.diagnose.main(["made"]) == 0
+    assert "runs/made-series/seed-1" in capsys.readouterr().out
 
 
 def test_lr_range_stops_a_rate_that_diverges(work):

@@ -46,7 +46,21 @@ def _run(what: str) -> Run:
             f"{what} holds no run (no config.json): pass a folder that python -m train wrote, or a "
             "model's name."
         )
-    return find(what)
+    try:
+        return find(what)
+    except RunError:
+        if (run := _of_series(what)) is None:
+            raise
+        return run
+
+
+def _of_series(what: str) -> Run | None:
+    """The newest trained run of a series of seeds or folds, if the word means one."""
+    try:
+        run = Run(find_run(what).parent)
+    except ValueError:
+        return None
+    return run if run.metrics.exists() else None
 
 
 if __name__ == "__main__":

@@ -99,6 +99,11 @@ def table(data: Data) -> Dataset:
     path = Path(os.path.expanduser(data.path))
     if not path.is_file():
         raise DataError(f"there is no file {path}; --data.path needs a .csv")
+    if path.suffix in (".npy", ".npz"):
+        raise DataError(
+            f"{path} holds arrays; a table is a .csv. For bits or levels pass --data.name images; for "
+            "real numbers write a .csv: numpy.savetxt(FILE, x, delimiter=',')"
+        )
     names, rows, reading = _read(
         path,
         Reading(
