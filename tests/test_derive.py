@@ -756,6 +756,20 @@ def test_a_mask_too_large_to_look_at_is_named(monkeypatch):
         derivation(model, Shapes.of(variables), Shapes.of(None))
 
 
+def test_masks_that_are_compared_count_however_large(monkeypatch):
+    """Those of a MADE between two wide layers, for example."""
+    model = zoo.MADE((5, 5), hidden=(40, 40))
+    shapes = Shapes.of(variable_shapes(model, None)), Shapes.of(None)
+
+    def codes():
+        arrays = [each for op in derivation(model, *shapes).ops for each in op.outs]
+        return [np.broadcast_to(each.code, each.shape) for each in arrays if each.live]
+
+    found = codes()
+    monkeypatch.setattr(sys.modules["zoo.derived.network.values"], "LARGEST", 1000)
+    assert all(np.array_equal(*each) for each in zip(found, codes(), strict=True))
+
+
 def test_units_in_no_order_are_refused():
     """Units known one by one in no order along their axis: nothing would be gained."""
 
