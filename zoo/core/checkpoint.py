@@ -25,7 +25,7 @@ from zoo.core.likelihood import init
 from zoo.foundation.arguments import checked, shown
 from zoo.foundation.files import write_whole
 from zoo.foundation.limits import least_arrays
-from zoo.foundation.packages import BOX
+from zoo.foundation.packages import BOX, boxed
 
 FORMAT = "autoregressive-zoo/2"
 UNSIGNED = "autoregressive-zoo/1"  # the format before it, without a digest
@@ -217,7 +217,7 @@ def find(run: str | os.PathLike, runs: str | os.PathLike = "runs") -> Path:
     if path.parts[:1] == (BOX.name,):  # from any folder
         if (file := BOX.parent / path / FILE).is_file():
             return file
-        names = ", ".join(sorted(file.parent.name for file in BOX.glob(f"*/{FILE}"))) or "nothing"
+        names = ", ".join(boxed(FILE)) or "nothing"
         raise CheckpointError(
             f"no weights at {path}: {BOX} has {names}; or train: python -m train MODEL."
         )
@@ -234,10 +234,10 @@ def find(run: str | os.PathLike, runs: str | os.PathLike = "runs") -> Path:
 
 def _alternative(path, runs):
     """The end of a sentence: weights in the box of that name, or the nearest name of any weights."""
-    boxed = {file.parent.name: f"{BOX.name}/{file.parent.name}" for file in BOX.glob(f"*/{FILE}")}
-    names = boxed | {each.name: each.name for each in runs.glob("*") if (each / FILE).is_file()}
-    if path.name in boxed:
-        return f"; or take the weights that come with the project: {boxed[path.name]}."
+    names = {name: f"{BOX.name}/{name}" for name in boxed(FILE)}
+    if path.name in names:
+        return f"; or take the weights that come with the project: {names[path.name]}."
+    names |= {each.name: each.name for each in runs.glob("*") if (each / FILE).is_file()}
     near = difflib.get_close_matches(path.name, names, n=1)
     return f"; or did you mean {names[near[0]]}?" if near else "."
 
@@ -251,8 +251,7 @@ def open(source: Any) -> tuple[Generative, Variables]:
 
     Raises:
       CheckpointError: there is no such run, or it cannot be read.
-      ValueError: the source is none of
-      these.
+      ValueError: the source is none of these.
 
     Example:
       >>> import jax, numpy as np, zoo

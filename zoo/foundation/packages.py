@@ -10,6 +10,16 @@ PACKAGES = ("train", "sample", "benchmarks")
 BOX = Path(__file__).parents[2] / "pretrained"  # the weights that come with the project
 
 
+def boxed(file: str) -> list[str]:
+    """The names in the box whose folder holds such a file.
+
+    Example:
+      >>> "made" in boxed("model.safetensors")
+      True
+    """
+    return sorted(path.parent.name for path in BOX.glob(f"*/{file}"))
+
+
 class Beside(importlib.abc.MetaPathFinder):
     """Finds the packages of the project beside `zoo`.
 
