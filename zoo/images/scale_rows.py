@@ -69,7 +69,7 @@ class NewPixel(NamedTuple):
 
     inputs: Float[Array, "2 resnets batch twice_features"]
     unshrunk: Pixel | None = None
-    enlarged: Pixel | None = None
+    enlarged: Float[Array, "batch four_features"] | None = None
     coarser: Any = None
 
 
@@ -208,7 +208,7 @@ def _pixel(
 
 def _coarser_pixel(
     cache: CoarserCache, ul: Pixel, row: Array, column: Array, w: CoarserWeights
-) -> tuple[Pixel, Pixel, NewPixel]:
+) -> tuple[Pixel, Array, NewPixel]:
     """ul of the coarser resolutions, enlarged, at a fine pixel; and what these add to the caches."""
     coarse = column // 2
 
