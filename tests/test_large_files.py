@@ -57,10 +57,10 @@ with ThreadPoolExecutor() as pool:
     most = pool.submit(highest)
     command(few)
     is_done.set()
-limit = most.result() + int(sys.argv[3])
+limit = max(most.result(), held()) + int(sys.argv[3])
 resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
 try:
-    np.ones(limit - held() + 2**20, np.uint8)  # the limit is one
+    np.ones(limit - held() + 2**25, np.uint8)  # the limit is one
 except MemoryError:
     command(many)
     print("scored", sum(1 for _ in open(run / "scores.csv")) - 1)
