@@ -22,6 +22,7 @@ def three_cores(monkeypatch):
     for module in (cores, codec):
         monkeypatch.setattr(module, "cores", lambda: 3)
     monkeypatch.setattr(cores, "LEAST_ROWS", 1)
+    monkeypatch.setattr(cores, "LEAST_WORK", 1)
 
 
 def test_parts_of_a_batch_are_the_batch(three_cores, monkeypatch):
@@ -61,13 +62,16 @@ def test_a_failure_in_a_part_reaches_the_caller():
         cores.together([lambda: 1, lambda: 1 // 0], threads=2)
 
 
-def test_large_weights_and_several_devices_are_not_shared_among_cores(three_cores):
-    mesh = sampler.local_mesh()
-    assert cores.parts_of(16, {}, mesh) == 3
-    assert cores.parts_of(2, {}, mesh) == 2
-    assert cores.parts_of(16, {}, local_mesh()) == 1
-    large = jax.ShapeDtypeStruct((1 << 25,), np.float32)
-    assert cores.parts_of(16, {"w": np.broadcast_to(np.float32(0), large.shape)}, mesh) == 1
+def test_what_is_shared_among_cores(three_cores, monkeypatch):
+    mesh, model = sampler.local_mesh(), zoo.CATALOGUE["nade"].tiny
+    variables = zoo.init(model, jax.random.key(0), *model.example(1))
+    assert cores.parts_of(16, model, variables, None, mesh) == 3
+    assert cores.parts_of(2, model, variables, None, mesh) == 2
+    assert cores.parts_of(16, model, variables, None, local_mesh()) == 1
+    monkeypatch.setattr(cores, "LEAST_WORK", 8 * cores._work(model, variables, None))
+    assert cores.parts_of(16, model, variables, None, mesh) == 2
+    large = {"w": np.broadcast_to(np.float32(0), 1 << 25)}
+    assert cores.parts_of(16, model, large, None, mesh) == 1
 
 
 def test_a_file_has_several_streams_which_cost_nothing(three_cores):

@@ -130,7 +130,9 @@ def _forward(model, variables, x, context, header):
     task = codec.Task(model, variables, context, len(x), header["batch"], header["last"])
     flat = np.asarray(x).reshape(len(x), model.num_sites, *model.head.event_shape)
     calls = [functools.partial(forward, task, batch, flat, False) for batch in range(task.batches)]
-    return together(calls, parts_of(task.rows * task.batches, variables, local_mesh()))
+    return together(
+        calls, parts_of(task.rows * task.batches, model, variables, context, local_mesh())
+    )
 
 
 def _nats(model, variables, x, context):

@@ -88,9 +88,9 @@ def coded(
     x = np.asarray(x)
     dtype = dtype_name(x)
     rows = min(few(len(x)), batch_size, MOST_ROWS)
-    at_once = parts_of(rows, variables, local_mesh())
-    rows = -(-rows // at_once)
     context = _on_host(context)
+    at_once = parts_of(rows, model, variables, context, local_mesh())
+    rows = -(-rows // at_once)
     last = model.num_sites if last is None else last
     task = Task(model, variables, context, len(x), rows, last)
     streams = _write(task, x.reshape(len(x), model.num_sites, *model.head.event_shape), at_once)

@@ -14,10 +14,14 @@ import jax
 from jax.sharding import Mesh
 from jaxtyping import PyTree
 
+import zoo
+from zoo.foundation.flop_counter import flops
 from zoo.foundation.precision import without_x64
 
-LEAST_ROWS = 8  # a part of fewer rows takes about as long as one of these
+LEAST_ROWS = 4  # of a part
+LEAST_WORK = 500_000  # FLOPs of a step of a part: a shorter one takes as long with half of its rows
 MOST_BYTES = 1 << 26  # every part reads all weights: larger ones fit no cache, and memory limits
+_works: dict[zoo.Autoregressive, float] = {}
 
 
 def cores() -> int:
@@ -31,21 +35,43 @@ def cores() -> int:
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
-def parts_of(rows: int, variables: PyTree, mesh: Mesh) -> int:
+def parts_of(
+    rows: int, model: zoo.Autoregressive, variables: PyTree, context: PyTree, mesh: Mesh
+) -> int:
     """How many parts of a batch are drawn at the same time, at least 1.
 
-    It is 1 on another device than a CPU, and with several devices, which share the batch already.
+    It is 1 on another device than a CPU, with several devices, which share the batch already, and
+    where a part would have too little to do.
 
     Example:
       >>> from zoo.foundation.processes import local_mesh
-      >>> parts_of(2 * LEAST_ROWS - 1, {}, local_mesh())
+      >>> model = zoo.NADE((4, 4), hidden=3)
+      >>> variables = zoo.init(model, jax.random.key(0), *model.example(1))
+      >>> parts_of(64, model, variables, None, local_mesh())
       1
     """
-    if mesh.size > 1 or mesh.devices.flat[0].platform != "cpu":
+    most = min(cores(), rows // LEAST_ROWS)
+    if mesh.size > 1 or mesh.devices.flat[0].platform != "cpu" or most < 2:
         return 1
     if sum(leaf.nbytes for leaf in jax.tree.leaves(variables)) > MOST_BYTES:
         return 1
-    return max(1, min(cores(), rows // LEAST_ROWS))
+    return max(1, int(min(most, rows * _work(model, variables, context) / LEAST_WORK)))
+
+
+def _work(model, variables, context):
+    """The FLOPs of a step for each example: those of its likelihood, over the number of sites."""
+    if model not in _works:
+        x = jax.ShapeDtypeStruct((1, *model.site_shape, *model.head.event_shape), model.head.dtype)
+        one = jax.tree.map(
+            lambda leaf: jax.ShapeDtypeStruct((1, *leaf.shape[1:]), leaf.dtype), context
+        )
+        shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), variables)
+        try:
+            count = flops(lambda v, x, c: zoo.log_prob(model, v, x, c), shapes, x, one)
+        except ValueError:  # a loop whose number of turns is not known
+            count = float("inf")
+        _works[model] = count / model.num_sites
+    return _works[model]
 
 
 def together(calls: Sequence[Callable[[], PyTree]], threads: int) -> list[Any]:
@@ -60,10 +86,11 @@ def together(calls: Sequence[Callable[[], PyTree]], threads: int) -> list[Any]:
     """
     if threads == 1 or len(calls) == 1:
         return [call() for call in calls]
-    pool = _pool(threads)
-    if pool.submit(_settings).result() != _settings():
+    here = _settings()
+    try:
+        return list(_pool(threads).map(functools.partial(_finished, here), calls))
+    except _SetOtherwise:
         return [call() for call in calls]
-    return list(pool.map(_finished, calls))
 
 
 @functools.cache
@@ -76,8 +103,14 @@ if hasattr(os, "register_at_fork"):  # threads do not live on in a forked proces
     os.register_at_fork(after_in_child=_pool.cache_clear)
 
 
+class _SetOtherwise(Exception):
+    """A thread does not see the settings of the caller."""
+
+
 @without_x64
-def _finished(call):
+def _finished(settings, call):
+    if _settings() != settings:
+        raise _SetOtherwise
     return jax.block_until_ready(call())
 
 

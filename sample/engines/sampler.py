@@ -160,7 +160,7 @@ def draw_by_rank(
     last, calls = None if end is None else np.int32(end), []
     start, share = (0, num) if traced else share_of(num)
     rows = min(batch_size, -(-share // mesh.size))
-    cores = 1 if traced else parts_of(rows, variables, mesh)
+    cores = 1 if traced else parts_of(rows, model, variables, context, mesh)
     for done, size in _parts(start, start + share, mesh.size, batch_size, cores, exact=traced):
         # The surplus rows are copies of the last sample, and are cut off again.
         part = np.minimum(np.arange(done, done + size, dtype=np.int32), num - 1)
