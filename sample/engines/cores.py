@@ -5,6 +5,7 @@ therefore shared among the cores: one program runs for each part, in a thread of
 """
 
 import functools
+import math
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -68,9 +69,9 @@ def _work(model, variables, context):
         shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), variables)
         try:
             count = flops(lambda v, x, c: zoo.log_prob(model, v, x, c), shapes, x, one)
+            _works[model] = count / model.num_sites
         except ValueError:  # a loop whose number of turns is not known
-            count = float("inf")
-        _works[model] = count / model.num_sites
+            _works[model] = math.inf
     return _works[model]
 
 
