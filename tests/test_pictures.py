@@ -207,7 +207,7 @@ def test_images_that_do_not_fit_are_refused(tmp_path):
     )
     refused(np.full((1, 3, 4), -1), "levels from -1 to -1")
     refused(np.full((1, 3, 4), -0.5), "holds float64 from -0.5 to -0.5")
-    refused(np.zeros((0, 3, 4), int), "has the shape .0, 3, 4.; expected .num, height, width.")
+    refused(np.zeros((0, 3, 4), int), "is empty: its shape is .0, 3, 4.")
     refused(np.zeros(7, int), "has the shape .7.")
     refused(Image.new("RGBA", (4, 3)), "has the mode RGBA; expected 1 .bits., L", name="given.png")
     refused(b"no picture", "is not a readable picture", name="broken.png")

@@ -220,7 +220,7 @@ def test_columns_without_names_are_found_by_their_places(tmp_path):
     [
         (np.zeros((2, 5, 4), np.uint8), "describes 3x4 images.*has 5x4"),
         (np.full((2, 3, 4), 7, np.uint8), "has 1 levels from 7 to 7"),
-        (np.zeros((0, 3, 4), np.uint8), "has the shape"),
+        (np.zeros((0, 3, 4), np.uint8), "is empty: its shape"),
         (np.full((2, 3, 4), -1.0), "holds float64 from -1 to -1"),
         (np.full((2, 3, 4), 0.5), "has 1 levels from 128 to 128"),
         (None, "there is nothing at"),

@@ -181,7 +181,7 @@ def test_bad_input_is_one_line_and_nothing_is_written(flags, capsys):
     assert "learning_rate must be positive" in fails(
         capsys, 1, "made", *flags, "--learning-rate", "-1"
     )
-    assert "between 1 and 80" in fails(capsys, 1, "made", *flags, "--batch-size", "400")
+    assert "pass --batch-size 80 or less" in fails(capsys, 1, "made", *flags, "--batch-size", "400")
     assert "at least one hidden layer" in fails(capsys, 1, "made", *flags, "--model.hidden")
     assert "17 levels" in fails(
         capsys, 1, "fvsbn", "--data.name", "digits", "--model.head", "bernoulli"

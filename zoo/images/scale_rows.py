@@ -22,7 +22,8 @@ class CoarserCache(NamedTuple):
 
     Attributes:
       u: u of the last row, before it is shrunk, [width, batch, features].
-      ul: ul of the row, before it is shrunk, [1 + width + 1, batch, features]: see `ScaleCache.ul`.
+      ul: ul of the row, before it is shrunk, [1 + width + 2, batch, features]: a pixel of padding, the
+        row, and two slots for what is not kept.
       above: the sum from which the shrunk ul of each coarse pixel starts, [coarse width, batch, f].
       enlarged_u: of the two fine rows that a coarse one covers, [2, 2 coarse width, batch, f].
       enlarged_ul: for each coarse pixel the 2 x 2 fine ones side by side, [coarse width + 1, batch,
@@ -62,13 +63,16 @@ class NewPixel(NamedTuple):
 
     Attributes:
       inputs: of the convolutions of ul, [2, resnets, batch, 2 features].
-      unshrunk: ul before it is shrunk, [batch, features]; None at the coarsest resolution.
-      enlarged: the 2 x 2 pixels of the coarser one, [batch, 4 features]; None there.
+      unshrunk: ul before it is shrunk, of the pixel to the left and of this one, [2, batch, features];
+        None at the coarsest resolution.
+      enlarged: the 2 x 2 pixels that this one is of, of the coarser resolution, [batch, 4 features];
+        None there. Both hold what is read of the caches as well: what is written then
+        depends on all that is read, and no loop copies a buffer.
       coarser: the new pixel of the coarser resolution, zeros where none begins; None there.
     """
 
     inputs: Float[Array, "2 resnets batch twice_features"]
-    unshrunk: Pixel | None = None
+    unshrunk: Float[Array, "2 batch features"] | None = None
     enlarged: Float[Array, "batch four_features"] | None = None
     coarser: Any = None
 
@@ -83,7 +87,7 @@ def empty(w: ScaleWeights, width: int, batch: int) -> ScaleCache:
 
     coarser = w.coarser and CoarserCache(
         u=zeros(width, batch, f),
-        ul=zeros(width + 2, batch, f),
+        ul=zeros(width + 3, batch, f),
         above=zeros(half, batch, f),
         enlarged_u=zeros(2, 2 * half, batch, f),
         enlarged_ul=zeros(half + 1, batch, 4 * f),
@@ -193,11 +197,9 @@ def _pixel(
 
     for resnet in w.down:
         skips.append(visit(skips[-1], None, resnet))
-    below: tuple[Any, ...] = ()
+    below: list[Any] = []
     if w.coarser is not None and cache.coarser is not None:
-        unshrunk = skips[-1]
-        ul, enlarged, new = _coarser_pixel(cache.coarser, unshrunk, row, column, w.coarser)
-        below = (unshrunk, enlarged, new)
+        ul, *below = _coarser_pixel(cache.coarser, skips[-1], row, column, w.coarser)
     else:
         ul = skips.pop()
     for resnet in w.up:
@@ -208,28 +210,34 @@ def _pixel(
 
 def _coarser_pixel(
     cache: CoarserCache, ul: Pixel, row: Array, column: Array, w: CoarserWeights
-) -> tuple[Pixel, Array, NewPixel]:
-    """ul of the coarser resolutions, enlarged, at a fine pixel; and what these add to the caches."""
+) -> tuple[Pixel, Array, Array, NewPixel]:
+    """ul of the coarser resolutions, enlarged, at a fine pixel; and what is new in the caches: the
+    attributes of `NewPixel` but the first.
+    """
     coarse = column // 2
 
+    # Both branches read what is kept. Read outside, it would be fused into later operations, some
+    # behind those that write it, and the buffers would be copied.
+    def left():
+        return jax.lax.dynamic_index_in_dim(cache.ul, column, 0, keepdims=False)
+
     def begin():
-        left = jax.lax.dynamic_index_in_dim(cache.ul, column, 0, keepdims=False)
         above = jax.lax.dynamic_index_in_dim(cache.above, coarse, 0, keepdims=False)
-        shrunk = above + jnp.concatenate([left, ul], -1) @ w.shrink_ul[1]
+        shrunk = above + jnp.concatenate([left(), ul], -1) @ w.shrink_ul[1]
         pixel, new = _pixel(cache.scale, shrunk, row // 2, coarse, w.scale)
         kernel, bias = w.enlarge_ul
-        return pixel @ kernel + bias[None], new
+        return jnp.stack([left(), ul]), pixel @ kernel + bias[None], new
 
     def go_on():
-        return jnp.zeros_like(cache.enlarged_ul[0]), _blank(cache.scale)
+        kept = jax.lax.dynamic_index_in_dim(cache.enlarged_ul, coarse, 0, keepdims=False)
+        return jnp.stack([left(), ul]), kept, _blank(cache.scale)
 
-    begins = _begins(row, column)
-    enlarged, new = jax.lax.cond(begins, begin, go_on)
-    kept = jax.lax.dynamic_index_in_dim(cache.enlarged_ul, coarse, 0, keepdims=False)
-    fine = jnp.where(begins, enlarged, kept)  # the 2 x 2 pixels, row by row
+    # The 2 x 2 pixels are row by row.
+    unshrunk, enlarged, new = jax.lax.cond(_begins(row, column), begin, go_on)
     size = ul.shape[-1]
     quarter = row % 2 * 2 + column % 2
-    return jax.lax.dynamic_slice_in_dim(fine, quarter * size, size, 1), enlarged, new
+    pixel = jax.lax.dynamic_slice_in_dim(enlarged, quarter * size, size, 1)
+    return pixel, unshrunk, enlarged, new
 
 
 def _blank(cache: ScaleCache) -> NewPixel:
@@ -237,7 +245,7 @@ def _blank(cache: ScaleCache) -> NewPixel:
     inputs, coarser = jnp.zeros_like(cache.ul[0]), cache.coarser
     if coarser is None:
         return NewPixel(inputs)
-    unshrunk, enlarged = (jnp.zeros_like(each[0]) for each in (coarser.ul, coarser.enlarged_ul))
+    unshrunk, enlarged = jnp.zeros_like(coarser.ul[:2]), jnp.zeros_like(coarser.enlarged_ul[0])
     return NewPixel(inputs, unshrunk, enlarged, _blank(coarser.scale))
 
 
@@ -249,16 +257,15 @@ def _begins(row, column):
 def _write(cache: ScaleCache, new: NewPixel, row: Array, column: Array, here: Array) -> ScaleCache:
     """The cache with a new pixel, if it is `here`: otherwise the last slots are written."""
 
-    def put(array, value, slot):
-        slot = jnp.where(here, slot, len(array) - 1)
-        return jax.lax.dynamic_update_index_in_dim(array, value, slot, 0)
+    def put(array, values, slot):
+        slot = jnp.where(here, slot, len(array) - len(values))
+        return jax.lax.dynamic_update_slice_in_dim(array, values, slot, 0)
 
-    kept, coarser = cache._replace(ul=put(cache.ul, new.inputs, column + 1)), cache.coarser
+    kept, coarser = cache._replace(ul=put(cache.ul, new.inputs[None], column + 1)), cache.coarser
     if coarser is None:
         return kept
     begins, coarse = here & _begins(row, column), column // 2
-    slot = jnp.where(begins, coarse, len(coarser.enlarged_ul) - 1)
-    enlarged = jax.lax.dynamic_update_index_in_dim(coarser.enlarged_ul, new.enlarged, slot, 0)
+    enlarged = put(coarser.enlarged_ul, new.enlarged[None], coarse)
+    ul = put(coarser.ul, new.unshrunk, column)
     scale = _write(coarser.scale, new.coarser, row // 2, coarse, begins)
-    ul = put(coarser.ul, new.unshrunk, column + 1)
     return kept._replace(coarser=coarser._replace(ul=ul, enlarged_ul=enlarged, scale=scale))
