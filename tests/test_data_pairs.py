@@ -258,6 +258,7 @@ def test_a_corrupt_file_of_multi30k_is_named(tmp_path):
             load(data)
 
 
+@pytest.mark.slow
 def test_the_published_multi30k(standard_data):
     dataset = load(Data("multi30k", path=str(standard_data / "multi30k")))
     assert [len(split.x) for split in (dataset.train, dataset.valid, dataset.test)] == [

@@ -130,6 +130,7 @@ def test_training_is_the_same_with_x64(name, parallel):
     assert {leaf.dtype.itemsize for leaf in jax.tree.leaves(wide)} == {4}
 
 
+@pytest.mark.slow
 def test_texts_and_searches_are_the_same_with_x64():
     model = zoo.GRU(
         (30,), features=8, vocabulary=tuple("abcde"), end=0, pad=1, head=zoo.Categorical(5)

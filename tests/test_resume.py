@@ -317,14 +317,16 @@ def test_flipped_bits_never_change_what_is_resumed(two_checkpoints, tmp_path, ca
     run, like = two_checkpoints
     sound, rng, fallen = {10: restored(run, like)}, random.Random(1), 0
     files = [file for file in sorted((run.checkpoints / "10").rglob("*")) if file.is_file()]
+    largest = sorted(files, key=lambda file: file.stat().st_size)[-3:]
     shutil.copytree(run.checkpoints, tmp_path / "copy")
     shutil.rmtree(tmp_path / "copy" / "10")
     with Checkpoints(tmp_path / "copy") as checkpoints:
         sound[5] = checkpoints.restore(like)
-    for _ in range(16):
+    for i in range(16):
         damaged = Run(tmp_path / "damaged")
         shutil.copytree(run.checkpoints, damaged.checkpoints)
-        file = damaged.checkpoints / rng.choice(files).relative_to(run.checkpoints)
+        chosen = rng.choice(largest if i % 2 else files)
+        file = damaged.checkpoints / chosen.relative_to(run.checkpoints)
         content = bytearray(file.read_bytes())
         content[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
         file.write_bytes(content)

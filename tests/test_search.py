@@ -41,7 +41,7 @@ def exhaustive(model, variables, context, penalty):
 
 
 @pytest.mark.parametrize("penalty", slow_but({1.0}, [0.0, 1.0]))
-@pytest.mark.parametrize("name", ["seq2seq_attention", "gru"])
+@pytest.mark.parametrize("name", slow_but({"gru"}, ["seq2seq_attention", "gru"]))
 def test_two_tokens_are_searched_exhaustively(name, penalty):
     """With as many beams as tokens nothing is left out of the first rank, so the n best are the n
     best there are.

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import jax
 import pytest
+from marks import slow_but
 
 import sample
 import train
@@ -51,11 +52,15 @@ def test_keys_and_values_are_counted():
     assert facts(model)["cache"][0] == f"{2 * 3 * 64 * 32 * 4:,}"
 
 
-def test_every_model_has_a_summary_without_a_computation(monkeypatch):
-    for name, entry in zoo.CATALOGUE.items():
-        total = int(facts(entry.tiny)["total"][0].replace(",", ""))
-        shapes = zoo.core.arrays.variable_shapes(entry.tiny, zoo.example(entry.tiny, 1)[1])
-        assert total == sum(leaf.size for leaf in jax.tree.leaves(shapes)), name
+SUMMED = {"made", "gru", "seq2seq_attention", "vae", "gan", "ram"}
+
+
+@pytest.mark.parametrize("name", slow_but(SUMMED, sorted(zoo.CATALOGUE)))
+def test_every_model_has_a_summary_without_a_computation(name):
+    model = zoo.CATALOGUE[name].tiny
+    total = int(facts(model)["total"][0].replace(",", ""))
+    shapes = zoo.core.arrays.variable_shapes(model, zoo.example(model, 1)[1])
+    assert total == sum(leaf.size for leaf in jax.tree.leaves(shapes))
 
 
 @pytest.mark.slow

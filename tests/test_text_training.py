@@ -221,7 +221,7 @@ def train_until(run, recipe, dataset, step):
         training.save()
 
 
-@pytest.mark.parametrize("name", ["lstm", "transformer"])
+@pytest.mark.parametrize("name", slow_but({"lstm"}, ["lstm", "transformer"]))
 def test_one_command_trains_and_says_nats_per_character(text, tmp_path, monkeypatch, capsys, name):
     words = []
     monkeypatch.setattr("os.execv", lambda program, argv: words.extend(argv))
