@@ -262,7 +262,7 @@ def _write(cache: ScaleCache, new: NewPixel, row: Array, column: Array, here: Ar
         return jax.lax.dynamic_update_slice_in_dim(array, values, slot, 0)
 
     kept, coarser = cache._replace(ul=put(cache.ul, new.inputs[None], column + 1)), cache.coarser
-    if coarser is None:
+    if coarser is None or new.enlarged is None:
         return kept
     begins, coarse = here & _begins(row, column), column // 2
     enlarged = put(coarser.enlarged_ul, new.enlarged[None], coarse)
