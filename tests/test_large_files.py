@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 FEW = 2**23  # bytes of a file of some batches
-MEMORY = 64 * 2**20  # bytes that scoring may take beyond what it takes for such a file
+MEMORY = 128 * 2**20  # bytes that scoring may take beyond what it takes for such a file
 SIZE = 3 * MEMORY  # of the files
 SCRIPT = """
 import resource, sys, threading, time
