@@ -22,6 +22,7 @@ from zoo.foundation.precision import without_x64
 LEAST_ROWS = 4  # of a part
 LEAST_WORK = 500_000  # FLOPs of a step of a part: a shorter one takes as long with half of its rows
 MOST_BYTES = 1 << 26  # every part reads all weights: larger ones fit no cache, and memory limits
+_REFUSED = object()
 _works: dict[zoo.Autoregressive, float] = {}
 
 
@@ -87,11 +88,11 @@ def together(calls: Sequence[Callable[[], PyTree]], threads: int) -> list[Any]:
     """
     if threads == 1 or len(calls) == 1:
         return [call() for call in calls]
-    here = _settings()
-    try:
-        return list(_pool(threads).map(functools.partial(_finished, here), calls))
-    except _SetOtherwise:
-        return [call() for call in calls]
+    results = _pool(threads).map(functools.partial(_finished, _settings()), calls)
+    return [
+        call() if result is _REFUSED else result
+        for call, result in zip(calls, results, strict=True)
+    ]
 
 
 @functools.cache
@@ -104,15 +105,10 @@ if hasattr(os, "register_at_fork"):  # threads do not live on in a forked proces
     os.register_at_fork(after_in_child=_pool.cache_clear)
 
 
-class _SetOtherwise(Exception):
-    """A thread does not see the settings of the caller."""
-
-
 @without_x64
 def _finished(settings, call):
-    if _settings() != settings:
-        raise _SetOtherwise
-    return jax.block_until_ready(call())
+    """The result of a call, once it is computed; _REFUSED where this thread has other settings."""
+    return jax.block_until_ready(call()) if _settings() == settings else _REFUSED
 
 
 @without_x64
