@@ -184,3 +184,18 @@ def test_masked_mlp_steps_as_its_whole_pass(hidden, masks_as_input):
         params, cache = ask("step", cache, known, t)
         np.testing.assert_allclose(params, expected[:, site], rtol=1e-4, atol=1e-4)
         known = known.at[:, site].set(x[:, site])
+
+
+def test_a_tpu_keeps_the_batch_of_a_ring_last_in_memory():
+    """Its last axis is padded to 128 numbers, which would quadruple keys of 32."""
+    ring = jax.ShapeDtypeStruct((128, 8, 32), jnp.float32)
+    token = jax.ShapeDtypeStruct((128, 32), jnp.float32)
+
+    def write(keys, values, token):
+        return Ring(keys, values).write(token, token, jnp.int32(3))
+
+    traced = jax.jit(write).trace(ring, ring, token)
+    texts = {each: traced.lower(lowering_platforms=(each,)).as_text() for each in ("tpu", "cpu")}
+    assert texts["tpu"].count("@LayoutConstraint") == 2
+    assert "dense<[0, 2, 1]>" in texts["tpu"]  # from the last axis in memory to the first
+    assert "LayoutConstraint" not in texts["cpu"]

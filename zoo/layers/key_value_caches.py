@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.experimental.layout import Layout, with_layout_constraint
 from jaxtyping import Array, Bool, Float
 
 from zoo.core.model import Rank
@@ -45,14 +46,14 @@ class Ring(NamedTuple):
 
     @classmethod
     def empty(cls, n: int, slots: int, d: int, dtype: Any) -> "Ring":
-        zeros = jnp.zeros((n, slots, d), dtype)
+        zeros = _laid_out(jnp.zeros((n, slots, d), dtype))
         return cls(zeros, zeros)
 
     def write(self, key: Token, value: Token, t: Rank) -> "Ring":
         slot = _remainder(t, self.slots)
         return Ring(
-            jax.lax.dynamic_update_slice_in_dim(self.keys, key[:, None], slot, 1),
-            jax.lax.dynamic_update_slice_in_dim(self.values, value[:, None], slot, 1),
+            _laid_out(jax.lax.dynamic_update_slice_in_dim(self.keys, key[:, None], slot, 1)),
+            _laid_out(jax.lax.dynamic_update_slice_in_dim(self.values, value[:, None], slot, 1)),
         )
 
     def attend(self, query: Token, t: Rank) -> Token:
@@ -138,6 +139,17 @@ def _attend(query: Token, tokens: Ring, seen: Bool[Array, " tokens"]) -> Token:
     scores = jnp.einsum("nd,nsd->ns", query, tokens.keys) * query.shape[-1] ** -0.5
     weights = jax.nn.softmax(jnp.where(seen[None], scores, -jnp.inf), axis=-1)
     return jnp.einsum("ns,nsd->nd", weights, tokens.values)
+
+
+def _laid_out(cache):
+    """A cache [n, slots, d]; in a TPU's memory n comes last, which is padded to 128 numbers there,
+    as d would be, often 32 or 64.
+    """
+
+    def n_last(cache):
+        return with_layout_constraint(cache, Layout((1, 2, 0)))
+
+    return jax.lax.platform_dependent(cache, tpu=n_last, default=lambda cache: cache)
 
 
 def _remainder(t, size):
