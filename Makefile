@@ -26,7 +26,7 @@ RUNNING := $(VENV)/installed
 DEVELOPING := $(VENV)/developing
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check lr-range search diagnose train sample demo score eval bench bench-table compile-check bench-derived bench-torch reproduce judge hero pack figures test test-slow test-stacks lint format notebooks docs dist lock clean compress decompress bench-compress table
+.PHONY: help setup check lr-range search diagnose train sample demo score eval bench bench-table compile-check device-check bench-derived bench-torch reproduce judge hero pack figures test test-slow test-stacks lint format notebooks docs dist lock clean compress decompress bench-compress table
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F'\t' '{ printf "  make %-15s %s\n", $$1, $$2 }'
@@ -98,6 +98,9 @@ bench-table: $(RUNNING) ## measure the costs in README's table of models again, 
 
 compile-check: $(RUNNING) ## compile every model for a TPU v5e and an H100 that are not there; fails where a program has grown (extras tpu, cuda)
 	@$(PY) -m benchmarks.compile_check $(MODEL) $(ARGS)
+
+device-check: $(RUNNING) ## check and time the zoo on this machine's accelerator within ARGS="--seconds 540", results in OUT=device_out; again, it measures what is missing
+	@$(PY) -m benchmarks.device_check $(ARGS)
 
 bench-derived: $(RUNNING) ## time hand-written steps, derived ones and recomputing, for MODEL or for all
 	@$(PY) -m benchmarks.derived $(MODEL) $(ARGS)

@@ -1,0 +1,1 @@
+"""Parts of the device check: what is measured, and the processes that measure it."""
