@@ -26,6 +26,7 @@ from train.runs.folder import Run, check_same, create, find, write
 from zoo.cli import any_stdout, called, complaint, out_of_memory, python
 from zoo.core.model_files import FLAG, file_of, is_own, take_classes
 from zoo.derived.explanation import why_not_causal
+from zoo.foundation.allocator import keep_freed_memory
 from zoo.foundation.compilation_cache import cache_compilations
 from zoo.foundation.processes import any_of, join, leads, leave, led, several
 
@@ -39,6 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv = list(sys.argv[1:] if argv is None else argv)
     any_stdout()
     cache_compilations()
+    keep_freed_memory()
     try:
         join(argv)
         return _main(argv)

@@ -32,6 +32,7 @@ from zoo.dense.rnade import RNADE
 from zoo.dense.standardised import Standardised
 from zoo.derived import derive, explain
 from zoo.formats.waveform import dequantise, quantise, read_wav, write_wav
+from zoo.foundation.allocator import keep_freed_memory
 from zoo.foundation.compilation_cache import cache_compilations
 from zoo.foundation.registry import register
 from zoo.foundation.units import bits_per_dim
@@ -150,6 +151,7 @@ __all__ = [
     "from_config",
     "glimpse_centres",
     "init",
+    "keep_freed_memory",
     "load",
     "log_prob",
     "open",

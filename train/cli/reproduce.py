@@ -27,6 +27,7 @@ from train.recipe.published import RED_WINE, ROWS, Row
 from train.recipe.recipe import Recipe
 from train.runs.folder import Run, check_same, create
 from zoo.cli import called, complaint, read_flags
+from zoo.foundation.allocator import keep_freed_memory
 from zoo.foundation.compilation_cache import cache_compilations
 
 TRANSFER = "transfer"
@@ -132,6 +133,7 @@ def main(args: list[str] | None = None) -> int:
         return 0
     command = shlex.join([*prog.split(), *(sys.argv[1:] if args is None else args)])
     cache_compilations()
+    keep_freed_memory()
     try:
         if options.row not in (rows := [*ROWS, *COMPARISONS, TRANSFER]):
             near = difflib.get_close_matches(options.row, rows, n=1, cutoff=0.4)
