@@ -4,6 +4,7 @@ import itertools
 import re
 import subprocess
 import sys
+from typing import NamedTuple
 
 import conformance
 import jax
@@ -16,6 +17,7 @@ from PIL import Image
 import sample
 import zoo
 from sample.engines import ancestral_loop, sampler, segments
+from sample.engines.program_sizes import usual_batch
 
 MADE = zoo.CATALOGUE["made"].tiny
 KEY = jax.random.key(0)
@@ -187,6 +189,27 @@ def test_any_number_in_any_chunks(variables, num, batch_size):
     drawn = sample.draw(MADE, variables, KEY, num, batch_size=batch_size)
     assert drawn.x.shape == (num, *MADE.site_shape) and drawn.log_prob.shape == (num,)
     assert (drawn.x == sample.draw(MADE, variables, KEY, 30).x[:num]).all()
+
+
+class Accelerator(NamedTuple):
+    """A device that is not there."""
+
+    limit: int
+    platform: str = "gpu"
+
+    def memory_stats(self):
+        return {"bytes_limit": self.limit}
+
+
+@pytest.mark.parametrize(
+    "limit, expected", [(2**36, 1024), (2**23, 1024), (2**22, 512), (2**21, 256), (4096, 1)]
+)
+def test_an_accelerator_draws_as_many_at_once_as_its_memory_allows(limit, expected):
+    model = zoo.Transformer((32,), features=8, layers=1, heads=1)  # its keys and values: 2 KiB
+    variables = zoo.init(model, jax.random.key(0), *model.example(1))
+    device = Accelerator(limit)
+    assert usual_batch(device, model, zoo.decoder, variables, None) == expected
+    assert usual_batch(device, model, None, variables, None) == 256  # the whole network runs
 
 
 def test_number_of_devices_does_not_matter(tmp_path, variables):

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, PyTree
 
 import zoo
 from sample.engines.ancestral_loop import Sample
-from sample.engines.program_sizes import few
+from sample.engines.program_sizes import BATCH, few
 from zoo.core.arrays import check_variables
 from zoo.core.bounds import by_row, draw_values, has
 from zoo.core.checks import check_context
@@ -26,10 +26,10 @@ def draw_from_noise(
     key: Array,
     num: int,
     context: PyTree,
-    batch_size: int,
+    batch_size: int | None,
     mesh: Mesh,
 ) -> Sample:
-    """Draws `num` samples, a few sizes of batches, over the devices of the mesh.
+    """Draws `num` samples, a few sizes of batches (by default 256), over the devices of the mesh.
 
     Sample i is a function of (key, i) alone.
     """
@@ -40,7 +40,7 @@ def draw_from_noise(
     start, share = share_of(num)
     done = start
     while done < start + share:
-        size = mesh.size * min(batch_size, few(-(-(start + share - done) // mesh.size)))
+        size = mesh.size * min(batch_size or BATCH, few(-(-(start + share - done) // mesh.size)))
         # The surplus rows are copies of the last sample, and are cut off again.
         part = np.minimum(np.arange(done, done + size, dtype=np.uint32), num - 1)
         given = jax.tree.map(lambda leaf: leaf[part], context)  # noqa: B023

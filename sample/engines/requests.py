@@ -16,7 +16,8 @@ def check_request(
     model: zoo.Generative, variables: zoo.Variables, num: Any, batch_size: Any, context: PyTree
 ) -> None:
     """Raises ValueError unless so many draws can be made of the model given the context."""
-    if not all(isinstance(count, int | np.integer) and count >= 1 for count in (num, batch_size)):
+    counts = (num,) if batch_size is None else (num, batch_size)
+    if not all(isinstance(count, int | np.integer) and count >= 1 for count in counts):
         raise ValueError(
             f"num and batch_size must be whole numbers >= 1; got num={num!r}, "
             f"batch_size={batch_size!r}."

@@ -17,7 +17,7 @@ from sample.engines.cores import parts_of, together
 from sample.engines.from_noise import draw_from_noise
 from sample.engines.jacobi import jacobi
 from sample.engines.noise import uniforms
-from sample.engines.program_sizes import few, few_known
+from sample.engines.program_sizes import few, few_known, usual_batch
 from sample.engines.requests import check_plain, check_request
 from sample.engines.tempered import Tempered
 from zoo.core import batch_axes
@@ -47,7 +47,7 @@ def draw(
     prefix: Any = None,
     known: Any = None,
     engine: Engine = "cached",
-    batch_size: int = 256,
+    batch_size: int | None = None,
     tempered: Tempered | None = None,
 ) -> Sample:
     """Draws `num` exact samples from the model, or from its posterior given a prefix.
@@ -79,7 +79,8 @@ def draw(
         step derived from its `__call__`, as `cached` does for a model without a step; `recompute`
         runs the whole network at every rank (the reference); `jacobi` runs the whole network until
         nothing changes.
-      batch_size: number of samples that a device draws at once; on a CPU its cores share them.
+      batch_size: number of samples that a device draws at once; on a CPU its cores share them. By
+        default 256, and up to 1,024 on an accelerator, as its memory allows.
       tempered: temperature, top-k, top-p and min-p; the draws are then no longer exact samples.
 
     Returns:
@@ -132,7 +133,7 @@ def draw_by_rank(
     context: PyTree = None,
     prefix: Any = None,
     engine: Engine = "cached",
-    batch_size: int = 256,
+    batch_size: int | None = None,
     tempered: Tempered | None = None,
     end: int | None = None,
 ) -> Any:
@@ -157,6 +158,9 @@ def draw_by_rank(
             first, prefilled = prefilled, 0
     if mesh.size > 1:
         variables = jax.device_put(variables, NamedSharding(mesh, PartitionSpec()))
+    if batch_size is None:
+        make = None if engine in ("recompute", "jacobi") else maker(engine)
+        batch_size = usual_batch(mesh.devices.flat[0], model, make, variables, context)
     last, calls = None if end is None else np.int32(end), []
     start, share = (0, num) if traced else share_of(num)
     rows = min(batch_size, -(-share // mesh.size))

@@ -23,7 +23,7 @@ def warm(
     prefix: Any = None,
     known: Any = None,
     engine: Engine = "cached",
-    batch_size: int = 256,
+    batch_size: int | None = None,
     tempered: Tempered | None = None,
 ) -> None:
     """Compiles the programs with which `draw` answers requests for these numbers of samples.
@@ -42,7 +42,7 @@ def warm(
         values do not. Where the rows of the context are equal, a prefix is read once for all.
       known: as `draw` takes it, with a `prefix` of all values.
       engine: which engine computes the conditionals.
-      batch_size: number of samples that a device draws at once.
+      batch_size: number of samples that a device draws at once, as in `draw`.
       tempered: any instance with the same fields set as in the requests.
 
     Raises:

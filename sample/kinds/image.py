@@ -10,6 +10,7 @@ import numpy as np
 import tyro
 
 import zoo
+from sample.engines.program_sizes import BATCH
 from sample.kinds.codes import Codes, given_images, show_codes
 from sample.kinds.completions import context_of, show_completions
 from sample.kinds.kept import kept_images
@@ -212,7 +213,7 @@ def show_surprise(
     of: str = "images",
 ) -> None:
     """Images and where they surprise the model."""
-    size, parts = options.computing.batch_size, []
+    size, parts = options.computing.batch_size or BATCH, []
     for i in range(0, len(x), size):
         part = jax.tree.map(lambda leaf: leaf[i : i + size], (x, context))  # noqa: B023
         parts.append(np.asarray(surprise(model, variables, *part), np.float64))

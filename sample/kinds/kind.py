@@ -47,8 +47,10 @@ Run = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
 class Computing:
     """How samples are computed. None of these changes what is drawn."""
 
-    batch_size: int = 256
-    """How many samples a device draws or scores at once."""
+    batch_size: int | None = None
+    """How many samples a device draws or scores at once; by default 256, and up to 1,024 are drawn
+    on an accelerator.
+    """
     engine: Engine = "cached"
     """What computes the conditionals: the model's own step, the whole network at every site, or
     Jacobi iteration.
