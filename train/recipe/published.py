@@ -114,6 +114,15 @@ ROWS: dict[str, Row] = {
         learning_rate=1e-3,
         eval_every=5000,
     ),
+    "pixel_cnn_pp_dynamic": _row(
+        "pixel_cnn_pp",
+        DYNAMIC,
+        78.2,
+        preset="cpu",
+        model=zoo.PixelCNNpp(features=24, blocks=1, dropout=0.0),
+        steps=9_000,
+        eval_every=1_000,
+    ),  # a CPU's size
     "nade_categorical": _row("nade_categorical", Data("digits"), None, preset="cpu"),
     "rnade": Row(
         "rnade",
