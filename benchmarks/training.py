@@ -103,6 +103,7 @@ def main(options: Options) -> None:
         raise ValueError(
             "PyTorch is not installed: pip install 'autoregressive-zoo[bench]' (or torch itself)."
         ) from None
+    zoo.keep_freed_memory()  # as `python -m train` does
     print(
         f"jax {jax.__version__}, torch {torch.__version__} with {torch.get_num_threads()} "
         f"threads, batch {options.batch}\n"

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from zoo.foundation.allocator import keep_freed_memory
 from zoo.foundation.compilation_cache import cache_compilations
 
 OUT_OF_MEMORY = "not enough memory: ask for less at a time, or for fewer, shorter or smaller ones."
@@ -160,7 +159,6 @@ def shell(elsewhere: str = "", keep_programs: bool = True) -> Iterator[None]:
     Compiled programs are kept for the next command, unless a command measures how long they take
     to compile.
     """
-    keep_freed_memory()
     if keep_programs:
         cache_compilations()
     formatted, warnings.formatwarning = warnings.formatwarning, _warning_line

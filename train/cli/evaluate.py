@@ -24,7 +24,6 @@ from train.runs.folder import Run, check_same
 from zoo.cli import called, complaint, read_flags
 from zoo.core.checks import kind
 from zoo.core.model_files import find_run, take_classes
-from zoo.foundation.allocator import keep_freed_memory
 from zoo.foundation.compilation_cache import cache_compilations
 from zoo.foundation.processes import Distributed, join, leads
 
@@ -72,7 +71,6 @@ def main(args: list[str] | None = None) -> int:
     """`python -m train.evaluate RUN`."""
     prog = called("train.evaluate")
     cache_compilations()
-    keep_freed_memory()
     try:
         args, _ = take_classes(sys.argv[1:] if args is None else args)
         join(args)

@@ -19,10 +19,12 @@ def keep_freed_memory() -> bool:
     XLA allocates the temporary memory of a program whenever it runs, and frees it afterwards. By
     default glibc gives blocks of that size back to the system at once, and the next run waits for
     the same pages to be handed out and zeroed again: a quarter to a half of a train step on a CPU.
-    The process then holds the most that it ever used until it ends.
+    The process then holds the most that it ever used until it ends, and blocks of many sizes may
+    leave gaps in the heap.
 
-    The commands call it, before the backend of jax starts its threads; an import of the zoo does
-    not. Where the environment sets `GLIBC_TUNABLES` or a variable `MALLOC_...`, that counts.
+    `python -m train` calls it, before the backend of jax starts its threads; other commands and an
+    import of the zoo do not. Where the environment sets `GLIBC_TUNABLES` or a variable
+    `MALLOC_...`, that counts.
 
     Returns:
       Whether it is so: False with another C library, and where the environment counts.
@@ -32,6 +34,7 @@ def keep_freed_memory() -> bool:
       >>> os.environ["MALLOC_ARENA_MAX"] = "2"
       >>> zoo.keep_freed_memory()
       False
+      >>> del os.environ["MALLOC_ARENA_MAX"]
     """
     chosen = any(name == "GLIBC_TUNABLES" or name.startswith("MALLOC_") for name in os.environ)
     if chosen or platform.libc_ver()[0] != "glibc":
