@@ -63,6 +63,28 @@ def test_a_class_without_mass_is_never_drawn():
     assert zoo.Categorical(4).quantile(params, jnp.array([1 - 2**-24])) == 2
 
 
+def test_many_values_are_drawn_by_pages():
+    """A page without mass, single values without, and a last page that is not full."""
+    head = zoo.Categorical(1100)
+    logits = 3 * np.random.RandomState(0).randn(1100).astype(np.float32)
+    logits[::3] = logits[130:400] = logits[-90:] = -np.inf
+    mass = np.exp(logits.astype(np.float64))
+    params = jnp.broadcast_to(logits, (1100, 1100))
+    quantile = jax.jit(head.quantile)
+    low, high = jax.jit(head.interval)(params, jnp.arange(1100))
+    assert low[0] == 0 and high[-1] == 1 and (low[1:] == high[:-1]).all()
+    assert (high >= low).all() and ((high == low) >= (mass == 0)).all()
+    np.testing.assert_allclose(high - low, mass / mass.sum(), atol=2e-7)
+    drawn = quantile(params, low[:, None])
+    wide = np.flatnonzero(high > low)
+    assert (drawn[wide] == wide).all(), "the lower end of an interval belongs to it"
+    u = (np.arange(1100, dtype=np.float32) + 0.5) / 1100
+    exact = np.searchsorted(np.cumsum(mass / mass.sum()), u, side="right")
+    assert (quantile(params, u[:, None]) == exact).mean() > 0.998
+    top = quantile(params, jnp.full((1100, 1), 1 - 2**-23))
+    assert (top == np.flatnonzero(mass)[-1]).all()
+
+
 def test_bernoulli_is_categorical_of_two():
     logit = jax.random.normal(KEY, (1000, 1))
     u = jax.random.uniform(jax.random.key(9), (1000, 1))

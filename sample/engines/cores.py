@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from jax.sharding import Mesh
 from jaxtyping import PyTree
 
@@ -93,6 +94,17 @@ def together(calls: Sequence[Callable[[], PyTree]], threads: int) -> list[Any]:
         call() if result is _REFUSED else result
         for call, result in zip(calls, results, strict=True)
     ]
+
+
+@jax.jit
+def joined(parts: Sequence[PyTree]) -> PyTree:
+    """The parts of a batch as one: trees of arrays, joined along the first axis.
+
+    Example:
+      >>> joined([jnp.zeros((2, 3)), jnp.ones((2, 3))]).shape
+      (4, 3)
+    """
+    return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *parts)
 
 
 @functools.cache

@@ -13,7 +13,7 @@ from jaxtyping import Array, PyTree
 import zoo
 from sample.engines import prefix as prefixes
 from sample.engines.ancestral_loop import Drawing, Sample, begin, finish
-from sample.engines.cores import parts_of, together
+from sample.engines.cores import joined, parts_of, together
 from sample.engines.from_noise import draw_from_noise
 from sample.engines.jacobi import jacobi
 from sample.engines.noise import uniforms
@@ -108,22 +108,14 @@ def draw(
         other = None if engine == "cached" else engine
         check_plain(model, prefix=prefix, known=known, engine=other, tempered=tempered)
         return _draw_from_noise(model, variables, key, num, context, batch_size)
-    drawn = draw_by_rank(
-        model,
-        variables,
-        key,
-        num,
-        context=context,
-        prefix=prefixes.with_mask(prefix, known),
-        engine=engine,
-        batch_size=batch_size,
-        tempered=tempered,
+    prefix = prefixes.with_mask(prefix, known)
+    drawn = _draw_by_rank(
+        model, variables, key, num, context, prefix, engine, batch_size, tempered, None
     )
     return Sample(drawn.x, drawn.log_prob)
 
 
 @checked()
-@without_x64
 def draw_by_rank(
     model: zoo.Autoregressive,
     variables: zoo.Variables,
@@ -140,6 +132,13 @@ def draw_by_rank(
     """Like `draw`, but returns a Drawn, with the likelihood of each rank; ranks from `end` on may
     stay empty.
     """
+    return _draw_by_rank(
+        model, variables, key, num, context, prefix, engine, batch_size, tempered, end
+    )
+
+
+@without_x64
+def _draw_by_rank(model, variables, key, num, context, prefix, engine, batch_size, tempered, end):
     check_request(model, variables, num, batch_size, context)
     if tempered is not None:
         tempered.check(model)
@@ -178,6 +177,8 @@ def draw_by_rank(
         return pieces[0]
     if traced:
         return jax.tree.map(lambda *parts: jnp.concatenate(parts)[:num], *pieces)
+    if size * len(pieces) == num == share and mesh.size == 1:
+        return joined(pieces)
     # Joined on the host: no program is compiled for this number of samples, and the result lies on
     # one device.
     own = jax.tree.map(lambda *parts: np.concatenate(parts)[:share], *jax.device_get(pieces))

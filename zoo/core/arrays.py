@@ -24,14 +24,14 @@ def check_variables(model: Generative, variables: Any, context: PyTree = None) -
         raise ValueError(
             f"variables must be a dict, as zoo.init and zoo.load return it; got {shown(variables)}."
         )
-    arrays = {
-        "/".join(_name(key) for key in path): leaf
-        for path, leaf in jax.tree.leaves_with_path(variables)
-    }
-    if odd := next((name for name, leaf in arrays.items() if not hasattr(leaf, "dtype")), None):
-        raise ValueError(f"variables must hold arrays only; got {shown(arrays[odd])} as {odd!r}.")
-    forms = tuple((name, np.shape(leaf), _sort_of(leaf.dtype)) for name, leaf in arrays.items())
-    if misfit := _misfit(model, _forms(context), forms):
+    leaves, tree = jax.tree.flatten(variables)
+    if not all(hasattr(leaf, "dtype") for leaf in leaves):
+        name, odd = next(
+            pair for pair in _named(variables).items() if not hasattr(pair[1], "dtype")
+        )
+        raise ValueError(f"variables must hold arrays only; got {shown(odd)} as {name!r}.")
+    forms = tuple((np.shape(leaf), leaf.dtype) for leaf in leaves)
+    if misfit := _misfit(model, _forms(context), tree, forms):
         raise ValueError(f"these are not the variables of this {kind(model)}: {misfit}.")
 
 
@@ -114,15 +114,18 @@ def _check_shape(model, method, made, axes, wanted):
 
 
 @functools.lru_cache(maxsize=256)
-def _misfit(model, context, forms):
-    got = {name: jax.ShapeDtypeStruct(shape, sort) for name, shape, sort in forms}
-    wanted = {
-        "/".join(map(_name, path)): leaf
-        for path, leaf in jax.tree.leaves_with_path(_variable_shapes(model, context))
-    }
+def _misfit(model, context, tree, forms):
+    leaves = [jax.ShapeDtypeStruct(shape, _sort_of(dtype)) for shape, dtype in forms]
+    got = _named(jax.tree.unflatten(tree, leaves))
+    wanted = _named(_variable_shapes(model, context))
     if got and set(wanted) == {f"params/{name}" for name in got}:
         return "they lack the outermost level; pass all that zoo.init returns, {'params': ...}"
     return misfit(wanted, got)
+
+
+def _named(tree):
+    """The leaves of a tree, by the names on the way to each."""
+    return {"/".join(map(_name, path)): leaf for path, leaf in jax.tree.leaves_with_path(tree)}
 
 
 def halved(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

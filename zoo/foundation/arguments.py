@@ -104,27 +104,32 @@ def checked(**least: int) -> Callable[[Function], Function]:
 
     def decorate(function: Function) -> Function:
         signature = inspect.signature(function)
+        parameters, fitting = signature.parameters, set()
         owner = f"{function.__module__.partition('.')[0]}.{function.__qualname__}"
+
+        def converted(name, value):
+            parameter = parameters.get(name)
+            # A default needs no conversion, and what ** takes has no annotation of its own.
+            if parameter is None or value is parameter.default:
+                return value
+            if name == "key" and (value is not None or parameter.default is not None):
+                return one_key(value)
+            return _argument(owner, name, parameter.annotation, value, least.get(name))
 
         @functools.wraps(function)
         def wrapper(*args, **kwargs):
-            try:
-                bound = signature.bind(*args, **kwargs)
-            except TypeError as error:
-                raise TypeError(
-                    f"{owner}: {error}; it takes {', '.join(signature.parameters)}."
-                ) from None
-            for name, value in bound.arguments.items():
-                parameter = signature.parameters[name]
-                if parameter.kind is parameter.VAR_KEYWORD:
-                    continue
-                if name == "key" and (value is not None or parameter.default is not None):
-                    bound.arguments[name] = one_key(value)
-                else:
-                    bound.arguments[name] = _argument(
-                        owner, name, parameter.annotation, value, least.get(name)
-                    )
-            return function(*bound.args, **bound.kwargs)
+            form = (len(args), *kwargs)
+            if form not in fitting:  # binding takes longer than all that follows
+                try:
+                    signature.bind(*args, **kwargs)
+                except TypeError as error:
+                    raise TypeError(
+                        f"{owner}: {error}; it takes {', '.join(parameters)}."
+                    ) from None
+                fitting.add(form)
+            given = [converted(*pair) for pair in zip(parameters, args, strict=False)]
+            named = {name: converted(name, value) for name, value in kwargs.items()}
+            return function(*given, **named)
 
         wrapper.__signature__ = signature  # type: ignore[attr-defined]
         del wrapper.__wrapped__  # there is no way past the checks

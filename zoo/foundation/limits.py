@@ -1,6 +1,7 @@
 """How large a model may be: known from its fields and its shapes, before any memory is taken."""
 
 import dataclasses
+import functools
 import math
 import os
 from pathlib import Path
@@ -139,6 +140,11 @@ def memory() -> int:
     stats = getattr(jax.local_devices()[0], "memory_stats", lambda: None)() or {}
     if "bytes_limit" in stats:
         return int(stats["bytes_limit"])
+    return _machine_memory()
+
+
+@functools.cache
+def _machine_memory():
     found = [2**40]
     if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
         found.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))

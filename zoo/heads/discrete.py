@@ -13,6 +13,9 @@ from zoo.foundation.limits import check_limits
 from zoo.foundation.registry import register
 from zoo.heads.base import outside_range
 
+PAGE = 128  # values whose masses are summed together
+MANY = 1024  # values, from which on a draw first finds the page and then the value in it
+
 
 @register
 @dataclasses.dataclass(frozen=True)
@@ -147,13 +150,21 @@ class Categorical:
         return picked[..., 0]
 
     def quantile(self, params, u):
-        return (self._cdf(params) <= u).sum(-1).astype(self.dtype)
+        if self.num_classes < MANY:
+            return (self._cdf(params) <= u).sum(-1).astype(self.dtype)
+        ends = self._page_ends(params)
+        page = (_shares(ends, ends) <= u).sum(-1)
+        place = (_shares(self._ends_in_page(params, ends, page), ends) <= u).sum(-1)
+        return (page * PAGE + place).astype(self.dtype)
 
     def interval(self, params, x):
         """Lower and upper end of the uniforms that give `x`."""
-        cdf = self._cdf(params)
-        low = jnp.take_along_axis(cdf, jnp.maximum(x - 1, 0)[..., None], axis=-1)[..., 0]
-        return jnp.where(x > 0, low, 0.0), jnp.take_along_axis(cdf, x[..., None], axis=-1)[..., 0]
+        if self.num_classes < MANY:
+            return _between(self._cdf(params), x, 0.0)
+        ends, page = self._page_ends(params), x // PAGE
+        start = _between(_shares(ends, ends), page, 0.0)[0]
+        inside = _shares(self._ends_in_page(params, ends, page), ends)
+        return _between(inside, x % PAGE, start)
 
     def fitted(self, x):
         """Params [*sites, K], log frequencies of `x` [num, *sites]; as smoothing, one more example
@@ -175,3 +186,49 @@ class Categorical:
         """P(X <= k), its last entries exactly 1: a value without mass is never drawn."""
         mass = jnp.cumsum(jax.nn.softmax(params.astype(jnp.float32)), axis=-1)
         return mass / mass[..., -1:]
+
+    def _page_ends(self, params):
+        """The running sum of masses at the end of each page of `PAGE` values: of tens of thousands
+        of values, their running sum takes several times as long as their exponentials.
+        """
+        mass, whole = self._mass(params, params), self.num_classes // PAGE * PAGE
+        pages = mass[..., :whole].reshape(*mass.shape[:-1], -1, PAGE).sum(-1)
+        if whole < self.num_classes:
+            pages = jnp.concatenate([pages, mass[..., whole:].sum(-1, keepdims=True)], axis=-1)
+        return _running_sum(pages)
+
+    def _ends_in_page(self, params, ends, page):
+        """The running sum at each value of one page, [..., PAGE]; exactly the page's end from the
+        last value with mass on.
+        """
+        start, end = (each[..., None] for each in _between(ends, page, 0.0))
+        places = jnp.expand_dims(jnp.arange(PAGE, dtype=page.dtype), range(page.ndim))
+        values = page[..., None] * PAGE + places
+        logits = jnp.take_along_axis(params, jnp.minimum(values, self.num_classes - 1), axis=-1)
+        mass = jnp.where(values < self.num_classes, self._mass(params, logits), 0.0)
+        inside = _running_sum(mass)
+        return jnp.where(inside < inside[..., -1:], jnp.minimum(start + inside, end), end)
+
+    def _mass(self, params, logits):
+        """The masses of some logits of `params`, up to a factor."""
+        return jnp.exp((logits - params.max(-1, keepdims=True)).astype(jnp.float32))
+
+
+def _running_sum(mass):
+    """The running sum; it never falls, and stays the same where there is no mass."""
+    return jax.lax.cummax(jnp.where(mass > 0, jnp.cumsum(mass, -1), 0.0), mass.ndim - 1)
+
+
+def _shares(sums, ends):
+    """Running sums as shares of the whole, the last of `ends`; exactly 1 where they reach it."""
+    whole = ends[..., -1:]
+    return jnp.where(sums < whole, sums / whole, 1.0)
+
+
+def _between(ends, k, start):
+    """Lower and upper end of interval k, given all upper ends and where the first begins."""
+    before = jnp.take_along_axis(ends, jnp.maximum(k - 1, 0)[..., None], axis=-1)[..., 0]
+    return (
+        jnp.where(k > 0, before, start),
+        jnp.take_along_axis(ends, k[..., None], axis=-1)[..., 0],
+    )

@@ -73,11 +73,12 @@ class CausalLinear(nn.Module):
         features = self.head.features(x).astype(self.kernel.dtype)  # [batch, sites, f], by site
         known = jnp.where((jnp.asarray(self._ranks) < t)[None, :, None], features, 0)
         kernel = at_ranks(self.kernel, t, self.block, self._sites, 2)  # [sites, f, block, p]
-        sums = kernel.reshape(num_sites * f, -1).T @ known.reshape(len(x), -1).T
+        # The batch comes first in the product: it is twice as fast so on a CPU.
+        sums = known.reshape(len(x), -1) @ kernel.reshape(num_sites * f, -1)
         if self.use_bias:
             bias = at_ranks(self.bias, t, self.block, self._sites, 0)
-            sums = sums + bias.reshape(-1, 1)
-        self.put_variable("cache", "sums", sums.reshape(self.block, p, len(x)))
+            sums = sums + bias.reshape(1, -1)
+        self.put_variable("cache", "sums", sums.T.reshape(self.block, p, len(x)))
 
     def step(self, x, t):
         """Params [batch, num_params] of the site at rank t, given `x` at ranks < t."""

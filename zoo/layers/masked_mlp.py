@@ -108,7 +108,7 @@ class MaskedMLP(nn.Module):
         if self.has_variable("cache", "mlp"):
             totals = self._finish_block(self.get_variable("cache", "mlp"), x, t)
         else:  # the first call of all, which only asks for the shapes of the cache
-            totals = [jnp.zeros((*bias.shape, len(x)), bias.dtype) for bias in self.biases]
+            totals = [jnp.zeros((len(x), *bias.shape), bias.dtype) for bias in self.biases]
         sums, kernels = self._lay_out_block(totals, t, biases)
         self.put_variable("cache", "mlp", MLPCache(totals, sums, kernels))
 
@@ -142,10 +142,12 @@ class MaskedMLP(nn.Module):
 
         *hidden, outputs = zip(totals, biases, strict=True)
         sums = [
-            units.take(total, t, 0) + units.take(bias, t, 0)[:, None]  # [units, batch]
+            units.take(total, t, 1).T + units.take(bias, t, 0)[:, None]  # [units, batch]
             for units, (total, bias) in zip(self.units, hidden, strict=True)
         ]
-        total, bias = (at_ranks(each, t, self.block, self._sites, 0) for each in outputs)
+        total, bias = outputs
+        total = jnp.moveaxis(at_ranks(total, t, self.block, self._sites, 1), 0, -1)
+        bias = at_ranks(bias, t, self.block, self._sites, 0)
         return [*sums, total + bias[..., None]], kernels  # the last sum: [block, params, batch]
 
     def _add_value(self, cache, value, rank):
@@ -177,7 +179,8 @@ class MaskedMLP(nn.Module):
         features = self.head.features(at_ranks(values, first, self.block, self._sites, 1))
         features = jnp.where(t > 0, features, 0).astype(sums[0].dtype)  # [batch, block, features]
         kernel = at_ranks(self.kernels[0], first, self.block, self._sites, 0)
-        totals = [cache.totals[0] + jnp.einsum("bif,ifh->hb", features, kernel)]
+        # The batch comes first here: such a product is twice as fast on a CPU.
+        totals = [cache.totals[0] + jnp.tensordot(features, kernel, 2)]  # [batch, units]
         for units, kernel, below, total in zip(
             self.units, self.kernels[1:], sums, cache.totals[1:], strict=False
         ):
@@ -185,7 +188,7 @@ class MaskedMLP(nn.Module):
             inside = (degrees >= t - self.block) & (degrees < t)
             h = jnp.where(inside[:, None], nn.relu(below), 0)  # [units of the block, batch]
             rows = units.take(kernel, t - self.block, 0)  # [units of the block, *above]
-            totals.append(total + jnp.tensordot(rows, h, (0, 0)))  # [*above, batch]
+            totals.append(total + jnp.tensordot(h.T, rows, 1))  # [batch, *above]
         return totals
 
     def _mask_kernels(self):
@@ -207,8 +210,8 @@ class MLPCache(NamedTuple):
     The units of a block are those whose degrees lie in it; see `SortedUnits`.
 
     Attributes:
-      totals: what all units of each hidden layer [units, batch], and then all outputs
-        [num_sites, num_params, batch], have received from the finished blocks; no biases.
+      totals: what all units of each hidden layer [batch, units], and then all outputs
+        [batch, num_sites, num_params], have received from the finished blocks; no biases.
       sums: the pre-activations so far of the block's units [units of the block, batch] and outputs
         [block, num_params, batch], by rank; with biases.
       kernels: the masked weights inside the block: from its values to its units of the first layer
