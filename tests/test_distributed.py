@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import jax
@@ -14,6 +15,7 @@ import safetensors.numpy
 from test_training import noisy_copies
 
 import zoo
+from zoo.foundation.meeting import meet
 from zoo.foundation.processes import join, share_of
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -187,6 +189,9 @@ def test_two_processes_draw_as_one(tmp_path):
         ("--distributed --processes 2", "needs --coordinator HOST:PORT .* and --process-id"),
         ("--distributed --processes two", r"--processes \(or JAX_NUM_PROCESSES\) must be a whole"),
         ("--distributed --coordinator h --processes 2 --process-id 0", "must be HOST:PORT"),
+        ("--distributed --coordinator h:99999 --processes 2 --process-id 0", "port in 1..65535"),
+        ("--distributed --coordinator h:0 --processes 2 --process-id 0", "port in 1..65535"),
+        ("--distributed --coordinator h:1 --processes 0 --process-id 0", "must be at least 1"),
         ("--distributed --coordinator h:1 --processes 2 --process-id 2", r"in 0\.\.1 of 2; got 2"),
     ],
 )
@@ -195,6 +200,50 @@ def test_flags_that_lack_something(words, message, monkeypatch):
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(ValueError, match=message):
         join(words.split())
+
+
+def met(*processes, wait=5.0):
+    """What `meet` does in processes (count, number), threads here: "met" or its error."""
+    address = f"localhost:{free_port()}"
+
+    def outcome(each):
+        try:
+            meet(address, *each, wait)
+        except ValueError as error:
+            return str(error)
+        return "met"
+
+    with ThreadPoolExecutor(len(processes)) as threads:
+        return list(threads.map(outcome, processes))
+
+
+def test_processes_meet():
+    assert met((3, 2), (3, 0), (3, 1)) == ["met"] * 3
+    said = met((2, 0), (3, 1))
+    assert "--processes is 2 in process 0 and 3 in another" in said[0]
+    assert said[1] == f"process 0 stopped: {said[0]}"
+    said = met((3, 0), (3, 1), (3, 1))
+    assert all("two processes have --process-id 1: give each its own" in each for each in said)
+
+
+def test_processes_that_do_not_meet():
+    said = met((3, 0), (3, 2), wait=0.5)
+    assert all("no word yet from --process-id 1 of 3" in each for each in said)
+    (said,) = met((2, 1), wait=0.2)
+    assert "process 0 does not answer (Connection refused). Start 2 processes" in said
+    with socket.create_server(("localhost", 0)) as other, ThreadPoolExecutor(1) as thread:
+        address = f"localhost:{other.getsockname()[1]}"
+        with pytest.raises(ValueError, match=r"port \d+ cannot be opened here .*choose another"):
+            meet(address, 2, 0, 1.0)
+
+        def answer():
+            with other.accept()[0] as guest:
+                guest.sendall(b"\xff\xfe\n")
+
+        answered = thread.submit(answer)
+        with pytest.raises(ValueError, match="is another program's"):
+            meet(address, 2, 1, 1.0)
+        answered.result()
 
 
 def test_one_process_has_it_all():

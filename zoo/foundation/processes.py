@@ -17,6 +17,8 @@ import numpy as np
 from jax.sharding import AxisType, Mesh
 from jaxtyping import PyTree
 
+from zoo.foundation.meeting import meet
+
 COORDINATOR, COUNT, ID = "JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID"
 WAIT = 300  # seconds that a process waits for the others to be started
 
@@ -50,27 +52,33 @@ def join(words: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     parser.add_argument("--distributed", action="store_true")
     for name in names[1:]:
-        parser.add_argument(f"--{name.replace('_', '-')}", f"--{name}", dest=name, nargs="?")
+        words_of = (f"--{name.replace('_', '-')}", f"--{name}")
+        parser.add_argument(*words_of, dest=name, nargs="?", const="")
     flags = parser.parse_known_args(list(words))[0]
     if not flags.distributed:
         if given := [name for name in names[1:] if getattr(flags, name) is not None]:
             flag = f"--{given[0].replace('_', '-')}"
             raise ValueError(f"{flag} is for several processes: pass --distributed, or drop it.")
         return
-    address = flags.coordinator or os.environ.get(COORDINATOR)
+    address = flags.coordinator
+    if address is None:
+        address = os.environ.get(COORDINATOR)
     count = _number("--processes", flags.processes, COUNT)
     number = _number("--process-id", flags.process_id, ID)
     _check(address, count, number)
+    if address is not None:
+        meet(address, count, number, WAIT)
     # On CPUs, processes exchange arrays by gloo; other devices have their own way.
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
     try:
         jax.distributed.initialize(address, count, number, initialization_timeout=WAIT)
     except (RuntimeError, ValueError) as error:
-        reason = " ".join(str(error).split())
+        reason = " ".join(str(error).split()).rstrip(".")
+        where = f"at {address}" if address else "without --coordinator, as no cluster tells where"
         raise ValueError(
-            f"the processes did not find each other at {address or 'the address of the cluster'}: "
-            f"{reason[:200]}. Start {count or 'all'} processes with the same --coordinator "
-            "HOST:PORT and --processes, each with another --process-id."
+            f"the processes did not find each other {where}: {reason[:200]}. Start "
+            f"{count or 'all'} processes with the same --coordinator HOST:PORT and --processes, "
+            "each with another --process-id."
         ) from None
 
 
@@ -94,8 +102,14 @@ def _check(address, count, number):
     ]
     if missing and (address, count, number) != (None, None, None):
         raise ValueError(f"--distributed also needs {' and '.join(missing)}.")
-    if address is not None and not re.fullmatch(r".+:\d{1,5}", address):
-        raise ValueError(f"--coordinator must be HOST:PORT, such as 10.0.0.1:1234; got {address}.")
+    found = None if address is None else re.fullmatch(r".+:(\d{1,5})", address)
+    if address is not None and not (found and 0 < int(found[1]) < 2**16):
+        raise ValueError(
+            "--coordinator must be HOST:PORT, such as 10.0.0.1:1234, with a port in 1..65535; got "
+            f"{address}."
+        )
+    if count == 0:
+        raise ValueError("--processes must be at least 1; got 0.")
     if count is not None and not 0 <= number < count:
         raise ValueError(f"--process-id must be in 0..{count - 1} of {count}; got {number}.")
 
