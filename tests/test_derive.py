@@ -56,13 +56,14 @@ NEW = {
 }
 LARGER = {
     "pixel_cnn_colour": zoo.PixelCNN((4, 5, 3), features=6, blocks=1, out_features=6),
-    "gated_colour": zoo.GatedPixelCNN((4, 4, 3), features=6, layers=2, out_features=6),
+    "pixel_cnn_deep": zoo.PixelCNN((4, 5), features=3, blocks=3, out_features=3),
+    "gated_colour": zoo.GatedPixelCNN((4, 4, 3), features=6, layers=3, out_features=6),
     "strided": zoo.PixelTransformer((4, 4), features=4, layers=2, heads=2, attention="strided"),
     "pixel_cnn_pp": zoo.PixelCNNpp((9, 6), features=3, blocks=1),
     "chunks": zoo.Transformer((150,), 4, 1, 1, window=20, head=zoo.Categorical(3)),
     "wavenet": zoo.WaveNet((30,), 4, 5, (1, 2, 4), 2, kernel_size=3, head=zoo.Categorical(3)),
     "nade_scrambled": zoo.NADE((5, 7), hidden=4, ordering=zoo.Ordering("random", seed=2)),
-    "row_lstm": zoo.RowLSTM((5, 6), features=3, layers=2, out_features=4),
+    "row_lstm": zoo.RowLSTM((5, 6), features=3, layers=3, out_features=4),
 }
 
 
@@ -102,9 +103,21 @@ def test_of_the_catalogue(name):
     check(zoo.entry(name).tiny)
 
 
-@pytest.mark.parametrize("name", slow_but({"pixel_cnn_colour", "nade_scrambled"}, sorted(LARGER)))
+@pytest.mark.parametrize("name", slow_but({"pixel_cnn_deep", "nade_scrambled"}, sorted(LARGER)))
 def test_larger_ones(name):
     check(LARGER[name])
+
+
+@pytest.mark.parametrize(
+    "name, products, buffers",
+    [("pixel_cnn_deep", [3], [3]), ("row_lstm", [3], [6, 3]), ("wavenet", [10], [2, 2])],
+)
+def test_layers_that_are_alike_share_operations(name, products, buffers):
+    """What their older inputs add is one product, and what they remember one array."""
+    model = LARGER[name]
+    program = derivation(model, Shapes.of(variables_of(model)), Shapes.of(None)).program
+    assert [len(each.ops) for each in dict.fromkeys(program.together.values())] == products
+    assert [len(each.buffers) for each in program.shelves] == buffers
 
 
 @pytest.mark.parametrize("name", slow_but(NEW, sorted(newcomers.MODELS)))

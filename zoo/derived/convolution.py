@@ -1,5 +1,4 @@
-"""The rule of a convolution, and how one over an image is split into the rows above and the row
-itself.
+"""The rule of a convolution.
 
 For one place of the output a convolution is a product of the patch under its kernel with the kernel
 as a matrix. With stride s, dilation d, padding p and taps k0..k1 that are not masked, places [o, o
@@ -20,12 +19,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from zoo.derived.network import codes
 from zoo.derived.network.codes import ZERO
-from zoo.derived.network.graph import Array, Op, bind
+from zoo.derived.network.graph import Op
 from zoo.derived.network.windows import Refused, fixed, is_full, moving, overhang, whole
 from zoo.derived.rules import rule
-from zoo.derived.schedule import NEVER, Demand, needs
 
 
 @rule("conv_general_dilated")
@@ -192,75 +189,3 @@ def _product(run, op, a, weights, features):
         return product.transpose(np.argsort((dn.out_spec[0], *dn.out_spec[2:], dn.out_spec[1])))
 
     return run.map(op.ins[:2], multiply, a, weights)
-
-
-def rows_apart(op: Op, array: Array, demands: list[Demand], block: int) -> list[Op] | None:
-    """A convolution of which all but the last row of taps is known before a row begins, as a sum of
-    two; None if it is no such."""
-    if not block or op.name != "conv_general_dilated" or op.loops or len(array.shape) != 4:
-        return None
-    first, last = boxes(op)[0]
-    if last <= first or op.ins[1].live or op.params["feature_group_count"] != 1:
-        return None
-    grid, need = needs(array, demands)
-    parts = split_rows(op)
-    for each in parts:
-        if each.name == op.name:
-            ins = [codes.Coded(a.code, a.shape, a.value) for a in each.ins]
-            (each.outs[0].code,) = codes.of(op.name, each.params, ins, each.outs, each.fn)
-    above = grid.coarse(parts[1].outs[0].code)
-    begins = need // (3 * block) * block
-    if ((need < NEVER) & (above > begins)).any():
-        array.op = op
-        return None
-    return parts
-
-
-def split_rows(op: Op) -> list[Op]:
-    """K * x as (the taps of the rows above) * x + (those of the last row) * x, of which the first
-    is known earlier."""
-    p, kernel, out = op.params, op.ins[1], op.outs[0]
-    axis = p["dimension_numbers"].rhs_spec[2]
-    length, last = kernel.shape[axis], boxes(op)[0][1]
-    made, parts = [], []
-    for first, end in ((0, last), (last, last + 1)):
-        cut = Op(
-            "slice",
-            functools.partial(_cut, first, end, axis),
-            [kernel],
-            _cut_params(kernel.shape, axis, first, end),
-            op.line,
-        )
-        code = (
-            kernel.code
-            if kernel.code.shape[axis] == 1
-            else kernel.code.take(range(first, end), axis)
-        )
-        shape = (*kernel.shape[:axis], end - first, *kernel.shape[axis + 1 :])
-        cut.outs = [Array(shape, kernel.dtype, cut, code=code, batched=kernel.batched)]
-        (low, high), *rest = p["padding"]
-        step = p["rhs_dilation"][0]
-        params = {**p, "padding": ((low - first * step, high - (length - end) * step), *rest)}
-        conv = Op(
-            op.name,
-            functools.partial(bind, lax.conv_general_dilated_p, params),
-            [op.ins[0], cut.outs[0]],
-            params,
-            op.line,
-        )
-        conv.outs = [Array(out.shape, out.dtype, conv, live=True, batched=out.batched)]
-        made += [cut, conv]
-        parts.append(conv.outs[0])
-    total = Op("add", lambda a, b: [a + b], parts, {}, op.line, outs=[out])
-    out.op = total
-    return [*made, total]
-
-
-def _cut(first, end, axis, kernel):
-    return [lax.slice_in_dim(kernel, first, end, axis=axis)]
-
-
-def _cut_params(shape, axis, first, end):
-    start = [first if d == axis else 0 for d in range(len(shape))]
-    limit = [end if d == axis else n for d, n in enumerate(shape)]
-    return {"start_indices": tuple(start), "limit_indices": tuple(limit), "strides": None}

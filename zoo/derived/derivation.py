@@ -192,22 +192,23 @@ def decoder_of(
     ]
     known = constants(program.plan.ops, found.inputs[:-1], leaves)
     kernels = {op: op.ins[1] for op in program.plan.ops if op.name == "conv_general_dilated"}
-    prepared = {
+    prepared: dict[Any, Any] = {
         op: jax.vmap(convolution.prepared(op))(known[kernel])
         if kernel.batched
         else convolution.prepared(op)(known[kernel])
         for op, kernel in kernels.items()
         if kernel in known and not kernel.loops
     }
+    many = dict.fromkeys(program.together.values())
+    prepared |= {each: each.weights(known, prepared) for each in many}
 
     def run(work, part, cache, x, t):
-        kept = dict(zip(program.buffers, cache, strict=True))
-        at_work = Run(program, known, prepared, batch, x, t, kept, part)
+        at_work = Run(program, known, prepared, batch, x, t, program.kept(cache), part)
         at_work.work(work)
         return at_work
 
     def remembered(done):
-        return tuple(done.kept[array] for array in program.buffers)
+        return program.remembered(done.kept)
 
     at_rank = {frame: program.work[frame] for frame in ("before", "step")}
     of_row = {"enter": program.work["enter"]}
@@ -215,7 +216,7 @@ def decoder_of(
 
     @without_x64
     def init():
-        return tuple(each.zeros(batch) for each in program.buffers.values())
+        return program.cache({array: each.zeros(batch) for array, each in program.buffers.items()})
 
     @without_x64
     def enter(cache, x, t):
@@ -242,7 +243,8 @@ def decoder_of(
     def prefill(cache, x):
         del cache
         canvas = canvas_of(model, narrowed(x))
-        return Prompt(program, found.ops, known, prepared, canvas, x.shape[1]).run()
+        params, kept = Prompt(program, found.ops, known, prepared, canvas, x.shape[1]).run()
+        return params, program.cache(dict(zip(program.buffers, kept, strict=True)))
 
     block = clock.block if program.by_rows else model.num_sites
     return Decoder(init, enter, step, block, prefill)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 
+from zoo.derived.network.codes import ZERO
 from zoo.derived.network.windows import Refused, fixed, moving, sizes
 from zoo.derived.rules import rule
 
@@ -31,11 +32,12 @@ def _(op, k, window, times):
             *tail,
         )
         init = (*(inside[loop] for loop in first.loops), *tail)
-    shape = sizes(window)
+    shape, at_start = sizes(window), begins & times
+    zeros = first.code is not None and bool((first.code == ZERO).all())
 
     def compute(run, value, start):
         start = run.fit(start, first.batched, op.outs[0].batched, shape)
-        if not (begins & times).any():
+        if not at_start.any() or (zeros and run.is_blank(after, at_start)):
             return run.fit(value, after.batched, op.outs[0].batched, shape)
         if value is None:
             return start

@@ -2,13 +2,12 @@
 remembered.
 
 From the output backwards each array collects demands: a window at certain ranks. With f the rank at
-  which an entry is
-final and n the first moment at which it is wanted, it may be computed at any moment in [f, n]. If
-the start of a row lies there for all entries, the array is computed row by row in `enter`;
-otherwise entry by entry in `step`, or `before` it, at the beginning of the same rank, if the next
-iteration of a loop waits for it. What is computed at one moment must be a box of one size, and
-whatever is asked for again is remembered. Where no boxes are found, or nothing is saved by them,
-the array is computed again wherever it is used.
+which an entry is final and n the first moment at which it is wanted, it may be computed at any moment
+in [f, n]. If the start of a row lies there for all entries, the array is computed row by row in
+`enter`; otherwise entry by entry in `step`, or `before` it, at the beginning of the same rank, if the
+next iteration of a loop waits for it. What is computed at one moment must be a box of one size, and
+whatever is asked for again is remembered. Where no boxes are found, or nothing is saved by them, the
+array is computed again wherever it is used.
 """
 
 from __future__ import annotations
@@ -19,10 +18,10 @@ from typing import Any
 import numpy as np
 
 from zoo.derived.clock import Clock
-from zoo.derived.convolution import rows_apart
 from zoo.derived.network import codes
 from zoo.derived.network.graph import Array, Op
 from zoo.derived.network.windows import Refused, Window, united, volume
+from zoo.derived.parts import known_apart, products, rows_apart
 from zoo.derived.rules import PRODUCTS, VIEWS, follow
 from zoo.derived.schedule import NEVER, WASTE, Demand, Schedule, boxed, in_turn, needs
 from zoo.derived.selections import Switch
@@ -53,15 +52,15 @@ class Plan:
       covers: the window, computed in the same frame, of which a window is a part.
       apart: the ranks of what is computed only where one part of a concatenation is read.
       notes: what is computed again at every rank, and why.
-      parts: the operations in place of one that is computed in parts.
+      parts: the operations in place of one.
     """
 
     def __init__(self, ops: list[Op], canvas: Array, output: Array, goal: Window, clock: Clock):
         self.ops, self.canvas, self.output, self.goal, self.clock = ops, canvas, output, goal, clock
         self.block, self.steps = clock.period, clock.drawn
-        self.num_ranks = len(self.steps)
-        self.no_enter: set[Op] = set()
+        self.num_ranks, self.no_enter = len(self.steps), set[Op]()
         self.parts: dict[Op, list[Op]] = {}
+        self.products = products(ops)
         self.carried = {op.ins[0]: op for op in ops if op.name == "delay"}
         self.multiplied: dict[Array, list[int]] = {}
         self._mark()
@@ -101,8 +100,8 @@ class Plan:
     # --------------------------------------------------------------------------------------------
     # backwards
     def _find(self) -> None:
-        back: dict[Array, dict] = {}
         self._layouts()
+        back: dict[Array, dict] = {}
         for _ in range(12):
             self.demands: dict[Array, dict[Any, Demand]] = {v: dict(d) for v, d in back.items()}
             self.at: dict[Array, Schedule] = {}
@@ -143,6 +142,8 @@ class Plan:
             in_enter = chosen is not None and chosen.frame == "enter"
             if not in_enter and op not in self.no_enter:
                 parts = rows_apart(op, array, demands, self.block)
+                if parts is None and chosen is None:
+                    parts = known_apart(op, array, demands, self.products, self.cheap)
                 if parts is not None:
                     self.parts[op] = parts
                     return parts

@@ -74,11 +74,18 @@ class Switch:
         return read
 
 
-def _is_product(array: Any) -> bool:
+def is_product(array: Any) -> bool:
     """Whether it is a product, seen through views."""
     while array.op is not None and array.op.name in VIEWS and len(array.op.ins) == 1:
         array = array.op.ins[0]
     return array.live and array.op is not None and array.op.name in PRODUCTS
+
+
+def is_biased_product(array: Any) -> bool:
+    """Whether it is a product, also with something that depends on weights alone added."""
+    live = [each for each in array.op.ins if each.live] if array.op is not None else []
+    biased = len(live) == 1 and array.op.name == "add" and is_biased_product(live[0])
+    return biased or is_product(array)
 
 
 @rule("concatenate")
@@ -101,7 +108,7 @@ def _(op, k, window, times):
     within = (span.first >= 0) & (
         span.last < (offsets + np.array(lengths))[np.clip(which, 0, None)]
     )
-    costly = len(op.ins) > 2 or all(_is_product(each) for each in op.ins)
+    costly = len(op.ins) > 2 or all(is_product(each) for each in op.ins)
     if costly and not op.loops and within[times].all():
         needs = [(*window[:d], moved(span, -int(o)), *window[d + 1 :]) for o in offsets]
         return needs, Switch(op, needs, np.clip(which, 0, None), times)

@@ -78,9 +78,14 @@ class Buffer:
 
     def store(self, run: Any, buffer: Any, window: Window, value: Any) -> Any:
         """The buffer with a window, [batch, ...], in its place."""
+        index, value = self.placed(run, buffer.shape, window, value)
+        return lax.dynamic_update_slice(buffer, value, index)
+
+    def placed(self, run: Any, shape: tuple[int, ...], window: Window, value: Any) -> tuple:
+        """Where a window, [batch, ...], begins in a buffer of that shape, and how it lies there."""
         order = [*(d + 1 for d in self.outer), 0, *(d + 1 for d in self.inner)]
-        index, size = self._part(run, buffer, window)
-        return lax.dynamic_update_slice(buffer, value.transpose(order).reshape(size), index)
+        index, size = self._part(run, shape, window)
+        return index, value.transpose(order).reshape(size)
 
     def filled(self, run: Any, window: Window, value: Any, blank: Any) -> Any:
         """The buffer with a part that may cover many places of its ring."""
@@ -118,19 +123,19 @@ class Buffer:
         return self._slice(run, buffer, window)
 
     def _slice(self, run, buffer, window):
-        index, size = self._part(run, buffer, window)
+        index, size = self._part(run, buffer.shape, window)
         if tuple(size) != buffer.shape:
             buffer = lax.dynamic_slice(buffer, index, size)
         order, batch = [*self.outer, -1, *self.inner], buffer.shape[len(self._long(self.outer))]
         buffer = buffer.reshape([batch if d < 0 else window[d].size for d in order])
         return buffer.transpose([order.index(d) for d in range(-1, len(window))])
 
-    def _part(self, run, buffer, window):
-        """Where a window begins in the buffer, and its size there."""
+    def _part(self, run, shape, window):
+        """Where a window begins in a buffer of that shape, and its size there."""
         before, behind = self._long(self.outer), self._long(self.inner)
         starts = {d: jnp.int32(self._start(run, d, window[d])) for d in (*before, *behind)}
         index = [*(starts[d] for d in before), jnp.int32(0), *(starts[d] for d in behind)]
-        batch = buffer.shape[len(before)]
+        batch = shape[len(before)]
         size = [*(window[d].size for d in before), batch, *(window[d].size for d in behind)]
         return index, size
 

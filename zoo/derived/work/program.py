@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
 from zoo.derived.network.graph import Array, Op
 from zoo.derived.network.windows import Refused, Window, fixed
 from zoo.derived.plan import Plan
+from zoo.derived.rules import PRODUCTS
 from zoo.derived.schedule import FRAMES
+from zoo.derived.selections import is_biased_product
 from zoo.derived.work.memory import buffers
+from zoo.derived.work.shelves import shelves
+from zoo.derived.work.together import together
 
 Work = list[tuple[bytes, list[tuple[Array, Window, np.ndarray]]]]
 
@@ -25,6 +30,11 @@ class Program:
       work: for each frame what is computed at the ranks.
       before_row: the same at the ticks before each row.
       by_rows: whether anything is computed once a row.
+      shelves: buffers that are one array; `shelf_of` an array whose buffer is on one.
+      together: for each product that is computed with others, all of them.
+      apart: for each sum of a product and of what is remembered or read from weights, which of the two
+        is the product. A GPU's matmul would take in the other, which a kernel cuts out before; as part
+        of what follows the sum that costs no kernel.
     """
 
     def __init__(self, plan: Plan, ranks: np.ndarray):
@@ -33,6 +43,46 @@ class Program:
         self.work = {frame: self._work(frame, plan.steps) for frame in FRAMES}
         self.before_row = {frame: self._work(frame, ~plan.steps) for frame in FRAMES[1:]}
         self.by_rows = any(self.work["enter"]) or any(self.before_row.values())
+        groups = together(plan)
+        self.together = {op: each for each in groups for op in each.ops}
+        self.shelves = shelves(plan, self.buffers, groups)
+        self.shelf_of = {each.array: shelf for shelf in self.shelves for each in shelf.buffers}
+        sums = ((op, self._product(op)) for op in plan.ops if op.name == "add")
+        self.apart = {op: i for op, i in sums if i is not None}
+
+    def cache(self, kept: dict[Array, Any]) -> tuple:
+        """What is remembered, given all buffers."""
+        own = tuple(kept[array] for array in self.buffers if array not in self.shelf_of)
+        return *own, *(each.joined(kept) for each in self.shelves)
+
+    def kept(self, cache: tuple) -> dict[Any, Any]:
+        """All buffers, also those of each shelf as one, given what is remembered."""
+        own = [array for array in self.buffers if array not in self.shelf_of]
+        kept: dict[Any, Any] = dict(zip((*own, *self.shelves), cache, strict=True))
+        for shelf in self.shelves:
+            kept.update(shelf.apart(kept[shelf]))
+        return kept
+
+    def remembered(self, kept: dict[Any, Any]) -> tuple:
+        """What is remembered, given all that `kept` gave."""
+        own = tuple(kept[array] for array in self.buffers if array not in self.shelf_of)
+        return *own, *(kept[each] for each in self.shelves)
+
+    def _product(self, op: Op) -> int | None:
+        for i, (a, b) in enumerate((op.ins, op.ins[::-1])):
+            if is_biased_product(a) and not self._is_read(a) and b.live and self._is_read(b):
+                return i
+        return None
+
+    def _is_read(self, array: Array) -> bool:
+        """Whether it takes no product of this step, only what is read."""
+        schedule = self.plan.at.get(array)
+        remembered = schedule is not None and schedule.frame == "enter"
+        if array.op is None or not array.live or remembered or array.op.name == "delay":
+            return True
+        if array.op in self.together:
+            return True
+        return array.op.name not in PRODUCTS and all(map(self._is_read, array.op.ins))
 
     def _work(self, frame: str, part: np.ndarray) -> Work:
         """What is computed in a frame at some of the ticks, in order: groups that share a condition,

@@ -48,6 +48,8 @@ class Run:
         self.x, self.kept, self.before = x[:, None], dict(kept), dict(kept)
         self.now: dict[tuple[Array, Window], Any] = {}
         self.places_of: dict[Table, Any] = {}
+        self.products: dict[Op, Any] = {}
+        self.new: dict[Array, tuple[Window, Any]] = {}  # to be put on shelves
 
     # --------------------------------------------------------------------------------------------
     # for rules
@@ -149,6 +151,12 @@ class Run:
             return buffer.zeros_around(axis, span, times)
         return not array.live or array is self.program.plan.canvas
 
+    def is_blank(self, array: Array, times: np.ndarray) -> bool:
+        """Whether nothing of an array is remembered yet at these ticks, so that its buffer is zero."""
+        if self.part is None or array not in self.program.buffers:
+            return False
+        return not self.program.plan.at[array].times[: np.flatnonzero(times)[-1]].any()
+
     # --------------------------------------------------------------------------------------------
     # at work
     def read(self, array: Array, window: Window, early: bool = False) -> Any:
@@ -199,6 +207,8 @@ class Run:
         """A window of an array, from its inputs."""
         op = array.op
         assert op is not None
+        if self.part is not None and op in self.program.together:
+            return self._together(op)
         needs, compute = follow(op, op.outs.index(array), window, times)
         if isinstance(compute, Switch):
             return compute(self)
@@ -206,14 +216,29 @@ class Run:
         for i, (each, need) in enumerate(zip(op.ins, needs, strict=True)):
             early = op.name == "delay" and i == 0  # the iteration before
             values.append(None if need is None else self.read(each, need, early))
+        if self.part is not None and (product := self.program.apart.get(op)) is not None:
+            values[product] = lax.optimization_barrier(values[product])
         value = compute(self, *values)
         return value.reshape((self.batch, *sizes(window))) if array.batched else value
+
+    def _together(self, op):
+        if op not in self.products:
+            group = self.program.together[op]
+            self.products |= group.compute(self, self.prepared_values[group])
+        return self.products[op]
 
     def work(self, frames: dict[str, Work]) -> None:
         """All that is computed in some frames, one after the other."""
         for each in frames.values():
-            self.before = dict(self.kept)
+            self.before, self.new = dict(self.kept), {}
             self._work(each)
+            self._put_on_shelves()
+
+    def _put_on_shelves(self):
+        for shelf in self.program.shelves:
+            if shelf.buffers[0].array in self.new:
+                self.kept[shelf] = shelf.store(self, self.kept[shelf], self.new)
+                self.kept |= shelf.apart(self.kept[shelf])
 
     def _work(self, groups):
         for key, items in groups:
@@ -248,7 +273,9 @@ class Run:
             if (array, window) not in self.now:
                 self.now[array, window] = self.compute(array, window, times)
             buffer: Buffer | None = self.program.buffers.get(array)
-            if buffer is not None:
+            if array in self.program.shelf_of:
+                self.new[array] = window, self.now[array, window]
+            elif buffer is not None:
                 self.kept[array] = buffer.store(
                     self, self.kept[array], window, self.now[array, window]
                 )
