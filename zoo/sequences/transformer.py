@@ -110,32 +110,40 @@ class Transformer(Sequence):
     def max_length(self):
         return self.window if self.positions == "learned" else None
 
+    def encode(self, context):
+        """The kernel of the output layer [features, values] where it is the embedding, so that a draw
+        lays it out once and not at every token.
+        """
+        return self.embedding[: self.start].T if self.tied else None
+
     def __call__(self, x, memory=None, *, train=False):
         before = self.tokens_before(x)
         h = self.drop(self._embed(before, jnp.arange(x.shape[1])), deterministic=not train)
         for block in self.blocks:
             h = block(h, train=train)
-        return self._logits(h, before)
+        return self._logits(h, before, memory)
 
     def prefill(self, x, memory=None):
         before = self.tokens_before(x)
         h = self._embed(before, jnp.arange(x.shape[1]))
         for block in self.blocks:
             h = block.prefill(h)
-        return self._logits(h, before)
+        return self._logits(h, before, memory)
 
     def step(self, x, t, memory=None):
         before = self.token_before(x, t)
         h = self._embed(before, t)
         for block in self.blocks:
             h = block.step(h, t)
-        return self._logits(h, before)
+        return self._logits(h, before, memory)
 
     def _embed(self, before, positions):
         h = self.embedding[before]
         return h if self.positions == "rotary" else h + self.position_embedding[positions][None]
 
-    def _logits(self, h, before):
+    def _logits(self, h, before, memory):
         h = self.norm(h)
-        logits = h @ self.embedding[: self.start].T if self.tied else self.output_layer(h)
+        # One row takes as long in the embedding's own layout.
+        kernel = self.encode(None) if memory is None or len(h) == 1 else memory
+        logits = h @ kernel if self.tied else self.output_layer(h)
         return self.mask_after_end(logits, before)
