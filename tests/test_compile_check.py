@@ -51,6 +51,15 @@ ENTRY %main (a: f32[8]) -> f32[64,784] {
 """
 
 
+COUNTER = """  %i = s32[] get-tuple-element(%arg), index=0
+  %n = s32[] constant(10)
+"""
+START = """  %zero = s32[] constant(0)
+  %first = s32[] copy(%zero)
+  %init = (s32[], f32[64,784]{1,0}) tuple(%first, %called)
+"""
+
+
 def test_loops_branches_and_copies_are_counted():
     """10 times: two copies and the longer branch; once: what is called. Without a known number of
     turns a test as well.
@@ -62,6 +71,12 @@ def test_loops_branches_and_copies_are_counted():
     )
     once = count_program(LOOP.replace("known_trip_count", "unknown"))
     assert once["kernels"] == 6 and once["conditionals"] == once["waits"] == 1
+    counted = (  # i from 0 on, while i < 10
+        LOOP.replace("known_trip_count", "unknown")
+        .replace("  ROOT %less", COUNTER + "  ROOT %less")
+        .replace("  %loop", START + "  %loop")
+    )
+    assert count_program(counted) == found | {"kernels": 42}  # with the copy
 
 
 def test_growth_is_named():
