@@ -120,7 +120,7 @@ def _constant(instructions, name, known):
 
 
 def _index(rest):
-    return int(re.search(r"index=(\d+)", rest)[1])
+    return int(rest.split("index=")[1].split(",")[0])
 
 
 def _operands(rest):

@@ -26,8 +26,8 @@ class DiagonalBiLSTM(PixelRNN):
 
     The likelihood runs over diagonals, whose pixels are independent of each other: row i is moved i
     places to the right, and one scan over width + height - 1 columns runs both recurrences. Sampling
-    runs the recurrence from the left pixel by pixel (`step`), and that from the right along a whole
-    row once it is complete (`enter` of the next).
+    runs the recurrence from the left pixel by pixel (`step`), and those from the right of all layers
+    together along a whole row once it is complete (`enter` of the next).
 
     **Reference**: A. van den Oord, N. Kalchbrenner, K. Kavukcuoglu, Pixel recurrent neural
     networks, ICML 2016.
@@ -56,37 +56,107 @@ class DiagonalBiLSTM(PixelRNN):
     def enter(self, x, t, memory=None):
         image, row, width, batch = self.image(x), self.row(t), self.site_shape[1], len(x)
         self.first.enter(image, row)
-        for i in range(self.layers):
-            self.recur[i].enter(image, row, self._bias(memory, i))
-            self.expand[i].enter(width, batch)
+        for layer, expand in zip(self.recur, self.expand, strict=True):
+            layer.from_left.enter(width, batch)
+            expand.enter(width, batch)
         self.readout.enter(width, batch)
+        pixels = rows_of(image, row, 1, 1)[0]  # the row above, [width, batch, channels]
+        last = self.get_variable("cache", "rows", self._empty(width, batch))
+        gates = [
+            layer.gates_of_row(last, i, pixels, self._bias(memory, i))
+            for i, layer in enumerate(self.recur)
+        ]
+        left, right = (jnp.stack(each, axis=1) for each in zip(*gates, strict=True))
+        k_left, k_right = (
+            jnp.stack([layer.kernel[d, : self.features] for layer in self.recur]) for d in (0, 1)
+        )
+
+        def from_right(state, gates):
+            state = lstm(gates + jnp.einsum("lbh,lhg->lbg", state[0], k_right), state[1])
+            return state, state[0]
+
+        zeros = jnp.zeros_like(last.c)
+        _, right = jax.lax.scan(from_right, (zeros, zeros), right, reverse=True)
+        right = jnp.where(row > 0, right, 0)
+        empty = self._empty(width, batch)._replace(gates_above=left, right=right, k_side=k_left)
+        self.put_variable("cache", "rows", empty)
 
     def step(self, x, t, memory=None):
-        at = self.place(t)
-        h = self.first.step(self.image(x), self.row(t), *at)
-        for i in range(self.layers):
-            h = h + self.expand[i].step(self.recur[i].step(h, *at, self._bias(memory, i)), *at)
+        column, group = at = self.place(t)
+        rows: DiagonalRows = self.get_variable("cache", "rows")
+
+        def here(line):
+            return jax.lax.dynamic_index_in_dim(line, column, 0, keepdims=False)
+
+        # Behind barriers the sums of all layers are one operation, and a GPU's matmul takes none in.
+        k_side = of_group(rows.k_side, group, self.groups)
+        side = jnp.einsum("lbh,lhg->lbg", here(rows.left), k_side)  # the pixel to the left
+        above = of_group(here(rows.gates_above), group, self.groups)
+        gates = above + jax.lax.optimization_barrier(side)
+        right, c = (of_group(each, group, self.groups) for each in (here(rows.right), rows.c))
+        h, new = self.first.step(self.image(x), self.row(t), *at), []
+        for i, (layer, expand) in enumerate(zip(self.recur, self.expand, strict=True)):
+            own = jax.lax.optimization_barrier(layer.from_left.step(h, *at))
+            left, after = lstm(gates[i] + own, c[i])  # [batch, h_of_group]
+            new.append((h, left, after))
+            h = h + expand.step(left + right[i], *at)
+        self.put_variable(
+            "cache", "rows", rows.with_pixel(column, group, *map(jnp.stack, zip(*new, strict=True)))
+        )
         return self.readout.step(h, *at)
 
+    def _empty(self, width, batch):
+        """The rows above the image."""
+        h, layers, dtype = self.features, self.layers, self.first.bias.dtype
 
-class DiagonalRow(NamedTuple):
-    """The cache of a layer during one row.
+        def zeros(places, channels):
+            return jnp.zeros((places, layers, batch, channels), dtype)
+
+        return DiagonalRows(
+            x=zeros(width, 2 * h),
+            left=zeros(1 + width, h),
+            c=zeros(1, h)[0],
+            gates_above=zeros(width, 4 * h),
+            right=zeros(width, h),
+            k_side=jnp.zeros((layers, h, 4 * h), dtype),
+        )
+
+
+class DiagonalRows(NamedTuple):
+    """The cache of all layers during one row.
 
     Attributes:
-      x: the inputs of the row so far, [width, batch, 2h]; the recurrence from the right reads them
-        when the row is complete.
+      x: the inputs of the row so far; the recurrence from the right reads them when the row is
+        complete.
       left: the outputs from the left so far, after one place for the zero state before the first
-        pixel, [1 + width, batch, h].
-      c: the LSTM's second state of the recurrence from the left, [batch, h].
-      gates_above: what the row above adds to the gates from the left, [width, batch, 4h].
-      right: the outputs from the right in the row above, [width, batch, h].
+        pixel.
+      c: the LSTM's second state of the recurrence from the left.
+      gates_above: what the row above adds to the gates from the left.
+      right: the outputs from the right in the row above.
+      k_side: what the gates from the left multiply the pixel to the left by.
     """
 
-    x: Float[Array, "width batch channels"]
-    left: Float[Array, "width_and_1 batch h"]
-    c: Float[Array, "batch h"]
-    gates_above: Float[Array, "width batch gates"]
-    right: Float[Array, "width batch h"]
+    x: Float[Array, "width layers batch channels"]
+    left: Float[Array, "width_and_1 layers batch h"]
+    c: Float[Array, "layers batch h"]
+    gates_above: Float[Array, "width layers batch gates"]
+    right: Float[Array, "width layers batch h"]
+    k_side: Float[Array, "layers h gates"]
+
+    def with_pixel(
+        self, column: Rank, group: Rank, x: Array, left: Array, c: Array
+    ) -> "DiagonalRows":
+        """The rows with what one group of a pixel adds, [layers, batch, channels of the group]."""
+
+        def write(line, value, *place):
+            start = (*place, 0, 0, group * value.shape[-1])
+            return jax.lax.dynamic_update_slice(line, value, start)
+
+        return self._replace(
+            x=write(self.x, x[None], column),
+            left=write(self.left, left[None], column + 1),
+            c=write(self.c, c),
+        )
 
 
 class DiagonalLayer(nn.Module):
@@ -138,73 +208,17 @@ class DiagonalLayer(nn.Module):
         right = jnp.pad(right[:-1], ((1, 0), (0, 0), (0, 0), (0, 0)))  # one row down
         return (left + jnp.flip(right, axis=1)).transpose(2, 0, 1, 3)  # [batch, height, width, h]
 
-    def enter(self, image: Image, row: Rank, bias: Array) -> None:
-        """Starts a row: runs the recurrence from the right along the row above."""
-        batch, _, width, _ = image.shape
+    def gates_of_row(
+        self, last: DiagonalRows, layer: int, pixels: Array, bias: Array
+    ) -> tuple[Float[Array, "width batch gates"], Float[Array, "width batch gates"]]:
+        """What is known of the gates as a row starts: what the row above adds to those from the left,
+        and those from the right along that row, but for the pixel beside.
+        """
         bias_left, bias_right = jnp.split(bias[None], 2, axis=-1)
-        h = self.features
-        k_side, k_above = self.kernel[1, :h], self.kernel[1, h:]  # of the recurrence from the right
-        last = self._row(width, batch)
-
-        def from_right(state, gates):
-            state = lstm(gates + state[0] @ k_side, state[1])
-            return state, state[0]
-
-        pixels = rows_of(image, row, 1, 1)[0].astype(last.x.dtype)  # the row above, [width, ...]
-        gates = self.from_right(jnp.concatenate([last.x, pixels], axis=-1)) + bias_right
-        gates = gates + last.right @ k_above  # [width, batch, 4h]
-        zeros = jnp.zeros_like(last.c)
-        _, right = jax.lax.scan(from_right, (zeros, zeros), gates, reverse=True)
-        next_row = DiagonalRow(
-            x=jnp.zeros_like(last.x),
-            left=jnp.zeros_like(last.left),
-            c=zeros,
-            gates_above=last.left[1:] @ self.kernel[0, h:] + bias_left,
-            right=jnp.where(row > 0, right, 0),
-        )
-        self.put_variable("cache", "row", next_row)
-        self.from_left.enter(width, batch)
-
-    def step(
-        self, x: Float[Array, "batch c"], column: Rank, group: Rank, bias: Array
-    ) -> Float[Array, "batch h_of_group"]:
-        """The outputs of one group of one pixel."""
-        del bias  # `enter` has added it
-        row: DiagonalRow = self.get_variable("cache", "row")
-
-        def at(line, place):
-            return jax.lax.dynamic_index_in_dim(line, place, 0, keepdims=False)
-
-        gates_above = of_group(at(row.gates_above, column), group, self.groups)
-        right = of_group(at(row.right, column), group, self.groups)
-        side = at(row.left, column)  # the pixel to the left: its place is one further
-        k_side = of_group(self.kernel[0, : self.features], group, self.groups)
-        gates = self.from_left.step(x, column, group) + gates_above + side @ k_side
-        h, c = lstm(gates, of_group(row.c, group, self.groups))  # [batch, h_of_group]
-
-        def write(line, value, place):
-            start = (place, 0, group * value.shape[1])
-            return jax.lax.dynamic_update_slice(line, value[None], start)
-
-        row = row._replace(
-            x=write(row.x, x, column),
-            left=write(row.left, h, column + 1),
-            c=jax.lax.dynamic_update_slice(row.c, c, (0, group * c.shape[1])),
-        )
-        self.put_variable("cache", "row", row)
-        return h + right
-
-    def _row(self, width, batch):
-        """The row that was drawn last; zeros above the image."""
-        h, dtype = self.features, self.kernel.dtype
-        empty = DiagonalRow(
-            x=jnp.zeros((width, batch, 2 * h), dtype),
-            left=jnp.zeros((1 + width, batch, h), dtype),
-            c=jnp.zeros((batch, h), dtype),
-            gates_above=jnp.zeros((width, batch, 4 * h), dtype),
-            right=jnp.zeros((width, batch, h), dtype),
-        )
-        return self.get_variable("cache", "row", empty)
+        k_left, k_right = (each[self.features :] for each in self.kernel)
+        x = jnp.concatenate([last.x[:, layer], pixels.astype(last.x.dtype)], axis=-1)
+        left = last.left[1:, layer] @ k_left + bias_left
+        return left, self.from_right(x) + bias_right + last.right[:, layer] @ k_right
 
 
 def _skew(image: Array) -> Array:
