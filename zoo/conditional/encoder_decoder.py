@@ -18,6 +18,7 @@ from zoo.foundation.precision import full_float32, narrowed, without_x64
 from zoo.heads import Categorical, Head
 from zoo.layers.cells import GATES, State
 from zoo.layers.context_readers import AdditiveAttention, FixedContext
+from zoo.layers.linear import Dense
 from zoo.layers.recurrent_layer import RecurrentLayer
 from zoo.sequences.sequence import Sequence, Tokens
 
@@ -106,9 +107,9 @@ class EncoderDecoder(Sequence):
         )
         self.recur = RecurrentLayer(self.features, self.cell)
         self.read = self.reader(self.width, self.features, GATES[self.cell] * self.features)
-        self.to_initial_state = nn.Dense(self.recur.num_states * self.features, name="begin")
-        self.join = nn.Dense(self.features)
-        self.output_layer = nn.Dense(self.head.num_params, name="params_of")
+        self.to_initial_state = Dense(self.recur.num_states * self.features, name="begin")
+        self.join = Dense(self.features)
+        self.output_layer = Dense(self.head.num_params, name="params_of")
         self.drop = nn.Dropout(self.dropout, rng_collection="train")
 
     def encode(self, context):

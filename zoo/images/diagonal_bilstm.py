@@ -13,6 +13,7 @@ from zoo.images.pixel_rnn import PixelRNN, gate_major
 from zoo.layers.cells import lstm
 from zoo.layers.conv_weights import Image
 from zoo.layers.convolutions import HiddenConv
+from zoo.layers.linear import Dense
 from zoo.layers.row_buffers import rows_of
 
 
@@ -174,7 +175,7 @@ class DiagonalLayer(nn.Module):
         h = self.features
         init = nn.initializers.variance_scaling(1.0, "fan_in", "truncated_normal", batch_axis=0)
         self.from_left = HiddenConv(2 * h, 4 * h, groups=self.groups)
-        self.from_right = nn.Dense(4 * h)
+        self.from_right = Dense(4 * h)
         # [0] from the left, [1] from the right; of each the first h rows are K_side, the others
         # K_above.
         self.kernel = self.param("kernel", init, (2, 2 * h, 4 * h))

@@ -11,6 +11,7 @@ from zoo.heads import Bernoulli, Head
 from zoo.images.raster import Raster
 from zoo.layers import class_labels
 from zoo.layers.convolutions import HiddenConv, InputConv, Readout, RowsAbove
+from zoo.layers.linear import Dense
 
 
 @register
@@ -67,13 +68,13 @@ class GatedPixelCNN(Raster):
             RowsAbove(g if i == 0 else p, 2 * p, size, strict=i == 0)
             for i, size in enumerate(sizes)
         ]
-        self.down = [nn.Dense(2 * p) for _ in sizes]
+        self.down = [Dense(2 * p) for _ in sizes]
         self.first = InputConv(g, 2 * p, (1, 7), "A", g)
         self.horizontal = [HiddenConv(p, 2 * p, (1, n), groups=g) for _ in range(self.layers)]
         self.residual = [HiddenConv(p, p, groups=g) for _ in sizes]
         self.readout = Readout(p, self.out_features, self.head.num_params, g)
         if self.num_classes:
-            self.label = [nn.Dense(4 * p, use_bias=False) for _ in sizes]
+            self.label = [Dense(4 * p, use_bias=False) for _ in sizes]
 
     def encode(self, context):
         """Labels [batch] to the biases of each layer's vertical and horizontal gates."""

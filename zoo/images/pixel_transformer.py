@@ -12,6 +12,7 @@ from zoo.images.raster import Raster
 from zoo.layers import class_labels, value_before
 from zoo.layers.attention import Block, CausalAttention
 from zoo.layers.convolutions import InputConv
+from zoo.layers.linear import Dense
 
 
 @register
@@ -71,7 +72,7 @@ class PixelTransformer(Raster):
         self.check()
         g, d, init = self.groups, self.features, nn.initializers.normal(0.02)
         self.around = InputConv(g, g * d, (self.kernel_size,) * 2, "A", g)
-        self.before = nn.Dense(d, use_bias=False)
+        self.before = Dense(d, use_bias=False)
         self.row_embedding = self.param("row", init, (self.site_shape[0], d))
         self.position_embedding = self.param("place", init, (self.block, d))  # within a row
         stride = self.block if self.attention == "strided" else 0
@@ -80,9 +81,9 @@ class PixelTransformer(Raster):
         ]
         self.blocks = [Block(attention, self.dropout) for attention in attentions]
         self.norm = nn.LayerNorm()
-        self.output_layer = nn.Dense(self.head.num_params, name="params_of")
+        self.output_layer = Dense(self.head.num_params, name="params_of")
         if self.num_classes:
-            self.label = nn.Dense(d, use_bias=False)
+            self.label = Dense(d, use_bias=False)
 
     def encode(self, context):
         """Labels [batch] to an embedding that is added to every token, [batch, features]."""

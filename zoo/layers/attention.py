@@ -16,6 +16,7 @@ from jaxtyping import Array, Bool, Float
 
 from zoo.core.model import Rank
 from zoo.layers.key_value_caches import Lines, Ring
+from zoo.layers.linear import Dense
 
 Tokens = Float[Array, "_ _ _"]  # batch, tokens, features
 QUERIES = 128  # at a time: their scores alone are in memory, and later keys are never multiplied
@@ -72,8 +73,8 @@ class CausalAttention(nn.Module):
             raise ValueError(
                 f"the stride of attention must divide the {self.length} tokens; got {self.stride}."
             )
-        self.qkv = nn.Dense(3 * self.features)
-        self.out = nn.Dense(self.features)
+        self.qkv = Dense(3 * self.features)
+        self.out = Dense(self.features)
 
     def __call__(self, x: Tokens) -> Tokens:
         """The outputs y_t of all tokens."""
@@ -216,7 +217,7 @@ class Block(nn.Module):
     def setup(self):
         d = self.attention.features
         self.norms = [nn.LayerNorm(), nn.LayerNorm()]
-        self.widen, self.narrow = nn.Dense(4 * d), nn.Dense(d)
+        self.widen, self.narrow = Dense(4 * d), Dense(d)
         self.drop = nn.Dropout(self.dropout, rng_collection="train")
 
     def __call__(self, h: Tokens, *, train: bool) -> Tokens:

@@ -12,6 +12,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PyTree
 
+from zoo.layers.linear import Dense
+
 
 class Read(NamedTuple):
     """What a decoder reads of a context at one token.
@@ -80,7 +82,7 @@ class FixedContext(nn.Module):
 
     @nn.compact
     def precompute(self, values, mask, summary):
-        return Fixed(summary, nn.Dense(self.gates, use_bias=False, name="to_gates")(summary))
+        return Fixed(summary, Dense(self.gates, use_bias=False, name="to_gates")(summary))
 
     def attend(self, memory):
         return lambda h: Read(memory.gates, memory.vector, None)
@@ -122,7 +124,7 @@ class AdditiveAttention(nn.Module):
 
     def setup(self):
         init = nn.initializers.lecun_normal()
-        self.key = nn.Dense(self.features)
+        self.key = Dense(self.features)
         self.query = self.param("query", init, (self.features, self.features))
         self.score = self.param("score", init, (self.features, 1))
         self.to_gates = self.param("to_gates", init, (self.width, self.gates))

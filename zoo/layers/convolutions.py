@@ -16,6 +16,7 @@ from jaxtyping import Array, Float
 
 from zoo.core.model import Rank
 from zoo.layers.conv_weights import Conv, Image, convolve, mask
+from zoo.layers.linear import matmul
 from zoo.layers.row_buffers import RowBuffer, RowTerms, row_conv, rows_of
 
 
@@ -71,7 +72,7 @@ class MaskedConv(Conv):
 
     def __call__(self, x: Image) -> Image:
         if self.kernel_size == (1, 1):
-            return self.add_bias(x @ self.kernel[0, 0])
+            return self.add_bias(matmul(x, self.kernel[0, 0]))
         up, left = self._reach
         right = self.kernel.shape[1] - 1 - left
         padding = ((up, 0), (left, right))

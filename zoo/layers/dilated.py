@@ -4,6 +4,8 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from zoo.layers.linear import Dense
+
 Line = Float[Array, "_ _ _"]  # batch, length, features
 
 
@@ -26,8 +28,8 @@ class DilatedLayer(nn.Module):
     last: bool
 
     def setup(self):
-        self.gates = nn.Dense(2 * self.features)
-        self.outputs = nn.Dense(self.skip if self.last else self.features + self.skip)
+        self.gates = Dense(2 * self.features)
+        self.outputs = Dense(self.skip if self.last else self.features + self.skip)
 
     def __call__(self, h: Line, bias: Array | None) -> tuple[Line, Line]:
         """The residual and the skip output; `bias` [batch, 2 features] is what the context adds to

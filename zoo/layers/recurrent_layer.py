@@ -8,6 +8,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from zoo.core.model import Rank
 from zoo.layers.cells import GATES, Cell, State, advance, unroll
+from zoo.layers.linear import Dense
 
 
 class OneHot(nn.Module):
@@ -58,7 +59,7 @@ class RecurrentLayer(nn.Module):
         self.input_proj = (
             OneHot(self.tokens, gates, name="of_input")
             if self.tokens
-            else nn.Dense(gates, name="of_input")
+            else Dense(gates, name="of_input")
         )
         self.kernel = self.param("kernel", nn.initializers.orthogonal(), (self.features, gates))
         if self.cell == "gru":

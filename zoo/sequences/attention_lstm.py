@@ -9,6 +9,7 @@ from zoo.core.orderings import Ordering
 from zoo.foundation.registry import register
 from zoo.heads import Categorical, Head
 from zoo.layers.attention import CausalAttention
+from zoo.layers.linear import Dense
 from zoo.layers.recurrent_layer import RecurrentLayer
 from zoo.sequences.sequence import Sequence
 
@@ -71,9 +72,9 @@ class AttentionLSTM(Sequence):
         self.attention = CausalAttention(
             self.features, self.heads, self.num_sites, window=self.window
         )
-        self.join = nn.Dense(self.features)
+        self.join = Dense(self.features)
         self.drop = nn.Dropout(self.dropout, rng_collection="train")
-        self.output_layer = nn.Dense(self.head.num_params, name="params_of")
+        self.output_layer = Dense(self.head.num_params, name="params_of")
 
     def __call__(self, x, memory=None, *, train=False):
         h, _ = self._recur(x, train)

@@ -9,6 +9,7 @@ from jaxtyping import Array, Float, Int
 from zoo.core.orderings import Ordering
 from zoo.heads import Categorical, Head
 from zoo.layers.cells import Cell, State
+from zoo.layers.linear import Dense
 from zoo.layers.recurrent_layer import RecurrentLayer
 from zoo.sequences.sequence import Sequence, Tokens
 
@@ -79,7 +80,7 @@ class RecurrentNetwork(Sequence):
             )
         tokens = [0 if i or self.embedding else self.start for i in range(self.layers)]
         self.recur = [RecurrentLayer(self.features, self.cell, each) for each in tokens]
-        self.output_layer = nn.Dense(self.head.num_params, name="params_of")
+        self.output_layer = Dense(self.head.num_params, name="params_of")
         self.drop = nn.Dropout(self.dropout, rng_collection="train")
         if self.embedding:
             self.embed = self.param(

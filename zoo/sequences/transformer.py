@@ -9,6 +9,7 @@ from zoo.core.orderings import Ordering
 from zoo.foundation.registry import register
 from zoo.heads import Categorical, Head
 from zoo.layers.attention import Block, CausalAttention
+from zoo.layers.linear import Dense, matmul
 from zoo.sequences.sequence import Sequence
 
 
@@ -99,7 +100,7 @@ class Transformer(Sequence):
         self.norm = nn.LayerNorm()
         self.drop = nn.Dropout(self.dropout, rng_collection="train")
         if not self.tied:
-            self.output_layer = nn.Dense(self.head.num_params, name="params_of")
+            self.output_layer = Dense(self.head.num_params, name="params_of")
 
     @property
     def output_bias(self):  # type: ignore[override]
@@ -145,5 +146,5 @@ class Transformer(Sequence):
         h = self.norm(h)
         # One row takes as long in the embedding's own layout.
         kernel = self.encode(None) if memory is None or len(h) == 1 else memory
-        logits = h @ kernel if self.tied else self.output_layer(h)
+        logits = matmul(h, kernel) if self.tied else self.output_layer(h)
         return self.mask_after_end(logits, before)

@@ -13,6 +13,7 @@ from zoo.foundation.registry import register
 from zoo.heads import Categorical, Head, checked_log_prob
 from zoo.layers import class_labels
 from zoo.layers.dilated import DilatedLayer
+from zoo.layers.linear import Dense
 from zoo.sequences.sequence import check_line
 
 PIECE = 2**15  # samples of all sounds together whose likelihood is computed at once ...
@@ -87,10 +88,10 @@ class WaveNet(Autoregressive):
         self.layers = [
             DilatedLayer(c, s, d, taps, i == len(every) - 1) for i, d in enumerate(every)
         ]
-        self.hidden = nn.Dense(s)
-        self.output_layer = nn.Dense(self.head.num_params, name="params_of")
+        self.hidden = Dense(s)
+        self.output_layer = Dense(self.head.num_params, name="params_of")
         if self.num_classes:
-            self.label = nn.Dense(len(every) * 2 * c, use_bias=False)
+            self.label = Dense(len(every) * 2 * c, use_bias=False)
 
     @property
     def receptive_field(self) -> int:
