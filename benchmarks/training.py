@@ -1,8 +1,9 @@
 """`python -m benchmarks.training NAME`: times the likelihood and the train step against the same
 network in PyTorch, on this CPU.
 
-Both have the same weights; the script first checks that their likelihoods agree up to rounding. It
-needs the `bench` extra.
+Both have the same weights; the script first checks that their likelihoods agree up to rounding. A
+train step of both applies dropout, clips the gradient, updates by AdamW and averages the weights.
+It needs the `bench` extra.
 """
 
 import dataclasses
@@ -63,7 +64,7 @@ def compare(name: str, options: Options) -> Iterator[str]:
         theirs.score(x), ours, rtol=1e-4, err_msg=f"the twin of {name} is a different network"
     )
     variables = jax.tree.map(jnp.copy, state.variables)  # the state is donated
-    their_step = theirs.training()
+    their_step = theirs.training(recipe.clip, recipe.ema)
 
     def our_step():
         nonlocal state

@@ -18,10 +18,14 @@ class CharLSTM(nn.Module):
 
     def __init__(self, model: LSTM, w: dict[str, Tensor]) -> None:
         super().__init__()
-        self.start = model.start
+        self.start, self.dropout = model.start, model.dropout
         self.embed = nn.Parameter(w["embedding"]) if model.embedding else None
         self.recur = nn.LSTM(
-            model.embedding or model.start, model.features, model.layers, batch_first=True
+            model.embedding or model.start,
+            model.features,
+            model.layers,
+            batch_first=True,
+            dropout=model.dropout if model.layers > 1 else 0.0,  # between layers
         )
         for i in range(model.layers):
             name = f"recur_{i}"
@@ -48,7 +52,7 @@ class CharLSTM(nn.Module):
             else self.embed[before]
         )
         h, cache = self.recur(x, cache)
-        return self.out(h), cache
+        return self.out(F.dropout(h, self.dropout, self.training)), cache
 
 
 class CharGPT(nn.Module):
@@ -66,13 +70,14 @@ class CharGPT(nn.Module):
             model.heads,
             model.window,
         )
+        self.dropout = model.dropout
         self.w = nn.ParameterDict(
             {name.replace("/", "-"): nn.Parameter(value) for name, value in w.items()}
         )
 
     def forward(self, before: Tensor, cache: list | None = None) -> tuple[Tensor, list]:
         first = 0 if cache is None else cache[0][0].shape[2]
-        h, kept = self.w["embedding"][before], []
+        h, kept = self._drop(self.w["embedding"][before]), []
         for i in range(self.layers):
             name = f"blocks_{i}"
             qkv = self._dense(f"{name}-attention-qkv", self._norm(f"{name}-norms_0", h))
@@ -82,11 +87,11 @@ class CharGPT(nn.Module):
                 k, v = (torch.cat([old, new], 2) for old, new in zip(cache[i], (k, v), strict=True))
             kept.append((k, v))
             y = self._attend(q, k, v, cache is None).transpose(1, 2).flatten(2)
-            h = h + self._dense(f"{name}-attention-out", y)
+            h = h + self._drop(self._dense(f"{name}-attention-out", y))
             wide = F.gelu(
                 self._dense(f"{name}-widen", self._norm(f"{name}-norms_1", h)), approximate="tanh"
             )
-            h = h + self._dense(f"{name}-narrow", wide)
+            h = h + self._drop(self._dense(f"{name}-narrow", wide))
         return self._norm("norm", h) @ self.w["embedding"][: self.start].T, kept
 
     def _attend(self, q, k, v, whole):
@@ -97,6 +102,9 @@ class CharGPT(nn.Module):
             )
         k, v = k[:, :, -self.window :], v[:, :, -self.window :]
         return F.scaled_dot_product_attention(q, k, v, is_causal=whole)
+
+    def _drop(self, h):
+        return F.dropout(h, self.dropout, self.training)
 
     def _dense(self, name, x):
         return F.linear(x, self.w[f"{name}-kernel"].T, self.w[f"{name}-bias"])

@@ -31,18 +31,31 @@ class Twin(NamedTuple):
     module: torch.nn.Module | None = None
 
     def score(self, x: np.ndarray) -> Tensor:
-        """Computes `nats` without gradients."""
+        """Computes `nats` without gradients and without dropout."""
+        if self.module is not None:
+            self.module.eval()
         with torch.inference_mode():
             return self.nats(x)
 
-    def training(self) -> Callable[[np.ndarray], None]:
-        """Returns a function that makes one AdamW update."""
-        adam = torch.optim.AdamW(self.parameters, lr=1e-3)
+    def training(self, clip: float = 1.0, ema: float = 0.99) -> Callable[[np.ndarray], float]:
+        """Returns a function that makes one update as ours does, with dropout, clipping by the
+        global norm, AdamW and a running average of the weights; it returns the loss.
+        """
+        adam = torch.optim.AdamW(self.parameters, lr=1e-3, fused=True)
+        average = [weight.detach().clone() for weight in self.parameters]
 
         def step(x):
+            if self.module is not None:
+                self.module.train()
             adam.zero_grad()
-            self.nats(x).backward()
+            nats = self.nats(x)
+            nats.backward()
+            if clip:
+                torch.nn.utils.clip_grad_norm_(self.parameters, clip)
             adam.step()
+            with torch.no_grad():
+                torch._foreach_lerp_(average, self.parameters, 1 - ema)
+            return nats.item()
 
         return step
 
@@ -88,6 +101,7 @@ def twin(model: Autoregressive, variables: Variables) -> Twin:
 
 @torch.inference_mode()
 def _draw(module, batch, length):
+    module.eval()
     before, cache, drawn = torch.full((batch, 1), module.start), None, []
     for _ in range(length):
         logits, cache = module(before, cache)
