@@ -31,6 +31,7 @@ NAMES = (
     "lstm",
     "transformer",
 )
+PAUSE = 0.05  # seconds before each call, in which threads of the other library stop spinning
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,6 +88,7 @@ def _in_turn(
     times: tuple[list[float], list[float]] = ([], [])
     for _ in range(2 + repeats):
         for function, kept in zip((mine, theirs), times, strict=True):
+            time.sleep(PAUSE)
             began = time.perf_counter()
             jax.block_until_ready(function())
             kept.append(time.perf_counter() - began)
