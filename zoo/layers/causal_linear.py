@@ -1,6 +1,7 @@
 """A linear layer that is causal in rank, with its cached form."""
 
 import math
+from typing import NamedTuple
 
 import flax.linen as nn
 import jax
@@ -10,7 +11,7 @@ from jaxtyping import Array, Float, Int
 
 from zoo.core.orderings import Ordering
 from zoo.heads import Head
-from zoo.layers.ranks import at_ranks, block_size, place_in_block, value_before
+from zoo.layers.ranks import at_ranks, block_size, place_in_block, read_once, value_before
 
 
 class CausalLinear(nn.Module):
@@ -78,18 +79,22 @@ class CausalLinear(nn.Module):
         if self.use_bias:
             bias = at_ranks(self.bias, t, self.block, self._sites, 0)
             sums = sums + bias.reshape(1, -1)
-        self.put_variable("cache", "sums", sums.T.reshape(self.block, p, len(x)))
+        sums = sums.T.reshape(self.block, p, len(x))
+        self.put_variable(
+            "cache", "linear", LinearCache(sums, jnp.zeros((2, f, len(x)), sums.dtype))
+        )
 
     def step(self, x, t):
         """Params [batch, num_params] of the site at rank t, given `x` at ranks < t."""
         place = place_in_block(t, self.block)
-        value = value_before(x, t, self._sites, self.head).astype(self.kernel.dtype)
         row = at_ranks(self.kernel, jnp.maximum(t - 1, 0), 1, self._sites, 0)[0]  # [f, sites, p]
         row = at_ranks(row, t - place, self.block, self._sites, 1)  # [f, block, p]
         # `enter` has added the value before the first rank of the block already.
-        share = jnp.einsum("fjp,bf->jpb", row, jnp.where(place > 0, value, 0))
-        sums = self.get_variable("cache", "sums") + share  # [block, p, batch]
-        self.put_variable("cache", "sums", sums)
+        value = jnp.where(place > 0, value_before(x, t, self._sites, self.head), 0)
+        cache: LinearCache = self.get_variable("cache", "linear")
+        value, values = read_once(cache.values, value, place)
+        sums = cache.sums + jnp.einsum("fjp,fb->jpb", row, value)
+        self.put_variable("cache", "linear", LinearCache(sums, values))
         return jax.lax.dynamic_index_in_dim(sums, place, 0, keepdims=False).T
 
     @property
@@ -99,3 +104,15 @@ class CausalLinear(nn.Module):
     @property
     def _ranks(self) -> np.ndarray:
         return self.ordering.ranks(self.site_shape)
+
+
+class LinearCache(NamedTuple):
+    """What `CausalLinear` remembers between ranks.
+
+    Attributes:
+      sums: the sums so far of the sites of the block, by rank [block, num_params, batch].
+      values: the features of the two newest values [2, num_features, batch]; see `read_once`.
+    """
+
+    sums: Array
+    values: Array

@@ -12,7 +12,14 @@ from jaxtyping import Array
 
 from zoo.core.orderings import Ordering
 from zoo.heads import Head
-from zoo.layers.ranks import at_ranks, block_size, ordered_slice, place_in_block, value_before
+from zoo.layers.ranks import (
+    at_ranks,
+    block_size,
+    place_in_block,
+    read_once,
+    sort_units,
+    value_before,
+)
 
 
 class MaskedMLP(nn.Module):
@@ -110,7 +117,8 @@ class MaskedMLP(nn.Module):
         else:  # the first call of all, which only asks for the shapes of the cache
             totals = [jnp.zeros((len(x), *bias.shape), bias.dtype) for bias in self.biases]
         sums, kernels = self._lay_out_block(totals, t, biases)
-        self.put_variable("cache", "mlp", MLPCache(totals, sums, kernels))
+        values = jnp.zeros((2, self.head.num_features, len(x)), sums[0].dtype)
+        self.put_variable("cache", "mlp", MLPCache(totals, sums, kernels, values))
 
     def step(self, x, t):
         """Params [batch, num_params] of the site at rank t."""
@@ -120,8 +128,9 @@ class MaskedMLP(nn.Module):
         rank = jnp.where(place > 0, t - 1, -1)
         value = jnp.where(place > 0, value_before(x, t, self._sites, self.head), 0)
         cache: MLPCache = self.get_variable("cache", "mlp")
+        value, values = read_once(cache.values, value, place)
         sums = self._add_value(cache, value, rank)
-        self.put_variable("cache", "mlp", cache._replace(sums=sums))
+        self.put_variable("cache", "mlp", cache._replace(sums=sums, values=values))
         return jax.lax.dynamic_index_in_dim(sums[-1], place, 0, keepdims=False).T
 
     def _lay_out_block(self, totals, t, biases):
@@ -151,14 +160,14 @@ class MaskedMLP(nn.Module):
         return [*sums, total + bias[..., None]], kernels  # the last sum: [block, params, batch]
 
     def _add_value(self, cache, value, rank):
-        """The cache's `sums` with the value [batch, num_features] at `rank`, the newest known.
+        """The cache's `sums` with the value [num_features, batch] at `rank`, the newest known.
 
         It completes the units of degree `rank`, layer by layer, and they add their share to the
         sums above them. Nothing has the degree -1, so rank -1 completes no unit.
         """
         place = place_in_block(jnp.maximum(rank, 0), self.block)
         row = jax.lax.dynamic_index_in_dim(cache.kernels[0], place, 0, keepdims=False)
-        sums = [cache.sums[0] + _outer(value.T.astype(row.dtype), row)]
+        sums = [cache.sums[0] + _outer(value.astype(row.dtype), row)]
         for units, kernel, total in zip(self.units, cache.kernels[1:], cache.sums[1:], strict=True):
             start, degrees = units.of_rank(rank)
             h = jax.lax.dynamic_slice_in_dim(sums[-1], start, len(degrees))
@@ -173,7 +182,8 @@ class MaskedMLP(nn.Module):
         The matmuls are not masked: what a mask would keep out goes to units and outputs of this
         block or earlier ones, which no later rank reads.
         """
-        sums = self._add_value(cache, value_before(x, t, self._sites, self.head), t - 1)
+        value = value_before(x, t, self._sites, self.head).T
+        sums = self._add_value(cache, value, t - 1)
         first = jnp.maximum(t - self.block, 0)
         values = x.reshape(len(x), math.prod(self.site_shape), *self.head.event_shape)
         features = self.head.features(at_ranks(values, first, self.block, self._sites, 1))
@@ -217,78 +227,13 @@ class MLPCache(NamedTuple):
       kernels: the masked weights inside the block: from its values to its units of the first layer
         [block, num_features, units], from layer to layer [units, units], and from the last layer to
         its outputs [units, block, num_params].
+      values: the features of the two newest values [2, num_features, batch]; see `read_once`.
     """
 
     totals: list[Array]
     sums: list[Array]
     kernels: list[Array]
-
-
-class SortedUnits(NamedTuple):
-    """The units of a hidden layer sorted by degree, so that a block's, or a rank's, are a slice.
-
-    Slices have a static size, that of the largest, so they can also hold some neighbours: compare
-    degrees to leave those out.
-
-    Attributes:
-      order: the units, by degree [units].
-      degrees: the degrees, ascending [units].
-      block: ranks per block.
-      block_starts: where the slice of each block begins [blocks].
-      block_units: the size of such a slice.
-      rank_starts: where the slice of each rank begins inside that of its block [num_sites].
-      rank_units: the size of such a slice.
-    """
-
-    order: np.ndarray
-    degrees: np.ndarray
-    block: int
-    block_starts: np.ndarray
-    block_units: int
-    rank_starts: np.ndarray
-    rank_units: int
-
-    def take(self, values, t, axis):
-        """`values` (its axis counts units) at the units of the block that begins at rank t."""
-        return ordered_slice(values, self._start(t), self.block_units, self.order, axis)
-
-    def degrees_of_block(self, t):
-        """Their degrees [units of the block], ascending."""
-        degrees = jnp.asarray(self.degrees)
-        return jax.lax.dynamic_slice_in_dim(degrees, self._start(t), self.block_units)
-
-    def of_rank(self, rank):
-        """Where the units of degree `rank` begin in their block's slice, and the degrees there."""
-        start = jnp.asarray(self.rank_starts)[jnp.maximum(rank, 0)]
-        whole = self._start(rank) + start
-        degrees = jax.lax.dynamic_slice_in_dim(jnp.asarray(self.degrees), whole, self.rank_units)
-        return start, degrees
-
-    def _start(self, t):
-        block = jax.lax.div(jnp.maximum(t, 0), jnp.int32(self.block))
-        return jnp.asarray(self.block_starts)[block]
-
-
-def sort_units(degrees: np.ndarray, num_sites: int, block: int) -> SortedUnits:
-    """Sorts the units of a layer by degree (0 .. num_sites - 1); ties keep their order.
-
-    Example:
-      >>> units = sort_units(np.array([2, 0, 1, 0]), num_sites=4, block=2)
-      >>> units.order.tolist(), units.block_starts.tolist(), units.rank_starts.tolist()
-      ([1, 3, 2, 0], [0, 1], [0, 1, 1, 1])
-    """
-    order = np.argsort(degrees, kind="stable").astype(np.int32)
-    degrees = degrees[order].astype(np.int32)
-    firsts = np.searchsorted(degrees, np.arange(0, num_sites + block, block))
-    block_units = int(np.diff(firsts).max())
-    block_starts = np.minimum(firsts[:-1], len(order) - block_units).astype(np.int32)
-
-    ranks = np.arange(num_sites + 1)
-    firsts = np.searchsorted(degrees, ranks)
-    rank_units = int(np.diff(firsts).max())
-    inside = firsts[:-1] - block_starts[ranks[:-1] // block]
-    rank_starts = np.clip(inside, 0, block_units - rank_units).astype(np.int32)
-    return SortedUnits(order, degrees, block, block_starts, block_units, rank_starts, rank_units)
+    values: Array
 
 
 def _outer(units, rows):
