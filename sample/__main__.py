@@ -24,7 +24,7 @@ from zoo.cli import called, read_flags, shell
 from zoo.core.checkpoint import FILE
 from zoo.core.checks import kind
 from zoo.core.model_files import find_run, take_classes
-from zoo.foundation.processes import Distributed, join, leads, leave, led
+from zoo.foundation.processes import Distributed, everywhere, join, leads, leave, led
 
 USAGE = (
     "{} RUN [flags]; RUN is a run's folder, a checkpoint, a model's name (its newest run), or "
@@ -44,6 +44,17 @@ def run(argv: Sequence[str]) -> None:
         print(f"usage: {usage}\n\n{prog} RUN --help explains the flags for that model.")
         return
     join(argv)
+    of, options, checkpoint, model, variables = everywhere(lambda: _opened(argv, prog))
+    led(lambda: _check(options))
+    with contextlib.nullcontext(checkpoint) if leads() else _apart(checkpoint) as checkpoint:
+        of.show(options, checkpoint, model, variables)
+    leave()
+    if leads() and (said := short_of(checkpoint)):
+        print(f"note: {said}")
+
+
+def _opened(argv, prog):
+    """(the kind, the options, the checkpoint, the model, its variables) that the words name."""
     argv, _ = take_classes(argv)
     checkpoint = _run_among(argv, prog)
     model, variables = zoo.open(checkpoint)
@@ -52,12 +63,7 @@ def run(argv: Sequence[str]) -> None:
     named = checkpoint.parent if checkpoint.name == FILE else checkpoint
     words = list(argv) if leads() else _without_out(argv)
     options = read_flags(_with_more(of.options), f"{prog} {named}", args=words)
-    led(lambda: _check(options))
-    with contextlib.nullcontext(checkpoint) if leads() else _apart(checkpoint) as checkpoint:
-        of.show(options, checkpoint, model, variables)
-    leave()
-    if leads() and (said := short_of(checkpoint)):
-        print(f"note: {said}")
+    return of, options, checkpoint, model, variables
 
 
 def short_of(checkpoint: Path) -> str | None:

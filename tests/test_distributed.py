@@ -144,6 +144,25 @@ def test_an_error_in_the_first_process_ends_both(tmp_path):
 
 
 @pytest.mark.slow
+def test_an_error_in_the_second_process_ends_both(tmp_path):
+    """Its flags, then its data; the first one leaves no run in the way of the next try."""
+    np.savez(tmp_path / "bits.npz", train=noisy_copies(40), test=noisy_copies(10))
+    (tmp_path / "apart").mkdir()
+    words = ["-m", *TRAIN, *FLAGS, "--run-dir", "two", "--data.name", "images"]
+    words += ["--data.path", "bits.npz", "--distributed", "--processes", "2", "--coordinator"]
+    for flag, place, said in (
+        (["--sed", "1"], tmp_path, "error: Unrecognized options: --sed"),
+        ([], tmp_path / "apart", "error: there is nothing at bits.npz"),
+    ):
+        both = [*words, f"localhost:{free_port()}", "--process-id"]
+        first, second = ended([start([*both, "0"], tmp_path), start([*both, "1", *flag], place)])
+        assert first[0] == 1 and second[0] > 0
+        assert first[2].splitlines()[-1].startswith("error: another process could not begin")
+        assert second[2].splitlines()[-1].startswith(said)
+    assert not (tmp_path / "two" / "config.json").exists()
+
+
+@pytest.mark.slow
 def test_the_command_divides_the_samples(tmp_path):
     """The picture and the likelihoods of one process; process 0 alone writes and prints."""
     model = zoo.CATALOGUE["nade"].tiny

@@ -28,7 +28,7 @@ from zoo.core.model_files import FLAG, file_of, is_own, take_classes
 from zoo.derived.explanation import why_not_causal
 from zoo.foundation.allocator import keep_freed_memory
 from zoo.foundation.compilation_cache import cache_compilations
-from zoo.foundation.processes import any_of, join, leads, leave, led, several
+from zoo.foundation.processes import everywhere, join, leads, leave, led, several
 
 USAGE = "{0} MODEL [flags]; {0} MODEL --help explains the flags of a model."
 
@@ -64,11 +64,8 @@ def _main(argv):
         print("\n".join([f"usage: {usage}", "", *lines()]))
         return 0
     command = shlex.join([*prog.split(), *argv])
-    argv, files = take_classes(argv)
-    if not argv or argv[0].startswith("-"):
-        raise UsageError(f"the model comes first, before {' '.join(argv[:1]) or FLAG}: {usage}")
+    argv, files, options = everywhere(lambda: _read(argv, prog, usage))
     model = argv[0]
-    options = parse(model, argv[1:] if leads() else _without_run(argv[1:]), prog)
     if options.seeds > 1 or options.folds:
         return _series(model, argv[1:], options, prog, command)
     with contextlib.ExitStack() as holding:
@@ -78,6 +75,14 @@ def _main(argv):
         files += [file_of(model)] if is_own(model) else []
         draw(trained, kind_of(options.recipe.model).samples(options.samples), files)
     return 0
+
+
+def _read(argv, prog, usage):
+    """(the words, the model files among them, what the words say)."""
+    argv, files = take_classes(argv)
+    if not argv or argv[0].startswith("-"):
+        raise UsageError(f"the model comes first, before {' '.join(argv[:1]) or FLAG}: {usage}")
+    return argv, files, parse(argv[0], argv[1:] if leads() else _without_run(argv[1:]), prog)
 
 
 def _series(model, args, options, prog, command):
@@ -118,9 +123,13 @@ def _train(model, options, command, holding):
     led(packed)
     if found is None:
         return None
-    if any_of(False):
-        raise ValueError("another process could not begin; its own message says why.")
     run, stored, recipe, dataset = found
+    try:
+        everywhere(lambda: None)
+    except ValueError:
+        if not options.resume:
+            run.config.unlink(missing_ok=True)  # so the same command can start again
+        raise
     print(f"{name} on {dataset.description}; run folder {run.folder}", file=sys.stderr)
     for note in (
         *dataset.notes,
@@ -175,21 +184,18 @@ def _follow(model, options, command, holding):
     packed = led(bytes)
     if not packed:
         return
-    try:
-        folder = holding.enter_context(tempfile.TemporaryDirectory())
+    folder = holding.enter_context(tempfile.TemporaryDirectory())
+
+    def opened():
         run = unpack(packed, Path(folder))
         _, stored = run.name_and_recipe()
         dataset = load_data(run, stored)
-        recipe = fitted(stored, dataset)
-    except Exception:
-        any_of(True)  # the others do not wait for this process
-        raise
-    if any_of(False):
-        return
+        return run, fitted(stored, dataset), dataset
+
+    run, recipe, dataset = everywhere(opened)
     nowhere = io.StringIO()
     with contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
         finish(run, recipe, dataset, train_run(run, recipe, dataset), command)
-    return
 
 
 def _without_run(words):

@@ -25,7 +25,7 @@ from zoo.cli import called, complaint, read_flags
 from zoo.core.checks import kind
 from zoo.core.model_files import find_run, take_classes
 from zoo.foundation.compilation_cache import cache_compilations
-from zoo.foundation.processes import Distributed, join, leads
+from zoo.foundation.processes import Distributed, everywhere, join, leads
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,7 +74,7 @@ def main(args: list[str] | None = None) -> int:
     try:
         args, _ = take_classes(sys.argv[1:] if args is None else args)
         join(args)
-        lines = _report(read_flags(Options, prog, args=args))
+        lines = _report(*everywhere(lambda: _read(args, prog)))
     except Exception as error:
         print(f"error: {complaint(error)}", file=sys.stderr)
         return 1
@@ -85,11 +85,17 @@ def main(args: list[str] | None = None) -> int:
     return 0
 
 
-def _report(options):
-    """The lines to print: the data, and the likelihood of the run; of several, of each and of all."""
+def _read(args, prog):
+    """The options, and the runs that they name."""
+    options = read_flags(Options, prog, args=args)
     _check(options)
     members = [_opened(options, name) for name in options.runs]
     check_same_space(members)
+    return options, members
+
+
+def _report(options, members):
+    """The lines to print: the data, and the likelihood of the run; of several, of each and of all."""
     scored = [_scored(options, each) for each in members]
     lines = [_line(options, each, *found) for each, found in zip(members, scored, strict=True)]
     if len(members) > 1:

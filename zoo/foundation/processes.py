@@ -10,7 +10,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
@@ -19,6 +19,7 @@ from jaxtyping import PyTree
 
 from zoo.foundation.meeting import meet
 
+_Result = TypeVar("_Result")
 COORDINATOR, COUNT, ID = "JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID"
 WAIT = 300  # seconds that a process waits for the others to be started
 
@@ -80,6 +81,9 @@ def join(words: Sequence[str]) -> None:
             f"{count or 'all'} processes with the same --coordinator HOST:PORT and --processes, "
             "each with another --process-id."
         ) from None
+    any_of(
+        False
+    )  # while all are here: who comes to the first exchange 30 s later is not waited for
 
 
 def _number(flag, word, variable):
@@ -161,6 +165,26 @@ def led(function: Callable[[], bytes]) -> bytes:
     if said[:1] == b"-":
         raise ValueError(f"process 0 stopped: {said[1:].decode()}")
     return said[1:]
+
+
+def everywhere(function: Callable[[], _Result]) -> _Result:
+    """The result of the function, which every process calls with its own flags and files.
+
+    Raises:
+      ValueError: it raised an error in another process; none waits for one that has stopped.
+
+    Example:
+      >>> everywhere(lambda: 3)
+      3
+    """
+    try:
+        result = function()
+    except BaseException:
+        any_of(True)
+        raise
+    if any_of(False):
+        raise ValueError("another process could not begin; its own message says why.")
+    return result
 
 
 def told(value: Callable[[], Any]) -> Any:
