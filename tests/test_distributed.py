@@ -15,7 +15,7 @@ import safetensors.numpy
 from test_training import noisy_copies
 
 import zoo
-from zoo.foundation.meeting import meet
+from zoo.foundation.outside.meeting import meet
 from zoo.foundation.processes import join, share_of
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -19,7 +19,7 @@ from train.engine.prepare import first_values, training_batches
 from train.engine.progress import progress_bar
 from train.engine.step import Metrics, State, initial_state, make_update
 from train.recipe.recipe import Recipe
-from zoo.foundation.interrupts import interrupted
+from zoo.foundation.outside.interrupts import interrupted
 from zoo.foundation.processes import any_of
 
 LOG_EVERY = 50

@@ -17,7 +17,7 @@ import numpy as np
 from jax.sharding import AxisType, Mesh
 from jaxtyping import PyTree
 
-from zoo.foundation.meeting import meet
+from zoo.foundation.outside.meeting import meet
 
 _Result = TypeVar("_Result")
 COORDINATOR, COUNT, ID = "JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID"

@@ -1,0 +1,1 @@
+"""What reaches a process from outside: signals, and other processes."""
