@@ -12,6 +12,7 @@ import dataclasses
 import math
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jax import lax
 
@@ -40,6 +41,10 @@ class Shelf:
         """Each buffer."""
         return {each.array: joint[i] for i, each in enumerate(self.buffers)}
 
+    def load(self, run: Any, joint: Any, window: Window) -> Any:
+        """A window of every array, [buffers, batch, ...]."""
+        return jax.vmap(lambda buffer: self.buffers[0].load(run, buffer, window))(joint)
+
     def store(self, run: Any, joint: Any, new: dict[Array, tuple[Window, Any]]) -> Any:
         """The buffers with a window of each array in its place."""
         placed = [each.placed(run, joint.shape[1:], *new[each.array]) for each in self.buffers]
@@ -64,4 +69,5 @@ def shelves(plan: Plan, buffers: dict[Array, Buffer], groups: list[Together]) ->
         layout = *buffer.outer, -1, *buffer.inner, *buffer.margins, *buffer.lengths, buffer.ring
         key = layout, str(array.dtype), schedule.window, schedule.times.tobytes()
         alike.setdefault(key, []).append(buffer)
-    return [Shelf(each) for each in alike.values() if len(each) > 1]
+    # A plan is made backwards; products are in the order of the network.
+    return [Shelf(each[::-1]) for each in alike.values() if len(each) > 1]
