@@ -102,6 +102,11 @@ def make_update(recipe: Recipe, devices: Sequence[jax.Device] | None = None) -> 
         raise ValueError("--parallel pmap is for one process: drop it, or --distributed.")
     if recipe.shard != "none" and len(used) == 1:
         given = len(devices or jax.devices())
+        if given == 1:
+            raise ValueError(
+                f"--shard {recipe.shard} cuts the weights over several devices, and there is one: "
+                "drop --shard."
+            )
         raise ValueError(
             f"--shard {recipe.shard} cuts the weights over several devices, and of {given} a batch "
             f"of {recipe.part_size} uses one: drop --shard, or pass a --batch-size that several "
