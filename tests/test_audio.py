@@ -137,6 +137,7 @@ def run(tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_one_command_writes_sounds_and_a_picture(run, capsys):
     soundfile.write(
         run / "begin.wav", np.stack([SINE, SINE], 1), 4000

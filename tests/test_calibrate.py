@@ -38,6 +38,7 @@ def test_the_temperature_undoes_too_much_certainty(certain):
     assert -zoo.log_prob(found, wrong, x).mean() <= min(nats.values()) + 1e-3
 
 
+@pytest.mark.slow
 def test_a_calibrated_run(flags, capsys):  # noqa: F811
     """The checkpoint has the temperature, so that all that comes after has the same likelihoods."""
     members = ["--model.num-masks", "2", "--model.num-orderings", "2", "--validate-ensemble"]

@@ -57,6 +57,7 @@ def test_few_programs_draw_any_number_after_any_prefix(source):
     assert len(seen) == half
 
 
+@pytest.mark.slow
 def test_few_programs_write_any_text(source):
     random = np.random.RandomState(1)
     with jax.log_compiles(), conformance.compilations() as seen:

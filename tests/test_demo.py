@@ -111,6 +111,7 @@ def test_a_text_streams_with_its_surprise(running, box):
     np.testing.assert_allclose(total, -whole.log_prob[0], rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_sounds_translations_and_captions(running):
     drawn = answer(running, "sound", model="wavenet", seconds=0.1)
     with wave.open(io.BytesIO(base64.b64decode(drawn["wav"]))) as file:

@@ -325,6 +325,7 @@ def test_a_perfect_network_of_levels_leaves_only_the_prior():
     np.testing.assert_allclose(bound, truth, atol=0.05)
 
 
+@pytest.mark.slow
 def test_the_simple_loss_is_no_likelihood():
     """Of a network that predicts 0, the mean square of the noise; validation reports the bound."""
     x = np.tile([[0, 1], [1, 0]], (30, 1))

@@ -64,6 +64,7 @@ def by_hand(files, split):
     return float(-np.log(np.mean(np.exp(log_probs), axis=0)).mean())
 
 
+@pytest.mark.slow
 def test_snapshots_resume_bit_for_bit(data, tmp_path, monkeypatch):  # noqa: F811
     """Stopped in the middle of a cycle, at its end and right after it: the same weights, snapshots, metrics."""
     recipe = tiny(data=data, steps=20, **CYCLIC)  # cycles end after 6, 13 and 20 steps

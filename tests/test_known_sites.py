@@ -134,6 +134,7 @@ def test_nats_of_a_character_of_several_bytes_are_summed(tmp_path):
     assert 'title="3.00 nats">ü</span>' in page and 'title="4.00 nats">!</span>' in page
 
 
+@pytest.mark.slow
 def test_surprise_of_a_text_and_of_sounds(tmp_path, capsys):
     model = zoo.GRU((8,), features=4, layers=1, vocabulary=tuple("ab<"), head=zoo.Categorical(3))
     variables = zoo.init(model, jax.random.key(0), *model.example(1))

@@ -188,6 +188,7 @@ def test_what_is_refused_in_one_line(drawn, capsys):  # noqa: F811
         assert message in fails(capsys, 1, "cnn", *SMALL, *argv)
 
 
+@pytest.mark.slow
 def test_frames_that_move_and_change():
     from train.data.sources import frames as source
 

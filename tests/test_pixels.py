@@ -125,6 +125,7 @@ def test_colours_are_drawn_one_after_the_other(name):
     np.testing.assert_allclose(cached.log_prob, zoo.log_prob(model, variables, cached.x), rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_pixel_cnn_has_the_blind_spot_that_gated_lacks():
     """Pixels up and far to the right are lost on PixelCNN with small kernels; Gated PixelCNN sees
     all before it.

@@ -169,6 +169,7 @@ def test_an_autoencoder_restores_and_is_no_generator():
     assert "no likelihood; reconstruction 0.0" in str(train.evaluate(model, variables, x))
 
 
+@pytest.mark.slow
 def test_a_table_of_real_numbers_is_standardised():
     rng = np.random.RandomState(0)
     x = (rng.normal(size=(200, 2)) * [100, 0.01] + [1000, 3]).astype(np.float32)

@@ -23,7 +23,7 @@ def meet(address: str, count: int, number: int, wait: float) -> None:
         the port is in use.
 
     Example:
-      >>> meet("localhost:12345", 1, 0, wait=1)  # nobody to wait for
+      >>> meet("localhost:12345", 1, 0, wait=1.0)  # nobody to wait for
     """
     if count == 1:
         return
