@@ -52,8 +52,7 @@ class Program:
 
     def cache(self, kept: dict[Array, Any]) -> tuple:
         """What is remembered, given all buffers."""
-        own = tuple(kept[array] for array in self.buffers if array not in self.shelf_of)
-        return *own, *(each.joined(kept) for each in self.shelves)
+        return self.remembered({**kept, **{each: each.joined(kept) for each in self.shelves}})
 
     def kept(self, cache: tuple) -> dict[Any, Any]:
         """All buffers, also those of each shelf as one, given what is remembered."""
