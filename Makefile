@@ -100,7 +100,7 @@ compile-check: $(RUNNING) ## compile every model for a TPU v5e and an H100 that 
 	@$(PY) -m benchmarks.compile_check $(MODEL) $(ARGS)
 
 device-check: $(RUNNING) ## check and time the zoo on this machine's accelerator within ARGS="--seconds 540", results in OUT=device_out; again, it measures what is missing
-	@$(PY) -m benchmarks.device_check $(ARGS)
+	@$(PY) -m benchmarks.device_check $(if $(MODEL),all $(MODEL)) $(ARGS)
 
 bench-derived: $(RUNNING) ## time hand-written steps, derived ones and recomputing, for MODEL or for all
 	@$(PY) -m benchmarks.derived $(MODEL) $(ARGS)

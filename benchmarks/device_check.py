@@ -9,19 +9,35 @@ uses the remaining time.
 
 import argparse
 import itertools
+import math
 import os
 import signal
-import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # this file also runs as a script
 
-from benchmarks.on_device.children import ROOT, Child, Job, work
-from benchmarks.on_device.measurements import SIZES, bench, env, listen, numerics, update
-from benchmarks.on_device.results import emit, folder, measured, rows
+import zoo
+from benchmarks.on_device.ceilings import env
+from benchmarks.on_device.checks import numerics
+from benchmarks.on_device.children import Child, Job, work
+from benchmarks.on_device.measurements import bench, listen, update
+from benchmarks.on_device.results import (
+    DTYPES,
+    PRECISIONS,
+    SIZES,
+    failed,
+    folder,
+    make_folder,
+    measured,
+    rows,
+    versions,
+)
+from benchmarks.on_device.trainings import read_training, run_training
+from zoo.cli import called, shell
 
 # The models to time, those that compile longest first; each batch of a LARGE one is a job.
 LARGE = (
@@ -36,7 +52,16 @@ SMALL = (
 FIRST = 9  # so many of SMALL come before the updates
 UPDATES = ("transformer", "gated_pixel_cnn", "made", "lstm")
 BATCHES = (64, 256, 1024, 4096)
-DTYPES = ("float32", "bfloat16")
+
+# What each part takes: [] may be missing, ... any number of times.
+TAKES = {
+    "all": "[MODEL...]",
+    "env": "SIZE",
+    "numerics": "MODEL PRECISION",
+    "bench": "MODEL SIZE BATCH [BATCH...]",
+    "update": "MODEL SIZE BATCH DTYPE",
+}
+CHOICES = {"SIZE": SIZES, "PRECISION": PRECISIONS, "DTYPE": DTYPES}
 
 
 def plan(size: str) -> list[Job]:
@@ -65,107 +90,95 @@ def plan(size: str) -> list[Job]:
     return [job for pair in pairs for job in pair if job]
 
 
-def everything(seconds: float, parallel: int, size: str, train: list[str]) -> None:
-    """Does all jobs within `seconds`, then the training in the remaining time.
+def everything(
+    seconds: float, parallel: int, size: str, train: list[str] | None, names: Sequence[str] = ()
+) -> None:
+    """Does all jobs, or those of some models, within `seconds`, then the training in the remaining
+    time.
 
     Raises:
-      ValueError: the folder has results of another device or size, or jax does not start.
+      ValueError: the folder has results of another device or size, jax does not start, or numerics
+        found something wrong.
     """
     until = time.monotonic() + seconds
-    before = _versions()
-    # alone, because it measures times
-    first = Child(Job(("env", size), ("versions",)), 0.9)
-    try:
-        while first.alive and time.monotonic() < until - 0.8 * seconds:
-            time.sleep(0.1)
-    finally:
-        code = first.end()
-    if code > 0:
-        raise ValueError(f"jax does not start here: {first.last[:300]}")
-    now = _versions()
-    if before and now != before:
-        raise ValueError(
-            f"{folder()} holds results of {before[0]} at size {before[1]}, and this is "
-            f"{now[0]} at size {now[1]}: choose another folder by OUT=FOLDER."
-        )
-    jobs = plan(size)
+    _start(size, until - 0.8 * seconds)
+    if versions().get("platform") == "tpu":
+        parallel = 1  # a TPU serves one process at a time
+    jobs = [job for job in plan(size) if not names or job.words[1] in names]
     tried = {row["key"] for row in rows() if row["part"] == "all"}
     # What has failed before is tried again last.
     jobs.sort(key=lambda job: any(key.endswith("/".join(job.words)) for key in tried))
     work(jobs, parallel, until - (0.4 if train else 0.02) * seconds)
     table()
-    missing = [key for job in jobs for key in job.missing(measured())]
-    if missing:
-        print(f"\n{len(missing)} results are missing; the same command continues.", flush=True)
+    missing = sum(len(job.missing(measured())) for job in jobs)
+    said = f"{missing} results are missing; the same command continues." if missing else ""
+    print(f"\n{said or 'Everything is measured.'}", flush=True)
     if train and until - time.monotonic() > 20:
         run_training(train, until - time.monotonic() - 10)
+    if wrong := failed():
+        print("", *wrong, sep="\n", flush=True)
+        raise ValueError(
+            f"{len(wrong)} checks of numerics failed on this device; {folder()}/results.jsonl has "
+            "all results."
+        )
 
 
-def _versions():
-    """(devices, size) of the newest results, or None."""
-    found = [row for row in rows() if (row["part"], row["key"]) == ("env", "versions")]
-    return (found[-1]["devices"], found[-1].get("size", SIZES[0])) if found else None
+def _start(size, until):
+    """Records the device and its limits, alone, because it measures times.
 
-
-def run_training(words: list[str], seconds: float) -> None:
-    """Runs or continues a training until it is done or the time is over; `auto` means as many steps
-    as fit, at most 5,000.
+    Raises:
+      ValueError: jax does not start, or the folder has results of another device or size.
     """
-    began, name = time.monotonic(), words[0]
-    if "--run-dir" not in words:
-        words = [*words, "--run-dir", f"runs/device-{name}"]
-    where = Path(words[words.index("--run-dir") + 1])
-    if (ROOT / where / "results.json").exists():
-        print(f"{where} is finished.")
-        return
-    if (ROOT / where / "recipe.json").exists():
-        words = [name, "--run-dir", str(where), "--resume"]
-    elif "auto" in words:
-        words = [str(_steps(name, seconds)) if word == "auto" else word for word in words]
-    command = [sys.executable, "-m", "train", *words]
-    process = subprocess.Popen(command, cwd=ROOT, start_new_session=True)
+    first = Child(Job(("env", size), ("versions",)), 0.9)
     try:
-        process.wait(seconds)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGTERM)  # it writes a checkpoint
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
+        while first.alive and time.monotonic() < until:
+            time.sleep(0.1)
     finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGTERM)
-    said = " ".join(["python -m train", *words])
-    emit("train", name, command=said, code=process.wait(), seconds=time.monotonic() - began)
-
-
-def _steps(name, seconds):
-    rates = [
-        row["ms"] / 1e3
-        for row in rows()
-        if row["part"] == "update" and row["key"] == f"{name}/64/float32"
-    ]
-    return max(1, min(5000, int(0.8 * (seconds - 40) / max(rates)))) if rates else 1000
+        code = first.end()
+    if code > 0:
+        said = first.last[:300]
+        ours = said.removeprefix("error: ")
+        raise ValueError(ours if ours != said else f"jax does not start here: {said}")
 
 
 def table() -> None:
     """Prints the times as a table."""
-    heads = ("model", "batch", "log_prob ms", "draw ms", "cost", "us/step", "samples/s", "gap")
+    columns = {
+        "log_prob ms": "score_ms",
+        "limit ms": "limit_ms",
+        "draw ms": "draw_ms",
+        "cost": "cost",
+        "us/step": "us_per_step",
+        "launches/step": "launches_per_site",
+        "samples/s": "per_s",
+        "gap": "nats_gap",
+    }
+    heads = ("model", "batch", *columns)
     print(f"\n| {' | '.join(heads)} |\n{'|---' * len(heads)}|")
     for row in rows():
         if row["part"] == "bench" and "error" not in row:
-            names = ("score_ms", "draw_ms", "cost", "us_per_step", "per_s", "nats_gap")
-            values = [row.get(name) for name in names]
+            values = [row.get(name) for name in columns.values()]
             cells = ["-" if value is None else f"{value:.4g}" for value in values]
             print(f"| {row['model']} | {row['batch']} | {' | '.join(cells)} |", flush=True)
 
 
+class Parser(argparse.ArgumentParser):
+    """What is wrong with the flags ends in one line."""
+
+    def error(self, message):
+        print(f"error: {message}; flags: {self.prog} --help", file=sys.stderr)
+        sys.exit(2)
+
+
 def parse() -> argparse.Namespace:
     """The flags."""
-    parser = argparse.ArgumentParser(description="Checks and times the zoo on an accelerator.")
-    parts = ("all", "env", "numerics", "bench", "update")
-    parser.add_argument("part", nargs="?", choices=parts, default="all")
-    parser.add_argument("words", nargs="*", help="what one part takes")
+    takes = "; ".join(f"{part} {form}" for part, form in TAKES.items())
+    parser = Parser(
+        prog=called("benchmarks.device_check"),
+        description="Checks and times the zoo on an accelerator.",
+    )
+    parser.add_argument("part", nargs="?", choices=TAKES, default="all", metavar="PART")
+    parser.add_argument("words", nargs="*", help=f"what a part takes: {takes}")
     parser.add_argument("--seconds", type=float, default=540, help="the limit for all of it")
     parser.add_argument(
         "--parallel", type=int, default=max(1, (os.cpu_count() or 2) // 2),
@@ -173,29 +186,51 @@ def parse() -> argparse.Namespace:
     )  # fmt: skip
     parser.add_argument("--size", choices=SIZES, default=SIZES[0], help="tiny: to try it on a CPU")
     parser.add_argument(
-        "--train", nargs=argparse.REMAINDER, default=[],
+        "--train", nargs=argparse.REMAINDER,
         help="the last flag: words of `python -m train`, such as made --steps auto",
     )  # fmt: skip
     options = parser.parse_args()
-    if options.seconds <= 0 or options.parallel < 1:
+    if not 0 < options.seconds < math.inf or options.parallel < 1:
         parser.error("--seconds and --parallel must be positive")
+    if options.train == []:
+        parser.error("--train needs the words of `python -m train`, such as made --steps auto")
+    if wrong := _why_wrong(options.words, TAKES[options.part].split()):
+        parser.error(f"{options.part} takes {TAKES[options.part]}: {wrong}")
     return options
 
 
+def _why_wrong(words, form):
+    """Why the words have not this form, in words, or None."""
+    least = [kind for kind in form if not kind.startswith("[")]
+    most = len(words) if form[-1].endswith("...]") else len(form)
+    if not len(least) <= len(words) <= most:
+        return f"got {' '.join(words) or 'nothing'}"
+    kinds = [kind.strip("[.]") for kind in form]
+    for word, kind in itertools.zip_longest(words, kinds[: len(words)], fillvalue=kinds[-1]):
+        if kind == "MODEL":
+            zoo.entry(word)
+        elif kind == "BATCH" and not (word.isdecimal() and int(word) > 0):
+            return f"a batch is a number of examples, at least 1; got {word}"
+        elif kind in CHOICES and word not in CHOICES[kind]:
+            return f"{kind} is one of {', '.join(CHOICES[kind])}; got {word}"
+    return None
+
+
 def main() -> None:
-    """The command: all of the check, or in a child one part."""
+    """The command: all of the check, or one part."""
     options = parse()
-    folder().mkdir(parents=True, exist_ok=True)
+    make_folder()
     words = options.words
-    if options.part in ("bench", "update"):
-        listen()
+    listen()
     match options.part:
         case "all":
+            if options.train:
+                read_training(options.train)
             signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that no child is left
             with tempfile.TemporaryDirectory() as programs:  # for jobs that are tried again
                 os.environ["JAX_COMPILATION_CACHE_DIR"] = programs
                 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "1"
-                everything(options.seconds, options.parallel, options.size, options.train)
+                everything(options.seconds, options.parallel, options.size, options.train, words)
         case "env":
             env(words[0])
         case "numerics":
@@ -207,7 +242,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
+    with shell("OUT=FOLDER", keep_programs=False):
         main()
-    except ValueError as error:
-        sys.exit(f"error: {error}")

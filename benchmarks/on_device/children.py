@@ -1,6 +1,7 @@
 """Processes of a device check: each compiles beside others, and is timed while they stand still."""
 
 import contextlib
+import ctypes
 import os
 import select
 import signal
@@ -16,6 +17,9 @@ from benchmarks.on_device.results import emit, folder, measured
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = [sys.executable, "-m", "benchmarks.device_check"]
+PARENT = "DEVICE_CHECK_PARENT"  # in the environment of a child: the process that it obeys
+AUTOTUNE = "--xla_gpu_autotune_level"
+PR_SET_PDEATHSIG = 1  # of <sys/prctl.h>
 TIMING = 40.0  # seconds that a process may take for its timings
 
 
@@ -106,14 +110,34 @@ def environment(given: Mapping[str, str], memory: float) -> dict[str, str]:
         **given,
         "OUT": str(folder()),
         "PYTHONUNBUFFERED": "1",
+        PARENT: str(os.getpid()),
         "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
         "XLA_PYTHON_CLIENT_MEM_FRACTION": f"{memory:.3f}",
+        "JAX_TRACEBACK_FILTERING": "off",  # so the last line of a traceback names the error
     }
-    if any(Path("/dev").glob("nvidia[0-9]*")):
+    platforms = given.get("JAX_PLATFORMS", "")
+    if platforms and "cpu" not in platforms.split(","):
+        made["JAX_PLATFORMS"] = f"{platforms},cpu"  # numerics compares with the CPU
+    flags = given.get("XLA_FLAGS", "")
+    if any(Path("/dev").glob("nvidia[0-9]*")) and AUTOTUNE not in flags:
         # Autotuning times candidates of a kernel, which is meaningless beside other processes.
-        flags = f"{given.get('XLA_FLAGS', '')} --xla_gpu_autotune_level=0"
-        made["XLA_FLAGS"] = flags.strip()
+        made["XLA_FLAGS"] = f"{flags} {AUTOTUNE}=0".strip()
     return made
+
+
+def is_child() -> bool:
+    """Whether a device check started this process."""
+    return PARENT in os.environ
+
+
+def end_with_parent() -> None:
+    """Lets the system kill this child when its parent ends in any way, even while it stands still;
+    on Linux alone.
+    """
+    if is_child() and sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != int(os.environ[PARENT]):  # it ended before
+            os._exit(1)
 
 
 def time_alone(child: Child, others: Sequence[Child], until: float) -> None:
@@ -171,6 +195,7 @@ def _ended(child):
     """Ends a child; whether it did its work, but for what memory forbids it beside others."""
     late = child.alive
     code = child.end()
+    late |= child.late and code == 0  # it was told to stop, and had nothing to time
     missing = child.job.missing(measured())
     if late and missing:
         emit("all", f"dropped/{'/'.join(child.job.words)}", after=child.worked, missing=missing)

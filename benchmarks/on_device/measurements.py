@@ -1,134 +1,19 @@
-"""What a device check measures: ceilings, numerics, likelihoods and draws, updates.
+"""What a device check times: likelihoods and draws, updates.
 
 A process that is timed compiles first, prints READY, and waits for "go" on its standard input.
 """
 
 import dataclasses
 import functools
-import statistics
 import threading
 import time
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks.on_device.children import obey
-from benchmarks.on_device.results import emit, measured
-
-SIZES = ("paper", "tiny")
-# Checks that compare what this device computes; the others of `sample.testing` are of the code.
-NUMERIC = (
-    "step", "engines", "normalised", "causal", "distribution", "rows", "bound", "gradients",
-)  # fmt: skip
-
-
-def timed(function: Callable[[], Any], repeats: int = 5, seconds: float = 3.0) -> float:
-    """Returns the median seconds of a compiled call; the first call does not count."""
-    import jax
-
-    jax.block_until_ready(function())
-    times: list[float] = []
-    while len(times) < repeats and (not times or sum(times) < seconds):
-        began = time.perf_counter()
-        jax.block_until_ready(function())
-        times.append(time.perf_counter() - began)
-    return statistics.median(times)
-
-
-def env(size: str) -> None:
-    """Records versions, the speed of a matmul and of a copy, and the cost of a loop iteration."""
-    import jax
-    import jax.numpy as jnp
-
-    devices = [device.device_kind for device in jax.devices()]
-    known = ("env", "loop_16_cond") in measured()  # the last
-    emit("env", "versions", jax=jax.__version__, devices=devices, size=size)
-    if known:
-        return
-    n = 8192 if jax.default_backend() != "cpu" else 512
-    a = jax.random.normal(jax.random.key(0), (n, n))
-    for name, dtype, precision in (
-        ("highest", "float32", "highest"),
-        ("default", "float32", "default"),
-        ("bf16", "bfloat16", "default"),
-    ):
-        b = a.astype(dtype)
-        multiply = jax.jit(lambda x, p=precision: jnp.matmul(x, x, precision=p))
-        seconds = timed(lambda: multiply(b))  # noqa: B023
-        exact = jnp.matmul(b[:256].astype("float32"), b.astype("float32"), precision="highest")
-        error = jnp.linalg.norm(multiply(b)[:256].astype("float32") - exact) / jnp.linalg.norm(
-            exact
-        )
-        emit("env", f"matmul_{name}", tflops=2 * n**3 / seconds / 1e12, relative_error=float(error))
-    big = jnp.ones((2**28 if n == 8192 else 2**20,), jnp.float32)
-    copy = jax.jit(lambda x: x + 1)
-    emit("env", "copy", gb_per_s=2 * big.nbytes / timed(lambda: copy(big)) / 1e9)
-    w, x = jax.random.normal(jax.random.key(1), (256, 256)) / 16, jnp.ones((64, 256))
-    for kernels in (1, 4, 16):
-        for cond in (False, True):
-
-            def iteration(i, x, kernels=kernels, cond=cond):
-                for _ in range(kernels):
-                    x = jnp.tanh(x @ w)
-                return (
-                    jax.lax.cond(i % 2 == 0, lambda x: jnp.tanh(x @ w), lambda x: x, x)
-                    if cond
-                    else x
-                )
-
-            loop = jax.jit(lambda x, iteration=iteration: jax.lax.fori_loop(0, 784, iteration, x))
-            emit(
-                "env",
-                f"loop_{kernels}{'_cond' if cond else ''}",
-                us_per_turn=timed(lambda: loop(x)) / 784 * 1e6,  # noqa: B023
-            )
-
-
-def numerics(name: str, precision: str) -> None:
-    """Checks the tiny model on this device, and compares its likelihood with the CPU's.
-
-    The precision is that of matmuls in the caller's setting, to which no result may yield.
-    """
-    import jax
-    import numpy as np
-
-    import zoo
-    from sample.testing import suite
-    from sample.testing.subject import example_of, figure_of, variables_for
-
-    jax.config.update("jax_default_matmul_precision", precision)
-    entry = zoo.entry(name)
-    checks = [check for check in suite.checks_of(entry.tiny) if _short(check) in NUMERIC]
-    outcomes = {_short(check): _outcome(suite, check, entry) for check in checks}
-    variables = variables_for(entry)
-    x, context = jax.device_get(example_of(entry, 32))
-    here = np.asarray(figure_of(entry.tiny, variables, x, context))
-    with jax.default_device(jax.devices("cpu")[0]):
-        there = np.asarray(figure_of(entry.tiny, jax.device_get(variables), x, context))
-    gap = float(np.abs(here - there).max())
-    emit("numerics", f"{name}/{precision}", from_cpu=gap, **outcomes)
-
-
-def _short(check):
-    return check.__name__.removeprefix("check_")
-
-
-def _outcome(suite, check, entry):
-    if suite.why_skipped(check, entry):
-        return "skipped"
-    try:
-        return check(entry) or "ok"
-    except Exception as error:
-        return in_one_line(error)
-
-
-def in_one_line(error: Exception) -> str:
-    """The class and the beginning of an error.
-
-    Example:
-      >>> in_one_line(ValueError("no  room"))
-      'ValueError: no room'
-    """
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:240]}"
+from benchmarks.on_device.ceilings import same_device, timed
+from benchmarks.on_device.children import end_with_parent, is_child, obey
+from benchmarks.on_device.counts import first_call, limit_of
+from benchmarks.on_device.results import emit, in_one_line, measured
 
 
 def _model(name, size):
@@ -150,6 +35,7 @@ def bench(name: str, size: str, batches: list[int]) -> None:
 
     import zoo
 
+    same_device(size)
     model: Any = _model(name, size)
     variables = zoo.init(model, jax.random.key(0), *zoo.example(model, 1))
     calls = []
@@ -188,22 +74,23 @@ def _compiled(model, variables, batch):
 
     x, context = zoo.example(model, batch)
     key = jax.random.key(1)
-    score = {
-        "exact": functools.partial(zoo.log_prob, model, variables, x, context),
-        "bound": functools.partial(zoo.evidence, model, variables, x, context, key=key),
+    knows: Callable[..., Any] | None = {
+        "exact": functools.partial(zoo.log_prob, model),
+        "bound": functools.partial(zoo.evidence, model, key=key),
         "none": None,
     }[model.knows]
     draw = functools.partial(
         sample.draw, model, variables, key, batch, context=context, batch_size=batch
     )
     found: dict[str, Any] = {}
-    if score is not None:
-        began = time.perf_counter()
-        jax.block_until_ready(score())
-        found["score_first_s"] = time.perf_counter() - began
-    began = time.perf_counter()
-    drawn = jax.block_until_ready(draw())
-    found["draw_first_s"] = time.perf_counter() - began
+    score = None
+    if knows is not None:
+        score = functools.partial(knows, variables, x, context)
+        _, found["score_first_s"], found["score_launches"] = first_call(score)
+        limit = limit_of(knows, variables, x, context)
+        found["limit_ms"] = limit and limit * 1e3
+    drawn, found["draw_first_s"], launches = first_call(draw)
+    found["launches_per_site"] = launches and launches / model.num_sites
     if model.knows == "exact":
         again = zoo.log_prob(model, variables, drawn.x, context)
         found["nats_gap"] = float(abs(again - drawn.log_prob).max())
@@ -218,6 +105,7 @@ def update(name: str, size: str, batch: int, dtype: str) -> None:
     from train.engine.step import initial_state, make_update
     from train.recipe.presets import RECIPES
 
+    same_device(size)
     recipe: Any = RECIPES[name].get("paper") or RECIPES[name]["cpu"]
     model = recipe.model if size == "paper" else _model(name, size)
     recipe = dataclasses.replace(
@@ -228,8 +116,7 @@ def update(name: str, size: str, batch: int, dtype: str) -> None:
     context = np.zeros(batch, bool) if model.streams else context
     made = make_update(recipe, jax.devices()[:1])
     state = made.place(initial_state(recipe, x, context))
-    state, metrics = made.step(state, x, context)
-    jax.block_until_ready(metrics)
+    (state, metrics), _, launches = first_call(lambda: made.step(state, x, context))
     wait_for_go()
     began, steps = time.perf_counter(), 0
     while time.perf_counter() - began < 3:
@@ -243,6 +130,7 @@ def update(name: str, size: str, batch: int, dtype: str) -> None:
         f"{name}/{batch}/{dtype}",
         ms=seconds * 1e3,
         examples_per_s=batch / seconds,
+        launches=launches,
         loss=float(metrics.loss),
     )
 
@@ -256,12 +144,15 @@ def stopped() -> bool:
 
 
 def wait_for_go() -> None:
-    """Reports that everything is compiled, and waits for the parent's command."""
-    print("READY", flush=True)
-    while "go" not in _words:
-        time.sleep(0.02)
+    """Reports that everything is compiled, and waits for the parent's command, if there is one."""
+    if is_child():
+        print("READY", flush=True)
+        while "go" not in _words:
+            time.sleep(0.02)
 
 
 def listen() -> None:
-    """Collects the commands of the parent from now on."""
-    threading.Thread(target=obey, args=(_words,), daemon=True).start()
+    """Collects the commands of the parent from now on, if there is one, and ends when it does."""
+    end_with_parent()
+    if is_child():
+        threading.Thread(target=obey, args=(_words,), daemon=True).start()
