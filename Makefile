@@ -99,7 +99,7 @@ bench-table: $(RUNNING) ## measure the costs in README's table of models again, 
 compile-check: $(RUNNING) ## compile every model for a TPU v5e and an H100 that are not there; fails where a program has grown (extras tpu, cuda)
 	@$(PY) -m benchmarks.compile_check $(MODEL) $(ARGS)
 
-device-check: $(RUNNING) ## check and time the zoo on this machine's accelerator within ARGS="--seconds 540", results in OUT=device_out; again, it measures what is missing
+device-check: $(RUNNING) ## check and time MODEL or all on this machine's accelerator within ARGS="--seconds 540", results in OUT=device_out; again, it measures what is missing
 	@$(PY) -m benchmarks.device_check $(if $(MODEL),all $(MODEL)) $(ARGS)
 
 bench-derived: $(RUNNING) ## time hand-written steps, derived ones and recomputing, for MODEL or for all
