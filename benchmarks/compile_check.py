@@ -6,12 +6,14 @@ extra `tpu` or `cuda`. A program is worse than the stored one if it launches mor
 more, has more conditionals or loops of unknown length, or needs more temporary memory.
 """
 
+import contextlib
 import dataclasses
 import functools
 import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,8 +21,10 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
+import zoo
 from benchmarks.absent_devices.programs import count_program
 from zoo.cli import called, command
+from zoo.core.model_files import is_own
 from zoo.foundation.files import write_whole
 
 HERE = Path(__file__).parent / "absent_devices"
@@ -33,6 +37,7 @@ SLACK = {  # times the stored
     "waits": 1.0,
     "temporary": 1.1,
 }
+INSTALL = {"tpu": "jax[tpu]", "cuda": "jax[cuda12]"}
 ENVIRONMENT = {
     "tpu": {"TPU_SKIP_MDS_QUERY": "1", "TPU_ACCELERATOR_TYPE": "v5litepod-4"},
     "cuda": {
@@ -48,13 +53,13 @@ class Options:
     """Compiles every model for devices that need not be there, and compares with a stored table."""
 
     models: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
-    """Names of models in the catalogue; by default all."""
+    """Names of models in the catalogue, by default all; or FILE.py:Class of a model of yours."""
     devices: tuple[Device, ...] = ("tpu", "cuda")
     """A TPU v5e (tpu), an H100 (cuda)."""
-    size: Literal["tiny", "paper"] = "paper"
-    """Which instance of each model."""
-    batch: int = 64
-    """Examples in a batch."""
+    size: Literal["tiny", "paper"] = "tiny"
+    """Which instance of each model; the table has the tiny ones."""
+    batch: int = 8
+    """Examples in a batch; the table has programs for 8."""
     store: bool = False
     """Store what is found instead of comparing it."""
     inside: Device | None = None
@@ -81,19 +86,34 @@ def absent(device: Device) -> Any:
     return described.devices[0]
 
 
+def recipe_of(name: str, size: str) -> Any:
+    """The recipe of a model: of the catalogue its instance of that size, else a user's own.
+
+    Raises:
+      ValueError: no such model.
+    """
+    from train.cli.own_models import own_recipe
+    from train.recipe.presets import RECIPES
+
+    if is_own(name):
+        return own_recipe(name, called("benchmarks.compile_check"), [])
+    entry = zoo.entry(name)
+    recipe = RECIPES[name].get("paper") or RECIPES[name]["cpu"]
+    return dataclasses.replace(recipe, model=getattr(entry, size))
+
+
 def programs(name: str, options: Options) -> Iterator[tuple[str, Any, tuple[Any, ...]]]:
     """(what it computes, the function, its arguments as shapes) of each program of a model."""
     import jax
     import jax.numpy as jnp
 
     import sample
-    import zoo
     from train.engine.step import _step, initial_state
-    from train.recipe.presets import RECIPES
     from zoo.core.bounds import draw_values
 
-    model = getattr(zoo.entry(name), options.size)
-    x, context = zoo.entry(name).example(model, 2)
+    recipe = recipe_of(name, options.size)
+    model = recipe.model
+    x, context = zoo.example(model, 2)
 
     def batch(leaf):
         return jax.ShapeDtypeStruct((options.batch, *jnp.shape(leaf)[1:]), jnp.asarray(leaf).dtype)
@@ -120,9 +140,8 @@ def programs(name: str, options: Options) -> Iterator[tuple[str, Any, tuple[Any,
             return zoo.evidence(model, variables, x, context, key=key, num=1)
 
         yield "likelihood", bound, (variables, key, x, context)
-    recipe = RECIPES[name].get("paper") or RECIPES[name]["cpu"]
     recipe = dataclasses.replace(
-        recipe, model=model, batch_size=options.batch, accumulate=1, encoder=None, encoder_rate=1.0
+        recipe, batch_size=options.batch, accumulate=1, encoder=None, encoder_rate=1.0
     )
     given = jax.ShapeDtypeStruct((options.batch,), bool) if model.streams else context
     state = jax.eval_shape(functools.partial(initial_state, recipe), x, given)
@@ -130,66 +149,83 @@ def programs(name: str, options: Options) -> Iterator[tuple[str, Any, tuple[Any,
 
 
 def compile_all(device: Device, options: Options) -> None:
-    """Compiles for a device, and prints a line of JSON for each program."""
+    """Compiles for a device, and prints a line of JSON for each program.
+
+    Raises:
+      ValueError: the device's compiler is not installed.
+    """
     import jax
     from jax.sharding import SingleDeviceSharding
 
-    import zoo
-
-    there = SingleDeviceSharding(absent(device))
+    try:
+        there = SingleDeviceSharding(absent(device))
+    except Exception as error:
+        said = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        words = f"{sys.executable} -m pip install '{INSTALL[device]}=={jax.__version__}'"
+        other = "cuda" if device == "tpu" else "tpu"
+        raise ValueError(
+            f"there is no compiler for {device} ({said}): {words}; --devices {other} leaves it out."
+        ) from None
 
     def on_device(leaf):
         return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=there)
 
     for name in options.models or tuple(zoo.CATALOGUE):
-        for what, function, arguments in programs(name, options):
-            began = time.monotonic()
-            found: dict[str, Any] = {"key": f"{device}/{name}/{what}"}
-            try:
-                traced = jax.jit(function).trace(*jax.tree.map(on_device, arguments))
-                compiled = traced.lower(lowering_platforms=(device,)).compile()
-                counted = count_program(compiled.as_text())
-                model = getattr(zoo.entry(name), options.size)
-                sites = model.num_sites if what == "draw" else 1
-                found |= {
-                    "kernels": round(counted["kernels"] / sites, 2),
-                    "copied": counted["copied"],
-                    "conditionals": counted["conditionals"],
-                    "waits": counted["waits"],
-                    "temporary": compiled.memory_analysis().temp_size_in_bytes,
-                }
-            except Exception as error:
-                found["error"] = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-            found["seconds"] = round(time.monotonic() - began, 1)
-            print(json.dumps(found), flush=True)
+        sites = recipe_of(name, options.size).model.num_sites
+        with reported(f"{device}/{name}"):
+            for what, function, arguments in programs(name, options):
+                with reported(f"{device}/{name}/{what}") as found:
+                    traced = jax.jit(function).trace(*jax.tree.map(on_device, arguments))
+                    compiled = traced.lower(lowering_platforms=(device,)).compile()
+                    counted = count_program(compiled.as_text())
+                    kernels = counted["kernels"] / (sites if what == "draw" else 1)
+                    found["kernels"] = round(kernels, 2)
+                    found |= {each: counted[each] for each in ("copied", "conditionals", "waits")}
+                    found["temporary"] = compiled.memory_analysis().temp_size_in_bytes
+
+
+@contextlib.contextmanager
+def reported(key: str) -> Iterator[dict[str, Any]]:
+    """Prints what is put into the dictionary, or the error that ends the block, as a line of JSON."""
+    began, found = time.monotonic(), dict[str, Any]()
+    try:
+        yield found
+    except Exception as error:
+        found["error"] = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+    if found:
+        found["seconds"] = round(time.monotonic() - began, 1)
+        print(json.dumps({"key": key, **found}), flush=True)
 
 
 def found_by(device: Device, options: Options) -> Iterator[dict[str, Any]]:
     """What a process that compiles for a device prints, line by line.
 
     Raises:
-      ValueError: the process ended with an error, such as without the device's plugin.
+      ValueError: the process ended with an error, such as without the device's compiler.
     """
     words = [*options.models, "--inside", device, "--size", options.size]
     words += ["--batch", str(options.batch)]
     environment = {**os.environ, "JAX_PLATFORMS": "cpu", **ENVIRONMENT[device]}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.compile_check", *words],
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None and process.stderr is not None
-    for line in process.stdout:
-        if line.startswith("{"):
-            yield json.loads(line)
-    last = process.stderr.read().strip().splitlines()[-1:]
-    if process.wait():
-        raise ValueError(
-            f"nothing can be compiled for {device} ({' '.join(last)[:200]}): pip install "
-            f"'autoregressive-zoo[{device}]' into an environment of its own."
+    with tempfile.TemporaryFile("w+") as said:  # a pipe that nobody reads would fill up
+        process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.compile_check", *words],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=said,
+            text=True,
         )
+        try:
+            assert process.stdout is not None
+            for line in process.stdout:
+                if line.startswith("{"):
+                    yield json.loads(line)
+        finally:
+            process.kill()
+            code = process.wait()
+        said.seek(0)
+        last = said.read().strip().splitlines()[-1:]
+    if code:
+        raise ValueError(" ".join(last).removeprefix("error: ") or f"{device}: exit code {code}")
 
 
 def grown(found: dict[str, Any], stored: dict[str, Any]) -> list[str]:
@@ -206,28 +242,45 @@ def grown(found: dict[str, Any], stored: dict[str, Any]) -> list[str]:
     ]
 
 
+def check(options: Options) -> None:
+    """Raises ValueError in advance if the options ask for what cannot be."""
+    if options.batch < 1:
+        raise ValueError(f"--batch must be at least 1; got {options.batch}.")
+    own = [name for name in options.models if is_own(name)]
+    if options.store and own:
+        raise ValueError(f"--store is for models of the catalogue; {own[0]} is compared only.")
+    for name in options.models:
+        recipe_of(name, options.size)
+
+
 def main(options: Options) -> None:
     """The command; the exit code is 1 if a program does not compile or has grown."""
+    check(options)
     if options.inside:
         compile_all(options.inside, options)
         return
     table = json.loads(TABLE.read_text("utf-8")) if TABLE.exists() else {}
     stored = table.setdefault(f"{options.size}/{options.batch}", {})
-    worse = 0
+    worse, new, count = [], 0, 0
     for device in options.devices:
         for found in found_by(device, options):
             key, error = found.pop("key"), found.get("error")
             said = [error] if error else grown(found, {} if options.store else stored.get(key, {}))
-            worse += bool(said)
             numbers = " ".join(f"{name}={value}" for name, value in found.items())
             verdict = "WORSE" if said else "ok" if options.store or key in stored else "new"
             print(f"{verdict:5} {key} {'; '.join(said) or numbers}", flush=True)
+            worse += [f"{key} ({said[0]})"] if said else []
+            new, count = new + (verdict == "new"), count + 1
             if options.store and not error:
                 stored[key] = {name: found[name] for name in SLACK}
-        if options.store:
-            write_whole(TABLE, (json.dumps(table, indent=1, sort_keys=True) + "\n").encode())
+                write_whole(TABLE, (json.dumps(table, indent=1, sort_keys=True) + "\n").encode())
+    if new:
+        print(f"{new} of {count} programs have no stored one to compare with; --store adds them.")
     if worse:
-        raise ValueError(f"{worse} programs do not compile or have grown.")
+        raise ValueError(
+            f"{len(worse)} of {count} programs have grown or do not compile: {'; '.join(worse[:3])}"
+            f"{', ...' if worse[3:] else ''}. Change them back, or store what is meant with --store."
+        )
 
 
 if __name__ == "__main__":

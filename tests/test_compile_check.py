@@ -1,14 +1,17 @@
 """What a program compiled for another device does, and whether that has grown."""
 
 import importlib.util
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+import zoo
+from benchmarks import compile_check
 from benchmarks.absent_devices.programs import count_program
-from benchmarks.compile_check import grown
+from benchmarks.compile_check import Options, grown
 
 ROOT = Path(__file__).resolve().parents[1]
 LOOP = """HloModule jit_f, entry_computation_layout={(f32[8]{0})->f32[8]{0}}
@@ -94,12 +97,81 @@ def test_growth_is_named():
     assert grown(stored, {}) == []
 
 
+def test_the_stored_table_has_every_program_of_the_command():
+    options = Options()
+    table = json.loads(compile_check.TABLE.read_text())[f"{options.size}/{options.batch}"]
+    for name, entry in zoo.CATALOGUE.items():
+        for device in options.devices:
+            found = {what for what in compile_check.WHATS if f"{device}/{name}/{what}" in table}
+            missing = set() if entry.tiny.knows != "none" else {"likelihood"}
+            assert found == set(compile_check.WHATS) - missing, (device, name)
+
+
+@pytest.fixture
+def table(tmp_path, monkeypatch):
+    """A stored table with one program, and what a compiler says of two."""
+    path = tmp_path / "programs.json"
+    stored = {"kernels": 10.0, "copied": 0, "conditionals": 0, "waits": 0, "temporary": 8}
+    path.write_text(json.dumps({"tiny/8": {"tpu/made/draw": stored}}))
+    said = [{"key": "tpu/made/draw", **stored}, {"key": "tpu/made/update", **stored}]
+    monkeypatch.setattr(compile_check, "TABLE", path)
+    monkeypatch.setattr(compile_check, "found_by", lambda *_: (dict(each) for each in said))
+    return said
+
+
+def test_a_program_without_a_stored_one_is_new_and_one_that_grew_is_named(table, capsys):
+    options = Options(("made",), devices=("tpu",))
+    compile_check.main(options)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[:2]] == ["ok", "new"]
+    assert lines[2] == "1 of 2 programs have no stored one to compare with; --store adds them."
+    table[0]["kernels"], table[1] = 12.0, {"key": "tpu/made/update", "error": "ValueError: no"}
+    grown = r"^2 of 2 .*tpu/made/draw \(kernels 12.0, stored 10.0\); .*ValueError: no.* --store\.$"
+    with pytest.raises(ValueError, match=grown):
+        compile_check.main(options)
+    del table[1]
+    compile_check.main(Options(("made",), devices=("tpu",), store=True))
+    compile_check.main(options)
+    assert capsys.readouterr().out.splitlines()[-1].startswith("ok    tpu/made/draw kernels=12.0")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (Options(("mada",)), "Did you mean 'made'"),
+        (Options(batch=0), "--batch must be at least 1; got 0"),
+        (Options(("mine.py:Net",), store=True), "--store is for models of the catalogue"),
+        (Options(("absent.py:Net",)), "absent.py"),
+    ],
+)
+def test_what_cannot_be_compiled_is_refused_before_anything_is(options, said, monkeypatch):
+    monkeypatch.setattr(compile_check, "found_by", None)
+    with pytest.raises(ValueError, match=said):
+        compile_check.main(options)
+
+
+def test_an_absent_compiler_is_named_with_what_installs_it(monkeypatch):
+    def absent(device):
+        raise RuntimeError("no plugin")
+
+    monkeypatch.setattr(compile_check, "absent", absent)
+    with pytest.raises(ValueError, match=r"no compiler for cuda .*pip install 'jax\[cuda12\]=="):
+        compile_check.compile_all("cuda", Options())
+
+
+def test_an_error_while_a_program_is_made_is_one_line(capsys):
+    with compile_check.reported("tpu/made/draw"):
+        raise KeyError("w")
+    found = json.loads(capsys.readouterr().out)
+    assert found["key"] == "tpu/made/draw" and found["error"] == "KeyError: 'w'"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("device", "plugin"), [("tpu", "libtpu"), ("cuda", "jax_cuda12_plugin")])
 def test_programs_compile_for_a_device_that_is_not_there(device, plugin):
     if importlib.util.find_spec(plugin) is None:
         pytest.skip(reason=f"the extra {device} is not installed")
-    words = ["-m", "benchmarks.compile_check", "--devices", device, "--size", "tiny"]
+    words = ["-m", "benchmarks.compile_check", "--devices", device]
     done = subprocess.run(
         [sys.executable, *words], cwd=ROOT, capture_output=True, text=True, timeout=3600
     )

@@ -12,6 +12,7 @@ from benchmarks.on_device.children import ROOT
 from benchmarks.on_device.results import emit, rows
 
 MOST_STEPS = 5000  # that `auto` chooses
+AROUND = 40  # seconds of a training that are no steps: it starts, compiles, tests and draws
 
 
 def read_training(words: Sequence[str]) -> tuple[list[str], Path]:
@@ -44,6 +45,9 @@ def run_training(words: list[str], seconds: float) -> None:
     if (ROOT / where / "recipe.json").exists():
         words = [name, "--run-dir", str(where), "--resume"]
     elif "auto" in words:
+        if seconds < 2 * AROUND:
+            print(f"{name} is not trained, for want of time: choose more --seconds.")
+            return
         words = [str(_steps(name, seconds)) if word == "auto" else word for word in words]
     command = [sys.executable, "-m", "train", *words]
     process = subprocess.Popen(command, cwd=ROOT, start_new_session=True)
@@ -68,4 +72,4 @@ def _steps(name, seconds):
         for row in rows()
         if row["part"] == "update" and row["key"] == f"{name}/64/float32"
     ]
-    return max(1, min(MOST_STEPS, int(0.8 * (seconds - 40) / max(rates)))) if rates else 1000
+    return max(1, min(MOST_STEPS, int(0.8 * (seconds - AROUND) / max(rates)))) if rates else 1000
