@@ -275,7 +275,8 @@ def main(options: Options) -> None:
                 stored[key] = {name: found[name] for name in SLACK}
                 write_whole(TABLE, (json.dumps(table, indent=1, sort_keys=True) + "\n").encode())
     if new:
-        print(f"{new} of {count} programs have no stored one to compare with; --store adds them.")
+        advice = "" if any(map(is_own, options.models)) else "; --store adds them"
+        print(f"{new} of {count} programs have no stored one to compare with{advice}.")
     if worse:
         raise ValueError(
             f"{len(worse)} of {count} programs have grown or do not compile: {'; '.join(worse[:3])}"
