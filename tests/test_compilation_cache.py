@@ -71,19 +71,43 @@ def test_where_programs_are_kept(settings, tmp_path):
     assert jax.config.jax_persistent_cache_min_compile_time_secs == 3.0
 
 
-def test_programs_are_kept_and_cut_off_ones_removed(settings, tmp_path):
+def test_programs_are_kept_and_broken_ones_removed(settings, tmp_path):
     zoo.cache_compilations(tmp_path)
     double = jax.jit(lambda x: x * 2 + 21)
     double(1)
     kept = programs(tmp_path)
     assert kept
     (name,) = kept
-    (tmp_path / name.replace("-cache", "-atime")).unlink()  # as if killed before it was complete
-    (tmp_path / name).write_bytes(b"cut")
+    program, used = tmp_path / name, tmp_path / name.replace("-cache", "-atime")
+    used.unlink()  # as another program of jax leaves it, which sets no limit
     zoo.cache_compilations(tmp_path)
-    assert not programs(tmp_path)
+    assert programs(tmp_path) == kept
+    date = int.from_bytes(used.read_bytes(), "little")
+    assert date == program.stat().st_mtime_ns, "jax writes nothing while a program has no date"
+    program.write_bytes(kept[name][:-9])  # as if killed before it was complete
+    used.unlink()
+    zoo.cache_compilations(tmp_path)
+    assert not programs(tmp_path) and not used.exists()
+    program.write_bytes(bytes(99))  # as after a loss of power
+    used.write_bytes(date.to_bytes(8, "little"))
+    zoo.cache_compilations(tmp_path)
+    assert not programs(tmp_path) and not used.exists()
     jax.clear_caches()
     assert int(double(2)) == 25 and programs(tmp_path).keys() == kept.keys()
+
+
+def test_a_folder_that_jax_was_given_has_the_limit_of_jax_and_keeps_what_it_holds(
+    settings, tmp_path
+):
+    (tmp_path / "another-cache").write_bytes(b"of another version")
+    jax.config.update("jax_compilation_cache_dir", str(tmp_path))
+    jax.config.update("jax_compilation_cache_max_size", -1)
+    assert zoo.cache_compilations() == tmp_path
+    assert jax.config.jax_compilation_cache_max_size == -1
+    assert [path.name for path in tmp_path.iterdir()] == ["another-cache"]
+    assert zoo.cache_compilations(tmp_path / "ours") and (
+        jax.config.jax_compilation_cache_max_size == 2**31
+    )
 
 
 @pytest.mark.parametrize("value", ["0", "off", "OFF"])
@@ -93,11 +117,13 @@ def test_it_can_be_turned_off(settings, tmp_path, value):
     assert zoo.cache_compilations() is None and not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("obstacle", ["file", "homeless"])
+@pytest.mark.parametrize("obstacle", ["file", "homeless", "file of jax"])
 def test_a_folder_that_cannot_be_does_no_harm(settings, tmp_path, capsys, obstacle):
     (tmp_path / "file").write_text("in the way")
     if obstacle == "file":
         settings.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    elif obstacle == "file of jax":
+        jax.config.update("jax_compilation_cache_dir", str(tmp_path / "file"))
     else:
         settings.setattr(
             Path, "expanduser", lambda path: (_ for _ in ()).throw(RuntimeError("no home"))
@@ -105,7 +131,9 @@ def test_a_folder_that_cannot_be_does_no_harm(settings, tmp_path, capsys, obstac
     assert zoo.cache_compilations() is None
     told = capsys.readouterr()
     assert not told.out and told.err.startswith("note: compiled programs are not kept (")
-    assert len(told.err.splitlines()) == 1 and "ZOO_COMPILATION_CACHE=0" in told.err
+    advice = "JAX_COMPILATION_CACHE_DIR" if obstacle == "file of jax" else "ZOO_COMPILATION_CACHE=0"
+    assert len(told.err.splitlines()) == 1 and advice in told.err
+    assert jax.config.jax_compilation_cache_dir is None, "jax would warn for every program"
 
 
 @pytest.mark.slow
