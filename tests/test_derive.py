@@ -120,6 +120,18 @@ def test_layers_that_are_alike_share_operations(name, products, buffers):
     assert [len(each.buffers) for each in program.shelves] == buffers
 
 
+def test_what_layers_add_to_a_sum_is_one_product():
+    """A layer of WaveNet then computes those features alone that the next one reads."""
+    model = LARGER["wavenet"]
+    program = derivation(model, Shapes.of(variables_of(model)), Shapes.of(None)).program
+    step = [(array.op, window) for _, work in program.work["step"] for array, window, _ in work]
+    products = [(op.ins[0].shape, window) for op, window in step if op.name == "dot_general"]
+    features = [(shape[-1], window[-1].size) for shape, window in products]
+    assert features.count((6 * 4, 5)) == 1  # of the skip outputs of 6 layers
+    assert features.count((4, 4)) == 5  # of what 5 layers pass on
+    assert not {(4, 5), (4, 9)} & {*features}
+
+
 @pytest.mark.parametrize("name", slow_but(NEW, sorted(newcomers.MODELS)))
 def test_of_newcomers(name):
     check(newcomers.MODELS[name])

@@ -20,12 +20,13 @@ from zoo.derived.loops import lay_out
 from zoo.derived.network import codes, finality
 from zoo.derived.network.graph import Array as Node
 from zoo.derived.network.graph import Op, graph_of
+from zoo.derived.network.sums import with_sums_in_one
 from zoo.derived.network.windows import NotCausal, Refused, Window, moving, volume, whole
 from zoo.derived.plan import NoTurn, Plan
 from zoo.derived.work.program import Program
 from zoo.derived.work.prompt import Prompt
 from zoo.derived.work.run import Run
-from zoo.derived.work.weights import constants
+from zoo.derived.work.weights import constants, part
 from zoo.foundation.precision import full_float32, narrowed, without_x64
 
 assert links and places and selections  # which register rules
@@ -125,7 +126,7 @@ def _planned(model, jaxpr, axes, num_leaves, clock):
     _check_causal(model, output, ops, clock)
     sites = np.asarray(model.sites)[clock.rank_of_ticks]
     goal = goal_of(output.shape, tuple(model.site_shape), sites)
-    plan = Plan(lay_out(ops), canvas, output, goal, clock)
+    plan = Plan(with_sums_in_one(lay_out(ops)), canvas, output, goal, clock)
     share, op = plan.work()
     if share > max(MOST_WORK, 2 / model.num_sites) and op is not None:
         raise Refused(
@@ -201,6 +202,8 @@ def decoder_of(
     }
     many = dict.fromkeys(program.together.values())
     prepared |= {each: each.weights(known, prepared) for each in many}
+    parts = [each for each in program.of_weights if each[0] in known]
+    prepared |= {(array, at): part(known[array], array.batched, at) for array, at in parts}
 
     def run(work, part, cache, x, t):
         at_work = Run(program, known, prepared, batch, x, t, program.kept(cache), part)

@@ -138,15 +138,20 @@ def _with(value, number, batched):
 # one by one, and views
 @rule(*codes.ELEMENTWISE, "copy_p")
 def _(op, k, window, times):
-    shape, n = op.outs[0].shape, len(times)
-    needs = []
+    shape, n, wanted = op.outs[0].shape, len(times), sizes(window)
+    if any(len(each.shape) not in (0, len(shape)) for each in op.ins):
+        raise Refused(f"{op.name} of arrays of different rank")
+    needs: list[Window | None] = []
     for each in op.ins:
         pairs = zip(window, each.shape, shape, strict=False)
         needs.append(tuple(fixed(0, 1, n) if m == 1 and full != 1 else s for s, m, full in pairs))
-    if any(len(each.shape) not in (0, len(shape)) for each in op.ins):
-        raise Refused(f"{op.name} of arrays of different rank")
-    needs = [need if each.shape else () for need, each in zip(needs, op.ins, strict=True)]
-    return needs, lambda run, *values: run.map(op.ins, lambda *each: op.fn(*each)[k], *values)
+    long = [d for d, size in enumerate(wanted) if size != 1]
+
+    def one(*each):  # as matrices for a batch, which XLA can add within a product
+        flat = [a.reshape([a.shape[d] for d in long]) if a.ndim else a for a in each]
+        return op.fn(*flat)[k].reshape(wanted)
+
+    return needs, lambda run, *values: run.map(op.ins, one, *values)
 
 
 @rule("broadcast_in_dim")
@@ -245,15 +250,8 @@ def _(op, k, window, times):
 
 # along whole axes
 @rule(
-    "reduce_sum",
-    "reduce_max",
-    "reduce_min",
-    "reduce_and",
-    "reduce_or",
-    "reduce_prod",
-    "reduce_xor",
-    "argmax",
-    "argmin",
+    *("reduce_sum", "reduce_max", "reduce_min", "reduce_and", "reduce_or", "reduce_prod"),
+    *("reduce_xor", "argmax", "argmin"),
 )
 def _(op, k, window, times):
     rest, source = iter(window), op.ins[0]

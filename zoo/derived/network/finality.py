@@ -58,16 +58,26 @@ def propagate(ops: Sequence[Op], canvas: Array, inputs: Sequence[Array], code: n
     }
     states[canvas] = State(code, None)
     canvas.live = canvas.batched = True
-    _mark(ops)
-    _run(ops, states)
-    for array, state in states.items():
-        array.code, array.value = state.code, state.value
+    _propagate(ops, states)
     # What a loop carries from weights alone is carried along with the rest.
     for op in ops:
         if op.body is not None and any(each.live for each in op.outs):
             for each in op.body.carries:
                 each.live = each.live or each.value is None
     _mark(ops)
+
+
+def propagate_on(ops: Sequence[Op]) -> None:
+    """Writes the same into what operations compute that were added later."""
+    known = (each for op in ops for each in op.ins if each.code is not None)
+    _propagate(ops, {each: State(each.code, each.value) for each in known})
+
+
+def _propagate(ops: Sequence[Op], states: dict[Array, State]) -> None:
+    _mark(ops)
+    _run(ops, states)
+    for array, state in states.items():
+        array.code, array.value = state.code, state.value
 
 
 def _mark(ops: Sequence[Op]) -> None:

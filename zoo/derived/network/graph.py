@@ -142,10 +142,12 @@ def trace(function: Callable[..., Any], *args: Any) -> tuple[list[Op], list[Arra
     return graph_of(jax.make_jaxpr(function)(*args))
 
 
-def graph_of(closed: ClosedJaxpr) -> tuple[list[Op], list[Array], Array]:
-    """The graph of a jaxpr with one output."""
+def graph_of(
+    closed: ClosedJaxpr, inputs: list[Array] | None = None
+) -> tuple[list[Op], list[Array], Array]:
+    """The graph of a jaxpr with one output, of new inputs or of these."""
     variables: list[Any] = list(closed.jaxpr.invars)
-    inputs = [Array(v.aval.shape, v.aval.dtype) for v in variables]
+    inputs = inputs or [Array(v.aval.shape, v.aval.dtype) for v in variables]
     ops: list[Op] = []
     (output,) = _flatten(closed.jaxpr, closed.consts, inputs, ops, (), "")
     return ops, inputs, output

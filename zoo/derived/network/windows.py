@@ -108,6 +108,15 @@ def is_full(span: Span, length: int) -> bool:
     return bool(span.size == length and in_place)
 
 
+def is_fixed_part(window: Window, shape: Sequence[int]) -> bool:
+    """Whether it is a part of an array that is the same at every rank, and not all of it."""
+    inside = (
+        span.start.constant and span.turn < 0 and span.first[0] >= 0 and span.last[0] < n
+        for span, n in zip(window, shape, strict=True)
+    )
+    return all(inside) and sizes(window) != tuple(shape)
+
+
 def whole(shape: Sequence[int], num_ranks: int) -> Window:
     """All of an array."""
     return tuple(fixed(0, n, num_ranks) for n in shape)

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from zoo.derived.network.graph import Array, Op
-from zoo.derived.network.windows import Refused, Window, fixed
+from zoo.derived.network.windows import Refused, Window, fixed, is_fixed_part
 from zoo.derived.plan import Plan
-from zoo.derived.rules import PRODUCTS
+from zoo.derived.rules import PRODUCTS, follow
 from zoo.derived.schedule import FRAMES
 from zoo.derived.selections import is_biased_product
 from zoo.derived.work.memory import buffers
@@ -32,6 +32,7 @@ class Program:
       by_rows: whether anything is computed once a row.
       shelves: buffers that are one array; `shelf_of` an array whose buffer is on one.
       together: for each product that is computed with others, all of them.
+      of_weights: the parts of weights that are read, the same at every rank.
       apart: for each sum of a product and of what is remembered or read from weights, which of the two
         is the product. A GPU's matmul would take in the other, which a kernel cuts out before; as part
         of what follows the sum that costs no kernel.
@@ -47,6 +48,7 @@ class Program:
         self.together = {op: each for each in groups for op in each.ops}
         self.shelves = shelves(plan, self.buffers, groups)
         self.shelf_of = {each.array: shelf for shelf in self.shelves for each in shelf.buffers}
+        self.of_weights = {*self._of_weights()}
         sums = ((op, self._product(op)) for op in plan.ops if op.name == "add")
         self.apart = {op: i for op, i in sums if i is not None}
 
@@ -66,6 +68,16 @@ class Program:
         """What is remembered, given all that `kept` gave."""
         own = tuple(kept[array] for array in self.buffers if array not in self.shelf_of)
         return *own, *(kept[each] for each in self.shelves)
+
+    def _of_weights(self) -> Iterator[tuple[Array, Window]]:
+        for work in (*self.work.values(), *self.before_row.values()):
+            for array, window, times in (item for _, items in work for item in items):
+                op = array.op
+                assert op is not None
+                needs, _ = follow(op, op.outs.index(array), window, times)
+                for each, need in zip(op.ins, needs, strict=True):
+                    if need is not None and not each.live and is_fixed_part(need, each.all_shape):
+                        yield each, need
 
     def _product(self, op: Op) -> int | None:
         for i, (a, b) in enumerate((op.ins, op.ins[::-1])):

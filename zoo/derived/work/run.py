@@ -24,7 +24,6 @@ from zoo.derived.network.windows import (
 )
 from zoo.derived.rules import follow
 from zoo.derived.selections import Switch
-from zoo.derived.work.memory import Buffer
 from zoo.derived.work.program import Program, Work
 from zoo.derived.work.weights import evaluate
 
@@ -166,7 +165,8 @@ class Run:
         if array is self.program.plan.canvas:
             return self._drawn(window)
         if not array.live:
-            return self.cut(self.known[array], array.batched, window)
+            part = self.prepared_values.get((array, window))
+            return self.cut(self.known[array], array.batched, window) if part is None else part
         if (array, window) not in self.now:
             buffer = self.program.buffers.get(array)
             whole = self.program.plan.covers.get((array, window), window)
@@ -272,13 +272,11 @@ class Run:
         for array, window, times in items:
             if (array, window) not in self.now:
                 self.now[array, window] = self.compute(array, window, times)
-            buffer: Buffer | None = self.program.buffers.get(array)
+            value, buffer = self.now[array, window], self.program.buffers.get(array)
             if array in self.program.shelf_of:
-                self.new[array] = window, self.now[array, window]
+                self.new[array] = window, value
             elif buffer is not None:
-                self.kept[array] = buffer.store(
-                    self, self.kept[array], window, self.now[array, window]
-                )
+                self.kept[array] = buffer.store(self, self.kept[array], window, value)
 
 
 def _formula(values, t, block, part):

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from zoo.derived.network.graph import Array, Op
-from zoo.derived.network.windows import Refused
+from zoo.derived.network.windows import Refused, Window
 from zoo.derived.rules import LINKS
 
 
@@ -45,6 +45,13 @@ def constants(
         ins = [known[each] if each.value is None else jnp.asarray(each.value) for each in op.ins]
         known.update(zip(op.outs, evaluate(op, ins), strict=True))
     return known
+
+
+def part(value: Any, batched: bool, window: Window) -> Any:
+    """A part of weights, the same at every rank."""
+    starts = [0] * batched + [int(span.first[0]) for span in window]
+    ends = [*value.shape[: int(batched)], *(int(span.last[0]) + 1 for span in window)]
+    return lax.slice(value, starts, ends)
 
 
 def _linked(op, known):
