@@ -10,7 +10,7 @@ from zoo.foundation.registry import register
 from zoo.heads import Bernoulli, Head
 from zoo.images.raster import Raster
 from zoo.layers import class_labels, value_before
-from zoo.layers.attention import Block, CausalAttention
+from zoo.layers.attention import Block, CausalAttention, LayerNorm
 from zoo.layers.convolutions import InputConv
 from zoo.layers.linear import Dense
 
@@ -80,7 +80,7 @@ class PixelTransformer(Raster):
             CausalAttention(d, self.heads, self.num_sites, stride) for _ in range(self.layers)
         ]
         self.blocks = [Block(attention, self.dropout) for attention in attentions]
-        self.norm = nn.LayerNorm()
+        self.norm = LayerNorm()
         self.output_layer = Dense(self.head.num_params, name="params_of")
         if self.num_classes:
             self.label = Dense(d, use_bias=False)

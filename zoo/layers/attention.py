@@ -7,6 +7,7 @@ before them. For an image whose rows are l tokens long that is the row so far, t
 above, and the column above: two layers see all.
 """
 
+import functools
 from typing import Any
 
 import flax.linen as nn
@@ -20,6 +21,8 @@ from zoo.layers.linear import Dense
 
 Tokens = Float[Array, "_ _ _"]  # batch, tokens, features
 QUERIES = 128  # at a time: their scores alone are in memory, and later keys are never multiplied
+# The variance as the mean of (x - mean)^2, not of x^2 less mean^2: one kernel of a GPU, not two.
+LayerNorm = functools.partial(nn.LayerNorm, use_fast_variance=False)
 
 
 class CausalAttention(nn.Module):
@@ -216,7 +219,7 @@ class Block(nn.Module):
 
     def setup(self):
         d = self.attention.features
-        self.norms = [nn.LayerNorm(), nn.LayerNorm()]
+        self.norms = [LayerNorm(), LayerNorm()]
         self.widen, self.narrow = Dense(4 * d), Dense(d)
         self.drop = nn.Dropout(self.dropout, rng_collection="train")
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from zoo.core.orderings import Ordering
 from zoo.foundation.registry import register
 from zoo.heads import Categorical, Head
-from zoo.layers.attention import Block, CausalAttention
+from zoo.layers.attention import Block, CausalAttention, LayerNorm
 from zoo.layers.linear import Dense, matmul
 from zoo.sequences.sequence import Sequence
 
@@ -97,7 +97,7 @@ class Transformer(Sequence):
             for _ in range(self.layers)
         ]
         self.blocks = [Block(attention, self.dropout) for attention in attentions]
-        self.norm = nn.LayerNorm()
+        self.norm = LayerNorm()
         self.drop = nn.Dropout(self.dropout, rng_collection="train")
         if not self.tied:
             self.output_layer = Dense(self.head.num_params, name="params_of")
