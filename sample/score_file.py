@@ -26,7 +26,7 @@ from zoo.core.model_files import find_run, take_classes
 from zoo.formats.arrays import read_arrays
 
 TEST = "test_scores.npz"  # in the run's folder: nats and dimensions of its test examples
-READING = ("binarise", "header", "sep", "decimal", "columns", "drop")  # how a file is read
+READING = ("binarise", "fit", "header", "sep", "decimal", "columns", "drop")  # how a file is read
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,6 +56,10 @@ class Options:
     binarise: Binarise = "none"
     """Make bits of grey pictures, for a model of bits: threshold (grey > 127) or dynamic (drawn with
     probability grey/255, with a fixed seed).
+    """
+    fit: bool = False
+    """Resize pictures to the model's size, the middle of each, and turn them into grey or colour as
+    it needs them.
     """
     header: Literal["auto", "yes", "no"] | None = None
     """Whether the first line of a .csv holds names (auto: if there is a word in it and no number); by

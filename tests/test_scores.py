@@ -79,6 +79,28 @@ def test_pictures_with_names_and_python(made, tmp_path):
     np.testing.assert_allclose(sample.score(made, tmp_path / "x.npz").nats, scores.nats, rtol=1e-5)
 
 
+def test_pictures_of_another_size_or_colour_are_made_to_fit_when_asked(made, tmp_path):
+    whole = np.zeros((6, 8, 3), np.uint8)
+    whole[2:4, 2:4] = 255
+    Image.fromarray(whole).save(tmp_path / "0.png")
+    with pytest.raises(ValueError, match="6x8 colour: make them 3x4 grey, or add --fit"):
+        sample.score(made, tmp_path)
+    small = np.zeros((1, 3, 4), np.uint8)
+    small[0, 1, 1] = 1
+    fitted = sample.score(made, tmp_path, fit=True, binarise="threshold").nats
+    np.testing.assert_allclose(fitted, sample.score(made, small).nats, rtol=1e-6)
+    np.save(tmp_path / "x.npy", np.zeros((2, 6, 8), np.uint8))
+    with pytest.raises(ValueError, match=r"has 6x8: make them 3x4\.$"):
+        sample.score(made, tmp_path / "x.npy")
+    with pytest.raises(ValueError, match="--fit is for pictures"):
+        sample.score(made, tmp_path / "x.npy", fit=True)
+    grey = Image.fromarray(np.full((3, 4), 128, np.uint8))
+    grey.save(tmp_path / "0.png")
+    four = zoo.NADE((3, 4), hidden=3, head=zoo.Categorical(4))
+    (part,) = examples.images(four, tmp_path / "0.png", 8, fit=True)
+    assert (part.x == 2).all()  # of 4 levels
+
+
 def test_levels_or_brightnesses_are_decided_by_the_whole_file(tmp_path):
     model = zoo.NADE((1, 2), hidden=2, head=zoo.Categorical(3))
     x = np.array([[[0, 1]], [[0, 0]], [[255, 127]]])  # the first two could be levels

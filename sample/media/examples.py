@@ -66,13 +66,13 @@ def rows_of(examples: Examples) -> list[np.ndarray]:
 
 
 def images(
-    model: zoo.Generative, path: Path, size: int, binarise: Binarise = "none"
+    model: zoo.Generative, path: Path, size: int, binarise: Binarise = "none", fit: bool = False
 ) -> Iterator[Examples]:
-    """Images of a picture, a folder, an .npy or an .npz."""
+    """Images of a picture, a folder, an .npy or an .npz; `fit` makes pictures fit the model."""
     if path.suffix == ".npz":
         yield from _packed(model, path, size)
         return
-    for names, x in stream_images(model, path, size, binarise):
+    for names, x in stream_images(model, path, size, binarise, fit):
         yield Examples(x, None, names)
 
 

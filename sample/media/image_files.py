@@ -94,10 +94,15 @@ def load_images(
 
 
 def stream_images(
-    model: zoo.Generative, path: str | os.PathLike, size: int, binarise: Binarise = "none"
+    model: zoo.Generative,
+    path: str | os.PathLike,
+    size: int,
+    binarise: Binarise = "none",
+    fit: bool = False,
 ) -> Iterator[tuple[list[str], Int[np.ndarray, "size *sites_and_event"]]]:
     """Reads the same files as `read_images`, `size` images at a time: a file may be larger than
     memory. They are read twice, as all of them decide whether numbers are levels or brightnesses.
+    `fit` resizes pictures, and turns them into grey or colour and into the model's levels.
 
     Yields:
       (names of the images, levels [size, *site_shape, *event_shape]); the last are perhaps fewer.
@@ -114,14 +119,16 @@ def stream_images(
     """
     path = Path(os.path.expanduser(path))
     found = np.zeros(0, np.int64)
-    for _, pixels in stream_pixels(model, path, size):
+    if fit and path.suffix == ".npy":
+        raise ValueError(f"--fit is for pictures, and {path} holds an array: drop it.")
+    for _, pixels in stream_pixels(model, path, size, fit):
         found = np.union1d(found, pixels)
         if len(found) > 2**16:
             raise ValueError(f"{path} has more than {2**16:,} levels; expected those of the model.")
     random = np.random.Generator(np.random.Philox(0))
-    for names, pixels in stream_pixels(model, path, size):
+    for names, pixels in stream_pixels(model, path, size, fit):
         if binarise == "none":
-            x, _ = _values(model, pixels, found, path)
+            x, _ = _values(model, pixels, found, path, greys=fit, requantise=fit)
         else:
             x = _binarised(model, pixels, found, path, binarise, random)
         yield names, _shaped(model, x)

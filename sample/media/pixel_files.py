@@ -15,6 +15,8 @@ from zoo.formats.arrays import as_pixels, cast, check_size, map_array
 from zoo.formats.pictures import brightness, fit_picture, picture_files, read_picture
 from zoo.foundation.arguments import checked
 
+FIT = ", or add --fit (in Python fit=True), which does it for pictures"
+
 
 class Loaded(NamedTuple):
     """Images from files.
@@ -89,10 +91,10 @@ def load_pixels(
 
 
 def stream_pixels(
-    model: zoo.Generative, path: Path, size: int
+    model: zoo.Generative, path: Path, size: int, fit: bool = False
 ) -> Iterator[tuple[list[str], Integer[np.ndarray, "size height width *channels"]]]:
     """Names and pixels of the images that `read_pixels` reads, `size` at a time; an .npy of integers
-    stays in its file.
+    stays in its file. `fit` resizes pictures and turns them into grey or colour.
     """
     files = _files(model, path)
     x = np.zeros(0) if files else _mapped(model, path)[0]
@@ -100,7 +102,8 @@ def stream_pixels(
         part = slice(start, start + size)
         if files:
             names = [file.name for file in files[part]]
-            yield names, np.stack([_picture(model, file, False)[0] for file in files[part]])
+            pixels = [_picture(model, file, fit, FIT)[0] for file in files[part]]
+            yield names, np.stack(pixels)
         else:
             pixels = cast(x[part], np.int64, path)
             yield [str(i) for i in range(start, start + len(pixels))], pixels
@@ -123,13 +126,15 @@ def _files(model, path):
     return files
 
 
-def _picture(model, path, fit):
-    """The pixels of a picture file, and the shape that it has there."""
+def _picture(model, path, fit, otherwise=""):
+    """The pixels of a picture file, and the shape that it has there; a message says what else than
+    resizing it helps.
+    """
     mode, pixels = read_picture(path)
     was, wanted = pixels.shape, image_shape(model)
     if fit:
         mode, pixels = fit_picture(mode, pixels, wanted[:2], len(wanted) == 3)
-    _check_shape(model, pixels.shape, path)
+    _check_shape(model, pixels.shape, path, otherwise)
     return brightness(mode, pixels), was
 
 
@@ -165,7 +170,7 @@ def _mapped(model: zoo.Generative, path: Path) -> tuple[Shaped[np.ndarray, "num 
     return x, said
 
 
-def _check_shape(model, got, path):
+def _check_shape(model, got, path, otherwise=""):
     wanted = image_shape(model)
     if tuple(got) != wanted:
         kinds = ["colour" if shape[2:] else "grey" for shape in (wanted, got)]
@@ -173,5 +178,6 @@ def _check_shape(model, got, path):
         if kinds[0] != kinds[1]:
             expected, found = f"{expected} {kinds[0]}", f"{found} {kinds[1]}"
         raise ValueError(
-            f"the checkpoint describes {expected} images (height x width), {path} has {found}."
+            f"the checkpoint describes {expected} images (height x width), {path} has {found}: "
+            f"make them {expected}{otherwise}."
         )

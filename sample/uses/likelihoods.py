@@ -70,7 +70,8 @@ def score(
       key: a key of these draws, consumed; `jax.random.key(0)` if None.
       **reading: how a .csv is read where it differs from that of the run: `header` (auto, yes, no),
         `sep` and `decimal` as the flags --data.sep and --data.decimal, `columns` or `drop`, names of
-        columns to read or to leave out; of pictures `binarise`, threshold or dynamic.
+        columns to read or to leave out; of pictures `binarise`, threshold or dynamic, and
+        `fit`, True to resize them and turn them into grey or colour as the model needs them.
 
     Returns:
       Likelihoods of all examples.
@@ -131,7 +132,7 @@ def read_examples(
       ValueError: there are none, or they cannot be read.
     """
     check_knows(model, "exact", "bound")
-    reading = {name: x for name, x in reading.items() if x not in (None, (), "none")}
+    reading = {name: x for name, x in reading.items() if x not in (None, (), "none", False)}
     is_file = isinstance(examples, str | os.PathLike)
     if reading and not (is_file and model.kind in ("images", "table")):
         raise ValueError(f"{', '.join(reading)}: only for tables and pictures in files; drop it.")
@@ -146,7 +147,7 @@ def read_examples(
     if model.kind == "table":
         folder, names = checkpoint and checkpoint.parent, getattr(model, "column_names", ())
         return read(model, path, size, reading=read_kept(folder, names, **reading))
-    if set(reading) - {"binarise"} or (reading and path.suffix == ".npz"):
+    if set(reading) - {"binarise", "fit"} or (reading and path.suffix == ".npz"):
         raise ValueError(f"{', '.join(reading)} says nothing about how {path} is read: drop it.")
     return read(model, path, size, **reading)
 
