@@ -161,4 +161,4 @@ def main(options: Options) -> None:
 
 
 if __name__ == "__main__":
-    command(main, Options, called("benchmarks.families"))
+    command(main, Options, called("benchmarks.families"), "--out FILE")

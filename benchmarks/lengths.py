@@ -141,4 +141,4 @@ def main(options: Options) -> None:
 
 
 if __name__ == "__main__":
-    command(main, Options, called("benchmarks.lengths"))
+    command(main, Options, called("benchmarks.lengths"), "--out FILE")

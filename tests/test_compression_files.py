@@ -1,6 +1,7 @@
 """Files as values to compress and back, by the kind of the model; and the commands."""
 
 import shlex
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -192,7 +193,7 @@ def packed(run, **flags):
     pack.run(pack.Options(str(run), run / "x.npy", **flags))
 
 
-def test_commands(run, tmp_path, capsys):
+def test_commands(run, tmp_path, capsys, monkeypatch):
     """A file goes there and back, and what cannot be done is said before the work."""
     packed(run, out=tmp_path / "x.arz")
     assert f"{run} {tmp_path / 'x.arz'}" in capsys.readouterr().out
@@ -219,6 +220,14 @@ def test_commands(run, tmp_path, capsys):
             call()
         assert len(str(caught.value).splitlines()) == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["x.arz", "x.npy"]
+    for command, file in ((pack, run / "x.npy"), (unpack, tmp_path / "x.arz")):
+        monkeypatch.setattr(sys, "argv", ["command", str(run), str(file), "--out", "z.npy"])
+        monkeypatch.setattr(data_files.os, "access", lambda *_: False)  # a place to read only
+        with pytest.raises(SystemExit) as stop:
+            command.main()
+        assert stop.value.code == (
+            "error: z.npy may not be written here: choose another place by --out FILE."
+        )
 
 
 def test_a_folder_below_home(run, tmp_path, capsys, monkeypatch):

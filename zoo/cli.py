@@ -176,9 +176,9 @@ def _warning_line(message, *where, **line):
     return f"warning: {' '.join(str(message).split())}\n"
 
 
-def command(main: Callable[[Any], None], options: type, prog: str) -> None:
+def command(main: Callable[[Any], None], options: type, prog: str, elsewhere: str = "") -> None:
     """Calls `main` with the options that the flags say, in a `shell`."""
-    with shell():
+    with shell(elsewhere):
         main(read_flags(options, prog))
 
 

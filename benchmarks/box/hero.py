@@ -90,4 +90,4 @@ def main(options: Options) -> None:
 
 
 if __name__ == "__main__":
-    command(main, Options, called("benchmarks.box.hero"))
+    command(main, Options, called("benchmarks.box.hero"), "--out FILE")

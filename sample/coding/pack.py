@@ -143,5 +143,10 @@ def _files(path, form):
     return [path / name for name in (["captions.tsv"] if "columns" in form else form["names"])]
 
 
+def main() -> None:
+    """The command line. An error is one line, and exit code 1."""
+    command(run, Options, called("sample.coding.pack"), "--out FILE")
+
+
 if __name__ == "__main__":
-    command(run, Options, called("sample.coding.pack"))
+    main()

@@ -73,5 +73,10 @@ def _name(header, form):
     return name if not suffix or is_named_so else str(Path(name).with_suffix(suffix))
 
 
+def main() -> None:
+    """The command line. An error is one line, and exit code 1."""
+    command(run, Options, called("sample.coding.unpack"), "--out FILE")
+
+
 if __name__ == "__main__":
-    command(run, Options, called("sample.coding.unpack"))
+    main()

@@ -3,6 +3,7 @@
 Whether the values give the file back is tried before anything is compressed.
 """
 
+import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -85,6 +86,8 @@ def check_free(path: Path) -> None:
         raise ValueError(f"{path} exists already and is not overwritten: name another by --out.")
     if not path.parent.is_dir():
         raise ValueError(f"there is no folder {path.parent}: make it first.")
+    if not os.access(path.parent, os.W_OK):  # said before the work
+        raise PermissionError(errno.EACCES, "it may not be written", str(path))
 
 
 def check_suffix(path: Path, form: dict[str, Any]) -> None:
