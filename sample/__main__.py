@@ -24,7 +24,7 @@ from zoo.cli import called, read_flags, shell
 from zoo.core.checkpoint import FILE
 from zoo.core.checks import kind
 from zoo.core.model_files import find_run, take_classes
-from zoo.foundation.processes import Distributed, everywhere, join, leads, leave, led
+from zoo.foundation.processes import Distributed, everywhere, join, leads, leave, led, run_to_end
 
 USAGE = (
     "{} RUN [flags]; RUN is a run's folder, a checkpoint, a model's name (its newest run), or "
@@ -163,8 +163,12 @@ def groups_of(options: Any) -> Iterator[Any]:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """The command line. An error is one line, and exit code 1."""
-    with shell("--out FILE"):
-        run(list(sys.argv[1:] if argv is None else argv))
+
+    def drawn():
+        with shell("--out FILE"):
+            run(list(sys.argv[1:] if argv is None else argv))
+
+    run_to_end(drawn)
 
 
 if __name__ == "__main__":

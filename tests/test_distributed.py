@@ -2,9 +2,11 @@
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -160,6 +162,45 @@ def test_an_error_in_the_second_process_ends_both(tmp_path):
         assert first[2].splitlines()[-1].startswith("error: another process could not begin")
         assert second[2].splitlines()[-1].startswith(said)
     assert not (tmp_path / "two" / "config.json").exists()
+
+
+@pytest.mark.slow
+def test_interrupted_killed_and_resumed(tmp_path):
+    """A signal to the second process ends both, and a resume goes on, also as one process."""
+    np.savez(tmp_path / "bits.npz", train=noisy_copies(40), test=noisy_copies(10))
+    words = ["-m", "train", "fvsbn", "--data.name", "images", "--data.path", "bits.npz"]
+    words += ["--steps", "4000", "--batch-size", "10", "--samples", "0", "--run-dir", "run"]
+    words += ["--eval-every", "4000", "--checkpoint-every", "50"]
+    checkpoints, last = tmp_path / "run" / "checkpoints", -1
+    outcomes = []
+    for number, resume in ((signal.SIGINT, []), (signal.SIGKILL, ["--resume"])):
+        address, both = f"localhost:{free_port()}", []
+        for each in "01":
+            flags = ["--distributed", "--coordinator", address, "--processes", "2"]
+            both.append(start([*words, *resume, *flags, "--process-id", each], tmp_path))
+        until = time.monotonic() + LIMIT
+        while newest(checkpoints) <= last and time.monotonic() < until:
+            assert all(process.poll() is None for process in both), ended(both)
+            time.sleep(0.1)
+        both[1].send_signal(number)
+        begun = time.monotonic()
+        outcomes.append(ended(both))
+        assert time.monotonic() - begun < 60  # jax would wait for 100 s
+        last = newest(checkpoints)
+    (first, second), (left, killed) = outcomes
+    assert first[0] == second[0] == 130
+    assert "; to continue, in each process with its flags of --distributed: " in first[2]
+    assert second[2].endswith("interrupted\n")
+    assert (left[0], killed[0]) == (1, -signal.SIGKILL)
+    assert left[2].splitlines()[-1].startswith("error: another process ended in the middle")
+    alone([*words, "--resume"], tmp_path, devices=1)
+    assert json.loads((tmp_path / "run" / "results.json").read_text())["steps"] == 4000
+
+
+def newest(checkpoints):
+    """The step of the newest checkpoint; -1 if there is none."""
+    found = checkpoints.iterdir() if checkpoints.exists() else ()
+    return max((int(path.name) for path in found if path.name.isdigit()), default=-1)
 
 
 @pytest.mark.slow

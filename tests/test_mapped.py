@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import zoo
 from train.data import Data, DataError
 from train.data.batching import Batches
+from train.data.in_files import in_files
 from train.data.sources.records import Records
-from train.engine.prepare import first_values, ready
+from train.engine.prepare import first_values, ready, shaped_inputs
 from train.kinds import load
 from train.recipe.presets import RECIPES
 from train.recipe.recipe import Recipe
@@ -67,8 +69,7 @@ def test_no_more_memory_than_batches_need(tmp_path):
     """80 MB of images are loaded, checked, hashed and batched in a third of that."""
     sizes = {"train": 80_000, "test": 100}
     folder, _ = write(tmp_path / "arrays", labels=False, shape=(40, 25), sizes=sizes)
-    recipe = RECIPES["pixel_cnn"]["cpu"]
-    recipe = Recipe(recipe.model, Data("images", path=str(folder)), batch_size=64)
+    recipe = Recipe(zoo.NADE(hidden=2), Data("images", path=str(folder)), batch_size=64)
     tracemalloc.start()
     try:
         _, recipe, dataset = ready(recipe, {"recipe.batch_size"})
@@ -83,6 +84,54 @@ def test_no_more_memory_than_batches_need(tmp_path):
     assert dataset.train.x.nbytes > 70e6 and peak < 40e6
 
 
+@pytest.mark.parametrize("levels", [2, 200])
+@pytest.mark.parametrize("ways", [{}, {"classes": (2, 0)}, {"train": 60}])
+def test_classifiers_read_images_from_their_files(tmp_path, levels, ways):
+    """As those in memory; and no more of them than a batch or a block at a time."""
+    folder, file = write(tmp_path / "arrays", levels)
+    recipe = RECIPES["cnn"]["cpu"]
+    found = []
+    for path in (folder, file):
+        data = Data("images", path=str(path), **ways)
+        found.append(shaped_inputs(dataclasses.replace(recipe, data=data), ())[1])
+    mapped, usual = found
+    assert in_files(mapped.train.context) and not in_files(usual.train.context)
+    assert mapped.digest == usual.digest and mapped.num_classes == usual.num_classes
+    for ours, theirs in zip(mapped.train, usual.train, strict=True):
+        np.testing.assert_array_equal(np.asarray(ours), theirs)
+        np.testing.assert_array_equal(ours[np.array([5, 3])], theirs[[5, 3]])
+
+
+def test_no_command_decodes_all_records(tmp_path, monkeypatch):
+    _, file = write(tmp_path / "arrays", sizes={"train": 120, "valid": 9, "test": 9})
+    folder = write_records(tmp_path / "records", np.load(file))
+
+    def whole(self, dtype=None, copy=None):
+        if len(self) > 60:
+            raise MemoryError("all images at once")
+        return self._read(np.asarray(self._rows))
+
+    monkeypatch.setattr(Records, "__array__", whole)
+    monkeypatch.setattr("train.data.in_files.BLOCK", 1000)
+    data = Data("images", path=str(folder))
+    for name, changes in (("cnn", {"classes": (0, 2)}), ("fvsbn", {"mutate": 0.1})):
+        recipe = dataclasses.replace(
+            RECIPES[name]["cpu"], data=dataclasses.replace(data, **changes)
+        )
+        _, dataset = shaped_inputs(recipe, ())
+        dataset.digest
+        batch = Batches(dataset.train, 16, 3, redraw=dataset.redraw)(0)
+        assert all(len(each) == 16 for each in batch if each is not None)
+
+
+@pytest.mark.parametrize("levels", [2, 200])
+def test_vectors_in_files(tmp_path, levels):
+    folder, file = write(tmp_path / "arrays", levels, shape=(7,))
+    mapped, usual = (load(Data("images", path=str(path))) for path in (folder, file))
+    assert isinstance(mapped.train.x, np.memmap) and mapped.digest == usual.digest
+    assert mapped.num_levels == usual.num_levels
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -93,7 +142,10 @@ def test_no_more_memory_than_batches_need(tmp_path):
             lambda folder: np.save(folder / "test.npy", np.zeros((3, 2, 2), np.uint8)),
             "labels.npy is int64|images of different shapes",
         ),
-        (lambda folder: np.save(folder / "train.npy", np.zeros((3, 2))), "is float64"),
+        (
+            lambda folder: np.save(folder / "train.npy", np.zeros((3, 2))),
+            r"is float64 \[3, 2\], expected uint8 .* or vectors \[N, D\]: write it as",
+        ),
         (lambda folder: (folder / "train.npy").write_bytes(b"no array"), "cannot be read"),
     ],
 )

@@ -28,7 +28,7 @@ from zoo.core.model_files import FLAG, file_of, is_own, take_classes
 from zoo.derived.explanation import why_not_causal
 from zoo.foundation.allocator import keep_freed_memory
 from zoo.foundation.compilation_cache import cache_compilations
-from zoo.foundation.processes import everywhere, join, leads, leave, led, several
+from zoo.foundation.processes import everywhere, join, leads, leave, led, run_to_end, several
 
 USAGE = "{0} MODEL [flags]; {0} MODEL --help explains the flags of a model."
 
@@ -37,6 +37,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line and returns the exit code; what a user can put right ends in one line
     on stderr.
     """
+    return run_to_end(lambda: _code(argv)) or 0
+
+
+def _code(argv):
     argv = list(sys.argv[1:] if argv is None else argv)
     any_stdout()
     cache_compilations()
@@ -47,7 +51,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UsageError as error:
         return _error(error, 2)
     except KeyboardInterrupt as interrupt:
-        print(f"interrupted{interrupt}", file=sys.stderr)
+        words = [word for word in interrupt.args if isinstance(word, str)]
+        print(f"interrupted{''.join(words)}", file=sys.stderr)
         return 130
     except Exception as error:
         if out_of_memory(error):
@@ -152,7 +157,8 @@ def _train(model, options, command, holding):
         again = shlex.join(
             [*called("train").split(), model, "--resume", "--run-dir", str(run.folder)]
         )
-        raise KeyboardInterrupt(f"; to continue: {again}") from None
+        where = ", in each process with its flags of --distributed" if several() else ""
+        raise KeyboardInterrupt(f"; to continue{where}: {again}") from None
     return run
 
 

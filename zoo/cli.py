@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.foundation.compilation_cache import cache_compilations
+from zoo.foundation.processes import lost
 
 OUT_OF_MEMORY = "not enough memory: ask for less at a time, or for fewer, shorter or smaller ones."
 TRACEBACK = "ZOO_TRACEBACK"
@@ -66,6 +67,8 @@ def complaint(error: Exception, elsewhere: str = "") -> str:
         return f"{TOO_LARGE} ({error})."
     if out_of_memory(error):
         return OUT_OF_MEMORY
+    if (gone := lost(error)) is not None:
+        return gone
     raise error
 
 

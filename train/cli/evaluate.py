@@ -25,7 +25,7 @@ from zoo.cli import called, complaint, read_flags
 from zoo.core.checks import kind
 from zoo.core.model_files import find_run, take_classes
 from zoo.foundation.compilation_cache import cache_compilations
-from zoo.foundation.processes import Distributed, everywhere, join, leads
+from zoo.foundation.processes import Distributed, everywhere, join, leads, run_to_end
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,6 +69,10 @@ class Options:
 
 def main(args: list[str] | None = None) -> int:
     """`python -m train.evaluate RUN`."""
+    return run_to_end(lambda: _code(args)) or 0
+
+
+def _code(args):
     prog = called("train.evaluate")
     cache_compilations()
     try:

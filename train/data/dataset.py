@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Int32, Shaped, UInt8
 
 from train.data.grouping import groups, members
+from train.data.in_files import blocks, chosen
 from train.data.options import Data as Data  # it has always been found here, too
 from zoo.formats.csv_cells import Reading
 
@@ -100,7 +101,7 @@ class Dataset:
             return redraw(random, index[chosen])
 
         return dataclasses.replace(
-            self, train=take(self.train, index), redraw=None if redraw is None else part
+            self, train=only(self.train, index), redraw=None if redraw is None else part
         )
 
     @functools.cached_property
@@ -115,10 +116,8 @@ class Dataset:
                     whole.update(b"none")
                     continue
                 whole.update(f"{array.dtype}{array.shape}".encode())
-                # In blocks of 16 MiB, for arrays that stay in their file.
-                rows = max(1, 2**24 // max(1, array[:1].nbytes))
-                for start in range(0, len(array), rows):
-                    whole.update(array[start : start + rows].tobytes())
+                for block in blocks(array):
+                    whole.update(block.tobytes())
         return whole.hexdigest()
 
     @property
@@ -186,6 +185,12 @@ def shared(train: Sequence[Hashable], test: Sequence[Hashable], what: str) -> tu
 def take(split: Split, index: np.ndarray | slice) -> Split:
     """The examples of a split at `index`, in that order."""
     return Split(split.x[index], None if split.context is None else split.context[index])
+
+
+def only(split: Split, index: np.ndarray) -> Split:
+    """The examples of a split at `index`, in that order; those in files stay there."""
+    x, context = split
+    return Split(chosen(x, index), None if context is None else chosen(context, index))
 
 
 def ragged(lines: list[np.ndarray]) -> Shaped[np.ndarray, " N"]:

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Shaped
 
 from train.data.dataset import Data, DataError, Dataset, generator, ragged, take
+from train.data.in_files import in_files
 
 _MUTATION = 4  # a stream of seeds, beside those of `batching`, `in_memory` and `subsets`
 
@@ -55,7 +56,7 @@ def mutate(dataset: Dataset, data: Data) -> Dataset:
     is_line = is_sound or dataset.vocabulary
     return dataclasses.replace(
         dataset,
-        train=once(train, 0, levels),
+        train=train if in_files(train.x) else once(train, 0, levels),  # `fresh` mutates it anyway
         valid=once(dataset.valid, 1, own),
         redraw=None if is_line else fresh,
         description=f"{dataset.description}, {rate:g} of the training values mutated",

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from train.data.dataset import Data, DataError, Dataset, Split, bernoulli, generator, mapped
+from train.data.in_files import changed
 
 
 def convert(dataset: Dataset, data: Data) -> Dataset:
@@ -63,7 +64,7 @@ def _binarise(dataset, how):
     grey = dataclasses.replace(_each(dataset, lambda x, _: brightness(x, native)), num_levels=2)
     if how == "threshold":
         return _each(grey, lambda x, _: _threshold(x)), "1 bit a pixel (grey > 127)"
-    drawn = _each(grey, lambda x, split: bernoulli(generator(split), x) if split else x)
+    drawn = _each(grey, lambda x, split: bernoulli(generator(split), np.asarray(x)) if split else x)
     values = "dynamic binarisation (validation and test: one fixed seeded draw)"
     return dataclasses.replace(drawn, dynamic=True), values
 
@@ -77,8 +78,12 @@ def _threshold(grey):
 
 
 def brightness(x: UInt8[Any, "..."], levels: int) -> UInt8[Any, "..."]:
-    """The brightness 0..255 of each of `levels` levels: 0 is black, the last one white."""
-    return x if levels == 256 else np.round(x * (255 / (levels - 1))).astype(np.uint8)
+    """The brightness 0..255 of each of `levels` levels: 0 is black, the last one white; of images in
+    files, when they are used.
+    """
+    if levels == 256:
+        return x
+    return changed(x, lambda x: np.round(x * (255 / (levels - 1))).astype(np.uint8))
 
 
 def _each(dataset, function):

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 from jaxtyping import Int
 
-from train.data.dataset import Data, DataError, Dataset, Split, generator, take
+from train.data.dataset import Data, DataError, Dataset, Split, generator, only
 
 _SUBSET = 3  # a stream of `train_seed`, beside those of `batching` and `in_memory`
 
@@ -36,8 +36,8 @@ def of_classes(dataset: Dataset, classes: tuple[int, ...]) -> Dataset:
     dataset = dataset.only(inside(dataset.train))
     dataset = dataclasses.replace(
         dataset,
-        valid=take(dataset.valid, inside(dataset.valid)),
-        test=take(dataset.test, inside(dataset.test)),
+        valid=only(dataset.valid, inside(dataset.valid)),
+        test=only(dataset.test, inside(dataset.test)),
     )
     dataset = dataclasses.replace(
         dataset.map(lambda split: split._replace(context=number[split.context])),

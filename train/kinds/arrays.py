@@ -8,6 +8,7 @@ import numpy as np
 
 import zoo
 from train.data.dataset import DataError, Dataset
+from train.data.in_files import blocks
 from train.kinds.kind import Kind, named
 from zoo.dense.standardised import ChangeOfVariables
 from zoo.formats.kept_reading import COLUMNS
@@ -135,8 +136,9 @@ def _check_values(model: zoo.Generative, dataset: Dataset) -> None:
             f"{dataset.name} has {levels} levels, but {reason}: pass "
             f"--model.head {_head(model.head.event_shape, levels)}, or --data.binarise dynamic."
         )
-    zoo.check_values(model, dataset.valid.x, f"the validation split of {dataset.name}")
-    zoo.check_values(model, dataset.test.x, f"the test split of {dataset.name}")
+    for split, what in ((dataset.valid, "validation"), (dataset.test, "test")):
+        for block in blocks(split.x):
+            zoo.check_values(model, block, f"the {what} split of {dataset.name}")
 
 
 def _event(model: Any, shape: tuple[int, ...]) -> tuple[int, ...]:

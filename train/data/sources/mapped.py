@@ -1,6 +1,7 @@
 """Your own images that need not fit into memory: a folder of arrays or records, read as they are used.
 
-- `train.npy` and `test.npy`, optionally `valid.npy`: uint8 `[N, H, W]` or `[N, H, W, 3]`;
+- `train.npy` and `test.npy`, optionally `valid.npy`: uint8 `[N, H, W]`, `[N, H, W, 3]` or vectors
+  `[N, D]`;
 - or `train.array_record` and so on, each record a picture's file, such as PNG; also in several files,
   `train-00000-of-00002.array_record` and so on;
 - optionally `train_labels.npy`, `test_labels.npy` (and `valid_labels.npy`): integers from 0, `[N]`.
@@ -18,12 +19,12 @@ from typing import Any
 import numpy as np
 
 from train.data.dataset import Data, DataError, Dataset, Split
+from train.data.in_files import blocks
 from train.data.sources.records import SUFFIX, Records, record_files
 from zoo.formats.arrays import map_array
 
 Classes = Callable[[Path, list[Any]], tuple[int | None, tuple[str, ...]]]
 SPLITS = ("train", "valid", "test")
-BLOCK = 2**24  # bytes that are looked at together
 NOTE = "the images stay in their files, and nobody looked for those that occur twice"
 
 
@@ -89,9 +90,11 @@ def _split(folder, name, files, labelled):
         labels = np.array(map_array(folder / f"{name}_labels.npy")) if labelled else None
     except ValueError as error:
         raise DataError(str(error)) from None
-    if x.dtype != np.uint8 or not (x.ndim == 3 or (x.ndim == 4 and x.shape[3] == 3)) or not x.size:
+    fits = x.ndim in (2, 3) or (x.ndim == 4 and x.shape[3] == 3)
+    if x.dtype != np.uint8 or not fits or not x.size:
         raise DataError(
-            f"{files[0]} is {x.dtype} {x.shape}, expected uint8 [N, H, W] or [N, H, W, 3]"
+            f"{files[0]} is {x.dtype} {list(x.shape)}, expected uint8 [N, H, W], [N, H, W, 3] or "
+            "vectors [N, D]: write it as one of them"
         )
     if labels is None:
         return Split(x, None)
@@ -118,5 +121,4 @@ def _largest(x):
     """The largest value, block by block; of records, the largest that pictures of their mode have."""
     if isinstance(x, Records):
         return 1 if x.mode == "1" else 255
-    rows = max(1, BLOCK // max(1, x[:1].nbytes))
-    return max(int(x[start : start + rows].max()) for start in range(0, len(x), rows))
+    return max(int(block.max()) for block in blocks(x))

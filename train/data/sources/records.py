@@ -26,6 +26,7 @@ class Records:
       shape: with N first.
     """
 
+    in_files = True
     dtype = np.dtype(np.uint8)
 
     def __init__(self, source: Any, name: str, rows: range, mode: str, shape: tuple[int, ...]):
