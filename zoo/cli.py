@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.foundation.compilation_cache import cache_compilations
-from zoo.foundation.processes import lost
+from zoo.foundation.outside.ending import lost
 
 OUT_OF_MEMORY = "not enough memory: ask for less at a time, or for fewer, shorter or smaller ones."
 TRACEBACK = "ZOO_TRACEBACK"

@@ -25,7 +25,8 @@ from zoo.cli import called, complaint, read_flags
 from zoo.core.checks import kind
 from zoo.core.model_files import find_run, take_classes
 from zoo.foundation.compilation_cache import cache_compilations
-from zoo.foundation.processes import Distributed, everywhere, join, leads, run_to_end
+from zoo.foundation.outside.ending import run_to_end
+from zoo.foundation.processes import Distributed, everywhere, join, leads
 
 
 @dataclasses.dataclass(frozen=True)
