@@ -5,6 +5,7 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from test_own_models import same_registry  # noqa: F401 (a fixture)
 from test_train_cli import drawn, fails  # noqa: F401 (fixtures)
@@ -15,6 +16,9 @@ import train.__main__ as cli
 import train.data.loading
 import zoo
 from train.cli.listing import FAMILIES
+from train.data import DataError
+from train.data.dataset import Dataset, Split
+from train.kinds import kind_of
 from train.recipe.presets import RECIPES
 
 ROOT = Path(__file__).parents[1]
@@ -114,3 +118,18 @@ def test_nobody_asks_for_a_class_of_models(package):
                 if names & (MODELS - {"Sequence"} | {"EverySequence"}):
                     asked.append(f"{path.name}:{node.lineno}")
     assert asked == []
+
+
+@pytest.mark.parametrize(
+    ("levels", "models"), [(2, "fvsbn, nade, nade_categorical, eonade, made"), (None, "rnade, maf")]
+)
+def test_models_of_images_name_those_of_vectors(levels, models):
+    split = Split(np.zeros((5, 7), np.float32 if levels is None else np.int32), None)
+    dataset = Dataset("x.npy", "five vectors", split, split, split, levels)
+    for model in (zoo.PixelCNN(), zoo.PixelCNNpp(), zoo.RowLSTM()):
+        said = f"x.npy holds vectors of 7 values, but {type(model).__name__} describes images: "
+        with pytest.raises(DataError, match=f"{said}choose a model of vectors .{models}."):
+            kind_of(model).shaped(model, dataset, ())
+    for name in models.split(", "):  # the advice can be followed
+        model = zoo.entry(name).paper
+        assert kind_of(model).shaped(model, dataset, ()).site_shape == (7,)

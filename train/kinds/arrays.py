@@ -27,6 +27,7 @@ class Arrays(Kind):
         number of examples if the model prefers some.
         """
         shape, levels = dataset.train.x.shape[1:], dataset.num_levels
+        _check_axes(model, dataset)
         free = {field.name for field in dataclasses.fields(model)} - set(given)
         changes: dict[str, Any] = {}
         if "head" not in free:
@@ -117,6 +118,24 @@ class Arrays(Kind):
         if dataset.reading is not None:
             columns["reading"] = dataclasses.asdict(dataset.reading)
         write_whole(folder / COLUMNS, json.dumps(columns).encode())
+
+
+def _check_axes(model: zoo.Generative, dataset: Dataset) -> None:
+    """Raises DataError if a model of images gets vectors."""
+    shape, levels = dataset.train.x.shape[1:], dataset.num_levels
+    if len(shape) > 1 or not isinstance(model, zoo.Raster):
+        return
+    kind = "table" if levels is None else "images"
+    exact = {name: entry.tiny for name, entry in zoo.CATALOGUE.items() if entry.tiny.kind == kind}
+    names = [
+        name
+        for name, tiny in exact.items()
+        if tiny.knows == "exact" and not isinstance(tiny, zoo.Raster)
+    ]
+    raise DataError(
+        f"{dataset.name} holds vectors of {shape[0]} values, but {named(model)} describes images: "
+        f"choose a model of vectors ({', '.join(names)}), or give images [N, height, width]."
+    )
 
 
 def _check_values(model: zoo.Generative, dataset: Dataset) -> None:
