@@ -98,7 +98,8 @@ def test_runs_never_overwrite_each_other(flags, drawn):
 
 
 def test_unknown_names_get_the_nearest(capsys, flags):
-    assert "Did you mean 'made'?" in fails(capsys, 2, "mad")
+    said = fails(capsys, 2, "mad")
+    assert "Did you mean 'made'? There are made, " in said and "lstm" not in said
     assert "the model comes first" in fails(capsys, 2, "--steps", "3", "made")
     assert "mnist_1bit" in fails(capsys, 1, "made", "--data.name", "mnist_1bits")
     assert not Path("runs").exists()
@@ -111,6 +112,11 @@ def test_unknown_names_get_the_nearest(capsys, flags):
             cli.main,
             ["made", "--step", "3"],
             "Unrecognized options: --step, 3; Perhaps you meant: --steps INT Updates",
+        ),
+        (
+            cli.main,
+            ["made", "--data.s", "5"],  # like ten others
+            "Perhaps you meant: --data.size [INT",
         ),
         (cli.main, ["made", "--model.hed", "5"], r"|mixtureofgaussians:COMPONENTS:MIN_SCALE|"),
         (
@@ -138,6 +144,7 @@ def test_wrong_flags_end_in_one_line(capsys, main, argv, message):
     error = capsys.readouterr().err
     assert caught.value.code == 2 and error.count("\n") == 1
     assert error.startswith("error: ") and message in error and error.endswith(" --help\n")
+    assert error.count(" --data.") <= 4, "the wrong flag and the three most like it"
     assert not Path("runs").exists()
 
 

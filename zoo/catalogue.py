@@ -270,11 +270,11 @@ def entry(name: str) -> Entry:
       (8000, 8000)
     """
     if name not in CATALOGUE:
-        near = difflib.get_close_matches(name, CATALOGUE, n=1, cutoff=0.5)
+        near = difflib.get_close_matches(name, CATALOGUE, n=5, cutoff=0.5)
         hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise ValueError(
-            f"unknown model {name!r}; the catalogue has {', '.join(sorted(CATALOGUE))}.{hint}"
-        )
+        names = ", ".join(near or sorted(CATALOGUE))
+        others = f" and {len(CATALOGUE) - len(near)} others" if near else ""
+        raise ValueError(f"unknown model {name!r}; the catalogue has {names}{others}.{hint}")
     return CATALOGUE[name]
 
 

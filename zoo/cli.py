@@ -1,6 +1,7 @@
 """What a command does with its flags, its errors and an interrupt."""
 
 import contextlib
+import difflib
 import errno
 import importlib.util
 import io
@@ -17,6 +18,7 @@ from zoo.foundation.compilation_cache import cache_compilations
 from zoo.foundation.outside.ending import lost
 
 OUT_OF_MEMORY = "not enough memory: ask for less at a time, or for fewer, shorter or smaller ones."
+FLAGS = 3  # that a message names at most for a wrong one
 TRACEBACK = "ZOO_TRACEBACK"
 TOO_LARGE = "a number is larger than a computer can hold: choose smaller ones"
 
@@ -102,11 +104,24 @@ def _one_line(box: str) -> str:
     lines = _unbroken([(line[2:-2] if framed else line).rstrip() for line in lines])
     parts = re.split(r"\n[─-]+\n", "\n".join(lines))[0 if framed else 1 :]
     kept = [
-        " ".join(part.split())
+        " ".join(_with_few_flags(part, parts[0]).split())
         for part in parts
         if not part.startswith(("For full helptext", "Argument helptext"))
     ]
     return ("; ".join(kept) or " ".join(box.split())).rstrip(".")
+
+
+def _with_few_flags(part, first):
+    """A list of flags that a wrong one may have meant, cut to those most like it; any other part as
+    it is. The wrong flag is named before the list, or in the first part.
+    """
+    head, *flags = re.split(r"\n(?=--)", part)
+    wrong = re.search(r"--[\w.\-]+", f"{head} {first}")
+    if len(flags) <= FLAGS or wrong is None:
+        return part
+    names = {flag.split()[0]: flag for flag in flags}
+    near = difflib.get_close_matches(wrong[0], names, n=FLAGS, cutoff=0.0)
+    return "\n".join([head, *(names[name] for name in near)])
 
 
 def _unbroken(lines):

@@ -102,8 +102,7 @@ def stream_pixels(
         part = slice(start, start + size)
         if files:
             names = [file.name for file in files[part]]
-            pixels = [_picture(model, file, fit, FIT)[0] for file in files[part]]
-            yield names, np.stack(pixels)
+            yield names, np.stack([_picture(model, file, fit, FIT)[0] for file in files[part]])
         else:
             pixels = cast(x[part], np.int64, path)
             yield [str(i) for i in range(start, start + len(pixels))], pixels

@@ -20,6 +20,7 @@ from train.recipe.presets import RECIPES
 from train.recipe.recipe import Recipe
 from train.runs.folder import find
 from train.runs.writers import Log, check_tensorboard
+from zoo.cli import called
 from zoo.core.model_files import find_run, is_own, model_class, take_classes
 from zoo.foundation.processes import Distributed
 
@@ -221,11 +222,14 @@ def sentence(cls: type) -> str:
 
 
 def _unknown(name):
-    near = difflib.get_close_matches(name, RECIPES, n=1, cutoff=0.4)
+    near = difflib.get_close_matches(name, RECIPES, n=5, cutoff=0.4)
     hint = f" Did you mean {near[0]!r}?" if near else ""
+    others = (
+        f" and {len(RECIPES) - len(near)} others ({called('train')} lists them)" if near else ""
+    )
     return (
-        f"there is no recipe for a model {name!r}.{hint} There are {', '.join(RECIPES)}, and FILE.py:"
-        "Class for a model of your own file."
+        f"there is no recipe for a model {name!r}.{hint} There are {', '.join(near or RECIPES)}"
+        f"{others}, and FILE.py:Class for a model of your own file."
     )
 
 
