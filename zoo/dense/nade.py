@@ -140,4 +140,7 @@ def _blocks(by_rank):
 
 def contract(value, weights):
     """[rows, inputs] @ [inputs, columns]; for one or two inputs, products are faster."""
-    return (value[..., None] * weights[None]).sum(1) if len(weights) <= 2 else value @ weights
+    if len(weights) > 2:
+        return value @ weights
+    first, *second = (a[:, None] * b[None] for a, b in zip(value.T, weights, strict=True))
+    return sum(second, first)
