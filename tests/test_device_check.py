@@ -126,8 +126,10 @@ def test_what_jax_or_a_child_says_ends_the_check_in_one_line(out, monkeypatch):
 def test_a_line_that_was_cut_off_spoils_no_other(out):
     (out / "results.jsonl").write_text('{"part": "stub", "key": "a"}\n{"part": "stub", "ke')
     results.emit("stub", "b")
-    results.emit("stub", "c")
+    results.emit("stub", "c", loss=float("inf"), ms=1.5)
     assert [row["key"] for row in results.rows()] == ["a", "b", "c"]
+    last = (out / "results.jsonl").read_text().splitlines()[-1]
+    assert '"loss": null, "ms": 1.5' in last  # JSON has no Infinity
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path, monkeypatch):

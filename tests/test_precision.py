@@ -12,6 +12,7 @@ from marks import slow_but
 
 import sample
 import zoo
+from benchmarks.on_device import checks, results
 from train.engine.step import initial_state, make_update
 from train.recipe.recipe import Recipe
 
@@ -68,6 +69,22 @@ def test_engines_agree_on_a_device_that_rounds(name, rounding):
         scored = zoo.log_prob(model, variables, found.x[0])
         np.testing.assert_allclose(found.log_prob[0], scored, rtol=1e-5, atol=1e-4)
     assert not rounding
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["eonade", "vae", "cnn"])
+def test_numerics_of_a_device_check_pass_on_a_device_that_rounds(
+    name, rounding, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("OUT", str(tmp_path))
+    before = jax.config.jax_default_matmul_precision
+    try:
+        checks.numerics(name, "default")
+    finally:
+        jax.config.update("jax_default_matmul_precision", before)
+    (row,) = results.rows()
+    assert not results.failed() and "error" not in row
+    assert row["gradients"] == row["as_on_cpu"] == "ok" and rounding
 
 
 @pytest.mark.parametrize("precision", ["default", "highest"])

@@ -36,9 +36,11 @@ def make_folder() -> None:
 
 
 def emit(part: str, key: str, **values: Any) -> None:
-    """Appends one line to the results and prints it."""
+    """Appends one line to the results and prints it; numbers that are infinite or nan become null."""
+    from zoo.foundation.files import to_json
+
     line = {"part": part, "key": key, **values, "at": round(time.monotonic() - BEGAN, 1)}
-    text = json.dumps(line, default=float)
+    text = to_json(line)
     with (folder() / RESULTS).open("ab+") as file:
         # The last line may be cut off, by a kill or a full disk: it must not spoil this one.
         size = file.seek(0, os.SEEK_END)
