@@ -7,9 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from test_parallel import assert_same
+from test_resume import interrupt_at
 from test_training import noisy_copies, run_steps, tiny
 
 import zoo
+from train.__main__ import main
 from train.engine.devices import fetched, pieces
 from train.engine.step import initial_state, make_update
 from train.recipe.recipe import Recipe
@@ -163,7 +165,40 @@ def test_what_cannot_be_is_refused_in_one_line():
         tiny(accumulate=0)
     with pytest.raises(ValueError, match=r"--shard fsdp is not possible with --parallel pmap"):
         tiny(shard="fsdp", parallel="pmap")
-    with pytest.raises(ValueError, match=r"--shard fsdp .* there is one: drop --shard"):
+    with pytest.raises(ValueError, match=r"--shard fsdp .* there is one: pass --shard none"):
         make_update(tiny(shard="fsdp"), jax.devices()[:1])
     with pytest.raises(ValueError, match=r"--shard fsdp .* of 4 a batch of 7 uses one"):
         make_update(tiny(shard="fsdp", batch_size=7), jax.devices()[:4])
+
+
+@pytest.mark.slow
+def test_a_run_goes_on_in_another_way(tmp_path, monkeypatch, capfd):
+    """Devices share the weights, then keep all, then the batch goes in parts: the weights are those
+    of a run that was never stopped.
+    """
+    np.savez(tmp_path / "bits.npz", train=noisy_copies(40), test=noisy_copies(10))
+    monkeypatch.chdir(tmp_path)
+    words = ["nade", "--data.name", "images", "--data.path", "bits.npz", "--samples", "0"]
+    words += ["--model.hidden", "8", "--batch-size", "8", "--steps", "60", "--eval-every", "10"]
+
+    def run(folder, *more, stop=None, code=0):
+        with monkeypatch.context() as patched:
+            if stop is not None:
+                interrupt_at(patched, stop)
+            assert main([*words, "--run-dir", folder, *more]) == code, capfd.readouterr().err
+
+    run("plain")
+    run("other", "--shard", "fsdp", stop=15, code=130)
+    monkeypatch.setattr("train.engine.step.share", lambda *_: tuple(jax.devices()[:1]))
+    run("other", "--resume", code=1)
+    assert "uses one: pass --shard none" in capfd.readouterr().err
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
+    run("other", "--resume", "--shard", "none", "--remat", stop=30, code=130)
+    assert "with remat True (before: False), shard none (before: fsdp)" in capfd.readouterr().err
+    run("other", "--resume", "--accumulate", "2", stop=45, code=130)
+    run("other", "--resume", "--parallel", "pmap", "--no-remat")
+    ours, theirs = (
+        zoo.load(tmp_path / each / "model.safetensors")[1] for each in ("other", "plain")
+    )
+    assert_same(ours, theirs)

@@ -17,12 +17,14 @@ from train.cli.options import UsageError, parse
 from train.engine.prepare import fitted, ready, shape_notes
 from train.engine.report import finish, finished
 from train.engine.run_folder import load_data, train_run
+from train.engine.step import make_update
 from train.engine.warm_start import notes as encoder_notes
 from train.kinds import kind_of
 from train.practice.results_table import csv_text, markdown, read, rows
 from train.practice.series import folder_of, folds_of, members
+from train.runs.changes import check_same, other_ways
 from train.runs.copies import pack, unpack
-from train.runs.folder import Run, check_same, create, find, write
+from train.runs.folder import Run, create, find, write
 from zoo.cli import any_stdout, called, complaint, out_of_memory, python
 from zoo.core.model_files import FLAG, file_of, is_own, take_classes
 from zoo.derived.explanation import why_not_causal
@@ -182,7 +184,10 @@ def _opened(options, holding):
     else:  # it was checked when it began, and needs no other run any more
         stored, dataset = options.recipe, load_data(run, options.recipe)
         recipe = fitted(stored, dataset)
-        run.move_data(stored)
+        make_update(recipe)
+        if said := other_ways(run.name_and_recipe()[1], stored):
+            print(f"note: {said}", file=sys.stderr)
+        run.take_changes(stored)
     return run, stored, recipe, dataset
 
 

@@ -20,7 +20,8 @@ from train.engine.evaluation import (
     mixture,
 )
 from train.kinds import kind_of
-from train.runs.folder import Run, check_same
+from train.runs.changes import check_same
+from train.runs.folder import Run
 from zoo.cli import called, complaint, read_flags
 from zoo.core.checks import kind
 from zoo.core.model_files import find_run, take_classes

@@ -25,7 +25,8 @@ from train.engine.run_folder import load_data, train_run
 from train.recipe.comparisons import COMPARISONS
 from train.recipe.published import RED_WINE, ROWS, Row
 from train.recipe.recipe import Recipe
-from train.runs.folder import Run, check_same, create
+from train.runs.changes import check_same
+from train.runs.folder import Run, create
 from zoo.cli import called, complaint, read_flags
 from zoo.foundation.allocator import keep_freed_memory
 from zoo.foundation.compilation_cache import cache_compilations

@@ -99,17 +99,19 @@ def make_update(recipe: Recipe, devices: Sequence[jax.Device] | None = None) -> 
     make = _by_pmap if recipe.parallel == "pmap" else _by_jit
     used = share(recipe.part_size, devices, recipe.accumulate)
     if recipe.parallel == "pmap" and jax.process_count() > 1:
-        raise ValueError("--parallel pmap is for one process: drop it, or --distributed.")
+        raise ValueError(
+            "--parallel pmap is for one process: pass --parallel jit, or drop --distributed."
+        )
     if recipe.shard != "none" and len(used) == 1:
         given = len(devices or jax.devices())
         if given == 1:
             raise ValueError(
                 f"--shard {recipe.shard} cuts the weights over several devices, and there is one: "
-                "drop --shard."
+                "pass --shard none."
             )
         raise ValueError(
             f"--shard {recipe.shard} cuts the weights over several devices, and of {given} a batch "
-            f"of {recipe.part_size} uses one: drop --shard, or pass a --batch-size that several "
+            f"of {recipe.part_size} uses one: pass --shard none, or a --batch-size that several "
             "devices divide."
         )
     update = make(recipe, used)

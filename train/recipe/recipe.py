@@ -16,6 +16,7 @@ PLACES = (
     "data_dir",
     "manual_dir",
 )  # fields of the data that say where they lie, and not what they are
+WAYS = ("parallel", "accumulate", "remat", "shard")  # how an update is computed, and not which
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from train.data import Dataset
-from train.recipe.recipe import PLACES, Recipe, differences, from_json, to_json
+from train.recipe.recipe import PLACES, WAYS, Recipe, from_json, to_json
 from zoo.core.configs import UnknownClass
 from zoo.foundation import files
 
@@ -196,13 +196,14 @@ class Run:
         ]
         write(self.metrics, "".join(lines))
 
-    def move_data(self, recipe: Recipe) -> None:
-        """Notes where the data lie now."""
+    def take_changes(self, recipe: Recipe) -> None:
+        """Notes where the data lie now, and how updates are computed from now on."""
         name, stored, digest = self._config()
-        if stored.data != recipe.data:
-            places = {place: getattr(recipe.data, place) for place in PLACES}
-            stored = dataclasses.replace(stored, data=dataclasses.replace(stored.data, **places))
-            self._write_config(name, stored, digest)
+        places = {place: getattr(recipe.data, place) for place in PLACES}
+        ways: dict[str, Any] = {way: getattr(recipe, way) for way in WAYS}
+        data = dataclasses.replace(stored.data, **places)
+        if (now := dataclasses.replace(stored, data=data, **ways)) != stored:
+            self._write_config(name, now, digest)
 
     def _write_config(self, name, recipe, digest):
         data = {} if digest is None else {"data": digest}
@@ -249,29 +250,6 @@ def find(what: str | Path) -> Run:
             f"no run {what}: neither a run folder nor a model with a run under {RUNS.absolute()}."
         )
     return max(runs, key=lambda run: run.config.stat().st_mtime_ns)
-
-
-def check_same(run: Run, name: str, recipe: Recipe) -> None:
-    """Raises RunError, naming each field that differs, unless the run is of this model and recipe.
-
-    Where the data lie does not count if the run has a digest of them, which `Run.check_data` compares.
-    """
-    stored_name, stored = run.name_and_recipe()
-    if name != stored_name:
-        raise RunError(f"{run.folder} is a run of {stored_name}, not of {name}.")
-    changed = differences(stored, recipe)
-    if run.digest is not None:
-        places = {f"data.{place}" for place in PLACES}
-        changed = {field: both for field, both in changed.items() if field not in places}
-    if changed:
-        fields = ", ".join(
-            f"{field} is {old!r} in the run but {new!r} here"
-            for field, (old, new) in changed.items()
-        )
-        raise RunError(
-            f"{run.folder} cannot be resumed with another configuration: {fields}. Give what is in "
-            "the run, or another run folder."
-        )
 
 
 def write(path: Path, text: str) -> None:
