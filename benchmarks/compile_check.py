@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import jax
 import tyro
 
 import zoo
@@ -104,7 +105,6 @@ def recipe_of(name: str, size: str) -> Any:
 
 def programs(name: str, options: Options) -> Iterator[tuple[str, Any, tuple[Any, ...]]]:
     """(what it computes, the function, its arguments as shapes) of each program of a model."""
-    import jax
     import jax.numpy as jnp
 
     import sample
@@ -154,7 +154,6 @@ def compile_all(device: Device, options: Options) -> None:
     Raises:
       ValueError: the device's compiler is not installed.
     """
-    import jax
     from jax.sharding import SingleDeviceSharding
 
     try:
@@ -273,15 +272,23 @@ def main(options: Options) -> None:
             new, count = new + (verdict == "new"), count + 1
             if options.store and not error:
                 stored[key] = {name: found[name] for name in SLACK}
+                table["jax"] = jax.__version__
                 write_whole(TABLE, (json.dumps(table, indent=1, sort_keys=True) + "\n").encode())
     if new:
         advice = "" if any(map(is_own, options.models)) else "; --store adds them"
         print(f"{new} of {count} programs have no stored one to compare with{advice}.")
     if worse:
-        raise ValueError(
-            f"{len(worse)} of {count} programs have grown or do not compile: {'; '.join(worse[:3])}"
-            f"{', ...' if worse[3:] else ''}. Change them back, or store what is meant with --store."
-        )
+        raise ValueError(_summary(worse, count, table.get("jax", jax.__version__)))
+
+
+def _summary(worse, count, stored_by):
+    """What has grown, and what to do, in a line."""
+    named = "; ".join(worse[:3]) + (", ..." if worse[3:] else "")
+    said = f"{len(worse)} of {count} programs have grown or do not compile: {named}."
+    said += " Change them back, or store what is meant with --store."
+    if stored_by != jax.__version__:
+        said += f" They were stored by jax {stored_by}, and this is {jax.__version__}."
+    return said
 
 
 if __name__ == "__main__":

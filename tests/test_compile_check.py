@@ -112,7 +112,7 @@ def table(tmp_path, monkeypatch):
     """A stored table with one program, and what a compiler says of two."""
     path = tmp_path / "programs.json"
     stored = {"kernels": 10.0, "copied": 0, "conditionals": 0, "waits": 0, "temporary": 8}
-    path.write_text(json.dumps({"tiny/8": {"tpu/made/draw": stored}}))
+    path.write_text(json.dumps({"jax": "0.0.1", "tiny/8": {"tpu/made/draw": stored}}))
     said = [{"key": "tpu/made/draw", **stored}, {"key": "tpu/made/update", **stored}]
     monkeypatch.setattr(compile_check, "TABLE", path)
     monkeypatch.setattr(compile_check, "found_by", lambda *_: (dict(each) for each in said))
@@ -126,9 +126,10 @@ def test_a_program_without_a_stored_one_is_new_and_one_that_grew_is_named(table,
     assert [line.split()[0] for line in lines[:2]] == ["ok", "new"]
     assert lines[2] == "1 of 2 programs have no stored one to compare with; --store adds them."
     table[0]["kernels"], table[1] = 12.0, {"key": "tpu/made/update", "error": "ValueError: no"}
-    grown = r"^2 of 2 .*tpu/made/draw \(kernels 12.0, stored 10.0\); .*ValueError: no.* --store\.$"
+    grown = r"^2 of 2 .*tpu/made/draw \(kernels 12.0, stored 10.0\); .*ValueError: no.* --store\. They were stored by jax 0.0.1, and"
     with pytest.raises(ValueError, match=grown):
         compile_check.main(options)
+    assert json.loads(compile_check.TABLE.read_text())["jax"] == "0.0.1"
     del table[1]
     compile_check.main(Options(("made",), devices=("tpu",), store=True))
     compile_check.main(options)
