@@ -17,6 +17,7 @@ import pytest
 import zoo
 from benchmarks import device_check
 from benchmarks.on_device import ceilings, checks, children, results, trainings
+from sample.testing import suite
 
 # A job that compiles for a while, waits for "go", takes a time for its timing, and writes its key.
 STUB = """
@@ -228,19 +229,29 @@ def test_a_child_that_is_told_to_stop_before_it_has_compiled_anything_has_not_fa
     assert failures()[1:] == [["failed", "slow"]]
 
 
-def test_an_error_of_the_device_is_no_outcome_of_numerics(out):
-    def fail(error):
-        raise error
+def test_checks_of_numerics_are_written_one_by_one_and_not_made_again(out, monkeypatch):
+    """An error of the device, such as for want of memory, is no outcome: it is tried again."""
+    made, errors = [], [jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED"), AssertionError("2")]
 
-    errors = []
-    assert checks._outcome(lambda: None, errors) == "ok"
-    assert checks._outcome(lambda: "a remark", errors) == "ok: a remark"
-    wrong = checks._outcome(lambda: fail(AssertionError("sums to 2")), errors)
-    assert wrong == "failed: AssertionError: sums to 2" and not errors
-    checks._outcome(lambda: fail(jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED")), errors)
-    assert errors == ["JaxRuntimeError: RESOURCE_EXHAUSTED"]
-    results.emit("numerics", "made/default", normalised=wrong, step="ok")
-    results.emit("numerics", "vae/default", rows="failed: x", error=errors[0])
-    results.emit("numerics", "vae/default", rows="ok: tried again")
-    assert results.failed() == [f"made/default normalised: {wrong}"]
-    assert ("numerics", "made/default") in results.measured()
+    def check_step(entry):
+        made.append("step")
+
+    def check_engines(entry):
+        made.append("engines")
+        if errors:
+            raise errors.pop(0)
+
+    monkeypatch.setattr(suite, "checks_of", lambda model: (check_step, check_engines))
+    monkeypatch.setattr(checks, "_compare_with_cpu", lambda entry: "within 0 nats")
+    before = jax.config.jax_default_matmul_precision
+    try:
+        for _ in range(2):
+            checks.numerics("made", "default")
+            assert made[:2] == ["step", "engines"]
+            said = [row for row in results.rows() if row["part"] == "numerics"]
+            assert (("numerics", "made/default") in results.measured()) == (len(said) == 2)
+    finally:
+        jax.config.update("jax_default_matmul_precision", before)
+    assert made == ["step", "engines", "engines"]
+    assert results.failed() == ["made/default/engines: failed: AssertionError: 2"]
+    assert said[1]["as_on_cpu"] == "ok: within 0 nats" and said[0]["engines"] == "error"

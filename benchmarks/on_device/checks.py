@@ -1,9 +1,10 @@
 """Numerics: the checks of `sample.testing` that compare what a device computes."""
 
 import functools
+from collections.abc import Callable
 
 from benchmarks.on_device.ceilings import same_device
-from benchmarks.on_device.results import FAILED, emit, in_one_line
+from benchmarks.on_device.results import FAILED, emit, in_one_line, outcomes
 
 # The other checks are of the code.
 NUMERIC = (
@@ -12,7 +13,8 @@ NUMERIC = (
 
 
 def numerics(name: str, precision: str) -> None:
-    """Checks the tiny model on this device, and compares its likelihood with the CPU's.
+    """Checks the tiny model on this device, and compares its likelihood with the CPU's; each outcome
+    is written at once, and what an earlier process wrote is not computed again.
 
     The precision is that of matmuls in the caller's setting, to which no result may yield. An error
     of the device, such as for want of memory, says nothing about numerics: it is tried again.
@@ -25,42 +27,38 @@ def numerics(name: str, precision: str) -> None:
     same_device()
     jax.config.update("jax_default_matmul_precision", precision)
     entry = zoo.entry(name)
-    checks = [check for check in suite.checks_of(entry.tiny) if _short(check) in NUMERIC]
-    errors: list[str] = []
-    found = {
-        _short(check): "skipped"
-        if suite.why_skipped(check, entry)
-        else _outcome(functools.partial(check, entry), errors)
-        for check in checks
+    checks: dict[str, Callable[[], str | None]] = {
+        short: functools.partial(check, entry)
+        for check in suite.checks_of(entry.tiny)
+        if (short := check.__name__.removeprefix("check_")) in NUMERIC
+        and not suite.why_skipped(check, entry)
     }
-    gaps: list[float] = []
-    found["as_on_cpu"] = _outcome(lambda: _compare_with_cpu(entry, gaps), errors)
-    emit(
-        "numerics", f"{name}/{precision}", from_cpu=max(gaps, default=None), **found,
-        **({"error": errors[0]} if errors else {}),
-    )  # fmt: skip
+    checks["as_on_cpu"] = functools.partial(_compare_with_cpu, entry)
+    key, done = f"{name}/{precision}", outcomes()
+    for short, check in checks.items():
+        if f"{key}/{short}" not in done:
+            _record(f"{key}/{short}", check)
+    done = outcomes()
+    found = {short: done.get(f"{key}/{short}", "error") for short in checks}
+    emit("numerics", key, **found, **({"error": ""} if "error" in found.values() else {}))
 
 
-def _short(check):
-    return check.__name__.removeprefix("check_")
-
-
-def _outcome(check, errors):
-    """What a check finds, in words; an error of the device goes into `errors` as well."""
+def _record(key: str, check: Callable[[], str | None]) -> None:
+    """Writes what a check finds."""
     import jax
 
     try:
         remark = check()
+        emit("check", key, found=f"ok: {remark}" if remark else "ok")
+    except (jax.errors.JaxRuntimeError, MemoryError) as error:  # of the device
+        emit("check", key, error=in_one_line(error))
     except Exception as error:
-        if isinstance(error, jax.errors.JaxRuntimeError | MemoryError):
-            errors.append(in_one_line(error))
-        return FAILED + in_one_line(error)
-    return f"ok: {remark}" if remark else "ok"
+        emit("check", key, found=FAILED + in_one_line(error))
 
 
-def _compare_with_cpu(entry, gaps):
-    """Compares the likelihood, or what a model knows of it, with the CPU's; the largest difference
-    in nats goes into `gaps`.
+def _compare_with_cpu(entry):
+    """Compares the likelihood, or what a model knows of it, with the CPU's; returns the largest
+    difference.
     """
     import jax
     import numpy as np
@@ -71,5 +69,5 @@ def _compare_with_cpu(entry, gaps):
     here = np.asarray(figure_of(entry.tiny, *given))
     with jax.default_device(jax.local_devices(backend="cpu")[0]):
         there = np.asarray(figure_of(entry.tiny, *given))
-    gaps.append(float(np.abs(here - there).max()))
     np.testing.assert_allclose(here, there, rtol=1e-4, atol=1e-3)
+    return f"within {np.abs(here - there).max():.2g} nats"

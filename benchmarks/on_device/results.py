@@ -70,15 +70,14 @@ def versions() -> dict[str, Any]:
     return found[-1] if found else {}
 
 
+def outcomes() -> dict[str, str]:
+    """What each check of numerics found, the newest, by its key, such as made/default/causal."""
+    return {row["key"]: row["found"] for row in rows() if row["part"] == "check" and "found" in row}
+
+
 def failed() -> list[str]:
-    """What numerics found wrong, a line for each check of the newest result of each key."""
-    newest = {row["key"]: row for row in rows() if row["part"] == "numerics"}
-    return [
-        f"{key} {check}: {said}"
-        for key, row in newest.items()
-        for check, said in row.items()
-        if str(said).startswith(FAILED)
-    ]
+    """What numerics found wrong, a line for each check."""
+    return [f"{key}: {found}" for key, found in outcomes().items() if found.startswith(FAILED)]
 
 
 def measured() -> set[tuple[str, str]]:
