@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import filelock
 import jax
 import pytest
 from jax.experimental.compilation_cache import compilation_cache
@@ -108,6 +109,16 @@ def test_a_folder_that_jax_was_given_has_the_limit_of_jax_and_keeps_what_it_hold
     assert zoo.cache_compilations(tmp_path / "ours") and (
         jax.config.jax_compilation_cache_max_size == 2**31
     )
+
+
+def test_a_folder_that_a_stopped_process_has_locked_is_left_alone(
+    settings, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr(zoo.foundation.compilation_cache, "WAIT", 0.01)
+    with filelock.FileLock(tmp_path / ".lockfile"):
+        assert zoo.cache_compilations(tmp_path) is None
+    assert "are not kept (The file lock" in capsys.readouterr().err
+    assert zoo.cache_compilations(tmp_path) == tmp_path
 
 
 @pytest.mark.parametrize("value", ["0", "off", "OFF"])

@@ -136,10 +136,14 @@ def _mend(folder: Path) -> None:
     With a limit, jax writes a program and then a file with the time of its last use, and no other
     program once that file of one is missing. It is missing where a process was killed while it
     wrote, and of what jax wrote without a limit. A program that cannot be read is never replaced.
+
+    Raises:
+      OSError: another process holds the folder's lock, such as one that was stopped; jax would wait
+        for it at every program.
     """
     import filelock
 
-    with contextlib.suppress(filelock.Timeout), filelock.FileLock(folder / LOCK, timeout=WAIT):
+    with filelock.FileLock(folder / LOCK, timeout=WAIT):
         for path in folder.glob("*-cache"):
             used = path.with_name(path.name.removesuffix("-cache") + "-atime")
             dated = used.exists() and used.stat().st_size > 0
