@@ -44,6 +44,7 @@ class Mixer(zoo.Autoregressive):
         n = self.num_sites
         kernel = self.param("kernel", nn.initializers.normal(self.scale), (n, n))
         values = x.reshape(len(x), -1)[:, self.sites].astype(jnp.float32)
+        values = nn.Dropout(0.1)(values, deterministic=not train)
         params = values @ jnp.triu(kernel, 1)
         return params[:, self.ordering.ranks(self.site_shape)].reshape(*x.shape, 1)
 '''

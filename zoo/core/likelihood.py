@@ -216,7 +216,10 @@ def _encode_and_score(model, x, context, train):
 
 
 def _rngs(key):
-    """The streams of a key: "train", and "noise" for what is drawn from noise."""
+    """The streams of a key: "train", as `nn.Dropout` calls it "dropout", and "noise" for what is
+    drawn from noise.
+    """
     if key is None:
         return {}
-    return {"train": key, "noise": jax.random.fold_in(key, np.uint32(2**32 - 1))}
+    noise = jax.random.fold_in(key, np.uint32(2**32 - 1))
+    return {"train": key, "dropout": key, "noise": noise}

@@ -95,7 +95,7 @@ def stream_log_prob(
 
 @functools.partial(jax.jit, static_argnums=(0, 4))
 def _stream_log_prob(model, variables, x, carry, train, key):
-    x, rngs = x.astype(model.head.dtype), {} if key is None else {"train": key}
+    x, rngs = x.astype(model.head.dtype), {} if key is None else {"train": key, "dropout": key}
     apply = model.apply if train else full_float32(model.apply)
     out: Any = apply(variables, x, carry, train=train, method="unroll", rngs=rngs)
     return model.head.log_prob(out[0], x).sum(1), out[1]
