@@ -173,11 +173,12 @@ def write_card(options: Options, text: str, artefacts: dict[str, bytes]) -> list
 
 
 def public_config(config: dict[str, Any]) -> str:
-    """The recipe as JSON, without the folders in which its data lay."""
-    data = config["recipe"]["data"]
+    """The recipe as JSON, without the folders in which its data and other runs lay."""
+    recipe, data = config["recipe"], config["recipe"]["data"]
     places = {name: value and Path(value).name for name, value in data.items() if name == "path"}
     places |= {name: None for name in ("data_dir", "manual_dir") if name in data}
-    return to_json(config | {"recipe": config["recipe"] | {"data": data | places}}, 2) + "\n"
+    runs = {name: Path(recipe[name]).name for name in ("start", "encoder") if recipe.get(name)}
+    return to_json(config | {"recipe": recipe | {"data": data | places} | runs}, 2) + "\n"
 
 
 def main(options: Options) -> None:

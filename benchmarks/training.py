@@ -3,7 +3,8 @@ network in PyTorch, on this CPU.
 
 Both have the same weights; the script first checks that their likelihoods agree up to rounding. A
 train step of both applies dropout, clips the gradient, updates by AdamW and averages the weights.
-It needs the `bench` extra.
+Ours share a batch among all devices: JAX_NUM_CPU_DEVICES=2 makes two of a CPU. It needs the `bench`
+extra.
 """
 
 import dataclasses
@@ -13,11 +14,11 @@ from collections.abc import Callable, Iterator
 from typing import Annotated, Any, Literal
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import tyro
 
 import zoo
+from train.engine.devices import hardware, placed, shardings, share
 from train.engine.step import initial_state, make_update
 from train.recipe.presets import RECIPES
 from zoo.cli import called, command
@@ -56,7 +57,8 @@ def compare(name: str, options: Options) -> Iterator[str]:
     model: Any = recipe.model
     x, _ = zoo.example(model, options.batch)
     x = np.asarray(x)
-    update = make_update(recipe, jax.devices()[:1])
+    devices = share(options.batch)
+    update = make_update(recipe, devices)
     resets = np.zeros(len(x), bool) if model.streams else None  # no stream is reset
     state = update.place(initial_state(recipe, x, resets))
     theirs = twin(model, state.variables)
@@ -64,16 +66,18 @@ def compare(name: str, options: Options) -> Iterator[str]:
     np.testing.assert_allclose(
         theirs.score(x), ours, rtol=1e-4, err_msg=f"the twin of {name} is a different network"
     )
-    variables = jax.tree.map(jnp.copy, state.variables)  # the state is donated
+    replicated, cut = shardings(devices)
+    variables = placed(state.variables, replicated, may_alias=False)  # the state is donated
+    shares = placed(x, cut)
     their_step = theirs.training(recipe.clip, recipe.ema)
 
     def our_step():
         nonlocal state
-        state, metrics = update.step(state, x, resets)
+        state, metrics = update.step(state, shares, resets)
         return metrics
 
     for what, mine, other in (
-        ("log_prob", lambda: zoo.log_prob(model, variables, x), lambda: theirs.score(x)),
+        ("log_prob", lambda: zoo.log_prob(model, variables, shares), lambda: theirs.score(x)),
         ("train step", our_step, lambda: their_step(x)),
     ):
         mine_s, theirs_s = _in_turn(mine, other, options.repeats)
@@ -109,7 +113,7 @@ def main(options: Options) -> None:
     zoo.keep_freed_memory()  # as `python -m train` does
     print(
         f"jax {jax.__version__}, torch {torch.__version__} with {torch.get_num_threads()} "
-        f"threads, batch {options.batch}\n"
+        f"threads, batch {options.batch}, {hardware(share(options.batch))}\n"
     )
     print(
         f"| model ({options.size} recipe) | what | ours, ms | PyTorch, ms | ratio "

@@ -93,6 +93,17 @@ def packed(run, tmp_path):
     return pack.Options(str(run), "small", tmp_path / "box", tmp_path / "cards")
 
 
+def test_a_packed_recipe_names_no_folder():
+    recipe = {
+        "data": {"path": "/mine/x.npy", "manual_dir": "/mine", "data_dir": None},
+        "start": "/mine/runs/first",
+        "encoder": None,
+    }
+    kept = json.loads(pack.public_config({"recipe": recipe}))["recipe"]
+    assert kept["start"] == "first" and kept["data"]["path"] == "x.npy"
+    assert kept["encoder"] is None and kept["data"]["manual_dir"] is None
+
+
 def test_a_run_is_packed(run, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     pack.main(packed(run, tmp_path))

@@ -123,6 +123,17 @@ ROWS: dict[str, Row] = {
         steps=9_000,
         eval_every=1_000,
     ),  # a CPU's size
+    "pixel_cnn_pp_dynamic_twice": _row(
+        "pixel_cnn_pp",
+        DYNAMIC,
+        78.2,
+        preset="cpu",
+        after="pixel_cnn_pp_dynamic",
+        model=zoo.PixelCNNpp(features=24, blocks=1, dropout=0.0),
+        steps=9_000,
+        learning_rate=1.5e-3,
+        eval_every=1_000,
+    ),  # goes on from the row above, with a rate that falls once more
     "nade_categorical": _row("nade_categorical", Data("digits"), None, preset="cpu"),
     "rnade": Row(
         "rnade",

@@ -156,13 +156,13 @@ def _mend(folder: Path) -> None:
 
 def _is_whole(path: Path, begins_alone: bool) -> bool:
     """Whether a program begins as it should, and unless that is enough, can be unpacked."""
-    from jax._src.compilation_cache import decompress_executable
-
     with path.open("rb") as file:
         begins = file.read(4).startswith(STARTS)
     if begins_alone or not begins:
         return begins
     try:
+        from jax._src.compilation_cache import decompress_executable  # another jax may lack it
+
         return bool(decompress_executable(path.read_bytes()))
     except Exception:  # of the library that unpacks it
         return False
