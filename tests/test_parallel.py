@@ -69,7 +69,7 @@ def test_several_processes_need_equal_parts(monkeypatch):
     monkeypatch.setattr(jax, "process_count", lambda: 2)
     with pytest.raises(
         ValueError,
-        match=r"a batch of 10 .* by the 4 devices of 2 processes; pass --batch-size 12\.",
+        match=r"a batch of 10 .* by the 4 devices of 2 processes; pass --batch-size 12, or, to resume a run, start",
     ):
         make_update(tiny(batch_size=10), jax.devices()[:4])
     share(12, jax.devices()[:4])

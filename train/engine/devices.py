@@ -26,7 +26,8 @@ def share(
         raise ValueError(
             f"a batch of {batch_size} cannot be shared equally by the {len(devices)} devices of "
             f"{jax.process_count()} processes; pass --batch-size "
-            f"{parts * len(devices) * -(-batch_size // len(devices))}."
+            f"{parts * len(devices) * -(-batch_size // len(devices))}, or, to resume a run, start as "
+            "many processes as divide its batch."
         )
     return devices[:most]
 
