@@ -379,7 +379,7 @@ WRONG = [
     (zoo.MADE(), BITS, {"steps": 0}, "steps must be at least 1; got 0"),
     (zoo.MADE(), BITS, {"seed": 1, "key": jax.random.key(0)}, "key or seed"),
     (zoo.MADE(hidden=(4,)), BITS, {"validate_ensemble": True}, "drop validate_ensemble"),
-    (zoo.PixelCNN(), levels(2, 3), {}, r"needs a site_shape \(height, width\)"),
+    (zoo.PixelCNN(), levels(2, 3), {}, r"but PixelCNN describes images: choose a model of vectors"),
     (zoo.LSTM(), BITS, {}, "a string, or one line of tokens"),
     (zoo.LSTM(), "hello", {}, "fewer than one window of 256: pass site_shape"),
     (zoo.LSTM(vocabulary=("a", "b")), "abc", {}, "x has the character 'c'"),
