@@ -19,7 +19,7 @@ def in_files(rows: Rows) -> bool:
       >>> in_files(np.zeros((3, 2)))
       False
     """
-    return isinstance(rows, np.memmap) or getattr(rows, "in_files", False)
+    return isinstance(rows, np.memmap | InFiles)
 
 
 def blocks(rows: Rows) -> Iterator[Shaped[np.ndarray, "..."]]:
@@ -58,31 +58,21 @@ def chosen(rows: Rows, index: Shaped[np.ndarray, " M"]) -> Rows:
     return View(rows, index) if in_files(rows) else rows[index]
 
 
-class View:
-    """Some rows of others, in a given order, with a function applied to those that are used.
+class InFiles:
+    """Rows that stay in their files, with what an array has.
 
-    A slice is a view too; an array of indices, and `np.asarray`, read.
+    A slice stays in the files too; an array of indices, and `np.asarray`, read.
 
     Attributes:
       shape: with the number of rows first.
       dtype: of the values.
     """
 
-    in_files = True
-
-    def __init__(
-        self,
-        rows: Rows,
-        index: Shaped[np.ndarray, " M"] | None = None,
-        function: Callable[[np.ndarray], np.ndarray] | None = None,
-    ):
-        self._rows, self._function = rows, function or np.asarray
-        self._index = np.arange(len(rows)) if index is None else index
-        one = self._function(np.asarray(rows[:1]))
-        self.dtype, self.shape = one.dtype, (len(self._index), *one.shape[1:])
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
 
     def __len__(self) -> int:
-        return len(self._index)
+        return self.shape[0]
 
     @property
     def ndim(self) -> int:
@@ -100,16 +90,37 @@ class View:
         return self.size * self.dtype.itemsize
 
     def __getitem__(self, index: Any) -> Any:
-        where = self._index[index]
-        if isinstance(index, slice):
-            return View(self._rows, where, self._function)
-        return self._function(np.asarray(self._rows[where]))
+        raise NotImplementedError
+
+    def __str__(self) -> str:
+        return f"{len(self):,} examples of shape {list(self.shape[1:])}"
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Shaped[np.ndarray, "..."]:
-        check_size(self.nbytes, f"{len(self):,} examples of shape {list(self.shape[1:])}")
-        found = self._function(np.asarray(self._rows[self._index]))
+        check_size(self.nbytes, str(self))
+        found = self[np.arange(len(self))]
         return found if dtype is None else found.astype(dtype)
 
     def tobytes(self) -> bytes:
         """The values as bytes."""
         return np.asarray(self).tobytes()
+
+
+class View(InFiles):
+    """Some rows of others, in a given order, with a function applied to those that are used."""
+
+    def __init__(
+        self,
+        rows: Rows,
+        index: Shaped[np.ndarray, " M"] | None = None,
+        function: Callable[[np.ndarray], np.ndarray] | None = None,
+    ):
+        self._rows, self._function = rows, function or np.asarray
+        self._index = np.arange(len(rows)) if index is None else index
+        one = self._function(np.asarray(rows[:1]))
+        self.dtype, self.shape = one.dtype, (len(self._index), *one.shape[1:])
+
+    def __getitem__(self, index: Any) -> Any:
+        where = self._index[index]
+        if isinstance(index, slice):
+            return View(self._rows, where, self._function)
+        return self._function(np.asarray(self._rows[where]))

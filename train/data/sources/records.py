@@ -6,17 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Shaped, UInt8
+from jaxtyping import UInt8
 
 from train.data.dataset import DataError
-from zoo.formats.arrays import check_size
+from train.data.in_files import InFiles
 from zoo.formats.pictures import read_picture
 
 SUFFIX = ".array_record"
 TOGETHER = 1024  # records that are read at once
 
 
-class Records:
+class Records(InFiles):
     """Rows of pictures [N, height, width] or [N, height, width, 3], uint8, that stay in their files.
 
     A slice of it stays in the files too; an array of indices, and `np.asarray`, read and decode.
@@ -26,7 +26,6 @@ class Records:
       shape: with N first.
     """
 
-    in_files = True
     dtype = np.dtype(np.uint8)
 
     def __init__(self, source: Any, name: str, rows: range, mode: str, shape: tuple[int, ...]):
@@ -60,35 +59,14 @@ class Records:
         mode, first = _picture(source[0], f"record 0 of {name}")
         return cls(source, name, range(num), mode, first.shape)
 
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    @property
-    def ndim(self) -> int:
-        """The number of axes."""
-        return len(self.shape)
-
-    @property
-    def size(self) -> int:
-        """The number of values."""
-        return int(np.prod(self.shape, dtype=np.int64))
-
-    nbytes = size
-
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
             rows = self._rows[index]
             return Records(self._source, self._name, rows, self.mode, self.shape[1:])
         return self._read(np.asarray(self._rows)[index])
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Shaped[np.ndarray, "..."]:
-        check_size(self.nbytes, f"{self._name} with {len(self):,} pictures")
-        found = self._read(np.asarray(self._rows))
-        return found if dtype is None else found.astype(dtype)
-
-    def tobytes(self) -> bytes:
-        """The values as bytes."""
-        return np.asarray(self).tobytes()
+    def __str__(self) -> str:
+        return f"{self._name} with {len(self):,} pictures"
 
     def _read(self, rows: np.ndarray) -> UInt8[np.ndarray, "..."]:
         if rows.ndim == 0:
