@@ -24,8 +24,8 @@ from zoo.cli import called, read_flags, shell
 from zoo.core.checkpoint import FILE
 from zoo.core.checks import kind
 from zoo.core.model_files import find_run, take_classes
-from zoo.foundation.outside.ending import run_to_end
-from zoo.foundation.processes import Distributed, everywhere, join, leads, leave, led
+from zoo.foundation.outside.ending import leave, run_to_end
+from zoo.foundation.processes import Distributed, everywhere, join, leads, led
 
 USAGE = (
     "{} RUN [flags]; RUN is a run's folder, a checkpoint, a model's name (its newest run), or "

@@ -30,8 +30,8 @@ from zoo.core.model_files import FLAG, file_of, is_own, take_classes
 from zoo.derived.explanation import why_not_causal
 from zoo.foundation.allocator import keep_freed_memory
 from zoo.foundation.compilation_cache import cache_compilations
-from zoo.foundation.outside.ending import run_to_end
-from zoo.foundation.processes import everywhere, join, leads, leave, led, several
+from zoo.foundation.outside.ending import leave, run_to_end
+from zoo.foundation.processes import everywhere, join, leads, led, several
 
 USAGE = "{0} MODEL [flags]; {0} MODEL --help explains the flags of a model."
 

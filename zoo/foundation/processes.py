@@ -128,12 +128,6 @@ def several() -> bool:
     return jax.process_count() > 1
 
 
-def leave() -> None:
-    """Waits for the other processes to come this far, and parts from them."""
-    if jax.distributed.is_initialized():
-        jax.distributed.shutdown()
-
-
 def from_leader(tree: PyTree) -> PyTree:
     """The arrays of process 0 in every process; the others pass arrays of the same shapes."""
     if jax.process_count() == 1:

@@ -39,7 +39,7 @@ def run_to_end(command: Callable[[], int | None]) -> int | None:
     if code:
         _end_soon(code)
     else:
-        _leave()
+        leave()
     return code
 
 
@@ -56,7 +56,7 @@ def _printed(error):
 
 def _end_soon(code):
     """Parts from the other processes, or ends this one if they do not do so in time."""
-    parting = threading.Thread(target=_leave, daemon=True)
+    parting = threading.Thread(target=leave, daemon=True)
     parting.start()
     parting.join(PATIENCE)
     if parting.is_alive():
@@ -82,6 +82,7 @@ def lost(error: BaseException) -> str | None:
     )
 
 
-def _leave():
+def leave() -> None:
+    """Waits for the other processes to come this far, and parts from them."""
     if jax.distributed.is_initialized():
         jax.distributed.shutdown()
